@@ -1,0 +1,197 @@
+// Package control is the daemon's face to its operator: the protocol of the
+// control socket, its server and client, and the snapshot types that status
+// prints. Children fill their part of a snapshot; the parent joins them.
+package control
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Status is what `director status --json` prints.
+type Status struct {
+	Version    string        `json:"version"`
+	RouterID   string        `json:"router_id"`
+	ConfigPath string        `json:"config_path"`
+	Generation uint64        `json:"generation"` // of the configuration in force, counted from 1
+	LoadedAt   time.Time     `json:"loaded_at"`
+	LastReload *ReloadResult `json:"last_reload,omitempty"`
+	Processes  []Process     `json:"processes"`
+	VRRP       *VRRP         `json:"vrrp,omitempty"`
+	Checkers   *Checkers     `json:"checkers,omitempty"`
+}
+
+// ReloadResult is the outcome of the newest reload.
+type ReloadResult struct {
+	At     time.Time `json:"at"`
+	OK     bool      `json:"ok"`
+	Errors []string  `json:"errors,omitempty"` // file:line: what, when it was refused
+}
+
+// Process is one of the daemon's processes.
+type Process struct {
+	Role      string    `json:"role"` // parent, vrrp, checkers
+	PID       int       `json:"pid"`  // 0 while it is not running
+	State     string    `json:"state"`
+	StartedAt time.Time `json:"started_at"`
+	Restarts  int       `json:"restarts"` // since the daemon started
+	LastExit  string    `json:"last_exit,omitempty"`
+	Stale     bool      `json:"stale,omitempty"` // its part of this status is its last known one
+}
+
+// VRRP is the VRRP child's part of a snapshot.
+type VRRP struct {
+	Generation uint64       `json:"generation"`
+	Instances  []Instance   `json:"instances"`
+	Scripts    []Script     `json:"scripts"`
+	Lateness   Lateness     `json:"lateness"` // of the event loop's timer
+	Repairs    uint64       `json:"repairs"`  // addresses put back after somebody else removed them
+	Failures   []KernelFail `json:"failures,omitempty"`
+}
+
+// Instance is the state of one virtual router.
+type Instance struct {
+	Name      string    `json:"name"`
+	Interface string    `json:"interface"`
+	VRID      uint8     `json:"virtual_router_id"`
+	Version   uint8     `json:"version"`
+	State     string    `json:"state"` // INIT, BACKUP, MASTER, FAULT
+	Since     time.Time `json:"since"`
+	Reason    string    `json:"reason"` // of the newest transition
+	// Priority is what adverts carry: base priority and tracking terms.
+	Priority       int               `json:"priority"`
+	BasePriority   int               `json:"base_priority"`
+	Terms          []PriorityTerm    `json:"terms,omitempty"`
+	AdvertInterval time.Duration     `json:"advert_interval"` // nanoseconds, the one in force
+	Master         string            `json:"master,omitempty"`
+	MasterPriority int               `json:"master_priority,omitempty"`
+	Source         string            `json:"source,omitempty"`
+	Addresses      []Address         `json:"addresses"`
+	Transitions    uint64            `json:"transitions"`
+	AdvertsSent    uint64            `json:"adverts_sent"`
+	AdvertsHeard   uint64            `json:"adverts_received"`
+	Discards       map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
+	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
+	// advert; a respawned child decides by it whether it may resume as MASTER.
+	Mono int64 `json:"mono,omitempty"`
+}
+
+// PriorityTerm is one reason why an instance's priority differs from its base.
+type PriorityTerm struct {
+	Source string `json:"source"` // such as "script chk_nginx"
+	Value  int    `json:"value"`
+	Up     bool   `json:"up"`
+	Note   string `json:"note,omitempty"`
+}
+
+// Address is a virtual address and whether the kernel has it.
+type Address struct {
+	Prefix    netip.Prefix `json:"address"`
+	Device    string       `json:"device"`
+	Installed bool         `json:"installed"`
+	Error     string       `json:"error,omitempty"`
+}
+
+// Script is the state of one track script.
+type Script struct {
+	Name     string        `json:"name"`
+	State    string        `json:"state"` // up, down, unknown
+	Since    time.Time     `json:"since"`
+	LastRun  time.Time     `json:"last_run"`
+	Duration time.Duration `json:"duration"` // nanoseconds, of the last run
+	Result   string        `json:"result"`   // such as "exit status 1"
+	Output   string        `json:"output,omitempty"`
+}
+
+// Lateness says how late the VRRP loop woke up for its timers.
+type Lateness struct {
+	Count uint64        `json:"count"`
+	Last  time.Duration `json:"last"`
+	Max   time.Duration `json:"max"`
+}
+
+// KernelFail is a kernel call that failed and is being retried.
+type KernelFail struct {
+	What  string    `json:"what"`
+	Error string    `json:"error"`
+	Since time.Time `json:"since"`
+	Count int       `json:"count"`
+}
+
+// Checkers is the checker child's part of a snapshot.
+type Checkers struct {
+	Generation uint64       `json:"generation"`
+	Services   []Service    `json:"services"`
+	Reconciled time.Time    `json:"reconciled"` // last comparison of the whole kernel table
+	Repairs    uint64       `json:"repairs"`    // differences found that director had not made
+	Failures   []KernelFail `json:"failures,omitempty"`
+}
+
+// Service is one virtual server with its pool.
+type Service struct {
+	Name       string    `json:"name"`
+	Address    string    `json:"address"` // 192.0.2.1:80/tcp or fwmark 3
+	Scheduler  string    `json:"scheduler"`
+	Forwarding string    `json:"forwarding"`
+	State      string    `json:"state"` // up, down, sorry
+	Since      time.Time `json:"since"`
+	Reason     string    `json:"reason"`
+	Quorum     int       `json:"quorum"`
+	UpWeight   int       `json:"up_weight"` // total weight of the healthy servers
+	Servers    []Server  `json:"servers"`
+	Sorry      *Server   `json:"sorry,omitempty"`
+	Installed  bool      `json:"installed"` // the kernel has the service
+	Counters   Counters  `json:"counters"`
+}
+
+// Server is one real server of a pool.
+type Server struct {
+	Name         string        `json:"name"`
+	Address      string        `json:"address"`
+	Health       string        `json:"health"` // up, down, unknown
+	Since        time.Time     `json:"since"`
+	Reason       string        `json:"reason"`
+	Weight       int           `json:"weight"`        // configured
+	Installed    bool          `json:"installed"`     // the kernel has the destination
+	KernelWeight int           `json:"kernel_weight"` // -1 when not installed
+	Forwarding   string        `json:"forwarding"`
+	Active       uint32        `json:"active_connections"`
+	Inactive     uint32        `json:"inactive_connections"`
+	Checks       []CheckStatus `json:"checks"`
+	Counters     Counters      `json:"counters"`
+}
+
+// CheckStatus is the state of one check of one server.
+type CheckStatus struct {
+	Kind     string        `json:"kind"`
+	Target   string        `json:"target"`
+	State    string        `json:"state"` // up, down, unknown
+	Result   string        `json:"result"`
+	LastRun  time.Time     `json:"last_run"`
+	Duration time.Duration `json:"duration"`
+	Passed   uint64        `json:"passed"`
+	Failed   uint64        `json:"failed"`
+}
+
+// Counters are the kernel's 64-bit counters of a service or destination.
+type Counters struct {
+	Connections uint64 `json:"connections"`
+	InPackets   uint64 `json:"in_packets"`
+	OutPackets  uint64 `json:"out_packets"`
+	InBytes     uint64 `json:"in_bytes"`
+	OutBytes    uint64 `json:"out_bytes"`
+}
+
+// Event is one change of state with its cause. The same value is logged,
+// notified and counted.
+type Event struct {
+	Seq        uint64    `json:"seq"` // given by the parent
+	Time       time.Time `json:"time"`
+	Generation uint64    `json:"generation"`
+	Kind       string    `json:"kind"`    // instance, service, server, script, address, process, reload
+	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
+	From       string    `json:"from"`
+	To         string    `json:"to"`
+	Reason     string    `json:"reason"`
+	Priority   int       `json:"priority,omitempty"` // instances: the effective priority
+}

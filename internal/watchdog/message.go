@@ -1,0 +1,87 @@
+// Package watchdog is the parent process and the children's end of the channel
+// to it: it starts, watches, reloads and stops the VRRP and the checker child,
+// runs scripts for them, and answers the control socket.
+package watchdog
+
+import (
+	"time"
+
+	"director/config"
+	"director/internal/control"
+)
+
+// Message is one datagram of meaning between the parent and a child: exactly
+// one field is set.
+type Message struct {
+	// Parent to child.
+	Configure  *Configure  `json:",omitempty"`
+	Ping       *Ping       `json:",omitempty"`
+	Stop       *Stop       `json:",omitempty"`
+	ScriptDone *ScriptDone `json:",omitempty"`
+	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
+
+	// Child to parent.
+	Ack       *Ack           `json:",omitempty"`
+	Pong      *Ping          `json:",omitempty"`
+	Snapshot  *Snapshot      `json:",omitempty"`
+	Event     *control.Event `json:",omitempty"`
+	RunScript *RunScript     `json:",omitempty"`
+}
+
+// Configure hands a child a generation of the configuration. The child applies
+// it and answers with an Ack.
+type Configure struct {
+	Generation uint64
+	Config     *config.Config
+	// Resume is the child's own last snapshot before it died, only on the first
+	// Configure after a respawn.
+	Resume *Resume `json:",omitempty"`
+}
+
+// Resume is what a respawned child may know of its former life.
+type Resume struct {
+	// AliveMono is CLOCK_MONOTONIC in nanoseconds when the former child was last
+	// known to work.
+	AliveMono int64
+	Snapshot  Snapshot
+}
+
+// Ack says that a child has put a generation in force. Error is empty unless the
+// child could not; the child then still runs its former generation.
+type Ack struct {
+	Generation uint64
+	Error      string `json:",omitempty"`
+	// Final says that starting again cannot help (a missing permission, say): the
+	// daemon stops with Error.
+	Final bool `json:",omitempty"`
+}
+
+// Ping asks the loop that does the work whether it is alive.
+type Ping struct{ Seq uint64 }
+
+// Stop asks a child to undo what it holds and exit with status 0.
+type Stop struct{}
+
+// Snapshot is a child's view of what it owns.
+type Snapshot struct {
+	Seq      uint64            `json:",omitempty"` // of the Inquire it answers, else 0
+	VRRP     *control.VRRP     `json:",omitempty"`
+	Checkers *control.Checkers `json:",omitempty"`
+}
+
+// RunScript asks the parent to run a track script of the configuration by name.
+// The parent answers with ScriptDone with the same ID.
+type RunScript struct {
+	ID   uint64
+	Name string // config.Script.Name
+}
+
+// ScriptDone is the outcome of a RunScript.
+type ScriptDone struct {
+	ID       uint64
+	Name     string
+	OK       bool   // exit status 0
+	Result   string // "exit status 0", "timed out after 2s", "fork/exec /x: no such file or directory"
+	Output   string // at most the last 256 bytes of stdout and stderr
+	Duration time.Duration
+}
