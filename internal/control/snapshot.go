@@ -57,7 +57,8 @@ type Instance struct {
 	Version   uint8     `json:"version"`
 	State     string    `json:"state"` // INIT, BACKUP, MASTER, FAULT
 	Since     time.Time `json:"since"`
-	Reason    string    `json:"reason"` // of the newest transition
+	Reason    string    `json:"reason"`      // of the newest transition, for a person
+	Code      string    `json:"reason_code"` // the same as a stable name, see vrrp.Reason
 	// Priority is what adverts carry: base priority and tracking terms.
 	Priority       int               `json:"priority"`
 	BasePriority   int               `json:"base_priority"`
@@ -193,5 +194,6 @@ type Event struct {
 	From       string    `json:"from"`
 	To         string    `json:"to"`
 	Reason     string    `json:"reason"`
-	Priority   int       `json:"priority,omitempty"` // instances: the effective priority
+	Code       string    `json:"reason_code,omitempty"` // the reason as a stable name
+	Priority   int       `json:"priority,omitempty"`    // instances: the effective priority
 }
