@@ -1,0 +1,324 @@
+package watchdog
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"director/config"
+	"director/internal/control"
+)
+
+// ends returns the two ends of a channel over a real socket pair.
+func ends(t *testing.T) (parent, child *Channel) {
+	t.Helper()
+	parent, theirs, err := socketPair("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err = NewChannel(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { parent.Close(); child.Close() })
+	return parent, child
+}
+
+func bigConfig(n int) *config.Config {
+	c := &config.Config{}
+	for i := range n {
+		c.Instances = append(c.Instances, config.Instance{Name: fmt.Sprintf("instance-%d", i), Interface: strings.Repeat("x", 200)})
+	}
+	return c
+}
+
+func TestChannelCarriesEveryKind(t *testing.T) {
+	parent, child := ends(t)
+	at := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	for _, m := range []Message{
+		{Configure: &Configure{Generation: 3, Config: bigConfig(2), Resume: &Resume{AliveMono: 5, Snapshot: Snapshot{VRRP: &control.VRRP{Generation: 2}}}}},
+		{Configure: &Configure{Generation: 4, Config: bigConfig(4000)}}, // many packets
+		{Ping: &Ping{Seq: 1}},
+		{Stop: &Stop{}},
+		{ScriptDone: &ScriptDone{ID: 1, Name: "chk", OK: true, Result: "exit status 0", Duration: time.Second}},
+		{Inquire: &Ping{Seq: 9}},
+		{Ack: &Ack{Generation: 3, Error: "no", Final: true}},
+		{Pong: &Ping{Seq: 1}},
+		{Snapshot: &Snapshot{Seq: 9, Checkers: &control.Checkers{Generation: 1}}},
+		{Event: &control.Event{Time: at, Kind: "instance", Subject: "web", From: "BACKUP", To: "MASTER"}},
+		{RunScript: &RunScript{ID: 1, Name: "chk"}},
+	} {
+		parent.Send(m)
+		got, err := child.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(m, got, cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) }), cmp.Comparer(func(a, b config.Config) bool {
+			return fmt.Sprint(a) == fmt.Sprint(b)
+		})); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
+func TestChannelOrderAndEOF(t *testing.T) {
+	parent, child := ends(t)
+	for i := range 500 {
+		child.Send(Message{Pong: &Ping{Seq: uint64(i + 1)}})
+	}
+	// The other end leaves packets unread: what was sent before must still arrive.
+	parent.Send(Message{Stop: &Stop{}})
+	if err := parent.Flush(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		child.Flush(5 * time.Second)
+		child.Close()
+	}()
+	for i := range 500 {
+		m, err := parent.Recv()
+		if err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+		if m.Pong == nil || m.Pong.Seq != uint64(i+1) {
+			t.Fatalf("message %d: %+v", i, m)
+		}
+	}
+	if m, err := parent.Recv(); err != io.EOF {
+		t.Errorf("got %+v, %v, want io.EOF", m, err)
+	}
+	parent.Send(Message{Stop: &Stop{}}) // nobody is there: must neither block nor panic
+	if err := parent.Flush(time.Second); err == nil {
+		t.Error("Flush to nobody succeeded")
+	}
+}
+
+// TestSendNeverBlocks sends far more than the socket holds to an end that does
+// not read.
+func TestSendNeverBlocks(t *testing.T) {
+	parent, child := ends(t)
+	text := strings.Repeat("x", 1000)
+	start := time.Now()
+	for range 5000 {
+		child.Send(Message{Ack: &Ack{Error: text}})
+	}
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("5000 sends took %v", d)
+	}
+	if err := child.Flush(20 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "not flushed after 20ms") {
+		t.Errorf("Flush: %v", err)
+	}
+	for range 5000 {
+		if _, err := parent.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := child.Flush(time.Second); err != nil {
+		t.Errorf("Flush: %v", err)
+	}
+}
+
+func TestSnapshotsCoalesce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parent, child := Pipe()
+		defer parent.Close()
+		defer child.Close()
+		child.Send(Message{Pong: &Ping{Seq: 1}}) // the writer holds this one
+		synctest.Wait()
+		snap := func(seq, gen uint64) Message {
+			return Message{Snapshot: &Snapshot{Seq: seq, VRRP: &control.VRRP{Generation: gen}}}
+		}
+		child.Send(snap(0, 1))
+		child.Send(snap(7, 2)) // asked for: stays
+		child.Send(snap(0, 3))
+		child.Send(Message{Event: &control.Event{Subject: "web"}})
+		child.Send(snap(0, 4))
+		child.Send(Message{Pong: &Ping{Seq: 2}})
+		var got []string
+		for range 5 {
+			m, err := parent.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case m.Snapshot != nil:
+				got = append(got, fmt.Sprintf("snapshot %d/%d", m.Snapshot.Seq, m.Snapshot.VRRP.Generation))
+			case m.Event != nil:
+				got = append(got, "event "+m.Event.Subject)
+			case m.Pong != nil:
+				got = append(got, fmt.Sprintf("pong %d", m.Pong.Seq))
+			}
+		}
+		want := []string{"pong 1", "snapshot 7/2", "event web", "snapshot 0/4", "pong 2"}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+		if err := child.Flush(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestEventsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parent, child := Pipe()
+		defer parent.Close()
+		defer child.Close()
+		child.Send(Message{Pong: &Ping{Seq: 1}})
+		synctest.Wait()
+		for i := range maxQueuedEvents + 3 {
+			child.Send(Message{Event: &control.Event{Seq: uint64(i)}})
+		}
+		child.Send(Message{Ack: &Ack{Generation: 1}})
+		if n := child.Dropped(); n != 3 {
+			t.Errorf("dropped %d, want 3", n)
+		}
+		parent.Recv()
+		m, err := parent.Recv()
+		if err != nil || m.Event == nil || m.Event.Seq != 3 {
+			t.Errorf("oldest event kept: %+v, %v, want number 3", m.Event, err)
+		}
+	})
+}
+
+func TestCloseWakesReader(t *testing.T) {
+	parent, child := ends(t)
+	time.AfterFunc(20*time.Millisecond, func() { parent.Close() })
+	if _, err := parent.Recv(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("own end: %v, want %v", err, os.ErrClosed)
+	}
+	if _, err := child.Recv(); err != io.EOF {
+		t.Errorf("other end: %v, want io.EOF", err)
+	}
+	if err := parent.Close(); err == nil {
+		t.Error("second Close succeeded")
+	}
+}
+
+func TestNewChannelRefusesOtherFiles(t *testing.T) {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := NewChannel(f); err == nil {
+		t.Error("/dev/null was taken for a channel")
+	}
+}
+
+func TestAssemblerRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		packets [][]byte
+		want    string
+	}{
+		{"empty", [][]byte{{}}, "packet of 0 bytes is too short"},
+		{"flag only", [][]byte{{flagLast}}, "packet of 1 bytes is too short"},
+		{"unknown flag", [][]byte{{2, '{', '}'}}, "packet with unknown flag 0x2"},
+		{"long packet", [][]byte{make([]byte, packetSize+1)}, "packet is longer than 65536 bytes"},
+		{"not JSON", [][]byte{[]byte("\x00hello")}, "malformed message: invalid character 'h' looking for beginning of value"},
+		{"half JSON", [][]byte{[]byte("\x00{\"Ping\":")}, "malformed message: unexpected end of JSON input"},
+		{"wrong type", [][]byte{[]byte("\x00{\"Ping\":7}")}, "malformed message: json: cannot unmarshal number into Go struct field Message.Ping of type watchdog.Ping"},
+		{"nothing", [][]byte{[]byte("\x00{}")}, "message without content, or of a kind this program does not know"},
+		{"null", [][]byte{[]byte("\x00null")}, "message without content, or of a kind this program does not know"},
+		{"two at once", [][]byte{[]byte("\x01{\"Ping\":{\"Seq\":1},"), []byte("\x00\"Stop\":{}}")}, "message of 2 kinds at once"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var a assembler
+			var err error
+			for _, p := range tc.packets {
+				var text []byte
+				if text, err = a.add(p); text != nil {
+					_, err = decodeMessage(text)
+				}
+			}
+			if err == nil || err.Error() != tc.want {
+				t.Errorf("got %v, want %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestMessageSizeIsBounded(t *testing.T) {
+	if err := writeMessage(io.Discard, make([]byte, maxMessage+1), make([]byte, packetSize)); err == nil {
+		t.Error("a message above the limit was written")
+	}
+	a := assembler{text: make([]byte, maxMessage)}
+	if _, err := a.add([]byte("\x01x")); err == nil {
+		t.Error("a message above the limit was joined")
+	}
+}
+
+func TestRecvInsideMessage(t *testing.T) {
+	parent, child := ends(t)
+	if _, err := child.conn.Write([]byte("\x01{")); err != nil {
+		t.Fatal(err)
+	}
+	child.Close()
+	if _, err := parent.Recv(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %v, want %v", err, io.ErrUnexpectedEOF)
+	}
+}
+
+// packets collects what writeMessage writes.
+type packets [][]byte
+
+func (p *packets) Write(b []byte) (int, error) {
+	*p = append(*p, bytes.Clone(b))
+	return len(b), nil
+}
+
+// FuzzChannel feeds packets as an untrusted child could send them. What is
+// accepted must survive being written and read again.
+func FuzzChannel(f *testing.F) {
+	f.Add([]byte("\x01{\"Ping\":{\"Se"), []byte("\x00q\":1}}"))
+	f.Add([]byte("\x00{\"Ack\":{\"Generation\":1,\"Error\":\"x\",\"Final\":true}}"), []byte{})
+	f.Add([]byte("\x00{\"Snapshot\":{\"VRRP\":{\"instances\":[{\"name\":\"web\",\"addresses\":[{\"address\":\"192.0.2.1/24\"}]}]}}}"), []byte{})
+	f.Add([]byte("\x00{\"Event\":{\"time\":\"2026-11-21T09:00:00Z\"}}"), []byte{2})
+	f.Add([]byte("\x00{\"Configure\":{\"Config\":{\"Global\":{\"ChildTimeout\":3000000000}}}}"), []byte{})
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		var a assembler
+		for _, p := range [][]byte{first, second} {
+			text, err := a.add(p)
+			if err != nil {
+				return
+			}
+			if text == nil {
+				continue
+			}
+			m, err := decodeMessage(text)
+			if err != nil {
+				continue
+			}
+			again, err := json.Marshal(m)
+			if err != nil {
+				t.Fatalf("accepted but cannot be written: %v", err)
+			}
+			var ps packets
+			if err := writeMessage(&ps, again, make([]byte, packetSize)); err != nil {
+				t.Fatal(err)
+			}
+			var b assembler
+			for _, p := range ps {
+				if text, err = b.add(p); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !bytes.Equal(text, again) {
+				t.Fatalf("wrote %q, read %q", again, text)
+			}
+			if _, err := decodeMessage(text); err != nil {
+				t.Fatalf("written but refused: %v", err)
+			}
+		}
+	})
+}
