@@ -1,0 +1,410 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// EventKind says what happened to a virtual router.
+type EventKind uint8
+
+// The events that move an Instance.
+const (
+	EventStart    EventKind = iota // leave INIT (RFC 9568 section 6.4.1)
+	EventResume                    // leave INIT as MASTER: a respawned process goes on
+	EventShutdown                  // back to INIT; Cause says why
+	EventAdvert                    // an advert that Parse and Settings.Check accepted
+	EventTimer                     // Deadline has come
+	EventPriority                  // the effective priority is now Priority
+	EventFault                     // the router cannot serve; Cause says why
+	EventRecover                   // it can again; Cause says what recovered
+	numEvents
+)
+
+var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover"}
+
+func (k EventKind) String() string {
+	if int(k) < len(eventNames) {
+		return eventNames[k]
+	}
+	return "unknown event"
+}
+
+// Event is one thing that happened. Which fields count depends on Kind.
+type Event struct {
+	Kind     EventKind
+	Src      netip.Addr    // EventAdvert: the sender
+	Priority uint8         // EventAdvert: advertised; EventPriority: ours, 1..254
+	Interval time.Duration // EventAdvert: advertised
+	Cause    Cause         // EventShutdown, EventFault, EventRecover
+}
+
+// ActionKind says what the owner of an Instance has to do.
+type ActionKind uint8
+
+// The actions, to be carried out in the order in which Step returns them.
+const (
+	ActionAdvert   ActionKind = iota // send an advert with Priority
+	ActionAcquire                    // add the virtual addresses, then announce each Repeat times
+	ActionRelease                    // remove the virtual addresses
+	ActionAnnounce                   // announce the virtual addresses, Repeat times each
+	ActionNotify                     // tell about Transition
+	numActions
+)
+
+var actionNames = [numActions]string{"advert", "acquire", "release", "announce", "notify"}
+
+func (k ActionKind) String() string {
+	if int(k) < len(actionNames) {
+		return actionNames[k]
+	}
+	return "unknown action"
+}
+
+// Action is one thing to do.
+type Action struct {
+	Kind       ActionKind
+	Priority   uint8 // ActionAdvert
+	Repeat     int   // ActionAcquire, ActionAnnounce
+	Transition Transition
+}
+
+// conflictAnnounce is the least time between two announcements that answer
+// adverts of a router that should not be MASTER, so that a stubborn one cannot
+// make us flood the link.
+const conflictAnnounce = time.Second
+
+// Instance is the state machine of one virtual router (RFC 9568 section 6.4).
+// It is moved only by Step and Reconfigure. The zero value is not usable; see New.
+type Instance struct {
+	settings Settings
+	state    State
+	since    time.Time
+	cause    Cause // of the newest transition
+
+	source   netip.Addr // of our adverts, for the comparison of equal priorities
+	priority uint8      // effective
+
+	// timer is the Adver_Timer in MASTER and the Active_Down_Timer in BACKUP.
+	timer    time.Time
+	timerSet time.Time     // when the Active_Down_Timer was last started
+	interval time.Duration // Active_Adver_Interval: learned in BACKUP, ours in MASTER
+
+	master         netip.Addr // the MASTER last accepted
+	masterPriority uint8
+	stopping       bool       // the MASTER sent priority 0
+	lower          netip.Addr // a router of lower priority heard since the timer was started
+	lowerPriority  uint8
+
+	announce     time.Time // next announcement, zero = none
+	announceBig  bool      // the next announcement is the second burst
+	lastConflict time.Time
+
+	transitions uint64
+}
+
+// New returns a router in INIT that has not been started.
+func New(now time.Time, s Settings) *Instance {
+	return &Instance{settings: s, since: now, priority: s.Priority, interval: s.AdvertInterval}
+}
+
+// Settings returns the settings in force. They must not be changed.
+func (i *Instance) Settings() *Settings { return &i.settings }
+
+// State returns the present state.
+func (i *Instance) State() State { return i.state }
+
+// Since returns when the present state was entered.
+func (i *Instance) Since() time.Time { return i.since }
+
+// Cause returns why the present state was entered.
+func (i *Instance) Cause() Cause { return i.cause }
+
+// Priority returns the effective priority.
+func (i *Instance) Priority() uint8 { return i.priority }
+
+// Interval returns the advertisement interval in force: the one learned from
+// the MASTER in BACKUP (version 3), else the configured one.
+func (i *Instance) Interval() time.Duration { return i.interval }
+
+// Master returns the MASTER last heard and its priority; invalid while we are
+// it or none was heard.
+func (i *Instance) Master() (netip.Addr, uint8) { return i.master, i.masterPriority }
+
+// Transitions returns how often the state changed.
+func (i *Instance) Transitions() uint64 { return i.transitions }
+
+// SetSource tells the address that our adverts come from. Among routers of
+// equal priority the highest address wins.
+func (i *Instance) SetSource(addr netip.Addr) { i.source = addr }
+
+// MasterDownTime is the Active_Down_Interval with the interval and priority in force.
+func (i *Instance) MasterDownTime() time.Duration {
+	return MasterDownTime(i.settings.Version, i.priority, i.interval)
+}
+
+// Deadline returns when the next EventTimer is due; zero means never.
+func (i *Instance) Deadline() time.Time {
+	if i.announce.IsZero() || (!i.timer.IsZero() && i.timer.Before(i.announce)) {
+		return i.timer
+	}
+	return i.announce
+}
+
+// TakeoverDue reports whether an EventTimer at now would make a BACKUP take
+// over. The owner reads its sockets once more before it lets that happen, so
+// that its own delay is not mistaken for the silence of a master.
+func (i *Instance) TakeoverDue(now time.Time) bool {
+	return i.state == Backup && !i.timer.IsZero() && !now.Before(i.timer)
+}
+
+// Step moves the router by one event and appends to acts what is to be done,
+// in order. It allocates nothing when acts has room.
+func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
+	switch ev.Kind {
+	case EventStart:
+		if i.state != Init {
+			return acts
+		}
+		if i.settings.Priority == PriorityOwner {
+			return i.becomeMaster(now, Cause{Reason: ReasonOwner}, acts)
+		}
+		return i.becomeBackup(now, Cause{Reason: ReasonStarted}, acts)
+	case EventResume:
+		if i.state != Init {
+			return acts
+		}
+		return i.becomeMaster(now, Cause{Reason: ReasonResumed}, acts)
+	case EventShutdown:
+		return i.leave(now, Init, ev.Cause, acts)
+	case EventFault:
+		if i.state == Fault {
+			i.cause = ev.Cause
+			return acts
+		}
+		return i.leave(now, Fault, ev.Cause, acts)
+	case EventRecover:
+		if i.state != Fault {
+			return acts
+		}
+		if i.settings.Priority == PriorityOwner {
+			return i.becomeMaster(now, ev.Cause, acts)
+		}
+		return i.becomeBackup(now, ev.Cause, acts)
+	case EventPriority:
+		return i.setPriority(now, ev.Priority, acts)
+	case EventAdvert:
+		switch i.state {
+		case Backup:
+			return i.backupAdvert(now, ev, acts)
+		case Master:
+			return i.masterAdvert(now, ev, acts)
+		}
+		return acts
+	case EventTimer:
+		switch i.state {
+		case Backup:
+			return i.backupTimer(now, acts)
+		case Master:
+			return i.masterTimer(now, acts)
+		}
+	}
+	return acts
+}
+
+// Reconfigure puts changed settings in force without leaving the state. The
+// owner sees to added and removed addresses; a priority that tracking has
+// changed arrives by EventPriority afterwards.
+func (i *Instance) Reconfigure(now time.Time, s Settings) {
+	old := i.settings
+	i.settings = s
+	if old.AdvertInterval == s.AdvertInterval && old.Version == s.Version {
+		return
+	}
+	switch i.state {
+	case Master:
+		i.interval = s.AdvertInterval
+		if next := now.Add(i.interval); next.Before(i.timer) {
+			i.timer = next
+		}
+	case Backup:
+		i.interval = s.AdvertInterval
+		i.armMasterDown(now)
+	default:
+		i.interval = s.AdvertInterval
+	}
+}
+
+// backupAdvert is RFC 9568 section 6.4.2, "if an advertisement is received".
+func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action {
+	if ev.Priority == PriorityStop {
+		i.master, i.masterPriority, i.stopping = ev.Src, 0, true
+		i.timerSet = now
+		i.timer = now.Add(SkewTime(i.settings.Version, i.priority, i.interval))
+		return acts
+	}
+	if i.settings.Preempt && ev.Priority < i.priority {
+		// Discarded: the running timer decides (section 6.4.2 line 455).
+		i.lower, i.lowerPriority = ev.Src, ev.Priority
+		return acts
+	}
+	i.master, i.masterPriority, i.stopping = ev.Src, ev.Priority, false
+	i.lower = netip.Addr{}
+	if i.settings.Version == 3 {
+		i.interval = ev.Interval
+	}
+	i.armMasterDown(now)
+	return acts
+}
+
+// masterAdvert is RFC 9568 section 6.4.3, "if an advertisement is received".
+func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action {
+	if ev.Priority == PriorityStop {
+		i.timer = now.Add(i.interval)
+		return append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
+	}
+	reason := ReasonNone
+	switch {
+	case ev.Priority > i.priority:
+		reason = ReasonHigherPriority
+	case ev.Priority == i.priority && i.source.Less(ev.Src):
+		reason = ReasonHigherAddress
+	}
+	if reason == ReasonNone {
+		// The loser is answered at once, so that it learns of us without waiting
+		// for our next advert (RFC 9568 section 6.4.3), and the link is told again
+		// who has the addresses: the other one may have announced them.
+		i.timer = now.Add(i.interval)
+		acts = append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
+		if now.Sub(i.lastConflict) >= conflictAnnounce {
+			i.lastConflict = now
+			acts = append(acts, Action{Kind: ActionAnnounce, Repeat: i.settings.GarpRepeat})
+		}
+		return acts
+	}
+	i.master, i.masterPriority = ev.Src, ev.Priority
+	acts = append(acts, Action{Kind: ActionRelease})
+	acts = i.enter(now, Backup, Cause{Reason: reason, Peer: ev.Src, Priority: ev.Priority}, acts)
+	i.interval = i.settings.AdvertInterval
+	if i.settings.Version == 3 {
+		i.interval = ev.Interval
+	}
+	i.lower, i.stopping = netip.Addr{}, false
+	i.armMasterDown(now)
+	return acts
+}
+
+func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {
+	if now.Before(i.timer) {
+		return acts
+	}
+	cause := Cause{Reason: ReasonMasterDown, Peer: i.master, Silence: now.Sub(i.timerSet)}
+	switch {
+	case i.stopping:
+		cause.Reason = ReasonMasterStopped
+	case i.lower.IsValid():
+		cause = Cause{Reason: ReasonPreempted, Peer: i.lower, Priority: i.lowerPriority, Silence: cause.Silence}
+	}
+	return i.becomeMaster(now, cause, acts)
+}
+
+func (i *Instance) masterTimer(now time.Time, acts []Action) []Action {
+	if !now.Before(i.timer) {
+		acts = append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
+		// The schedule is kept, so that small delays do not add up; after a stall
+		// the missed adverts are not made up for.
+		i.timer = i.timer.Add(i.interval)
+		if !now.Before(i.timer) {
+			i.timer = now.Add(i.interval)
+		}
+	}
+	if !i.announce.IsZero() && !now.Before(i.announce) {
+		repeat := 1
+		if i.announceBig {
+			repeat = i.settings.GarpRepeat
+		}
+		acts = append(acts, Action{Kind: ActionAnnounce, Repeat: repeat})
+		i.announce, i.announceBig = time.Time{}, false
+		if i.settings.GarpRefresh > 0 {
+			i.announce = now.Add(i.settings.GarpRefresh)
+		}
+	}
+	return acts
+}
+
+// setPriority puts a new effective priority in force. A running master-down
+// timer keeps its start, so that the new skew counts at once.
+func (i *Instance) setPriority(now time.Time, priority uint8, acts []Action) []Action {
+	if priority == i.priority {
+		return acts
+	}
+	old := i.priority
+	i.priority = priority
+	switch i.state {
+	case Backup:
+		v, interval := i.settings.Version, i.interval
+		i.timer = i.timer.Add(SkewTime(v, priority, interval) - SkewTime(v, old, interval))
+	case Master:
+		// Tell at once: a backup that is now better can start counting.
+		i.timer = now.Add(i.interval)
+		acts = append(acts, Action{Kind: ActionAdvert, Priority: priority})
+	}
+	return acts
+}
+
+// becomeMaster: the advert goes first, so that other backups hold still, then
+// the addresses and their announcement (RFC 9568 section 6.4.2).
+func (i *Instance) becomeMaster(now time.Time, cause Cause, acts []Action) []Action {
+	i.interval = i.settings.AdvertInterval
+	acts = append(acts,
+		Action{Kind: ActionAdvert, Priority: i.priority},
+		Action{Kind: ActionAcquire, Repeat: i.settings.GarpRepeat})
+	i.timer = now.Add(i.interval)
+	i.announce, i.announceBig = time.Time{}, false
+	switch {
+	case i.settings.GarpDelay > 0:
+		i.announce, i.announceBig = now.Add(i.settings.GarpDelay), true
+	case i.settings.GarpRefresh > 0:
+		i.announce = now.Add(i.settings.GarpRefresh)
+	}
+	i.master, i.masterPriority, i.stopping, i.lower = netip.Addr{}, 0, false, netip.Addr{}
+	return i.enter(now, Master, cause, acts)
+}
+
+func (i *Instance) becomeBackup(now time.Time, cause Cause, acts []Action) []Action {
+	i.interval = i.settings.AdvertInterval
+	i.master, i.masterPriority, i.stopping, i.lower = netip.Addr{}, 0, false, netip.Addr{}
+	i.armMasterDown(now)
+	return i.enter(now, Backup, cause, acts)
+}
+
+// leave goes to a state that takes no part. A MASTER says so with priority 0
+// (RFC 9568 section 6.4.3), and gives its addresses up.
+func (i *Instance) leave(now time.Time, to State, cause Cause, acts []Action) []Action {
+	if i.state == to {
+		return acts
+	}
+	if i.state == Master {
+		acts = append(acts,
+			Action{Kind: ActionAdvert, Priority: PriorityStop},
+			Action{Kind: ActionRelease})
+	}
+	i.timer = time.Time{}
+	i.master, i.masterPriority = netip.Addr{}, 0
+	return i.enter(now, to, cause, acts)
+}
+
+func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []Action {
+	t := Transition{From: i.state, To: to, Cause: cause}
+	if to != Master {
+		i.announce, i.announceBig = time.Time{}, false
+	}
+	i.state, i.since, i.cause = to, now, cause
+	i.transitions++
+	return append(acts, Action{Kind: ActionNotify, Transition: t})
+}
+
+func (i *Instance) armMasterDown(now time.Time) {
+	i.timerSet = now
+	i.timer = now.Add(i.MasterDownTime())
+}

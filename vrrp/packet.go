@@ -1,0 +1,304 @@
+package vrrp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+)
+
+// Protocol constants.
+const (
+	ProtocolNumber = 112 // IP protocol (RFC 9568 section 5.1.1.4)
+	TTL            = 255 // of every advert sent, and expected (section 5.1.1.3)
+
+	typeAdvertisement = 1
+	headerLen         = 8
+	authLen           = 8 // trailing authentication data of version 2 over IPv4
+
+	// MaxAddresses is what the 8-bit count of an advert can say.
+	MaxAddresses = 255
+)
+
+// Group4 returns the IPv4 multicast group of VRRP, 224.0.0.18 (RFC 9568 section
+// 5.1.1.2).
+func Group4() netip.Addr { return netip.AddrFrom4([4]byte{224, 0, 0, 18}) }
+
+// AuthType is the authentication type of version 2 (RFC 2338 section 5.3.6,
+// kept on the wire by RFC 3768).
+type AuthType uint8
+
+// The authentication types that are spoken.
+const (
+	AuthNone AuthType = 0
+	AuthPass AuthType = 1 // a password of at most 8 bytes, in clear text
+)
+
+func (t AuthType) String() string {
+	switch t {
+	case AuthNone:
+		return "none"
+	case AuthPass:
+		return "PASS"
+	}
+	return fmt.Sprintf("type %d", uint8(t))
+}
+
+// ChecksumForm tells which of the two readings of the version 3 IPv4 checksum
+// a packet carries. RFC 9568 section 5.2.8 leaves the pseudo-header out;
+// keepalived and FRR include it by default, as RFC 5798 was read.
+type ChecksumForm uint8
+
+// The checksum forms.
+const (
+	ChecksumPseudo ChecksumForm = iota // with the IPv4 pseudo-header
+	ChecksumPlain                      // over the VRRP message alone
+)
+
+func (f ChecksumForm) String() string {
+	switch f {
+	case ChecksumPseudo:
+		return "pseudo-header"
+	case ChecksumPlain:
+		return "plain"
+	}
+	return fmt.Sprintf("form %d", uint8(f))
+}
+
+// Advert is one decoded advertisement. Its address list points into the buffer
+// it was parsed from and is valid only as long as that.
+type Advert struct {
+	Version  uint8
+	VRID     uint8
+	Priority uint8
+	Interval time.Duration // Max Advertise Interval (v3) or Advertisement Interval (v2)
+	AuthType AuthType      // v2 only
+	Auth     [authLen]byte // v2 only
+	Checksum ChecksumForm  // v3 only
+
+	addrs   []byte
+	addrLen int
+}
+
+// Addresses returns how many addresses the advert lists.
+func (a *Advert) Addresses() int {
+	if a.addrLen == 0 {
+		return 0
+	}
+	return len(a.addrs) / a.addrLen
+}
+
+// Address returns the i-th address of the list, 0 <= i < Addresses().
+func (a *Advert) Address(i int) netip.Addr {
+	addr, _ := netip.AddrFromSlice(a.addrs[i*a.addrLen : (i+1)*a.addrLen])
+	return addr
+}
+
+// SameAddresses reports whether the advert lists exactly want, in any order.
+func (a *Advert) SameAddresses(want []netip.Addr) bool {
+	if a.Addresses() != len(want) {
+		return false
+	}
+	// The usual case is the same list in the same order; only another order
+	// costs the nested loop, over at most 255 addresses.
+next:
+	for i, w := range want {
+		if a.Address(i) == w {
+			continue
+		}
+		for j := range want {
+			if a.Address(j) == w {
+				continue next
+			}
+		}
+		return false
+	}
+	return true
+}
+
+// Discard is why a received packet was not processed. DiscardNone means that
+// it was.
+type Discard uint8
+
+// The reasons for which packets are dropped, in the order of their checks.
+const (
+	DiscardNone Discard = iota
+	DiscardTruncated
+	DiscardVersion
+	DiscardType
+	DiscardNoAddress
+	DiscardChecksum
+	DiscardInterval
+	DiscardTTL
+	DiscardAuthType
+	DiscardAuthPassword
+	DiscardIntervalMismatch
+	DiscardOwnPacket
+	DiscardState
+	numDiscards
+)
+
+var discardNames = [numDiscards]string{
+	DiscardNone:             "none",
+	DiscardTruncated:        "truncated",
+	DiscardVersion:          "wrong_version",
+	DiscardType:             "wrong_type",
+	DiscardNoAddress:        "no_address",
+	DiscardChecksum:         "bad_checksum",
+	DiscardInterval:         "zero_interval",
+	DiscardTTL:              "wrong_ttl",
+	DiscardAuthType:         "wrong_auth_type",
+	DiscardAuthPassword:     "wrong_password",
+	DiscardIntervalMismatch: "interval_mismatch",
+	DiscardOwnPacket:        "own_packet",
+	DiscardState:            "not_running",
+}
+
+func (d Discard) String() string {
+	if int(d) < len(discardNames) {
+		return discardNames[d]
+	}
+	return fmt.Sprintf("discard %d", uint8(d))
+}
+
+// Discards returns every reason for which a packet can be dropped.
+func Discards() []Discard {
+	all := make([]Discard, 0, numDiscards-1)
+	for d := DiscardNone + 1; d < numDiscards; d++ {
+		all = append(all, d)
+	}
+	return all
+}
+
+// PeekVRID returns the virtual router ID of a packet too short or too strange
+// to parse, so that its discard can be counted where it belongs.
+func PeekVRID(pdu []byte) (vrid uint8, ok bool) {
+	if len(pdu) < 2 {
+		return 0, false
+	}
+	return pdu[1], true
+}
+
+// Parse decodes the VRRP message of an IPv4 packet from src to dst, without its
+// IP header. It makes the checks that need no configuration (RFC 9568 section
+// 7.1, RFC 3768 section 7.1); Settings.Check makes the others. It allocates
+// nothing.
+func Parse(pdu []byte, src, dst netip.Addr) (Advert, Discard) {
+	var a Advert
+	if len(pdu) < headerLen {
+		return a, DiscardTruncated
+	}
+	a.Version = pdu[0] >> 4
+	a.VRID = pdu[1]
+	a.Priority = pdu[2]
+	count := int(pdu[3])
+	a.addrLen = 4
+	if a.Version != 2 && a.Version != 3 {
+		return a, DiscardVersion
+	}
+	if pdu[0]&0x0f != typeAdvertisement {
+		return a, DiscardType
+	}
+	// RFC 9568 erratum 8299: an advert without any address is invalid.
+	if count == 0 {
+		return a, DiscardNoAddress
+	}
+	need := headerLen + count*a.addrLen
+	if a.Version == 2 {
+		need += authLen
+	}
+	if len(pdu) < need {
+		return a, DiscardTruncated
+	}
+	// What follows the message is padding of a short Ethernet frame (V19).
+	pdu = pdu[:need]
+	a.addrs = pdu[headerLen : headerLen+count*a.addrLen]
+
+	if a.Version == 2 {
+		a.AuthType = AuthType(pdu[4])
+		a.Interval = time.Duration(pdu[5]) * time.Second
+		copy(a.Auth[:], pdu[need-authLen:])
+		if checksum(0, pdu) != 0 {
+			return a, DiscardChecksum
+		}
+	} else {
+		// The upper four bits are reserved and ignored (section 5.2.6).
+		a.Interval = time.Duration(binary.BigEndian.Uint16(pdu[4:])&0x0fff) * 10 * time.Millisecond
+		switch {
+		case checksum(pseudoSum(src, dst, len(pdu)), pdu) == 0:
+			a.Checksum = ChecksumPseudo
+		case checksum(0, pdu) == 0:
+			a.Checksum = ChecksumPlain
+		default:
+			return a, DiscardChecksum
+		}
+	}
+	if a.Interval == 0 {
+		return a, DiscardInterval // RFC 9568 erratum 8301
+	}
+	return a, DiscardNone
+}
+
+// ErrTooManyAddresses is returned for an address list that an advert cannot carry.
+var ErrTooManyAddresses = errors.New("vrrp: an advert carries 1 to 255 addresses")
+
+// AppendAdvert appends to b the IPv4 advertisement of the router described by s
+// with the given priority (0 says that this MASTER stops), as sent from src to
+// dst. It allocates only when b is too small.
+func AppendAdvert(b []byte, s *Settings, priority uint8, src, dst netip.Addr) ([]byte, error) {
+	if len(s.Addresses) == 0 || len(s.Addresses) > MaxAddresses {
+		return b, fmt.Errorf("%w, not %d", ErrTooManyAddresses, len(s.Addresses))
+	}
+	start := len(b)
+	b = append(b, s.Version<<4|typeAdvertisement, s.VRID, priority, byte(len(s.Addresses)))
+	if s.Version == 2 {
+		b = append(b, byte(s.AuthType), byte(s.AdvertInterval/time.Second))
+	} else {
+		b = binary.BigEndian.AppendUint16(b, uint16(s.AdvertInterval/(10*time.Millisecond))&0x0fff)
+	}
+	b = append(b, 0, 0) // checksum, filled in below
+	for _, addr := range s.Addresses {
+		a4 := addr.As4()
+		b = append(b, a4[:]...)
+	}
+	var seed uint32
+	if s.Version == 2 {
+		// Version 2 always ends with authentication data, zero without a
+		// password (RFC 3768 section 5.3.10).
+		b = append(b, s.Password[:]...)
+	} else if s.Checksum == ChecksumPseudo {
+		seed = pseudoSum(src, dst, len(b)-start)
+	}
+	binary.BigEndian.PutUint16(b[start+6:], checksum(seed, b[start:]))
+	return b, nil
+}
+
+// pseudoSum is the unfolded sum of the IPv4 pseudo-header.
+func pseudoSum(src, dst netip.Addr, length int) uint32 {
+	if !src.Is4() || !dst.Is4() || length > math.MaxUint16 {
+		return 0
+	}
+	s, d := src.As4(), dst.As4()
+	return uint32(binary.BigEndian.Uint16(s[0:])) + uint32(binary.BigEndian.Uint16(s[2:])) +
+		uint32(binary.BigEndian.Uint16(d[0:])) + uint32(binary.BigEndian.Uint16(d[2:])) +
+		ProtocolNumber + uint32(length)
+}
+
+// checksum is the Internet checksum (RFC 1071) of b on top of seed. Over a
+// message that holds its own checksum it is 0.
+func checksum(seed uint32, b []byte) uint16 {
+	sum := seed
+	for len(b) >= 2 {
+		sum += uint32(binary.BigEndian.Uint16(b))
+		b = b[2:]
+	}
+	if len(b) == 1 {
+		sum += uint32(b[0]) << 8
+	}
+	for sum > math.MaxUint16 {
+		sum = sum>>16 + sum&math.MaxUint16
+	}
+	return ^uint16(sum)
+}

@@ -1,0 +1,141 @@
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// State is the state of a virtual router.
+type State uint8
+
+// The states. Init is RFC 9568's Initialize, Master its Active; Fault is
+// keepalived's addition: the router cannot serve and takes no part.
+const (
+	Init State = iota
+	Backup
+	Master
+	Fault
+	numStates
+)
+
+var stateNames = [numStates]string{"INIT", "BACKUP", "MASTER", "FAULT"}
+
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("state %d", uint8(s))
+}
+
+// Reason is why a virtual router changed its state. Log line, status, metric
+// and notification all carry the same value.
+type Reason uint8
+
+// The reasons for a transition.
+const (
+	ReasonNone            Reason = iota
+	ReasonStarted                // the instance was started
+	ReasonOwner                  // priority 255: started as MASTER
+	ReasonResumed                // a respawned process goes on as MASTER
+	ReasonMasterDown             // no advert for the master-down time
+	ReasonMasterStopped          // the MASTER sent priority 0
+	ReasonPreempted              // only a router of lower priority was heard for the master-down time
+	ReasonHigherPriority         // a router of higher priority advertises
+	ReasonHigherAddress          // a router of equal priority and higher address advertises
+	ReasonInterfaceDown          // an interface that is needed is down
+	ReasonInterfaceAbsent        // an interface that is needed does not exist
+	ReasonNoSource               // there is no address to send adverts from
+	ReasonScript                 // a track script without weight failed
+	ReasonRecovered              // every cause of FAULT is gone
+	ReasonStopped                // the daemon stops
+	ReasonRemoved                // the instance is gone from the configuration
+	numReasons
+)
+
+var reasonNames = [numReasons]string{
+	ReasonNone:            "none",
+	ReasonStarted:         "started",
+	ReasonOwner:           "owner",
+	ReasonResumed:         "resumed",
+	ReasonMasterDown:      "master_down",
+	ReasonMasterStopped:   "master_stopped",
+	ReasonPreempted:       "preempted",
+	ReasonHigherPriority:  "higher_priority",
+	ReasonHigherAddress:   "higher_address",
+	ReasonInterfaceDown:   "interface_down",
+	ReasonInterfaceAbsent: "interface_absent",
+	ReasonNoSource:        "no_source_address",
+	ReasonScript:          "script_failed",
+	ReasonRecovered:       "recovered",
+	ReasonStopped:         "stopped",
+	ReasonRemoved:         "removed",
+}
+
+// String returns the reason's stable name, fit for a metric label.
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return fmt.Sprintf("reason %d", uint8(r))
+}
+
+// Cause is a reason with the facts that belong to it.
+type Cause struct {
+	Reason   Reason
+	Peer     netip.Addr    // the other router, where one is meant
+	Priority uint8         // the priority that it advertised
+	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert
+	Detail   string        // the interface, the script and its result
+}
+
+// String tells the cause to a person.
+func (c Cause) String() string {
+	peer := "the master"
+	if c.Peer.IsValid() {
+		peer = c.Peer.String()
+	}
+	silence := c.Silence.Round(100 * time.Microsecond)
+	switch c.Reason {
+	case ReasonStarted:
+		return "started"
+	case ReasonOwner:
+		return "address owner (priority 255) started"
+	case ReasonResumed:
+		return "process restarted, resumed as MASTER"
+	case ReasonMasterDown:
+		if !c.Peer.IsValid() {
+			return fmt.Sprintf("no master heard for %v", silence)
+		}
+		return fmt.Sprintf("no advert from %s for %v", peer, silence)
+	case ReasonMasterStopped:
+		return fmt.Sprintf("%s stopped (priority 0)", peer)
+	case ReasonPreempted:
+		return fmt.Sprintf("preempting %s, which has the lower priority %d", peer, c.Priority)
+	case ReasonHigherPriority:
+		return fmt.Sprintf("%s advertises the higher priority %d", peer, c.Priority)
+	case ReasonHigherAddress:
+		return fmt.Sprintf("%s advertises the same priority %d and has the higher address", peer, c.Priority)
+	case ReasonInterfaceDown:
+		return fmt.Sprintf("interface %s is down", c.Detail)
+	case ReasonInterfaceAbsent:
+		return fmt.Sprintf("interface %s does not exist", c.Detail)
+	case ReasonNoSource:
+		return "no source address: " + c.Detail
+	case ReasonScript:
+		return "script " + c.Detail
+	case ReasonRecovered:
+		return "recovered: " + c.Detail
+	case ReasonStopped:
+		return "daemon stopped"
+	case ReasonRemoved:
+		return "removed from the configuration"
+	}
+	return c.Reason.String()
+}
+
+// Transition is one change of state.
+type Transition struct {
+	From, To State
+	Cause    Cause
+}

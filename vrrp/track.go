@@ -1,0 +1,91 @@
+package vrrp
+
+// Verdict is what a tracker says of the thing it watches.
+type Verdict uint8
+
+// The verdicts. A tracker is Unknown until it has seen enough results.
+const (
+	Unknown Verdict = iota
+	Up
+	Down
+	numVerdicts
+)
+
+var verdictNames = [numVerdicts]string{"unknown", "up", "down"}
+
+func (v Verdict) String() string {
+	if int(v) < len(verdictNames) {
+		return verdictNames[v]
+	}
+	return "unknown verdict"
+}
+
+// Debounce turns single results into a Verdict: Rise successes in a row are up,
+// Fall failures in a row are down, from the first result on.
+type Debounce struct {
+	Rise, Fall int // at least 1
+
+	verdict Verdict
+	run     int // results in a row against the verdict
+	last    bool
+}
+
+// Verdict returns the present verdict.
+func (d *Debounce) Verdict() Verdict { return d.verdict }
+
+// Resume puts back a verdict by its name, as it was before a restart; another
+// name leaves it Unknown.
+func (d *Debounce) Resume(name string) {
+	for v, n := range verdictNames {
+		if n == name {
+			d.verdict = Verdict(v)
+		}
+	}
+}
+
+// Step takes one result and reports whether the verdict changed.
+func (d *Debounce) Step(ok bool) (changed bool) {
+	if ok != d.last {
+		d.run = 0
+	}
+	d.last = ok
+	d.run++
+	switch {
+	case ok && d.verdict != Up && d.run >= d.Rise:
+		d.verdict = Up
+	case !ok && d.verdict != Down && d.run >= d.Fall:
+		d.verdict = Down
+	default:
+		return false
+	}
+	return true
+}
+
+// Term is the part that one tracker has in the effective priority.
+type Term struct {
+	Weight  int // -253..253, not 0: a tracker without weight means FAULT instead
+	Verdict Verdict
+}
+
+// Value is what the term adds: a positive weight counts while the tracker is
+// up, a negative one while it is down, as in keepalived.
+func (t Term) Value() int {
+	if (t.Weight > 0 && t.Verdict == Up) || (t.Weight < 0 && t.Verdict == Down) {
+		return t.Weight
+	}
+	return 0
+}
+
+// EffectivePriority is base with all terms added, kept within 1..254. The
+// address owner (255) is not moved by tracking (RFC 9568 section 5.2.4 gives
+// 255 to the owner alone).
+func EffectivePriority(base uint8, terms []Term) uint8 {
+	if base == PriorityOwner {
+		return base
+	}
+	sum := int(base)
+	for _, t := range terms {
+		sum += t.Value()
+	}
+	return uint8(min(max(sum, 1), PriorityOwner-1))
+}
