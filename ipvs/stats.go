@@ -1,0 +1,30 @@
+package ipvs
+
+// Counters are the kernel's counts since an object was made or last zeroed,
+// and its present rates a second (averages over some seconds).
+type Counters struct {
+	Connections           uint64
+	InPackets, OutPackets uint64
+	InBytes, OutBytes     uint64
+
+	ConnectionRate              uint64
+	InPacketRate, OutPacketRate uint64
+	InByteRate, OutByteRate     uint64
+}
+
+// DestStats are the counts of one real server.
+type DestStats struct {
+	Active     uint32 // established connections
+	Inactive   uint32 // all others that are still remembered
+	Persistent uint32 // clients bound by persistence
+	Counters   Counters
+}
+
+// ServiceStats are the counts of one virtual service and its real servers.
+type ServiceStats struct {
+	Counters Counters
+	Dests    map[DestKey]DestStats
+}
+
+// Stats are the counts of every service.
+type Stats map[ServiceKey]*ServiceStats
