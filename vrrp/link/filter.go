@@ -1,0 +1,39 @@
+package link
+
+import (
+	"golang.org/x/net/bpf"
+)
+
+// vridFilter returns a socket filter that keeps the IPv4 packets whose VRRP
+// header carries one of the VRIDs. It takes the same few instructions for any
+// number of them: the set is eight words of 32 bits, one of which is picked by
+// the upper bits of the VRID and shifted by the lower.
+func vridFilter(vrids []uint8) ([]bpf.RawInstruction, error) {
+	var words [8]uint32
+	for _, v := range vrids {
+		words[v>>5] |= 1 << (v & 31)
+	}
+	program := []bpf.Instruction{
+		bpf.LoadMemShift{Off: 0},          // X = length of the IP header
+		bpf.LoadIndirect{Off: 1, Size: 1}, // A = VRID; outside the packet: drop
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 31},
+		bpf.StoreScratch{Src: bpf.RegA, N: 0},
+		bpf.LoadIndirect{Off: 1, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 5},
+		bpf.LoadScratch{Dst: bpf.RegX, N: 0}, // X = bit, A = word
+	}
+	for i, word := range words {
+		if word == 0 {
+			continue
+		}
+		program = append(program,
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(i), SkipFalse: 5},
+			bpf.LoadConstant{Dst: bpf.RegA, Val: word},
+			bpf.ALUOpX{Op: bpf.ALUOpShiftRight},
+			bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 1, SkipFalse: 1},
+			bpf.RetConstant{Val: 1 << 18}, // keep the whole packet
+			bpf.RetConstant{Val: 0},
+		)
+	}
+	return bpf.Assemble(append(program, bpf.RetConstant{Val: 0}))
+}

@@ -1,0 +1,155 @@
+package link
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Datagram is one received VRRP packet.
+type Datagram struct {
+	Src, Dst netip.Addr
+	TTL      int
+	// Payload is what follows the IP header, cut to the length that the header
+	// states, so without the padding of a short Ethernet frame. It is valid until
+	// the handler returns.
+	Payload []byte
+	// Arrival is when the kernel received the packet, on the scale of time.Now:
+	// the kernel's stamp, which is of the wall clock, is taken as an age against
+	// the wall clock of the reading, and that age is subtracted from a reading
+	// that carries the monotonic clock. Should the wall clock be set between
+	// arrival and reading, Arrival still lies between the previous complete
+	// Receive and this one.
+	Arrival time.Time
+}
+
+// Receive hands all packets that had arrived when it was called, oldest first,
+// to the handler, and returns how many there were. It does not wait, and no
+// flood of packets keeps it longer than it takes to read one full receive
+// buffer. It allocates nothing, unless there is nothing to read.
+func (s *Socket) Receive(handle func(Datagram)) (int, error) {
+	if s.fd < 0 {
+		return 0, ErrClosed
+	}
+	batch := s.poller.batch.messages
+	called := time.Now()
+	total := 0
+	for {
+		n, err := s.rx.ReadBatch(batch, unix.MSG_DONTWAIT)
+		now := time.Now()
+		if err != nil {
+			if errors.Is(err, unix.EAGAIN) {
+				s.drained = now
+				return total, nil
+			}
+			return total, fmt.Errorf("link: receive on %s: %w", s.ifi.Name, err)
+		}
+		arrival := called
+		for i := range batch[:n] {
+			m := &batch[i]
+			d, ok := parseIPv4(m.Buffers[0][:m.N])
+			if !ok {
+				s.stats.Malformed++
+				continue
+			}
+			arrival = s.arrival(m.OOB[:m.NN], now)
+			d.Arrival = arrival
+			s.stats.Received++
+			total++
+			handle(d)
+			if s.fd < 0 { // the handler closed it
+				return total, nil
+			}
+		}
+		if n < len(batch) || arrival.After(called) {
+			s.drained = arrival
+			if n < len(batch) {
+				s.drained = now
+			}
+			return total, nil
+		}
+	}
+}
+
+// arrival converts the kernel's stamp in a packet's control messages.
+func (s *Socket) arrival(control []byte, now time.Time) time.Time {
+	stamp, ok := timestamp(control)
+	if !ok {
+		return now
+	}
+	at := now.Add(time.Duration(stamp - now.UnixNano()))
+	switch {
+	case at.After(now):
+		return now
+	case at.Before(s.drained):
+		return s.drained
+	}
+	return at
+}
+
+// parseIPv4 splits a packet as a raw socket delivers it. It says false when the
+// header's lengths do not fit the packet.
+func parseIPv4(b []byte) (Datagram, bool) {
+	if len(b) < 20 || b[0]>>4 != 4 {
+		return Datagram{}, false
+	}
+	header := int(b[0]&0xf) * 4
+	length := int(binary.BigEndian.Uint16(b[2:]))
+	if header < 20 || length < header || length > len(b) {
+		return Datagram{}, false
+	}
+	return Datagram{
+		Src:     netip.AddrFrom4([4]byte(b[12:16])),
+		Dst:     netip.AddrFrom4([4]byte(b[16:20])),
+		TTL:     int(b[8]),
+		Payload: b[header:length:length],
+	}, true
+}
+
+// timestampSpace is room for the one control message that is asked for.
+var timestampSpace = unix.CmsgSpace(16)
+
+// timestamp finds the SO_TIMESTAMPNS message among control messages and returns
+// it as nanoseconds since 1970.
+func timestamp(b []byte) (int64, bool) {
+	const word = 32 << (^uint(0) >> 63) / 8 // bytes of a long, and of cmsg_len
+	for len(b) >= unix.SizeofCmsghdr {
+		length := int(nativeWord(b))
+		level := binary.NativeEndian.Uint32(b[word:])
+		kind := binary.NativeEndian.Uint32(b[word+4:])
+		if length < unix.SizeofCmsghdr || length > len(b) {
+			return 0, false
+		}
+		data := b[unix.SizeofCmsghdr:length]
+		if level == unix.SOL_SOCKET && kind == unix.SCM_TIMESTAMPNS && len(data) >= 2*word {
+			return nativeWord(data)*1e9 + nativeWord(data[word:]), true
+		}
+		b = b[min(len(b), (length+word-1)&^(word-1)):]
+	}
+	return 0, false
+}
+
+// nativeWord reads a C long.
+func nativeWord(b []byte) int64 {
+	if ^uint(0)>>63 == 1 {
+		return int64(binary.NativeEndian.Uint64(b))
+	}
+	return int64(int32(binary.NativeEndian.Uint32(b)))
+}
+
+// discard empties the receive queue.
+func (s *Socket) discard() error {
+	for {
+		_, err := s.rx.ReadBatch(s.poller.batch.messages, unix.MSG_DONTWAIT)
+		if errors.Is(err, unix.EAGAIN) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
