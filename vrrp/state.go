@@ -46,6 +46,7 @@ const (
 	ReasonInterfaceDown          // an interface that is needed is down
 	ReasonInterfaceAbsent        // an interface that is needed does not exist
 	ReasonNoSource               // there is no address to send adverts from
+	ReasonSocket                 // the protocol's socket cannot be opened
 	ReasonScript                 // a track script without weight failed
 	ReasonRecovered              // every cause of FAULT is gone
 	ReasonStopped                // the daemon stops
@@ -66,6 +67,7 @@ var reasonNames = [numReasons]string{
 	ReasonInterfaceDown:   "interface_down",
 	ReasonInterfaceAbsent: "interface_absent",
 	ReasonNoSource:        "no_source_address",
+	ReasonSocket:          "socket",
 	ReasonScript:          "script_failed",
 	ReasonRecovered:       "recovered",
 	ReasonStopped:         "stopped",
@@ -122,6 +124,8 @@ func (c Cause) String() string {
 		return fmt.Sprintf("interface %s does not exist", c.Detail)
 	case ReasonNoSource:
 		return "no source address: " + c.Detail
+	case ReasonSocket:
+		return "cannot open a VRRP socket on " + c.Detail
 	case ReasonScript:
 		return "script " + c.Detail
 	case ReasonRecovered:

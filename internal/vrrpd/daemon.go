@@ -1,0 +1,243 @@
+// Package vrrpd is the VRRP child: the one loop that joins the pure protocol of
+// package vrrp to the sockets and addresses of package vrrp/link.
+//
+// One goroutine, the loop, owns every virtual router. It sleeps in epoll, woken
+// by packets, by the earliest deadline and by its inbox, into which three other
+// goroutines post: the reader of the parent's channel, the netlink monitor and
+// the address worker. The loop itself never blocks on anything else.
+package vrrpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"director/internal/watchdog"
+	"director/vrrp/link"
+)
+
+// stopLimit bounds the wait for the last addresses to come off at a stop.
+const stopLimit = 3 * time.Second
+
+// Daemon is the VRRP child.
+type Daemon struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	inbox []any // posted by other goroutines, taken by the loop
+
+	poller *link.Poller
+	engine *engine
+	ports  map[*link.Socket]string // interface names of the open sockets
+
+	synced    bool
+	configure *watchdog.Configure // arrived before the monitor's first list was complete
+	stopping  bool
+	stopBy    time.Time
+}
+
+// New returns a VRRP child that has started nothing yet.
+func New(log *slog.Logger) *Daemon {
+	return &Daemon{log: log, ports: make(map[*link.Socket]string)}
+}
+
+// closed says that the parent's channel has ended with err.
+type closed struct{ err error }
+
+// post hands the loop an event from another goroutine.
+func (d *Daemon) post(ev any) {
+	d.mu.Lock()
+	d.inbox = append(d.inbox, ev)
+	first := len(d.inbox) == 1
+	d.mu.Unlock()
+	if first {
+		d.poller.Wake()
+	}
+}
+
+// Run serves the parent on ch until it asks for a stop, dies, or ctx ends; in
+// each case every MASTER says good-bye and its addresses are taken off. The
+// error is nil after a clean stop.
+func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
+	poller, err := link.NewPoller()
+	if err != nil {
+		return fmt.Errorf("vrrpd: %w", err)
+	}
+	defer poller.Close()
+	d.poller = poller
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	worker, err := link.NewWorker(func(r link.Result) { d.post(r) })
+	if err != nil {
+		return fmt.Errorf("vrrpd: %w", err)
+	}
+	defer worker.Close()
+	d.engine = newEngine(d.log, opener{d}, worker, ch.Send)
+	d.engine.drain = func() { d.receive(nil) }
+	monitor, err := link.StartMonitor(ctx, func(ev link.Event) { d.post(ev) })
+	if err != nil {
+		return fmt.Errorf("vrrpd: %w", err)
+	}
+	defer func() {
+		cancel()
+		monitor.Wait()
+	}()
+	go func() {
+		for {
+			m, err := ch.Recv()
+			if err != nil {
+				d.post(closed{err})
+				return
+			}
+			d.post(m)
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { d.post(closed{ctx.Err()}) })
+	defer stop()
+
+	if err := d.loop(ch); err != nil {
+		return err
+	}
+	return ch.Flush(time.Second)
+}
+
+func (d *Daemon) loop(ch *watchdog.Channel) error {
+	var ready []*link.Socket
+	var inbox []any
+	for {
+		deadline := d.engine.deadline()
+		if d.stopping && (deadline.IsZero() || d.stopBy.Before(deadline)) {
+			deadline = d.stopBy
+		}
+		var err error
+		if ready, err = d.poller.Wait(deadline, ready[:0]); err != nil {
+			return fmt.Errorf("vrrpd: %w", err)
+		}
+		if len(ready) > 0 {
+			d.receive(ready)
+		}
+		now := time.Now()
+		d.mu.Lock()
+		inbox, d.inbox = d.inbox, inbox[:0]
+		d.mu.Unlock()
+		for i, ev := range inbox {
+			inbox[i] = nil
+			d.handle(now, ev, ch)
+		}
+		d.engine.tick(time.Now())
+		d.engine.flush()
+		if d.stopping && (d.engine.stopped() || !now.Before(d.stopBy)) {
+			if !d.engine.stopped() {
+				d.log.Error("stopped with addresses still on", "reason", "the kernel did not answer in time")
+			}
+			return nil
+		}
+	}
+}
+
+// receive drains the given sockets, or all of them.
+func (d *Daemon) receive(ready []*link.Socket) {
+	if ready == nil {
+		for s := range d.ports {
+			ready = append(ready, s)
+		}
+	}
+	for _, s := range ready {
+		device, ok := d.ports[s]
+		if !ok {
+			continue
+		}
+		if _, err := s.Receive(func(dg link.Datagram) { d.engine.receive(device, dg) }); err != nil {
+			d.log.Debug("cannot read VRRP socket", "interface", device, "reason", err)
+		}
+	}
+}
+
+func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
+	switch ev := ev.(type) {
+	case watchdog.Message:
+		d.message(now, ev, ch)
+	case link.Event:
+		if ev.Kind != link.Synced {
+			d.engine.linkEvent(now, ev)
+			return
+		}
+		d.synced = true
+		if d.configure != nil {
+			d.apply(now, d.configure, ch)
+			d.configure = nil
+		}
+	case link.Result:
+		d.engine.result(now, ev)
+	case closed:
+		if !errors.Is(ev.err, io.EOF) && !errors.Is(ev.err, context.Canceled) {
+			d.log.Error("lost the parent", "reason", ev.err)
+		} else if !d.stopping {
+			d.log.Warn("the parent is gone, stopping")
+		}
+		d.stop(now)
+	}
+}
+
+func (d *Daemon) message(now time.Time, m watchdog.Message, ch *watchdog.Channel) {
+	switch {
+	case m.Configure != nil && d.stopping:
+	case m.Configure != nil && !d.synced:
+		d.configure = m.Configure
+	case m.Configure != nil:
+		d.apply(now, m.Configure, ch)
+	case m.Ping != nil:
+		ch.Send(watchdog.Message{Pong: m.Ping})
+	case m.Inquire != nil:
+		ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Seq: m.Inquire.Seq, VRRP: d.engine.snapshot()}})
+	case m.ScriptDone != nil:
+		d.engine.scriptDone(now, m.ScriptDone)
+	case m.Stop != nil:
+		d.stop(now)
+	}
+}
+
+func (d *Daemon) apply(now time.Time, c *watchdog.Configure, ch *watchdog.Channel) {
+	ack := &watchdog.Ack{Generation: c.Generation}
+	if err := d.engine.configure(now, c); err != nil {
+		ack.Error, ack.Final = err.Error(), true
+	}
+	d.engine.flush()
+	ch.Send(watchdog.Message{Ack: ack})
+}
+
+func (d *Daemon) stop(now time.Time) {
+	if d.stopping {
+		return
+	}
+	d.stopping, d.stopBy = true, now.Add(stopLimit)
+	d.engine.stop(now)
+}
+
+// opener opens sockets for the engine and keeps the loop's list of them.
+type opener struct{ d *Daemon }
+
+func (o opener) Open(ifi link.Interface) (socket, error) {
+	s, err := o.d.poller.Open(ifi)
+	if err != nil {
+		return nil, err
+	}
+	o.d.ports[s] = ifi.Name
+	return openSocket{s, o.d}, nil
+}
+
+// openSocket takes itself off the loop's list when it is closed.
+type openSocket struct {
+	*link.Socket
+	d *Daemon
+}
+
+func (s openSocket) Close() error {
+	delete(s.d.ports, s.Socket)
+	return s.Socket.Close()
+}
