@@ -4,6 +4,28 @@
 // The package is pure: it reads no file, looks up no user and no interface.
 // Everything that is wrong with a text is reported at once, each error with its
 // file, line, the offending value and what is allowed.
+//
+// The language is TOML, decoded by BurntSushi/toml into plain maps, so that a
+// wrong type never stops the decoding. A small key scanner finds out on which
+// line each key stands; it is believed only where it agrees with the decoder
+// key for key. One decoder, driven by the struct tags of the model below, then
+// fills the model and resolves its defaults, and the validation checks what one
+// key alone cannot tell. The same tags feed Fields, the table of all keys.
+//
+// The tags of the model:
+//
+//	toml      the key
+//	default   its value when it is absent; "=text" says where that value comes from
+//	required  the key must be there
+//	min, max  least and greatest value (numbers and durations)
+//	step      the value must be a multiple of this (durations)
+//	oneof     the allowed values, separated by spaces
+//	form      what a string must look like (see forms.go), "command" for an
+//	          argument vector, "named" for tables [key.NAME]
+//	short     the key that a plain string stands for where a table is expected
+//	when      the key is valid only where another key has a value: "type=tcp|http"
+//	optional  an absent table stays empty: its defaults are not filled in
+//	alias     names under which other programs know the key, for the error
 package config
 
 import (
@@ -15,50 +37,50 @@ import (
 // Parse returned it; a reload makes another one.
 type Config struct {
 	Global         Global          `toml:"global"`
-	Scripts        []Script        `toml:"vrrp_script"`
-	Instances      []Instance      `toml:"vrrp_instance"`
-	VirtualServers []VirtualServer `toml:"virtual_server"`
+	Scripts        []Script        `toml:"vrrp_script" form:"named"`
+	Instances      []Instance      `toml:"vrrp_instance" form:"named"`
+	VirtualServers []VirtualServer `toml:"virtual_server" form:"named"`
 }
 
 // Global holds what concerns the whole daemon.
 type Global struct {
 	// RouterID names this node in status and notifications. Default: the host
 	// name, filled in by whoever runs the configuration when this is empty.
-	RouterID string `toml:"router_id"`
+	RouterID string `toml:"router_id" form:"text" default:"=the host name"`
 	// ScriptUser is the user[:group] that scripts run as when they name none.
 	// Empty means the user of the daemon itself (root).
-	ScriptUser string `toml:"script_user"`
+	ScriptUser string `toml:"script_user" form:"user" default:"=the daemon's own user"`
 	// LogLevel is one of debug, info, warn, error. Default info.
-	LogLevel string `toml:"log_level"`
+	LogLevel string `toml:"log_level" oneof:"debug info warn error" default:"info"`
 	// LogFormat is text or json. Default text.
-	LogFormat string `toml:"log_format"`
+	LogFormat string `toml:"log_format" oneof:"text json" default:"text"`
 	// ReconcileInterval is the period at which the kernel's state is compared
 	// with the wanted one and repaired. Default 10s, 1s to 1h.
-	ReconcileInterval Duration `toml:"reconcile_interval"`
+	ReconcileInterval Duration `toml:"reconcile_interval" default:"10s" min:"1s" max:"1h"`
 	// KeepIPVSOnStop leaves the IPVS table in the kernel at a stop.
-	KeepIPVSOnStop bool `toml:"keep_ipvs_on_stop"`
+	KeepIPVSOnStop bool `toml:"keep_ipvs_on_stop" default:"false"`
 	// ExclusiveIPVS says that no other program uses IPVS on this host: every
 	// service that the configuration does not list is then removed.
-	ExclusiveIPVS bool `toml:"exclusive_ipvs"`
+	ExclusiveIPVS bool `toml:"exclusive_ipvs" default:"false"`
 	// ChildTimeout is how long a child may leave a liveness question
 	// unanswered before it is killed and started again. Default 3s, 500ms to 60s.
-	ChildTimeout Duration `toml:"child_timeout"`
+	ChildTimeout Duration `toml:"child_timeout" default:"3s" min:"500ms" max:"60s"`
 	// StopTimeout is how long a child may take to stop before it is killed.
 	// Default 10s, 1s to 5m.
-	StopTimeout Duration `toml:"stop_timeout"`
+	StopTimeout Duration `toml:"stop_timeout" default:"10s" min:"1s" max:"5m"`
 }
 
 // Script is a track script (keepalived: vrrp_script): a command whose exit
 // status says whether something this router needs is well.
 type Script struct {
 	Name     string   // the table's name: [vrrp_script.NAME]
-	Command  []string `toml:"script"`   // argument vector; run without a shell
-	Interval Duration `toml:"interval"` // default 1s, 10ms to 1h
-	Timeout  Duration `toml:"timeout"`  // default: the interval
-	Rise     int      `toml:"rise"`     // successes in a row to be up, default 1
-	Fall     int      `toml:"fall"`     // failures in a row to be down, default 1
-	Weight   int      `toml:"weight"`   // -253..253; 0: failure means FAULT
-	User     string   `toml:"user"`     // user[:group], default Global.ScriptUser
+	Command  []string `toml:"script" form:"command" required:"true"`           // argument vector; run without a shell
+	Interval Duration `toml:"interval" default:"1s" min:"10ms" max:"1h"`       // from start to start
+	Timeout  Duration `toml:"timeout" default:"=interval" min:"10ms" max:"1h"` // a run that takes longer is ended and failed
+	Rise     int      `toml:"rise" default:"1" min:"1" max:"100"`              // successes in a row to be up
+	Fall     int      `toml:"fall" default:"1" min:"1" max:"100"`              // failures in a row to be down
+	Weight   int      `toml:"weight" default:"0" min:"-253" max:"253"`         // 0: failure means FAULT
+	User     string   `toml:"user" form:"user" default:"=global.script_user"`  // user[:group]
 }
 
 // VRRPVersion is the protocol version an instance speaks, 2 (RFC 3768) or 3
@@ -68,68 +90,68 @@ type VRRPVersion uint8
 // Instance is one virtual router on one interface.
 type Instance struct {
 	Name      string      // the table's name: [vrrp_instance.NAME]
-	Interface string      `toml:"interface"`
-	VRID      uint8       `toml:"virtual_router_id"` // 1..255
-	Version   VRRPVersion `toml:"version"`           // 2 or 3, default 3
+	Interface string      `toml:"interface" form:"interface" required:"true" alias:"dev device iface nic"`
+	VRID      uint8       `toml:"virtual_router_id" required:"true" min:"1" max:"255" alias:"vrid"`
+	Version   VRRPVersion `toml:"version" oneof:"2 3" default:"3" alias:"vrrp_version"`
 	// Priority is 1..254, or 255 for the address owner. Default 100.
-	Priority uint8 `toml:"priority"`
+	Priority uint8 `toml:"priority" default:"100" min:"1" max:"255" alias:"prio"`
 	// InitialState is a hint only, as in keepalived: MASTER or BACKUP, default BACKUP.
 	// The priority decides.
-	InitialState string `toml:"state"`
+	InitialState string `toml:"state" oneof:"MASTER BACKUP" default:"BACKUP" alias:"initial_state"`
 	// AdvertInterval is 10ms..40.95s in steps of 10ms in version 3, whole seconds
 	// 1s..255s in version 2. Default 1s.
-	AdvertInterval Duration `toml:"advert_interval"`
-	NoPreempt      bool     `toml:"nopreempt"`
+	AdvertInterval Duration `toml:"advert_interval" default:"1s" min:"10ms" max:"255s" alias:"advert_int"`
+	NoPreempt      bool     `toml:"nopreempt" default:"false" alias:"no_preempt"`
 	// Source is the source address of adverts (keepalived: mcast_src_ip).
 	// Invalid (zero) means the interface's primary address.
-	Source         netip.Addr       `toml:"mcast_src_ip"`
-	Authentication Authentication   `toml:"authentication"`
-	Addresses      []VirtualAddress `toml:"virtual_ipaddress"`          // sent in adverts
-	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded"` // not sent in adverts
-	TrackScripts   []TrackScript    `toml:"track_script"`
-	TrackInterface []string         `toml:"track_interface"` // FAULT while one is down
+	Source         netip.Addr       `toml:"mcast_src_ip" default:"=the interface's primary address"`
+	Authentication Authentication   `toml:"authentication" optional:"true"`
+	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
+	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
+	TrackScripts   []TrackScript    `toml:"track_script" short:"name"`
+	TrackInterface []string         `toml:"track_interface" form:"interface"` // FAULT while one is down
 	Garp           Garp             `toml:"garp"`
 	Notify         Notify           `toml:"notify"`
 }
 
 // Authentication is VRRP version 2 authentication.
 type Authentication struct {
-	Type     string `toml:"type"`     // "" or PASS
-	Password Secret `toml:"password"` // 1..8 bytes
+	Type     string `toml:"type" oneof:"PASS" default:"PASS" alias:"auth_type"` // empty: no authentication
+	Password Secret `toml:"password" required:"true" alias:"auth_pass"`         // 1..8 bytes
 }
 
 // VirtualAddress is one address that the MASTER owns.
 type VirtualAddress struct {
 	// Prefix is the address with its mask; an address without a mask is /32 or /128.
-	Prefix netip.Prefix `toml:"address"`
-	Device string       `toml:"device"` // default: the instance's interface
-	Label  string       `toml:"label"`
+	Prefix netip.Prefix `toml:"address" required:"true"`
+	Device string       `toml:"device" form:"interface" default:"=the instance's interface" alias:"dev"`
+	Label  string       `toml:"label" form:"label"` // the device's name, or that, a colon and more; at most 15 bytes
 }
 
 // TrackScript is the use of a Script by an instance.
 type TrackScript struct {
-	Name   string `toml:"name"`
-	Weight int    `toml:"weight"` // default: the script's weight
+	Name   string `toml:"name" form:"name" required:"true"`
+	Weight int    `toml:"weight" default:"=the script's weight" min:"-253" max:"253"`
 }
 
 // Garp says how a new MASTER announces its addresses by gratuitous ARP.
 type Garp struct {
-	Repeat  int      `toml:"repeat"`  // packets per burst and address, default 5
-	Delay   Duration `toml:"delay"`   // second burst after, default 5s, 0 = none
-	Refresh Duration `toml:"refresh"` // repeated while MASTER, default 60s, 0 = never
+	Repeat  int      `toml:"repeat" default:"5" min:"1" max:"100" alias:"garp_master_repeat"`      // packets per burst and address
+	Delay   Duration `toml:"delay" default:"5s" min:"0s" max:"1h" alias:"garp_master_delay"`       // second burst after this, 0 = none
+	Refresh Duration `toml:"refresh" default:"60s" min:"0s" max:"24h" alias:"garp_master_refresh"` // period of repetition while MASTER, 0 = never
 }
 
 // Notify lists the commands run on a change of state. Each is an argument
 // vector, run without a shell. All gets four more arguments, as keepalived
 // gives them: INSTANCE name STATE priority.
 type Notify struct {
-	Master  []string `toml:"master"`
-	Backup  []string `toml:"backup"`
-	Fault   []string `toml:"fault"`
-	Stop    []string `toml:"stop"`
-	All     []string `toml:"all"`
-	User    string   `toml:"user"`
-	Timeout Duration `toml:"timeout"` // default 30s
+	Master  []string `toml:"master" form:"command" alias:"notify_master"`
+	Backup  []string `toml:"backup" form:"command" alias:"notify_backup"`
+	Fault   []string `toml:"fault" form:"command" alias:"notify_fault"`
+	Stop    []string `toml:"stop" form:"command" alias:"notify_stop"`
+	All     []string `toml:"all" form:"command" alias:"notify_all"`
+	User    string   `toml:"user" form:"user" default:"=global.script_user"`
+	Timeout Duration `toml:"timeout" default:"30s" min:"100ms" max:"1h"` // of one run
 }
 
 // Protocol is the transport of a virtual server.
@@ -155,39 +177,39 @@ const (
 type VirtualServer struct {
 	Name       string         // the table's name: [virtual_server.NAME]
 	Address    netip.AddrPort `toml:"address"`
-	FWMark     uint32         `toml:"fwmark"`     // instead of address and protocol
-	Protocol   Protocol       `toml:"protocol"`   // default tcp
-	Scheduler  string         `toml:"scheduler"`  // default wlc
-	Forwarding Forwarding     `toml:"forwarding"` // default nat
+	FWMark     uint32         `toml:"fwmark" min:"1" max:"4294967295"`        // instead of address and protocol
+	Protocol   Protocol       `toml:"protocol" oneof:"tcp udp" default:"tcp"` // empty for a fwmark
+	Scheduler  string         `toml:"scheduler" oneof:"rr wrr lc wlc lblc lblcr sh mh dh fo ovf sed nq twos" default:"wlc" alias:"lb_algo lvs_sched"`
+	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"nat" alias:"lb_kind lvs_method"`
 	// PersistenceTimeout binds a client to one real server; whole seconds, 0 = off.
-	PersistenceTimeout Duration `toml:"persistence_timeout"`
+	PersistenceTimeout Duration `toml:"persistence_timeout" default:"0s" min:"0s" max:"744h" step:"1s" alias:"persistence persistent"`
 	// Quorum is the least total weight of healthy servers at which the pool is
 	// up; Hysteresis is added to gain it and subtracted to lose it.
-	Quorum      int          `toml:"quorum"`     // default 1
-	Hysteresis  int          `toml:"hysteresis"` // default 0
-	SorryServer *SorryServer `toml:"sorry_server"`
-	Inhibit     bool         `toml:"inhibit_on_failure"` // weight 0 instead of removal
-	Checks      []Check      `toml:"check"`              // for every server without checks of its own
+	Quorum      int          `toml:"quorum" default:"1" min:"1" max:"2147483647"`
+	Hysteresis  int          `toml:"hysteresis" default:"0" min:"0" max:"2147483647"`
+	SorryServer *SorryServer `toml:"sorry_server" short:"address"`
+	Inhibit     bool         `toml:"inhibit_on_failure" default:"false"` // weight 0 instead of removal
+	Checks      []Check      `toml:"check"`                              // for every server without checks of its own
 	RealServers []RealServer `toml:"real_server"`
-	QuorumUp    []string     `toml:"quorum_up"` // command when the quorum is gained
-	QuorumDown  []string     `toml:"quorum_down"`
+	QuorumUp    []string     `toml:"quorum_up" form:"command"` // command when the quorum is gained
+	QuorumDown  []string     `toml:"quorum_down" form:"command"`
 }
 
 // RealServer is one member of a pool.
 type RealServer struct {
-	Name       string         `toml:"name"` // default: the address
-	Address    netip.AddrPort `toml:"address"`
-	Weight     int            `toml:"weight"` // 0..65535, default 1
-	Forwarding Forwarding     `toml:"forwarding"`
+	Name       string         `toml:"name" form:"name" default:"=the address"`
+	Address    netip.AddrPort `toml:"address" required:"true"`
+	Weight     int            `toml:"weight" default:"1" min:"0" max:"65535"`
+	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"=the virtual server's" alias:"lb_kind lvs_method"`
 	// Inhibit overrides the virtual server's; config.Parse resolves it.
-	Inhibit bool    `toml:"inhibit_on_failure"`
+	Inhibit bool    `toml:"inhibit_on_failure" default:"=the virtual server's"`
 	Checks  []Check `toml:"check"` // resolved: the virtual server's when it has none
 }
 
 // SorryServer answers when the pool has lost its quorum.
 type SorryServer struct {
-	Address    netip.AddrPort `toml:"address"`
-	Forwarding Forwarding     `toml:"forwarding"`
+	Address    netip.AddrPort `toml:"address" required:"true"`
+	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"=the virtual server's" alias:"lb_kind lvs_method"`
 }
 
 // CheckKind names a way to probe a real server.
@@ -203,20 +225,20 @@ const (
 // Check is one probe of a real server. A server is healthy while all its
 // checks are up. Check is a plain value that can be compared by its Key.
 type Check struct {
-	Kind     CheckKind `toml:"type"`
-	Interval Duration  `toml:"interval"` // default 5s, 100ms to 1h
-	Timeout  Duration  `toml:"timeout"`  // total limit, default 3s
-	Rise     int       `toml:"rise"`     // default 2
-	Fall     int       `toml:"fall"`     // default 3
+	Kind     CheckKind `toml:"type" oneof:"ping tcp http" required:"true"`
+	Interval Duration  `toml:"interval" default:"5s" min:"100ms" max:"1h" alias:"delay_loop"`
+	Timeout  Duration  `toml:"timeout" default:"3s" min:"10ms" max:"1h" alias:"connect_timeout"` // of the whole probe
+	Rise     int       `toml:"rise" default:"2" min:"1" max:"100"`                               // successes in a row to be up
+	Fall     int       `toml:"fall" default:"3" min:"1" max:"100" alias:"retry"`                 // failures in a row to be down
 	// ConnectAddress and ConnectPort replace the real server's own.
-	ConnectAddress netip.Addr `toml:"connect_address"`
-	ConnectPort    uint16     `toml:"connect_port"`
-	// HTTP only.
-	Path   string        `toml:"path"`   // default /
-	Host   string        `toml:"host"`   // Host header, default the real server's address
-	Method string        `toml:"method"` // default GET
-	Status []StatusRange `toml:"status"` // default 200-299
-	Body   string        `toml:"body"`   // the reply's body must contain this
+	ConnectAddress netip.Addr `toml:"connect_address" default:"=the real server's address" alias:"connect_ip"`
+	ConnectPort    uint16     `toml:"connect_port" default:"=the real server's port" min:"1" max:"65535" when:"type=tcp|http"`
+	// HTTP only; empty in the other kinds.
+	Path   string        `toml:"path" form:"path" default:"/" when:"type=http"`
+	Host   string        `toml:"host" form:"host" default:"=the real server's address" when:"type=http" alias:"virtualhost"` // Host header; empty: the default
+	Method string        `toml:"method" form:"method" default:"GET" when:"type=http"`
+	Status []StatusRange `toml:"status" default:"200-299" when:"type=http" alias:"status_code"`
+	Body   string        `toml:"body" form:"body" when:"type=http"` // the reply's body must contain this
 }
 
 // StatusRange is an inclusive range of HTTP status codes.
@@ -229,12 +251,3 @@ type Duration time.Duration
 func (d Duration) D() time.Duration { return time.Duration(d) }
 
 func (d Duration) String() string { return time.Duration(d).String() }
-
-// Secret is a password. It prints as "***" wherever it is formatted or
-// logged; only encoding/json, which carries it to the VRRP child, sees it.
-type Secret string
-
-func (Secret) String() string { return "***" }
-
-// GoString keeps the secret out of %#v as well.
-func (Secret) GoString() string { return `config.Secret("***")` }

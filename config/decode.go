@@ -1,0 +1,221 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// decoder fills the model from a decoded document. What is wrong goes into the
+// report, and the decoding goes on: the model then holds the default there.
+type decoder struct{ *report }
+
+// table decodes a table into a struct.
+func (d *decoder) table(at place, rv reflect.Value, t *table) {
+	if at.short == "" {
+		if raw, ok := at.raw.(map[string]any); ok {
+			d.unknownKeys(at, raw, t)
+		}
+	}
+	for _, f := range t.fields {
+		fv := rv.Field(f.index)
+		if !at.has(f.key) {
+			if f.Required {
+				d.errorf(at.child(f.key), "is missing, required is %s", f.allowed())
+			}
+			d.absent(fv, f)
+			continue
+		}
+		if f.def.IsValid() {
+			fv.Set(f.def)
+		}
+		d.field(at.child(f.key), fv, f)
+	}
+	for _, f := range t.fields {
+		if f.when(rv, t) {
+			continue
+		}
+		if child := at.child(f.key); child.exists() && d.ok(at.child(f.whenKey)) {
+			d.errorf(child.atKey(), "only valid with %s, here %s is %q", f.whenText(), f.whenKey, fmt.Sprint(rv.Field(t.byKey[f.whenKey].index)))
+		}
+		rv.Field(f.index).SetZero()
+	}
+}
+
+// absent gives a field that the document lacks its default, down through the
+// tables inside it.
+func (d *decoder) absent(fv reflect.Value, f *field) {
+	switch {
+	case f.def.IsValid():
+		fv.Set(f.def)
+	case f.kind == kindTable && !f.optional:
+		for _, inner := range f.table.fields {
+			d.absent(fv.Field(inner.index), inner)
+		}
+	}
+}
+
+// when says whether the field is valid beside the values of the other keys.
+func (f *field) when(rv reflect.Value, t *table) bool {
+	if f.whenKey == "" {
+		return true
+	}
+	return slices.Contains(f.whenIn, rv.Field(t.byKey[f.whenKey].index).String())
+}
+
+func (f *field) whenText() string {
+	quoted := make([]string, len(f.whenIn))
+	for i, v := range f.whenIn {
+		quoted[i] = fmt.Sprintf("%s = %q", f.whenKey, v)
+	}
+	return strings.Join(quoted, " or ")
+}
+
+// field decodes one value that is present.
+func (d *decoder) field(at place, fv reflect.Value, f *field) {
+	switch f.kind {
+	case kindTable:
+		if d.isTable(at, f) {
+			d.table(at, fv, f.table)
+		}
+	case kindTablePtr:
+		if at = at.asShort(f.Short); d.isTable(at, f) {
+			fv.Set(reflect.New(fv.Type().Elem()))
+			d.table(at, fv.Elem(), f.table)
+		}
+	case kindList:
+		list := at.list()
+		if len(list) == 0 {
+			return
+		}
+		// A faulty element stays empty, so that indexes in the model are those
+		// of the document.
+		fv.Set(reflect.MakeSlice(fv.Type(), len(list), len(list)))
+		for i, e := range list {
+			if e = e.asShort(f.Short); d.isTable(e, f) {
+				d.table(e, fv.Index(i), f.table)
+			}
+		}
+	case kindNamed:
+		d.named(at, fv, f)
+	case kindStrings:
+		for _, e := range at.list() {
+			var s string
+			if p := f.parseString(e.raw, &s); p != nil {
+				d.problem(e, f, p)
+			}
+			fv.Set(reflect.Append(fv, reflect.ValueOf(s)))
+		}
+	case kindCommand:
+		argv, warning, p := parseCommand(at.raw)
+		if p != nil {
+			d.problem(at, f, p)
+			return
+		}
+		if warning != "" {
+			d.warnf(at, "%s", warning)
+		}
+		fv.Set(reflect.ValueOf(argv))
+	case kindStatus:
+		list := at.list()
+		ranges := make([]StatusRange, 0, len(list))
+		for _, e := range list {
+			r, p := parseStatus(e.raw)
+			if p != nil {
+				d.problem(e, f, p)
+				continue
+			}
+			ranges = append(ranges, r)
+		}
+		if len(list) == 0 {
+			d.errorf(at, "an empty list is not allowed, allowed is %s", f.allowed())
+		}
+		if len(ranges) > 0 {
+			fv.Set(reflect.ValueOf(ranges))
+		}
+	default:
+		if p := f.parse(at.raw, fv); p != nil {
+			d.problem(at, f, p)
+		}
+	}
+}
+
+// isTable says that there is a table or its short form, or reports that not.
+func (d *decoder) isTable(at place, f *field) bool {
+	if _, ok := at.raw.(map[string]any); ok || at.short != "" {
+		return true
+	}
+	// The value itself is not shown: it may hold a password.
+	d.errorf(at, "%s is not allowed here, allowed is %s", typeWord(at.raw), f.allowed())
+	return false
+}
+
+// named decodes the tables [key.NAME] in the order of the document.
+func (d *decoder) named(at place, fv reflect.Value, f *field) {
+	raw, ok := at.raw.(map[string]any)
+	if !ok {
+		d.errorf(at, "%s is not allowed here: each %s has a name, write [%s.NAME]", typeWord(at.raw), f.key, f.key)
+		return
+	}
+	names := at.keys()
+	for _, name := range names {
+		if _, isTable := raw[name].(map[string]any); !isTable && f.table.byKey[name] != nil {
+			d.errorf(at, "the header has no name: write [%s.NAME] above the keys", f.key)
+			return
+		}
+	}
+	fv.Set(reflect.MakeSlice(fv.Type(), 0, len(names)))
+	for _, name := range names {
+		e := at.child(name)
+		if what, allowed := formProblem("name", name); what != "" {
+			d.errorf(e.atKey(), "the name %s, allowed is %s", what, allowed)
+			continue
+		}
+		switch e.raw.(type) {
+		case map[string]any:
+		case []map[string]any:
+			d.errorf(e, "the header has two brackets too many: write [%s.%s]", f.key, quoteKey(name))
+			continue
+		default:
+			d.errorf(e, "%s is not allowed here, allowed is a table [%s.%s]", typeWord(e.raw), f.key, quoteKey(name))
+			continue
+		}
+		fv.SetLen(fv.Len() + 1)
+		elem := fv.Index(fv.Len() - 1)
+		elem.FieldByName("Name").SetString(name)
+		d.table(e, elem, f.table)
+	}
+}
+
+// unknownKeys reports the keys that the table should not have.
+func (d *decoder) unknownKeys(at place, raw map[string]any, t *table) {
+	for _, key := range at.keys() {
+		if t.byKey[key] != nil {
+			continue
+		}
+		msg := t.unknownKey(key)
+		if _, isTable := raw[key].(map[string]any); isTable && strings.HasSuffix(t.header, ".NAME]") &&
+			strings.HasPrefix(msg, "unknown key, allowed") {
+			msg += "; a name with a dot in it needs quotes: " + strings.TrimSuffix(t.header, "NAME]") + quote(lastName(at)+"."+key, 80) + "]"
+		}
+		d.errorf(at.child(key).atKey(), "%s", msg)
+	}
+}
+
+// lastName is the name of a named table.
+func lastName(at place) string {
+	if at.node != nil && at.node.name != "" {
+		return at.node.name
+	}
+	return strings.Trim(at.key, `."`)
+}
+
+// problem reports what a parse function found.
+func (d *decoder) problem(at place, f *field, p *problem) {
+	allowed := p.allowed
+	if allowed == "" {
+		allowed = f.allowed()
+	}
+	d.errorf(at, "%s, allowed is %s", p.what, allowed)
+}

@@ -1,0 +1,99 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Error is one thing that is wrong with a configuration. Line and Col count
+// from 1, Col in bytes; both are 0 where the place is not known. Key is the
+// dotted path of the key, with array indexes from 0, and empty for an error of
+// syntax.
+type Error struct {
+	File string
+	Line int
+	Col  int
+	Key  string
+	Msg  string // the value, what is wrong with it, and what is allowed
+}
+
+// Error gives "file:line: key: message" in one line.
+func (e Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.File)
+	if e.Line > 0 {
+		b.WriteByte(':')
+		b.WriteString(strconv.Itoa(e.Line))
+	}
+	b.WriteString(": ")
+	if e.Key != "" {
+		b.WriteString(e.Key)
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Msg)
+	return b.String()
+}
+
+// Errors is everything that is wrong with one configuration, in the order of
+// the lines. It is never empty where it is returned as an error.
+type Errors []Error
+
+// Error gives one line for each error.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i := range e {
+		lines[i] = e[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Warning is something in a configuration that works but is probably not what
+// was meant. Its fields are those of Error.
+type Warning Error
+
+// String gives "file:line: key: message" in one line.
+func (w Warning) String() string { return Error(w).Error() }
+
+// report gathers what is wrong with one text.
+type report struct {
+	file   string
+	errs   Errors
+	warns  []Warning
+	failed map[string]bool // paths with an error of their own
+}
+
+// errorf records an error at a place. The place counts as failed from then on,
+// so that later checks do not complain about the same value again.
+func (r *report) errorf(at place, format string, args ...any) {
+	if r.failed == nil {
+		r.failed = make(map[string]bool)
+	}
+	path := at.path()
+	r.failed[path] = true
+	r.errs = append(r.errs, Error{File: r.file, Line: at.pos.line, Col: at.pos.col, Key: path,
+		Msg: fmt.Sprintf(format, args...)})
+}
+
+func (r *report) warnf(at place, format string, args ...any) {
+	r.warns = append(r.warns, Warning{File: r.file, Line: at.pos.line, Col: at.pos.col, Key: at.path(),
+		Msg: fmt.Sprintf(format, args...)})
+}
+
+// ok says that no error was recorded for exactly this place.
+func (r *report) ok(at place) bool {
+	return len(r.failed) == 0 || !r.failed[at.path()]
+}
+
+// sort puts errors and warnings in the order of their lines; those without a
+// line keep their order, before the others.
+func (r *report) sort() {
+	slices.SortStableFunc(r.errs, byPosition)
+	slices.SortStableFunc(r.warns, func(a, b Warning) int { return byPosition(Error(a), Error(b)) })
+}
+
+func byPosition(a, b Error) int {
+	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+}

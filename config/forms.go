@@ -1,0 +1,97 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// The lengths that the kernel allows: IFNAMSIZ less the final NUL, for the
+// names of interfaces and the labels of addresses alike.
+const maxInterfaceName = 15
+
+// formProblem says what is wrong with a string of a form, "" when it is right,
+// and what the form allows.
+func formProblem(form, s string) (what, allowed string) {
+	var ok bool
+	switch form {
+	case "name":
+		allowed = "1 to 64 letters, digits and ._-"
+		ok = len(s) <= 64 && all(s, isNameByte)
+	case "text":
+		allowed = "1 to 255 printable characters"
+		ok = len(s) <= 255 && all(s, func(c byte) bool { return c >= ' ' && c != 0x7f })
+	case "interface":
+		allowed = fmt.Sprintf("the name of a network interface, 1 to %d characters without blank, / and :", maxInterfaceName)
+		ok = len(s) <= maxInterfaceName && s != "." && s != ".." && all(s, func(c byte) bool {
+			return c > ' ' && c != 0x7f && c != '/' && c != ':'
+		})
+	case "label":
+		allowed = fmt.Sprintf("the device's name, or that, a colon and more, at most %d characters without blank", maxInterfaceName)
+		ok = len(s) <= maxInterfaceName && all(s, func(c byte) bool { return c > ' ' && c != 0x7f && c != '/' })
+	case "user":
+		allowed = "user or user:group, by name or number"
+		user, group, both := strings.Cut(s, ":")
+		ok = isUser(user) && (!both || isUser(group))
+	case "path":
+		allowed = "an absolute path such as \"/health?full=1\", with %20 for a blank"
+		ok = len(s) <= 2048 && strings.HasPrefix(s, "/") && all(s, func(c byte) bool { return c > ' ' && c < 0x7f && c != '#' })
+	case "host":
+		allowed = "a host name or an address, with or without a port"
+		ok = isHost(s)
+	case "method":
+		allowed = "a method in capital letters, such as \"GET\" or \"HEAD\""
+		ok = len(s) <= 32 && all(s, func(c byte) bool { return c >= 'A' && c <= 'Z' || c == '-' })
+	case "body":
+		allowed = "1 to 4096 bytes"
+		ok = len(s) >= 1 && len(s) <= 4096
+	default:
+		panic("config: unknown form " + form)
+	}
+	switch {
+	case ok:
+		return "", allowed
+	case s == "":
+		return "is empty", allowed
+	}
+	return "is not valid", allowed
+}
+
+// all says that a string is not empty and has only bytes of a kind.
+func all(s string, is func(byte) bool) bool {
+	for i := range len(s) {
+		if !is(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isNameByte(c byte) bool {
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
+}
+
+// isUser takes what user databases hold in practice, directory services with
+// their domains included.
+func isUser(s string) bool {
+	return len(s) <= 64 && s != "" && s[0] != '-' && all(s, func(c byte) bool {
+		return isNameByte(c) || strings.IndexByte("$@+\\", c) >= 0
+	})
+}
+
+// isHost takes what a Host header may be (RFC 9110 section 7.2): a name or an
+// address, IPv6 in brackets, with or without a port.
+func isHost(s string) bool {
+	host := s
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
+		if ap, err := netip.ParseAddrPort("0.0.0.0" + s[i:]); err != nil || ap.Port() == 0 {
+			return false
+		}
+		host = s[:i]
+	}
+	if v6, ok := strings.CutPrefix(host, "["); ok {
+		a, err := netip.ParseAddr(strings.TrimSuffix(v6, "]"))
+		return strings.HasSuffix(v6, "]") && err == nil && a.Is6() && a.Zone() == ""
+	}
+	return len(host) <= 253 && all(host, isNameByte)
+}

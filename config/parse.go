@@ -1,0 +1,150 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Parse turns the text of a configuration file into a Config with all defaults
+// resolved. name is the file's name for messages. The error is of type Errors
+// and holds everything that is wrong, except that an error of TOML syntax stands
+// alone.
+func Parse(name string, text []byte) (*Config, error) {
+	cfg, _, err := ParseWithWarnings(name, text)
+	return cfg, err
+}
+
+// ParseWithWarnings is Parse that also returns what works but is probably not
+// meant. Warnings are returned beside errors as well.
+func ParseWithWarnings(name string, text []byte) (*Config, []Warning, error) {
+	r := &report{file: name}
+	cfg := parse(r, string(text))
+	r.sort()
+	if len(r.errs) > 0 {
+		return nil, r.warns, r.errs
+	}
+	return cfg, r.warns, nil
+}
+
+func parse(r *report, text string) *Config {
+	schema := newSchema()
+	doc, keys, err := decodeTOML(text)
+	if err != nil {
+		r.syntax(err, schema)
+		return nil
+	}
+	tree, ok := scan(text, keys)
+	if !ok {
+		tree = fallbackTree(keys)
+	}
+	root := place{node: tree, raw: doc}
+	cfg := new(Config)
+	d := decoder{r}
+	d.table(root, reflect.ValueOf(cfg).Elem(), schema)
+
+	v := validator{report: r, cfg: cfg, root: root}
+	v.validate()
+	return cfg
+}
+
+// decodeTOML decodes a text into maps, lists and plain values.
+func decodeTOML(text string) (doc map[string]any, keys []toml.Key, err error) {
+	defer func() {
+		// The library panics on what it takes for its own mistakes.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the TOML decoder failed: %v", p)
+		}
+	}()
+	doc = make(map[string]any)
+	meta, err := toml.Decode(text, &doc)
+	return doc, meta.Keys(), err
+}
+
+// syntax reports an error of the TOML decoder.
+func (r *report) syntax(err error, schema *table) {
+	at := place{pos: pos{1, 1}}
+	msg := err.Error()
+	var pe toml.ParseError
+	if errors.As(err, &pe) {
+		at.pos = pos{max(1, pe.Position.Line), max(1, pe.Position.Col)}
+		msg = pe.Message
+		if schema.isSecret(pe.LastKey) && strings.ContainsAny(msg, "\"'`") {
+			msg = "the value is not valid TOML" // and is not shown: it is a password
+		}
+	}
+	msg = strings.TrimSuffix(strings.TrimPrefix(msg, "toml: "), ".")
+	if first, size := utf8.DecodeRuneInString(msg); len(msg) > size && !unicode.IsUpper(rune(msg[size])) {
+		msg = string(unicode.ToLower(first)) + msg[size:]
+	}
+	r.errorf(at, "syntax: %s", msg)
+}
+
+// isSecret says that the last part of a dotted key is the name, or a known wrong
+// name, of a key whose value must not be shown.
+func (t *table) isSecret(dotted string) bool {
+	last := strings.Trim(dotted[strings.LastIndexByte(dotted, '.')+1:], `"`)
+	for _, f := range t.fields {
+		if f.Secret && (nearest(last, append(f.alias, f.key)) != "") {
+			return true
+		}
+		if f.table != nil && f.table.isSecret(dotted) {
+			return true
+		}
+	}
+	return false
+}
+
+// validator checks what one key alone cannot tell, and resolves the defaults
+// that depend on other keys.
+type validator struct {
+	*report
+	cfg  *Config
+	root place
+}
+
+func (v *validator) validate() {
+	v.scripts()
+	v.instances()
+	v.virtualServers()
+	if len(v.cfg.Instances) == 0 && len(v.cfg.VirtualServers) == 0 && len(v.errs) == 0 {
+		v.errorf(place{pos: pos{1, 1}}, "there is nothing to do: write at least one [vrrp_instance.NAME] or [virtual_server.NAME]")
+	}
+}
+
+func (v *validator) scripts() {
+	tables := v.root.child("vrrp_script")
+	for i := range v.cfg.Scripts {
+		s := &v.cfg.Scripts[i]
+		if at := tables.child(s.Name); !at.has("timeout") {
+			s.Timeout = s.Interval
+		}
+		if s.User == "" {
+			s.User = v.cfg.Global.ScriptUser
+		}
+	}
+}
+
+// ref names a place in a message about another one: its path and its line.
+func ref(at place) string {
+	if at.pos.line == 0 {
+		return at.path()
+	}
+	return fmt.Sprintf("%s (line %d)", at.path(), at.pos.line)
+}
+
+// duplicates reports every value that a list holds for the second time.
+func (v *validator) duplicates(places []place, values []string) {
+	seen := make(map[string]bool, len(values))
+	for i, value := range values {
+		if seen[value] && v.ok(places[i]) {
+			v.errorf(places[i], "%s is already in the list, allowed is each once", show(value))
+		}
+		seen[value] = true
+	}
+}

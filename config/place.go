@@ -1,0 +1,169 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+)
+
+// place is a spot in a decoded document: the value there, its position, and the
+// path that leads to it.
+type place struct {
+	node *node // nil where positions are unknown
+	raw  any   // what the decoder made of it; nil when the key is absent
+	pos  pos   // of the value, or of the nearest table around an absent one
+
+	parent string // path of what is around it
+	key    string // its own part of the path: name, or [index]
+
+	// short is the key for which a plain value stands where a table may be too:
+	// virtual_ipaddress = ["192.0.2.1"] means [{ address = "192.0.2.1" }].
+	short string
+}
+
+// path returns the dotted path of the place, such as
+// virtual_server.web.real_server[3].weight.
+func (p place) path() string { return p.parent + p.key }
+
+// exists says that the document holds a value here.
+func (p place) exists() bool { return p.raw != nil }
+
+// child returns the place of a key of a table, whether it exists or not.
+func (p place) child(key string) place {
+	if p.short != "" {
+		if key == p.short {
+			p.short = ""
+			return p
+		}
+		p.raw = nil
+		return p.step(nil, nil, key)
+	}
+	table, _ := p.raw.(map[string]any)
+	raw := table[key]
+	if raw == nil {
+		return p.step(nil, nil, key)
+	}
+	return p.step(p.node.child(key), raw, key)
+}
+
+// asShort marks a plain string as standing for a table with this one key. An
+// empty key marks nothing.
+func (p place) asShort(key string) place {
+	if _, isString := p.raw.(string); isString {
+		p.short = key
+	}
+	return p
+}
+
+// has says that a table has a key.
+func (p place) has(key string) bool {
+	if p.short != "" {
+		return key == p.short
+	}
+	table, _ := p.raw.(map[string]any)
+	return table[key] != nil
+}
+
+func (p place) step(n *node, raw any, key string) place {
+	next := place{node: n, raw: raw, pos: p.pos, parent: p.path(), key: quoteKey(key)}
+	if next.parent != "" {
+		next.key = "." + next.key
+	}
+	if n != nil && n.val.line > 0 {
+		next.pos = n.val
+	}
+	return next
+}
+
+// list returns the elements of an array. A value that is no array stands for an
+// array with this one element.
+func (p place) list() []place {
+	var raws []any
+	switch raw := p.raw.(type) {
+	case nil:
+		return nil
+	case []any:
+		raws = raw
+	case []map[string]any:
+		raws = make([]any, len(raw))
+		for i := range raw {
+			raws[i] = raw[i]
+		}
+	default:
+		return []place{p}
+	}
+	var nodes []*node
+	if p.node != nil && len(p.node.elems) == len(raws) {
+		nodes = p.node.elems
+	}
+	path := p.path()
+	list := make([]place, len(raws))
+	for i, raw := range raws {
+		e := place{raw: raw, pos: p.pos, parent: path, key: "[" + strconv.Itoa(i) + "]"}
+		if nodes != nil {
+			e.node, e.pos = nodes[i], nodes[i].val
+		}
+		list[i] = e
+	}
+	return list
+}
+
+// keys returns the keys of a table in the order of the document.
+func (p place) keys() []string {
+	table, _ := p.raw.(map[string]any)
+	keys := make([]string, 0, len(table))
+	if p.node != nil {
+		for _, k := range p.node.kids {
+			if _, ok := table[k.name]; ok {
+				keys = append(keys, k.name)
+			}
+		}
+		if len(keys) == len(table) {
+			return keys
+		}
+		keys = keys[:0]
+	}
+	for k := range table {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// atKey returns the place with the position of the key rather than the value.
+func (p place) atKey() place {
+	if p.node != nil && p.node.key.line > 0 {
+		p.pos = p.node.key
+	}
+	return p
+}
+
+// quoteKey writes a key as TOML wants it in a dotted path.
+func quoteKey(key string) string {
+	const longest = 80
+	for i := 0; i < len(key); i++ {
+		c := key[i]
+		if c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '-' {
+			continue
+		}
+		return quote(key, longest)
+	}
+	if key == "" {
+		return `""`
+	}
+	if len(key) > longest {
+		return key[:longest] + "..."
+	}
+	return key
+}
+
+// quote quotes a text for a message and cuts a long one.
+func quote(text string, longest int) string {
+	if len(text) <= longest {
+		return strconv.Quote(text)
+	}
+	cut := longest
+	for cut > 0 && text[cut]&0xc0 == 0x80 { // not inside a character
+		cut--
+	}
+	return strconv.Quote(text[:cut]) + "..."
+}

@@ -1,0 +1,59 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// Secret is a password. It prints as "***" wherever it is formatted or
+// logged; only encoding/json, which carries it to the VRRP child, sees it.
+type Secret string
+
+const hidden = "***"
+
+func (Secret) String() string { return hidden }
+
+// GoString keeps the secret out of %#v as well.
+func (Secret) GoString() string { return `config.Secret("` + hidden + `")` }
+
+// Format keeps the secret out of every verb: with a Stringer alone, a verb that
+// does not fit a string, such as %d, would print the bare value.
+func (s Secret) Format(f fmt.State, verb rune) {
+	switch {
+	case verb == 'v' && f.Flag('#'):
+		io.WriteString(f, s.GoString())
+	case verb == 'q':
+		io.WriteString(f, `"`+hidden+`"`)
+	default:
+		io.WriteString(f, hidden)
+	}
+}
+
+// LogValue keeps the secret out of structured logs, the JSON handler included.
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// LogValue logs the kind of authentication only: a handler that writes JSON
+// would marshal the whole struct, and with it the password.
+func (a Authentication) LogValue() slog.Value { return slog.StringValue(a.Type) }
+
+// LogValue logs what identifies the instance; see Authentication.LogValue.
+func (i Instance) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("name", i.Name),
+		slog.String("interface", i.Interface),
+		slog.Int("virtual_router_id", int(i.VRID)))
+}
+
+// LogValue logs the size of the configuration; see Authentication.LogValue.
+func (c Config) LogValue() slog.Value {
+	servers := 0
+	for i := range c.VirtualServers {
+		servers += len(c.VirtualServers[i].RealServers)
+	}
+	return slog.GroupValue(
+		slog.Int("instances", len(c.Instances)),
+		slog.Int("scripts", len(c.Scripts)),
+		slog.Int("virtual_servers", len(c.VirtualServers)),
+		slog.Int("real_servers", servers))
+}

@@ -1,0 +1,311 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// virtualServers checks the virtual servers, each alone and then among each
+// other, and resolves what real servers inherit.
+func (v *validator) virtualServers() {
+	type service struct {
+		addr  netip.AddrPort
+		proto Protocol
+		mark  uint32
+	}
+	services := make(map[service]place)
+	owned := make(map[netip.Addr]bool)
+	for i := range v.cfg.Instances {
+		for _, list := range [2][]VirtualAddress{v.cfg.Instances[i].Addresses, v.cfg.Instances[i].Excluded} {
+			for _, a := range list {
+				owned[a.Prefix.Addr()] = true
+			}
+		}
+	}
+
+	tables := v.root.child("virtual_server")
+	for i := range v.cfg.VirtualServers {
+		vs := &v.cfg.VirtualServers[i]
+		at := tables.child(vs.Name)
+		idAt := v.identity(at, vs)
+		v.pool(at, vs)
+		if !v.ok(idAt) || !v.ok(at.child("protocol")) || !idAt.exists() {
+			continue
+		}
+		id := service{vs.Address, vs.Protocol, vs.FWMark}
+		if first, taken := services[id]; taken {
+			v.errorf(idAt, "%s is already the service of %s, allowed is one virtual_server for each", vs.identity(), ref(first))
+			continue
+		}
+		services[id] = at
+		if a := vs.Address.Addr(); a.Is4() && len(owned) > 0 && !owned[a] && len(v.errs) == 0 {
+			v.warnf(idAt, "%s is no virtual_ipaddress of any vrrp_instance: this host answers there only if the address is set up elsewhere", a)
+		}
+	}
+}
+
+// identity names the service as the kernel knows it.
+func (vs *VirtualServer) identity() string {
+	if vs.FWMark != 0 {
+		return fmt.Sprintf("fwmark %d", vs.FWMark)
+	}
+	return fmt.Sprintf("%s/%s", addrPortText(vs.Address), vs.Protocol)
+}
+
+// addrPortText leaves out a port of 0.
+func addrPortText(ap netip.AddrPort) string {
+	if ap.Port() == 0 {
+		return ap.Addr().String()
+	}
+	return ap.String()
+}
+
+// identity checks what makes the service and returns the place that says it.
+func (v *validator) identity(at place, vs *VirtualServer) place {
+	addr, mark, proto := at.child("address"), at.child("fwmark"), at.child("protocol")
+	switch {
+	case addr.exists() && mark.exists():
+		v.errorf(mark, "a service has either an address or a firewall mark, allowed is one of them")
+		return mark
+	case mark.exists():
+		vs.Protocol = ""
+		if proto.exists() {
+			v.errorf(proto, "has no meaning with fwmark: the mark alone chooses the packets; allowed with address only")
+		}
+		return mark
+	case !addr.exists():
+		v.errorf(addr, "is missing, required is an address with a port, or a fwmark")
+		return addr
+	case !v.ok(addr):
+		return addr
+	}
+	if what := serverAddressProblem(vs.Address.Addr()); what != "" {
+		v.errorf(addr, "%s %s, allowed is an address that clients can reach", show(addr.raw), what)
+	} else if vs.Address.Port() == 0 && vs.PersistenceTimeout == 0 && v.ok(at.child("persistence_timeout")) {
+		v.errorf(addr, "%s has no port, allowed is an address with a port from 1 to 65535, or one without a port (for all ports) together with persistence_timeout", show(addr.raw))
+	}
+	return addr
+}
+
+// serverAddressProblem says why an address cannot be a server's, "" when it can.
+// Loopback addresses can: they are the director's own services.
+func serverAddressProblem(a netip.Addr) string {
+	switch {
+	case a.IsUnspecified():
+		return "is the unspecified address"
+	case a.IsMulticast():
+		return "is a multicast address"
+	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "is the broadcast address"
+	}
+	return ""
+}
+
+// pool checks the servers behind a virtual server.
+func (v *validator) pool(at place, vs *VirtualServer) {
+	serviceKnown := v.ok(at.child("address")) && v.ok(at.child("fwmark"))
+	servers := at.child("real_server").list()
+	p := poolCheck{validator: v, at: at, vs: vs, known: serviceKnown,
+		addrs: make(map[netip.AddrPort]place, len(servers)), names: make(map[string]place, len(servers))}
+
+	total, allOK := 0, v.ok(at.child("real_server"))
+	portless, unchecked := 0, 0
+	for i, e := range servers {
+		rs := &vs.RealServers[i]
+		if !v.ok(e) {
+			allOK = false
+			continue
+		}
+		allOK = allOK && v.ok(e.child("weight"))
+		total += rs.Weight
+		p.real(e, rs)
+		if e.has("check") {
+			v.checkPorts(e.child("check"), rs.Checks, vs.Protocol, rs.Address.Port() == 0)
+		} else {
+			rs.Checks = vs.Checks
+			if rs.Address.Port() == 0 && v.ok(e.child("address")) {
+				portless++
+			}
+		}
+		if len(rs.Checks) == 0 && !at.child("check").exists() {
+			unchecked++
+		}
+	}
+	if serviceKnown {
+		v.checkPorts(at.child("check"), vs.Checks, vs.Protocol, portless > 0)
+	}
+	p.sorry()
+
+	list := at.child("real_server")
+	switch {
+	case len(servers) == 0 && vs.SorryServer == nil && !at.child("sorry_server").exists():
+		v.errorf(list, "is missing, required is at least one real_server or a sorry_server")
+		return
+	case unchecked > 0 && unchecked == len(servers):
+		v.warnf(at, "no check is configured: a dead real server would stay in the pool")
+	case unchecked > 0:
+		v.warnf(at, "%d of %d real servers have no check: when dead they would stay in the pool", unchecked, len(servers))
+	}
+	if allOK {
+		v.quorum(at, vs, total)
+	}
+}
+
+// quorum checks that the pool can have its quorum at all.
+func (v *validator) quorum(at place, vs *VirtualServer, total int) {
+	quorum, hysteresis := at.child("quorum"), at.child("hysteresis")
+	if !v.ok(quorum) || !v.ok(hysteresis) {
+		return
+	}
+	switch {
+	case vs.Hysteresis >= vs.Quorum:
+		v.errorf(hysteresis, "%d is not below the quorum, allowed is 0 to %d", vs.Hysteresis, vs.Quorum-1)
+	case len(vs.RealServers) == 0 && !quorum.exists():
+		v.warnf(at, "there is no real_server: all clients get the sorry server")
+	case total == 0 && !quorum.exists():
+		v.warnf(at, "every real server has weight 0: the pool never reaches its quorum")
+	case total == 0:
+		v.errorf(quorum, "%d cannot be reached: every real server has weight 0", vs.Quorum)
+	case vs.Quorum > total:
+		v.errorf(quorum, "%d is above the total weight of the real servers, allowed is 1 to %d", vs.Quorum, total)
+	case vs.Quorum+vs.Hysteresis > total:
+		v.errorf(hysteresis, "%d and the quorum %d exceed the total weight of the real servers, allowed is 0 to %d: a lost quorum would never come back",
+			vs.Hysteresis, vs.Quorum, min(total-vs.Quorum, vs.Quorum-1))
+	}
+}
+
+// poolCheck is what the servers of one pool are compared with.
+type poolCheck struct {
+	*validator
+	at    place
+	vs    *VirtualServer
+	known bool // the service's own address or mark is valid
+	addrs map[netip.AddrPort]place
+	names map[string]place
+	v4    bool // family of a firewall mark's servers, once one is seen
+	seen  bool
+}
+
+// real checks a real server and resolves what it inherits.
+func (p *poolCheck) real(e place, rs *RealServer) {
+	if rs.Forwarding == "" {
+		rs.Forwarding = p.vs.Forwarding
+	}
+	if !e.has("inhibit_on_failure") {
+		rs.Inhibit = p.vs.Inhibit
+	}
+	if at := e.child("address"); p.ok(at) {
+		rs.Address = p.server(at, rs.Address, rs.Forwarding, p.ok(e.child("forwarding")))
+		if first, taken := p.addrs[rs.Address]; taken && p.ok(at) {
+			p.errorf(at, "%s is already in this pool: %s, allowed is each real server once", addrPortText(rs.Address), ref(first))
+		} else if !taken {
+			p.addrs[rs.Address] = e
+		}
+	} else {
+		return
+	}
+	if rs.Name == "" {
+		rs.Name = addrPortText(rs.Address)
+	}
+	if at := e.child("name"); p.ok(at) {
+		if first, taken := p.names[rs.Name]; taken && p.ok(e.child("address")) {
+			p.errorf(at, "%q is already the name of %s, allowed is a name of its own", rs.Name, ref(first))
+		} else if !taken {
+			p.names[rs.Name] = e
+		}
+	}
+}
+
+// sorry checks the sorry server and resolves what it inherits.
+func (p *poolCheck) sorry() {
+	ss := p.vs.SorryServer
+	if ss == nil {
+		return
+	}
+	if ss.Forwarding == "" {
+		ss.Forwarding = p.vs.Forwarding
+	}
+	e := p.at.child("sorry_server").asShort("address")
+	at := e.child("address")
+	if !p.ok(e) || !p.ok(at) {
+		return
+	}
+	ss.Address = p.server(at, ss.Address, ss.Forwarding, p.ok(e.child("forwarding")))
+	if first, taken := p.addrs[ss.Address]; taken && p.ok(at) {
+		p.errorf(at, "%s is also a real server of this pool: %s, allowed is a server outside it", addrPortText(ss.Address), ref(first))
+	}
+}
+
+// server checks the address of a real or sorry server against its service and
+// returns it with its port.
+func (p *poolCheck) server(at place, ap netip.AddrPort, fwd Forwarding, fwdOK bool) netip.AddrPort {
+	a := ap.Addr()
+	if what := serverAddressProblem(a); what != "" {
+		p.errorf(at, "%s %s, allowed is the address of a server", show(at.raw), what)
+		return ap
+	}
+	if !p.known || !fwdOK || !p.ok(p.at.child("forwarding")) {
+		return ap
+	}
+	p.family(at, a, fwd)
+
+	port, vs := p.vs.Address.Port(), p.vs
+	switch {
+	case ap.Port() == 0:
+		return netip.AddrPortFrom(a, port)
+	case port != 0 && fwd != NAT && ap.Port() != port:
+		p.errorf(at, "port %d differs from the service's, allowed with forwarding = %q is %d: only NAT can change a port", ap.Port(), fwd, port)
+	case port == 0 && vs.FWMark != 0 && fwd != NAT:
+		p.errorf(at, "has a port, allowed with forwarding = %q is an address without one: only NAT can change a port", fwd)
+	case port == 0 && vs.FWMark == 0:
+		p.errorf(at, "has a port, allowed is an address without one: the service takes all ports and keeps them")
+	}
+	return ap
+}
+
+// family checks that the service and the server speak the same IP.
+func (p *poolCheck) family(at place, a netip.Addr, fwd Forwarding) {
+	what, v4 := "an IPv4 service", p.vs.Address.Addr().Is4()
+	switch {
+	case p.vs.FWMark != 0:
+		if !p.seen {
+			p.seen, p.v4 = true, a.Is4()
+		}
+		if a.Is4() != p.v4 {
+			p.errorf(at, "%s is of another IP version than the servers before it, allowed behind a fwmark is one of them", a)
+		}
+		return
+	case !v4:
+		what = "an IPv6 service"
+	}
+	if a.Is4() != v4 && fwd != Tunnel {
+		p.errorf(at, "%s is of another IP version, allowed behind %s is the same version, or the other one with forwarding = \"tunnel\"", a, what)
+	}
+}
+
+// checkPorts checks a list of checks: what a TCP connection needs is a port.
+// portless says that a server with these checks has none of its own.
+func (v *validator) checkPorts(at place, checks []Check, proto Protocol, portless bool) {
+	for i, e := range at.list() {
+		c := &checks[i]
+		if !v.ok(e) || !v.ok(e.child("type")) {
+			continue
+		}
+		if at := e.child("connect_address"); at.exists() && v.ok(at) {
+			if what := serverAddressProblem(c.ConnectAddress); what != "" {
+				v.errorf(at, "%s %s, allowed is the address of a host", show(at.raw), what)
+			}
+		}
+		if c.Kind == CheckHTTP && c.Method == "HEAD" && c.Body != "" {
+			v.errorf(e.child("body"), "a reply to HEAD has no body, allowed with another method only")
+		}
+		if port := e.child("connect_port"); c.Kind != CheckPing && c.ConnectPort == 0 && v.ok(port) {
+			switch {
+			case proto == UDP:
+				v.errorf(port, "is missing, required with type = %q is a TCP port: the service is UDP", c.Kind)
+			case portless:
+				v.errorf(port, "is missing, required with type = %q is a TCP port: the real server has no port of its own", c.Kind)
+			}
+		}
+	}
+}
