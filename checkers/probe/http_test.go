@@ -39,11 +39,11 @@ func script(t testing.TB, last func(net.Conn), texts ...string) Target {
 	})
 }
 
-func hangUp(c net.Conn)   { c.Close() }
-func sendRST(c net.Conn)  { c.(*net.TCPConn).SetLinger(0); c.Close() }
-func sayNoMore(net.Conn)  {}
-func drip(c net.Conn)     { dripText(c, "x") }
-func dripHead(c net.Conn) { dripText(c, "X-Filler: 1\r\n") }
+func hangUp(c net.Conn)    { c.Close() }
+func sendRST(c net.Conn)   { c.(*net.TCPConn).SetLinger(0); c.Close() }
+func sayNoMore(c net.Conn) { io.Copy(io.Discard, c); c.Close() } // until the other end closes
+func drip(c net.Conn)      { dripText(c, "x") }
+func dripHead(c net.Conn)  { dripText(c, "X-Filler: 1\r\n") }
 
 func dripText(c net.Conn, text string) {
 	defer c.Close()

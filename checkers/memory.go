@@ -1,0 +1,78 @@
+package checkers
+
+import (
+	"time"
+
+	"director/ipvs"
+)
+
+// Memory is what a former process knew of a pool. It spares those who watch a
+// second round of "up" reports after a process was replaced; the kernel's table
+// decides where the two differ.
+type Memory struct {
+	State   State
+	Since   time.Time
+	Reason  string
+	Servers map[ipvs.DestKey]ServerMemory
+}
+
+// ServerMemory is what a former process knew of a server.
+type ServerMemory struct {
+	State  State
+	Since  time.Time
+	Reason string
+	Checks []CheckMemory
+}
+
+// CheckMemory is what a former process knew of a check. Label tells which.
+type CheckMemory struct {
+	Label          string
+	State          State
+	Last           Result
+	Passed, Failed uint64
+}
+
+// recall sets the states that memory and the kernel's table agree upon. It is
+// only called on a new pool.
+func (p *Pool) recall(m *Memory) {
+	for _, s := range p.servers {
+		known, ok := m.Servers[s.Config.Key]
+		if ok {
+			s.recall(known, p.heldSorry)
+		}
+	}
+	switch {
+	case m.State == Up && p.quorum.Serving:
+		p.quorum.State = Up
+	case m.State == Sorry && p.heldSorry, m.State == Down && p.config.Sorry == nil:
+		p.quorum.State = Down
+	default:
+		return
+	}
+	p.state, p.since, p.reason, p.detail = m.State, m.Since, Resumed, m.Reason
+}
+
+// recall takes over a server's state and that of its checks. The kernel's table
+// must agree: a down server is not in service there, and an up one is, unless the
+// sorry server answers for all.
+func (s *Server) recall(m ServerMemory, sorry bool) {
+	in := s.held == In
+	if m.State == Unknown || m.State == Up && !in && !sorry || m.State == Down && in {
+		return
+	}
+	s.State, s.Since, s.Reason, s.Detail = m.State, m.Since, Resumed, m.Reason
+	known := m.Checks
+	for _, c := range s.Checks {
+		for i, k := range known {
+			if k.Label != c.Config.Label {
+				continue
+			}
+			c.Last, c.Health.Passed, c.Health.Failed = k.Last, k.Passed, k.Failed
+			if k.State == Up || k.State == Down && m.State == Down {
+				c.Health.State, c.Health.Since = k.State, k.Last.At
+			}
+			known = append(known[:i:i], known[i+1:]...)
+			break
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package checkers
+
+import (
+	"fmt"
+	"time"
+
+	"director/ipvs"
+)
+
+// CheckID identifies what a check asks: two checks with the same ID ask the same
+// question of the same target. Its content is the caller's affair.
+type CheckID string
+
+// CheckConfig is one check of a server.
+type CheckConfig struct {
+	ID CheckID
+	// Label names the check in reasons: "http 10.0.0.1:80/health".
+	Label string
+	Thresholds
+}
+
+// ServerConfig is one real server of a pool.
+type ServerConfig struct {
+	Name string
+	Key  ipvs.DestKey
+	// Dest is the server as it stands in the kernel while it is healthy.
+	Dest ipvs.Destination
+	// Inhibit keeps a server that is down in the table with weight 0, so that its
+	// connections live on, instead of removing it.
+	Inhibit bool
+	Checks  []CheckConfig // none: always up
+}
+
+// Place is where a server stands in the kernel's table.
+type Place uint8
+
+// The places.
+const (
+	Out      Place = iota // not in the table
+	Quiesced              // in the table with weight 0: keeps its connections, gets no new ones
+	In                    // in the table with its weight
+	placeCount
+)
+
+var placeNames = [...]string{Out: "out", Quiesced: "quiesced", In: "in"}
+
+func (p Place) String() string {
+	if int(p) < len(placeNames) {
+		return placeNames[p]
+	}
+	return fmt.Sprintf("place(%d)", uint8(p))
+}
+
+// Result is what came back from one probe.
+type Result struct {
+	Outcome  Outcome
+	Text     string // for people: "status 200", "timeout: connect: no answer after 3s"
+	At       time.Time
+	Duration time.Duration
+}
+
+// Check is a check of one server and its health.
+type Check struct {
+	Config CheckConfig
+	Health Health
+	Last   Result // Last.At is zero before the first result
+}
+
+// Server is a real server of a pool. Pool's methods change it; others read.
+type Server struct {
+	Config ServerConfig
+	State  State
+	Since  time.Time
+	Reason Reason
+	Detail string // particulars of Reason
+	Checks []*Check
+
+	held Place // the place while State is Unknown
+}
+
+// verdict joins the checks' states: down when one is down, up when all are up,
+// otherwise what it was.
+func (s *Server) verdict() State {
+	all := true
+	for _, c := range s.Checks {
+		switch c.Health.State {
+		case Down:
+			return Down
+		case Unknown:
+			all = false
+		}
+	}
+	if all {
+		return Up
+	}
+	return s.State
+}
+
+// serving says whether the server has a place in which it gets connections, as
+// far as its own state goes.
+func (s *Server) serving() bool {
+	return s.State == Up || s.State == Unknown && s.held == In
+}
+
+// settle brings the server's state in line with its checks and returns the
+// change, if there is one.
+func (s *Server) settle(now time.Time) (Change, bool) {
+	to := s.verdict()
+	if to == s.State {
+		return Change{}, false
+	}
+	change := Change{Server: s.Config.Name, From: s.State, To: to, Reason: ChecksPassed}
+	if len(s.Checks) == 0 {
+		change.Reason = NoChecks
+	}
+	for _, c := range s.Checks {
+		if to == Down && c.Health.State == Down {
+			change.Reason, change.Detail = CheckFailed, c.Config.Label+": "+c.Last.Text
+			break
+		}
+	}
+	s.State, s.Since, s.Reason, s.Detail = to, now, change.Reason, change.Detail
+	return change, true
+}
+
+// adopt takes the place that the server has in the kernel. weight is its weight
+// there, present whether it is there at all.
+func (s *Server) adopt(weight int32, present bool) {
+	switch {
+	case !present:
+		s.held = Out
+	case weight == 0 && s.Config.Dest.Weight != 0:
+		s.held = Quiesced
+	default:
+		s.held = In
+	}
+}
+
+// reconfigure gives the server its new settings. A check that asks the same as
+// before keeps its health and its counters.
+func (s *Server) reconfigure(cfg ServerConfig) {
+	old := s.Checks
+	s.Config = cfg
+	s.Checks = make([]*Check, len(cfg.Checks))
+	for i, want := range cfg.Checks {
+		for j, c := range old {
+			if c != nil && c.Config.ID == want.ID {
+				s.Checks[i], old[j] = c, nil
+				break
+			}
+		}
+		if s.Checks[i] == nil {
+			s.Checks[i] = &Check{}
+		}
+		s.Checks[i].Config = want
+		s.Checks[i].Health.Thresholds = want.Thresholds
+	}
+}
