@@ -3,7 +3,6 @@ package vrrpd
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"director/config"
@@ -87,10 +86,6 @@ func (a *address) link() link.Address {
 	return link.Address{Prefix: a.prefix, Device: a.device, Label: a.label}
 }
 
-func (a *address) same(b *address) bool {
-	return a.prefix == b.prefix && a.device == b.device && a.label == b.label
-}
-
 // settings translates the configuration into the state machine's terms.
 func settings(c *config.Instance) vrrp.Settings {
 	s := vrrp.Settings{
@@ -150,24 +145,6 @@ func (r *router) deadline() time.Time {
 }
 
 func (r *router) slot() *int { return &r.heapSlot }
-
-// setFault records or clears one reason to be in FAULT and reports a change.
-func (r *router) setFault(key string, cause *vrrp.Cause) bool {
-	at := slices.IndexFunc(r.faults, func(f fault) bool { return f.key == key })
-	switch {
-	case cause == nil && at < 0:
-		return false
-	case cause == nil:
-		r.faults = slices.Delete(r.faults, at, at+1)
-	case at < 0:
-		r.faults = append(r.faults, fault{key, *cause})
-	case r.faults[at].cause == *cause:
-		return false
-	default:
-		r.faults[at].cause = *cause
-	}
-	return true
-}
 
 // effective computes the priority from the base and the tracking terms, and
 // keeps the terms for status.
