@@ -1,0 +1,79 @@
+package control
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Op names what a client wants.
+type Op string
+
+// The operations.
+const (
+	OpVersion Op = "version" // answers Version
+	OpStatus  Op = "status"  // answers Status
+	OpReload  Op = "reload"  // answers Reload when it is in force everywhere or refused
+	OpStop    Op = "stop"    // answers at once; the connection ends with the daemon
+)
+
+// Request is what a client sends: a frame of JSON. A connection carries any
+// number of requests, each answered before the next is read.
+type Request struct {
+	Op   Op              `json:"op"`
+	Args json.RawMessage `json:"args,omitempty"` // of operations that have any
+}
+
+// Response answers a Request. Error is empty when it was carried out.
+type Response struct {
+	Error   string        `json:"error,omitempty"`
+	Version string        `json:"version,omitempty"`
+	Status  *Status       `json:"status,omitempty"`
+	Reload  *ReloadResult `json:"reload,omitempty"`
+}
+
+// Frame limits in bytes.
+const (
+	maxRequest  = 64 << 10
+	maxResponse = 256 << 20
+)
+
+// writeFrame writes v as JSON behind its length, four bytes in network order.
+func writeFrame(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if len(text) > maxResponse {
+		return fmt.Errorf("control: %d bytes are too much for a frame", len(text))
+	}
+	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(text)), uint32(len(text)))
+	_, err = w.Write(append(frame, text...))
+	return err
+}
+
+// readFrame reads a frame of at most limit bytes into v. It returns io.EOF when
+// the other end closed the connection between two frames.
+func readFrame(r io.Reader, limit uint32, v any) error {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n > limit {
+		return fmt.Errorf("control: frame of %d bytes is longer than the %d allowed", n, limit)
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(r, text); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("control: %w inside a frame", err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("control: malformed frame: %w", err)
+	}
+	return nil
+}
