@@ -1,16 +1,9 @@
 package netlab
 
 import (
-	"bytes"
-	"context"
-	"flag"
 	"fmt"
-	"io"
+	"net/netip"
 	"os"
-	"path/filepath"
-	"regexp"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -19,272 +12,133 @@ import (
 func RequireRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Fatal("this test makes network namespaces and needs root: sudo make test")
+		t.Fatal("this test makes network namespaces and needs root")
 	}
 }
 
-// RequireIPVS makes sure that a test that needs IPVS (and root) has it.
-//
-// True: this kernel has ip_vs; go on. False: the test has already been run inside User Mode Linux, by the same test binary, and
-// its result and output are now those of t; the caller must return. The inner run's first level of subtests appears as
-// subtests of t. With -v its output is printed live.
-//
-//	func TestKernel(t *testing.T) {
-//		if !netlab.RequireIPVS(t) {
-//			return
-//		}
-//		t.Run("adds", ...)
-//
-// Each call costs a boot (about 2.5 s), so a package has one such test and hangs everything else below it with t.Run.
-// The test must be a top-level one. The inner run sees the host's files read-only and a /tmp of its own; the package
-// directory and its module are visible even when they lie in /tmp. Files elsewhere in /tmp or /run that the test needs are named
-// in share. A machine without ip_vs and without linux.uml fails the test; nothing is ever skipped.
-func RequireIPVS(t *testing.T, share ...string) bool {
+// T is a lab that belongs to a test: its methods end the test where Lab's return an error.
+type T struct {
+	*Lab
+	t testing.TB
+}
+
+// NewT makes a lab that goes with the test. When the test has failed, the ends of all its processes' logs are shown. It needs
+// root.
+func NewT(t testing.TB, name string) *T {
 	t.Helper()
-	if os.Getenv(umlMark) != "" {
-		// Never boot from within: a kernel that lacks ip_vs in there is a failure, not a reason to try again.
-		if !HasIPVS() {
-			t.Fatal("the User Mode Linux kernel has no ip_vs: are its modules in /usr/lib/uml/modules?")
-		}
-		return true
-	}
-	if os.Geteuid() == 0 && HasIPVS() {
-		return true
-	}
-	delegate(t, share)
-	return false
-}
-
-// delegate runs the test inside User Mode Linux and gives t its result.
-func delegate(t *testing.T, share []string) {
-	t.Helper()
-	if strings.Contains(t.Name(), "/") {
-		t.Fatalf("%s is a subtest: only a top-level test can be run again inside User Mode Linux", t.Name())
-	}
-	dir, err := os.MkdirTemp("", "netlab-test-")
+	RequireRoot(t)
+	l, err := New(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	exe, err := placeExecutable(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wd, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := context.Background()
-	args := []string{exe, "-test.v", "-test.run=" + innerPattern(t.Name())}
-	if deadline, ok := t.Deadline(); ok {
-		// The inner run gives up first, so that its goroutine dump gets out; then the kernel is ended, then this process.
-		left := time.Until(deadline)
-		args = append(args, fmt.Sprintf("-test.timeout=%v", max(left-left/10-5*time.Second, time.Second)))
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, max(left-2*time.Second, time.Second),
-			fmt.Errorf("the inner run did not end within %v", left.Round(time.Second)))
-		defer cancel()
-	}
-	args = append(args, forwardedFlags()...)
-	out := &innerOutput{name: t.Name(), live: testing.Verbose(), w: os.Stdout}
-	code, err := UML(ctx, UMLOptions{
-		Command: args,
-		Dir:     dir,
-		Share:   append([]string{moduleRoot(wd)}, share...),
-		WorkDir: wd,
-		Env:     forwardedEnv(),
-		Stdout:  out,
-	})
-	out.flush()
-	out.judge(t, code, err)
-}
-
-// placeExecutable puts this very program into dir.
-func placeExecutable(dir string) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	to := filepath.Join(dir, filepath.Base(self))
-	if os.Link(self, to) == nil {
-		return to, nil
-	}
-	in, err := os.Open("/proc/self/exe") // also when the file has been replaced since
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	if err != nil {
-		return "", err
-	}
-	if _, err := io.Copy(f, in); err != nil {
-		f.Close()
-		return "", err
-	}
-	return to, f.Close()
-}
-
-// moduleRoot is the directory of the go.mod above wd, or wd.
-func moduleRoot(wd string) string {
-	for d := wd; ; d = filepath.Dir(d) {
-		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil {
-			return d
+	t.Cleanup(func() {
+		if t.Failed() {
+			dumpLogs(t, l)
 		}
-		if d == filepath.Dir(d) {
-			return wd
-		}
-	}
-}
-
-// innerPattern selects the test and, when subtests of it were asked for, only these.
-func innerPattern(name string) string {
-	pattern := "^" + regexp.QuoteMeta(name) + "$"
-	if f := flag.Lookup("test.run"); f != nil {
-		run := f.Value.String()
-		if _, sub, ok := strings.Cut(run, "/"); ok && !strings.Contains(run, "|") {
-			pattern += "/" + sub
-		}
-	}
-	return pattern
-}
-
-// forwardedFlags are the flags of this test binary that the inner run shall have too: all that were set, save those that this
-// package sets itself and those that name an output file.
-func forwardedFlags() []string {
-	keep := map[string]bool{"test.short": true, "test.skip": true, "test.failfast": true, "test.parallel": true, "test.cpu": true, "test.shuffle": true}
-	var out []string
-	flag.Visit(func(f *flag.Flag) {
-		if keep[f.Name] || !strings.HasPrefix(f.Name, "test.") {
-			out = append(out, "-"+f.Name+"="+f.Value.String())
+		if err := l.Close(); err != nil {
+			t.Errorf("close lab: %v", err)
 		}
 	})
-	return append(out, flag.Args()...)
+	return &T{Lab: l, t: t}
 }
 
-// forwardedEnv is this process's environment without what would be wrong inside.
-func forwardedEnv() []string {
-	var out []string
-	for _, kv := range os.Environ() {
-		switch k, _, _ := strings.Cut(kv, "="); k {
-		case "TMPDIR", "HOME", "PWD", "OLDPWD", "SHLVL", "_", "GOCOVERDIR", "TERM", "NOTIFY_SOCKET", "XDG_RUNTIME_DIR":
-		default:
-			if shellName(k) {
-				out = append(out, kv)
+// dumpLogs shows what the lab's processes have written: of each the last 8000 bytes.
+func dumpLogs(t testing.TB, l *Lab) {
+	for _, h := range l.Hosts() {
+		shown := map[string]bool{}
+		for _, p := range h.Started() {
+			if shown[p.log] {
+				continue
 			}
+			shown[p.log] = true
+			state := "running"
+			if !p.Running() {
+				state = p.cmd.ProcessState.String()
+			}
+			t.Logf("=== %s: %s (%s)\n%s", h.Name(), p.Name(), state, tail(p.Log(), 8000))
 		}
 	}
+}
+
+// Host is Lab.Host.
+func (t *T) Host(name string) *Host {
+	t.t.Helper()
+	h, err := t.Lab.Host(name)
+	t.Must(err)
+	return h
+}
+
+// Switch is Lab.Switch.
+func (t *T) Switch(name string) *Switch {
+	t.t.Helper()
+	s, err := t.Lab.Switch(name)
+	t.Must(err)
+	return s
+}
+
+// Connect is Lab.Connect with addresses written as "192.0.2.1/24".
+func (t *T) Connect(h *Host, ifname string, sw *Switch, prefixes ...string) *Port {
+	t.t.Helper()
+	list := make([]netip.Prefix, len(prefixes))
+	for i, s := range prefixes {
+		p, err := netip.ParsePrefix(s)
+		t.Must(err)
+		list[i] = p
+	}
+	p, err := t.Lab.Connect(h, ifname, sw, list...)
+	t.Must(err)
+	return p
+}
+
+// Start is Host.Start.
+func (t *T) Start(h *Host, name string, argv ...string) *Process {
+	t.t.Helper()
+	p, err := h.Start(name, argv...)
+	t.Must(err)
+	return p
+}
+
+// Run is Host.Run.
+func (t *T) Run(h *Host, argv ...string) string {
+	t.t.Helper()
+	out, err := h.Run(argv...)
+	t.Must(err)
 	return out
 }
 
-// innerOutput reads what an inner `-test.v` run prints, line by line, and keeps it by subtest.
-type innerOutput struct {
-	name string
-	live bool
-	w    io.Writer
-
-	mu      sync.Mutex
-	partial []byte
-	current string            // whose output the next line is
-	order   []string          // the subtests of the first level, as started
-	text    map[string]string // output by subtest of the first level; "" is the test itself
-	verdict map[string]string // PASS, FAIL or SKIP, likewise
+// Must ends the test when err is an error.
+func (t *T) Must(err error) {
+	t.t.Helper()
+	if err != nil {
+		t.t.Fatal(err)
+	}
 }
 
-// Write takes the inner run's output.
-func (o *innerOutput) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.partial = append(o.partial, p...)
-	for {
-		i := bytes.IndexByte(o.partial, '\n')
-		if i < 0 {
-			return len(p), nil
+// Eventually ends the test when cond does not return nil within limit. what names the expectation in the message.
+func (t *T) Eventually(limit time.Duration, what string, cond func() error) {
+	t.t.Helper()
+	if err := EventuallyWithin(limit, cond); err != nil {
+		t.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// Within ends the test when cond is not true within limit.
+func (t *T) Within(limit time.Duration, what string, cond func() bool) {
+	t.t.Helper()
+	t.Eventually(limit, what, func() error {
+		if cond() {
+			return nil
 		}
-		o.line(string(o.partial[:i]))
-		o.partial = o.partial[i+1:]
-	}
+		return fmt.Errorf("it is not so")
+	})
 }
 
-func (o *innerOutput) flush() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.partial) > 0 {
-		o.line(string(o.partial))
-		o.partial = nil
-	}
-}
-
-var (
-	innerMark    = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME)\s+(\S+)$`)
-	innerVerdict = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+) \(`)
-)
-
-func (o *innerOutput) line(l string) {
-	l = strings.TrimSuffix(l, "\r")
-	if o.text == nil {
-		o.text, o.verdict = map[string]string{}, map[string]string{}
-	}
-	if o.live {
-		fmt.Fprintf(o.w, "    uml| %s\n", l)
-	}
-	if m := innerMark.FindStringSubmatch(l); m != nil {
-		sub := o.first(m[2])
-		if m[1] == "RUN" && m[2] == o.name+"/"+sub {
-			o.order = append(o.order, sub)
+// Holds ends the test when cond stops being true before the time is over.
+func (t *T) Holds(duration time.Duration, what string, cond func() bool) {
+	t.t.Helper()
+	for start := time.Now(); time.Since(start) < duration; time.Sleep(10 * time.Millisecond) {
+		if !cond() {
+			t.t.Fatalf("%s: no longer so after %v", what, time.Since(start).Round(time.Millisecond))
 		}
-		o.current = sub
-		return
-	}
-	if m := innerVerdict.FindStringSubmatch(l); m != nil {
-		sub := o.first(m[2])
-		if m[2] == o.name || m[2] == o.name+"/"+sub {
-			o.verdict[sub] = m[1]
-		}
-		o.current = sub
-	}
-	o.text[o.current] += l + "\n"
-}
-
-// first returns the name of the first-level subtest that a full test name belongs to.
-func (o *innerOutput) first(full string) string {
-	rest, ok := strings.CutPrefix(full, o.name+"/")
-	if !ok {
-		return ""
-	}
-	sub, _, _ := strings.Cut(rest, "/")
-	return sub
-}
-
-// judge gives t the inner run's result. Only a run that says that it passed has passed.
-func (o *innerOutput) judge(t *testing.T, code int, err error) {
-	t.Helper()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	explained := false
-	for _, sub := range o.order {
-		t.Run(sub, func(t *testing.T) {
-			switch o.verdict[sub] {
-			case "PASS":
-			case "SKIP":
-				t.Skipf("skipped inside User Mode Linux:\n%s", o.text[sub])
-			default:
-				explained = true
-				t.Errorf("failed inside User Mode Linux:\n%s", o.text[sub])
-			}
-		})
-	}
-	switch top := o.verdict[""]; {
-	case err != nil:
-		t.Errorf("%v\n%s", err, o.text[""])
-	case code == 0 && top == "PASS":
-	case code == 0 && top == "SKIP":
-		t.Skipf("skipped inside User Mode Linux:\n%s", o.text[""])
-	case code == 0:
-		t.Errorf("the run inside User Mode Linux did not run %s:\n%s", o.name, o.text[""])
-	case explained && top == "FAIL":
-		t.Logf("inside User Mode Linux:\n%s", o.text[""])
-	default:
-		t.Errorf("the run inside User Mode Linux ended with exit code %d:\n%s", code, o.text[""])
 	}
 }

@@ -1,0 +1,304 @@
+package netlab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// runTimeout bounds Host.Run: everything it is meant for takes milliseconds.
+const runTimeout = 30 * time.Second
+
+// A Process is a program running on a host. Its standard output and standard error go to a file in the host's folder.
+type Process struct {
+	host *Host
+	name string
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{} // closed when it has ended
+}
+
+// Command prepares a program to run on the host, with all the freedom of exec.Cmd; Start and Run are simpler. The program
+// replaces the nsenter that enters the namespace, so that the process number is the program's own.
+func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
+	args := append([]string{"--net=" + filepath.Join(netnsDir, h.Namespace()), "--"}, argv...)
+	cmd := exec.CommandContext(ctx, findProgram("nsenter"), args...)
+	cmd.Env = h.env()
+	return cmd
+}
+
+// Run runs a program on the host to its end, at most 30 s, and returns what it wrote to standard output and standard error
+// together. An exit code other than 0 is an error, which holds the output.
+func (h *Host) Run(argv ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := program(argv)
+	cmd.Env = h.env()
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = time.Second // for a grandchild that keeps the output open
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	err := h.fork(cmd)
+	if err == nil {
+		timer := time.AfterFunc(runTimeout, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
+		err = cmd.Wait()
+		timer.Stop()
+	}
+	if err != nil {
+		return out.String(), fmt.Errorf("%s: %s: %w: %s", h.name, strings.Join(argv, " "), err, strings.TrimSpace(out.String()))
+	}
+	return out.String(), nil
+}
+
+// Start starts a program that goes on running. The log file is NAME.log in the host's folder; a second process of the same
+// name appends to it. The process leads its own process group and is killed when this program ends, however that happens.
+func (h *Host) Start(name string, argv ...string) (*Process, error) {
+	return h.StartEnv(name, nil, argv...)
+}
+
+// StartEnv is Start with more KEY=VALUE settings in the program's environment.
+func (h *Host) StartEnv(name string, env []string, argv ...string) (*Process, error) {
+	p := &Process{host: h, name: name, log: h.Path(name + ".log"), done: make(chan struct{})}
+	out, err := os.OpenFile(p.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("%s: start %s: %w", h.name, name, err)
+	}
+	defer out.Close()
+	p.cmd = program(argv)
+	p.cmd.Env = append(h.env(), env...)
+	p.cmd.Dir = h.dir
+	p.cmd.Stdout, p.cmd.Stderr = out, out // the file itself: no copying goroutine, and Wait waits for the process alone
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := h.fork(p.cmd); err != nil {
+		return nil, fmt.Errorf("%s: start %s: %w", h.name, name, err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	h.mu.Lock()
+	h.procs = append(h.procs, p)
+	h.mu.Unlock()
+	return p, nil
+}
+
+// fork starts cmd inside the host, on the lab's own thread.
+func (h *Host) fork(cmd *exec.Cmd) error {
+	l := h.lab
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		return errors.New("the lab is closed")
+	}
+	return l.forker.do(func() error {
+		if err := unix.Setns(int(h.ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter network namespace: %w", err)
+		}
+		err := cmd.Start()
+		if herr := unix.Setns(int(l.home.Fd()), unix.CLONE_NEWNET); herr != nil && err == nil {
+			err = fmt.Errorf("leave network namespace: %w", herr) // the next fork enters its own, so nothing is lost
+		}
+		return err
+	})
+}
+
+// env is the environment of a host's processes: this program's, with the name and folder of the host.
+func (h *Host) env() []string {
+	return append(os.Environ(), "NETLAB_HOST="+h.name, "NETLAB_DIR="+h.dir)
+}
+
+// program is the command for argv, with argv[0] as it was given.
+func program(argv []string) *exec.Cmd {
+	cmd := exec.Command(findProgram(argv[0]), argv[1:]...)
+	cmd.Args[0] = argv[0]
+	return cmd
+}
+
+// findProgram finds a program also where the PATH of an ordinary user does not look.
+func findProgram(name string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	for _, dir := range [...]string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
+		if path := filepath.Join(dir, name); unix.Access(path, unix.X_OK) == nil {
+			return path
+		}
+	}
+	return name
+}
+
+// Name is the name given to Start.
+func (p *Process) Name() string { return p.name }
+
+// Pid is the process's number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Running reports whether the process has not ended yet.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Wait waits for the end of the process and returns its exit code, -1 when a signal ended it. An error means that it was still
+// running after timeout.
+func (p *Process) Wait(timeout time.Duration) (int, error) {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(timeout):
+		return -1, fmt.Errorf("%s: %s (pid %d) still runs after %v", p.host.name, p.name, p.Pid(), timeout)
+	}
+}
+
+// Signal sends a signal to the process itself. To one that has ended it does nothing.
+func (p *Process) Signal(sig os.Signal) error {
+	err := p.cmd.Process.Signal(sig)
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+// Stop asks the process to end (SIGTERM) and, when it has not after timeout, kills its process group and returns an error.
+func (p *Process) Stop(timeout time.Duration) error {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("%s: stop %s: %w", p.host.name, p.name, err)
+	}
+	if _, err := p.Wait(timeout); err != nil {
+		p.KillGroup()
+		return fmt.Errorf("%w: killed", err)
+	}
+	return nil
+}
+
+// Kill kills the process itself and nothing else (SIGKILL), and waits until it is gone.
+func (p *Process) Kill() {
+	_ = p.Signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// KillGroup kills the process and all of its process group, and waits until the process is gone.
+func (p *Process) KillGroup() {
+	if p.Running() {
+		_ = unix.Kill(-p.Pid(), unix.SIGKILL)
+	}
+	<-p.done
+}
+
+// Log returns what the process has written so far.
+func (p *Process) Log() string {
+	b, _ := os.ReadFile(p.log)
+	return string(b)
+}
+
+// LogPath is the path of the log file.
+func (p *Process) LogPath() string { return p.log }
+
+// ProcessInfo is one line of a host's process list.
+type ProcessInfo struct {
+	Pid, Parent int
+	Args        []string // as `ps` shows them
+}
+
+// Processes lists what runs on the host, by process number, children of started programs included.
+func (h *Host) Processes() []ProcessInfo {
+	var out []ProcessInfo
+	for _, pid := range namespacePids(filepath.Join(netnsDir, h.Namespace())) {
+		folder := "/proc/" + strconv.Itoa(pid)
+		args, _ := os.ReadFile(folder + "/cmdline")
+		stat, err := os.ReadFile(folder + "/stat")
+		if err != nil {
+			continue
+		}
+		info := ProcessInfo{Pid: pid, Args: strings.Split(strings.TrimRight(string(args), "\x00"), "\x00")}
+		if _, rest, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " "); ok {
+			if f := strings.Fields(rest); len(f) > 1 {
+				info.Parent, _ = strconv.Atoi(f[1])
+			}
+		}
+		out = append(out, info)
+	}
+	return out
+}
+
+// Started returns the processes started on the host with Start and by the methods built on it, ended ones included.
+func (h *Host) Started() []*Process {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.procs)
+}
+
+// KillAll kills everything that runs on the host at one blow (SIGKILL). Addresses, routes and the IPVS table stay.
+func (h *Host) KillAll() {
+	killNamespace(filepath.Join(netnsDir, h.Namespace()))
+	for _, p := range h.Started() {
+		if p.Running() {
+			p.Kill()
+		}
+	}
+}
+
+// PowerOff is the sudden death of the machine: silence on all its ports, then every process killed. Heal connects what is left
+// of it again.
+func (h *Host) PowerOff() error {
+	err := h.Cut()
+	h.KillAll()
+	return err
+}
+
+// killNamespace kills the processes in a network namespace until there is none.
+func killNamespace(path string) {
+	for range 50 {
+		pids := namespacePids(path)
+		if len(pids) == 0 {
+			return
+		}
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// namespacePids lists the processes, except this one, whose main thread is in the network namespace and that are not zombies.
+func namespacePids(path string) []int {
+	var ns unix.Stat_t
+	if unix.Stat(path, &ns) != nil {
+		return nil
+	}
+	entries, _ := os.ReadDir("/proc")
+	self := os.Getpid()
+	var out []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == self {
+			continue
+		}
+		var st unix.Stat_t // of a zombie there is none
+		if unix.Stat("/proc/"+e.Name()+"/ns/net", &st) == nil && st.Ino == ns.Ino && st.Dev == ns.Dev {
+			out = append(out, pid)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
