@@ -1,6 +1,9 @@
 package checkers
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Reason is why a server or a pool changed its state.
 type Reason uint8
@@ -19,11 +22,11 @@ const (
 )
 
 var reasonNames = [...]string{
-	NotChecked: "waiting for the first check results", ChecksPassed: "checks passed", CheckFailed: "check failed",
-	NoChecks: "no checks configured", QuorumGained: "quorum gained", QuorumLost: "quorum lost",
-	SorryChanged: "sorry server changed", Resumed: "resumed",
+	NotChecked: "not_checked", ChecksPassed: "checks_passed", CheckFailed: "check_failed", NoChecks: "no_checks",
+	QuorumGained: "quorum_gained", QuorumLost: "quorum_lost", SorryChanged: "sorry_server_changed", Resumed: "resumed",
 }
 
+// String returns the reason's stable name, fit for a metric label.
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
 		return reasonNames[r]
@@ -46,11 +49,16 @@ func (c Change) Why() string { return why(c.Reason, c.Detail) }
 func (s *Server) Why() string { return why(s.Reason, s.Detail) }
 
 func why(r Reason, detail string) string {
+	text := strings.ReplaceAll(r.String(), "_", " ")
 	switch {
+	case r == NotChecked:
+		return "waiting for the first check results"
+	case r == NoChecks:
+		return "no checks configured"
 	case detail == "":
-		return r.String()
+		return text
 	case r == Resumed:
 		return detail // the former process' own words
 	}
-	return r.String() + ": " + detail
+	return text + ": " + detail
 }

@@ -44,11 +44,12 @@ type Result struct {
 // against the servers, it would empty every pool at once.
 func (r Result) Conclusive() bool { return r.Reason != Local && r.Reason != Canceled }
 
+// String tells the outcome to a person.
 func (r Result) String() string {
 	if r.OK {
 		return r.Detail
 	}
-	return r.Reason.String() + ": " + r.Detail
+	return strings.ReplaceAll(r.Reason.String(), "_", " ") + ": " + r.Detail
 }
 
 // Reason is why a probe failed.
@@ -71,10 +72,11 @@ const (
 
 var reasonNames = [...]string{
 	Passed: "passed", Timeout: "timeout", Refused: "refused", Reset: "reset", Unreachable: "unreachable",
-	BadStatus: "bad status", BodyMismatch: "body mismatch", BadAnswer: "bad answer", Local: "local failure",
+	BadStatus: "bad_status", BodyMismatch: "body_mismatch", BadAnswer: "bad_answer", Local: "local_failure",
 	Canceled: "canceled",
 }
 
+// String returns the reason's stable name, fit for a metric label.
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
 		return reasonNames[r]
