@@ -97,10 +97,10 @@ func (p *Poller) Wait(deadline time.Time, ready []*Socket) ([]*Socket, error) {
 		return ready, err
 	}
 	n, err := unix.EpollWait(p.epoll, p.events, timeout)
+	for err == unix.EINTR { // the runtime preempts by signals; the timer is absolute
+		n, err = unix.EpollWait(p.epoll, p.events, timeout)
+	}
 	if err != nil {
-		if err == unix.EINTR {
-			return ready, nil // as a wake-up: the caller looks around and comes back
-		}
 		return ready, fmt.Errorf("link: epoll_wait: %w", err)
 	}
 	for i := range p.events[:n] {

@@ -23,7 +23,7 @@ func (e *SendError) Error() string {
 	return fmt.Sprintf("advert from %s to %s: %v", e.Src, e.Dst, e.Err)
 }
 
-// Unwrap returns the kernel's reason, a syscall.Errno: EINVAL for a source that is no
+// Unwrap returns the kernel's reason, a syscall.Errno: ENETUNREACH for a source that is no
 // address of this host, ENETDOWN, ENODEV, EAGAIN (no buffer) and others.
 func (e *SendError) Unwrap() error { return e.Err }
 

@@ -1,0 +1,99 @@
+package link
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// The path of an advert allocates nothing, neither out nor in.
+func TestAdvertsAllocateNothing(t *testing.T) {
+	p := newPair(t, 51)
+	const burst = 20
+	pdu, src, dst := advert(51), ip("10.1.0.1"), GroupIPv4()
+	send := func() {
+		for range burst {
+			p.sa.Queue(src, dst, pdu)
+		}
+		if err := p.sa.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ready []*Socket
+	count := 0
+	handle := func(Datagram) { count++ }
+	receive := func() {
+		var err error
+		if ready, err = p.pb.Wait(time.Now().Add(time.Second), ready); err != nil || len(ready) != 1 {
+			t.Fatalf("ready %v, error %v", ready, err)
+		}
+		if n, err := ready[0].Receive(handle); n != burst || err != nil {
+			t.Fatalf("received %d, error %v", n, err)
+		}
+	}
+	send()
+	receive()
+	if n := testing.AllocsPerRun(500, func() { send(); receive() }); n != 0 {
+		t.Errorf("%d adverts sent and received cost %v allocations", burst, n)
+	}
+	if count == 0 {
+		t.Error("nothing was received")
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		p.pa.Wake()
+		ready, _ = p.pa.Wait(time.Now().Add(time.Second), ready)
+	}); n != 0 {
+		t.Errorf("a wake-up costs %v allocations", n)
+	}
+}
+
+// One operation is one advert.
+func BenchmarkSend(b *testing.B) {
+	for _, batch := range []int{1, 20, 255} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			p := newPair(b) // the other end drops all
+			pdu, src, dst := advert(51), ip("10.1.0.1"), GroupIPv4()
+			b.ReportAllocs()
+			for sent := 0; b.Loop(); {
+				p.sa.Queue(src, dst, pdu)
+				if sent++; sent%batch == 0 {
+					if err := p.sa.Flush(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// One operation is one advert, received by Wait and Receive in bursts; the
+// sending is not counted.
+func BenchmarkReceive(b *testing.B) {
+	for _, burst := range []int{1, 20, 255} {
+		b.Run(fmt.Sprintf("burst=%d", burst), func(b *testing.B) {
+			p := newPair(b, 51)
+			pdu, src, dst := advert(51), ip("10.1.0.1"), GroupIPv4()
+			var ready []*Socket
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := 0; n < b.N; {
+				b.StopTimer()
+				for range burst {
+					p.sa.Queue(src, dst, pdu)
+				}
+				if err := p.sa.Flush(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				ready, _ = p.pb.Wait(time.Time{}, ready)
+				for _, s := range ready {
+					k, err := s.Receive(func(Datagram) {})
+					if err != nil {
+						b.Fatal(err)
+					}
+					n += k
+				}
+			}
+		})
+	}
+}
