@@ -1,0 +1,149 @@
+package control
+
+import (
+	"bytes"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func at(ago time.Duration) time.Time { return renderNow.Add(-ago) }
+
+var renderNow = time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+
+func calm() *Status {
+	return &Status{
+		Version: "0.1.0", RouterID: "lb1", ConfigPath: "/etc/director/director.toml", Generation: 1, LoadedAt: at(26*time.Hour + 5*time.Minute),
+		Processes: []Process{
+			{Role: "parent", PID: 100, State: "running", StartedAt: at(26*time.Hour + 5*time.Minute)},
+			{Role: "vrrp", PID: 102, State: "running", StartedAt: at(26*time.Hour + 5*time.Minute)},
+			{Role: "checkers", State: "not needed"},
+		},
+		VRRP: &VRRP{Generation: 1, Instances: []Instance{{
+			Name: "web", Interface: "eth0", VRID: 80, Version: 3, State: "MASTER", Since: at(133 * time.Second),
+			Reason: "no advert from 10.0.0.2 (priority 90) for 3.609s", Priority: 100, BasePriority: 100,
+			Addresses: []Address{{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Device: "eth0", Installed: true}},
+		}}},
+	}
+}
+
+func troubled() *Status {
+	s := calm()
+	s.Generation = 3
+	s.LoadedAt = at(3 * time.Hour)
+	s.LastReload = &ReloadResult{At: at(40 * time.Second), Errors: []string{
+		`/etc/director/director.toml:12: vrrp_instance.web.priority: 300 is out of range, allowed are 1 to 255`,
+		`/etc/director/director.toml:14: unknown key "virtual_router", nearest is "virtual_router_id"`,
+	}}
+	s.Processes = []Process{
+		{Role: "parent", PID: 100, State: "running", StartedAt: at(3 * time.Hour)},
+		{Role: "vrrp", PID: 1402, State: "running", StartedAt: at(8 * time.Second), Restarts: 2, LastExit: "signal: killed", Stale: true},
+		{Role: "checkers", State: "respawn in 4s", Restarts: 5, LastExit: "exit status 1"},
+	}
+	s.VRRP.Repairs = 1
+	s.VRRP.Instances = []Instance{
+		{
+			Name: "web", Interface: "eth0", VRID: 80, Version: 3, State: "BACKUP", Since: at(12 * time.Second),
+			Reason: "heard 10.0.0.2 with the higher priority 90", Priority: 80, BasePriority: 100, Master: "10.0.0.2", MasterPriority: 90,
+			Terms:     []PriorityTerm{{Source: "script chk_nginx", Value: -20, Note: "down, weight -20"}, {Source: "script chk_dns", Value: 0, Up: true, Note: "up, weight -5"}},
+			Addresses: []Address{{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Device: "eth0"}, {Prefix: netip.MustParsePrefix("2001:db8::1/64"), Device: "eth0", Installed: true}},
+			Discards:  map[string]uint64{"wrong password": 7, "time to live is not 255": 12, "nothing": 0},
+		},
+		{
+			Name: "db", Interface: "bond0.17", VRID: 81, Version: 2, State: "MASTER", Since: at(400 * time.Hour), Reason: "this node owns the address", Priority: 255, BasePriority: 255,
+			Addresses: []Address{
+				{Prefix: netip.MustParsePrefix("192.0.2.7/24"), Device: "bond0.17", Error: "permission denied"},
+				{Prefix: netip.MustParsePrefix("192.0.2.8/24"), Device: "bond0.17"},
+			},
+		},
+		{Name: "lab", Interface: "eth9", VRID: 9, Version: 3, State: "FAULT", Since: at(time.Minute), Reason: "interface eth9 does not exist", Priority: 50, BasePriority: 50},
+	}
+	s.VRRP.Scripts = []Script{
+		{Name: "chk_nginx", State: "down", Since: at(12 * time.Second), LastRun: at(time.Second), Duration: 3456 * time.Microsecond, Result: "exit status 1", Output: "nginx is\nnot \x1b[31mrunning"},
+		{Name: "chk_dns", State: "up", Since: at(3 * time.Hour), LastRun: at(0), Duration: 2*time.Second + 34*time.Millisecond, Result: "exit status 0", Output: "fine"},
+		{Name: "chk_new", State: "unknown"},
+	}
+	s.VRRP.Failures = []KernelFail{{What: "add 192.0.2.7/24 to bond0.17", Error: "permission denied", Since: at(400 * time.Hour), Count: 1017}}
+	s.Checkers = &Checkers{Generation: 2, Repairs: 3, Services: []Service{
+		{
+			Name: "web", Address: "192.0.2.1:80/tcp", Scheduler: "wrr", Forwarding: "nat", State: "up", Since: at(3 * time.Hour), Reason: "quorum reached: weight 3 of 2",
+			Quorum: 2, UpWeight: 3, Installed: true,
+			Servers: []Server{
+				{Name: "10.0.1.1:80", Address: "10.0.1.1:80", Health: "up", Since: at(3 * time.Hour), Weight: 3, KernelWeight: 3, Installed: true, Active: 120, Inactive: 4071, Checks: []CheckStatus{
+					{Kind: "ping", State: "up", Result: "answered", LastRun: at(4 * time.Second), Duration: 210 * time.Microsecond},
+					{Kind: "http", State: "up", Result: "status 200", LastRun: at(2 * time.Second), Duration: 3456 * time.Microsecond},
+				}},
+				{Name: "blue", Address: "10.0.1.2:80", Health: "down", Since: at(75 * time.Second), Reason: "http: status 503, wanted 200-299", Weight: 3, KernelWeight: -1, Checks: []CheckStatus{
+					{Kind: "http", State: "down", Result: "status 503", LastRun: at(3 * time.Second), Duration: 12 * time.Millisecond},
+					{Kind: "ping", State: "up", Result: "answered", LastRun: at(time.Second)},
+				}},
+				{Name: "10.0.1.3:80", Address: "10.0.1.3:80", Health: "unknown", Weight: 1, Checks: []CheckStatus{{Kind: "tcp", State: "unknown"}}},
+			},
+		},
+		{
+			Name: "dns", Address: "fwmark 3", Scheduler: "rr", Forwarding: "dr", State: "sorry", Since: at(5 * time.Second), Reason: "quorum lost: weight 0 of 1", Quorum: 1,
+			Sorry: &Server{Address: "10.0.9.9:53", Health: "up", Weight: 1, KernelWeight: 1, Installed: true},
+		},
+	}}
+	return s
+}
+
+func TestRender(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		status *Status
+		colour bool
+	}{
+		{"calm", calm(), false},
+		{"troubled", troubled(), false},
+		{"colour", troubled(), true},
+		{"empty", &Status{Version: "0.1.0", RouterID: "lb1"}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := Render(&out, tc.status, View{Now: renderNow, Colour: tc.colour}); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", tc.name+".golden")
+			if *update {
+				if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), out.String()); d != "" {
+				t.Errorf("differs from %s (go test -update writes it anew):\n%s", path, d)
+			}
+		})
+	}
+}
+
+func TestAges(t *testing.T) {
+	v := View{Now: renderNow}
+	for want, d := range map[string]time.Duration{
+		"0s": -time.Hour, "59s": 59*time.Second + 999*time.Millisecond, "1m0s": time.Minute, "59m59s": time.Hour - time.Second,
+		"1h0m": time.Hour, "23h59m": 24*time.Hour - time.Second, "1d0h": 24 * time.Hour, "400d1h": 400*24*time.Hour + 90*time.Minute,
+	} {
+		if got := v.age(at(d)); got != want {
+			t.Errorf("%v: got %s, want %s", d, got, want)
+		}
+	}
+	if got := v.ago(time.Time{}); got != "never" {
+		t.Errorf("never: %s", got)
+	}
+	for want, d := range map[string]time.Duration{"12µs": 12345, "3.5ms": 3456 * time.Microsecond, "2.03s": 2034 * time.Millisecond} {
+		if got := span(d); got != want {
+			t.Errorf("%v: got %s, want %s", d, got, want)
+		}
+	}
+}
