@@ -1,6 +1,7 @@
 package link
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -154,8 +155,9 @@ func (p *Poller) Wake() {
 	if p.closed {
 		return
 	}
-	// Adding 1 can only fail when the counter is about to overflow 64 bits.
-	one := [8]byte{0: 1, 7: 1}
+	// The counter is never read, and never full: it has 64 bits.
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
 	_, _ = unix.Write(p.event, one[:])
 }
 

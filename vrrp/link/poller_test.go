@@ -94,6 +94,19 @@ func TestWakeUpsCoalesce(t *testing.T) {
 	}
 }
 
+// Wake-ups go on working, however many there were.
+func TestManyWakeUps(t *testing.T) {
+	p := newTestPoller(t)
+	for i := range 1000 {
+		p.Wake()
+		start := time.Now()
+		wait(t, p, start.Add(10*time.Second))
+		if took := time.Since(start); took > 9*time.Second {
+			t.Fatalf("wake-up %d was not seen", i)
+		}
+	}
+}
+
 // No wake-up is lost, whenever it comes: each item queued before a Wake is seen
 // after some Wait.
 func TestWakeIsNeverLost(t *testing.T) {
