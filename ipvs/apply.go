@@ -2,7 +2,6 @@ package ipvs
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -137,8 +136,7 @@ func (e *Entry) apply(o Op) error {
 // unicast reports whether the kernel takes an address for a real server's.
 func unicast(a netip.Addr) bool {
 	if a.Is4() {
-		b := a.As4()
-		return b[0] != 0 && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{math.MaxUint8, math.MaxUint8, math.MaxUint8, math.MaxUint8})
+		return !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	}
 	return !a.Is4In6() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLinkLocalUnicast()
 }

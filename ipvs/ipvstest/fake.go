@@ -4,9 +4,9 @@ package ipvstest
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
-	"syscall"
 
 	"director/ipvs"
 )
@@ -57,7 +57,7 @@ func (k *Kernel) apply(op ipvs.Op) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
-		return &ipvs.OpError{Op: op, Err: syscall.EBADF}
+		return &ipvs.OpError{Op: op, Err: os.ErrClosed}
 	}
 	k.log = append(k.log, op)
 	return k.locked().Apply(op)
@@ -80,7 +80,7 @@ func (k *Kernel) Dump() (ipvs.Table, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
-		return nil, fmt.Errorf("ipvs: dump: %w", syscall.EBADF)
+		return nil, fmt.Errorf("ipvs: dump: %w", os.ErrClosed)
 	}
 	k.dumps++
 	return k.locked().Clone(), nil
@@ -97,7 +97,7 @@ func (k *Kernel) Stats() (ipvs.Stats, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
-		return nil, fmt.Errorf("ipvs: statistics: %w", syscall.EBADF)
+		return nil, fmt.Errorf("ipvs: statistics: %w", os.ErrClosed)
 	}
 	all := ipvs.Stats{}
 	for key, e := range k.table {
@@ -129,13 +129,13 @@ func (k *Kernel) Flush() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
-		return fmt.Errorf("ipvs: flush: %w", syscall.EBADF)
+		return fmt.Errorf("ipvs: flush: %w", os.ErrClosed)
 	}
 	clear(k.table)
 	return nil
 }
 
-// Close ends the use of the kernel; the table stays. What is called later fails with EBADF.
+// Close ends the use of the kernel; the table stays. What is called later fails with os.ErrClosed.
 func (k *Kernel) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -42,6 +42,7 @@ type conn struct {
 	out    []byte
 	in     []byte
 	stale  bool // answers of an exchange that failed may still arrive
+	closed bool
 
 	timeout time.Duration
 }
@@ -71,7 +72,10 @@ func dial(family uint16) (*conn, error) {
 	return &conn{file: file, raw: raw, family: family, in: make([]byte, receiveBuffer), timeout: replyTimeout}, nil
 }
 
-func (c *conn) close() error { return c.file.Close() }
+func (c *conn) close() error {
+	c.closed = true
+	return c.file.Close()
+}
 
 // batch does operations in order and sets errs[i] to what came of ops[i].
 // Each send carries up to batchSize messages and asks for an acknowledgement of
@@ -182,6 +186,9 @@ func (c *conn) call(cmd uint8, flags uint16, attrs func([]byte) []byte, on func(
 // When answers were lost it returns an error that wraps ENOBUFS, when none came in
 // time one that wraps os.ErrDeadlineExceeded; both wrap errUnknownOutcome.
 func (c *conn) exchange(first, n uint32, on func(i uint32, m message) error) error {
+	if c.closed {
+		return os.ErrClosed
+	}
 	if c.stale {
 		c.drain()
 	}
