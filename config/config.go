@@ -29,6 +29,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -188,9 +189,9 @@ type VirtualServer struct {
 	Quorum      int          `toml:"quorum" default:"1" min:"1" max:"2147483647"`
 	Hysteresis  int          `toml:"hysteresis" default:"0" min:"0" max:"2147483647"`
 	SorryServer *SorryServer `toml:"sorry_server" short:"address"`
-	Inhibit     bool         `toml:"inhibit_on_failure" default:"false"` // weight 0 instead of removal
-	Checks      []Check      `toml:"check"`                              // for every server without checks of its own
-	RealServers []RealServer `toml:"real_server"`
+	Inhibit     bool         `toml:"inhibit_on_failure" default:"false"`          // weight 0 instead of removal
+	Checks      []Check      `toml:"check" alias:"ping_check tcp_check http_get"` // for every server without checks of its own
+	RealServers []RealServer `toml:"real_server" short:"address"`
 	QuorumUp    []string     `toml:"quorum_up" form:"command"` // command when the quorum is gained
 	QuorumDown  []string     `toml:"quorum_down" form:"command"`
 }
@@ -223,7 +224,7 @@ const (
 )
 
 // Check is one probe of a real server. A server is healthy while all its
-// checks are up. Check is a plain value that can be compared by its Key.
+// checks are up. Two checks are the same when their Keys are equal.
 type Check struct {
 	Kind     CheckKind `toml:"type" oneof:"ping tcp http" required:"true"`
 	Interval Duration  `toml:"interval" default:"5s" min:"100ms" max:"1h" alias:"delay_loop"`
@@ -235,10 +236,16 @@ type Check struct {
 	ConnectPort    uint16     `toml:"connect_port" default:"=the real server's port" min:"1" max:"65535" when:"type=tcp|http"`
 	// HTTP only; empty in the other kinds.
 	Path   string        `toml:"path" form:"path" default:"/" when:"type=http"`
-	Host   string        `toml:"host" form:"host" default:"=the real server's address" when:"type=http" alias:"virtualhost"` // Host header; empty: the default
+	Host   string        `toml:"host" form:"host" default:"=the real server's address and port" when:"type=http" alias:"virtualhost"` // Host header; empty: the default
 	Method string        `toml:"method" form:"method" default:"GET" when:"type=http"`
 	Status []StatusRange `toml:"status" default:"200-299" when:"type=http" alias:"status_code"`
 	Body   string        `toml:"body" form:"body" when:"type=http"` // the reply's body must contain this
+}
+
+// Key returns a text that is equal for equal checks only, for use in maps.
+func (c Check) Key() string {
+	return fmt.Sprintf("%q %d %d %d %d %s %d %q %q %q %d %q", c.Kind, c.Interval, c.Timeout, c.Rise, c.Fall,
+		c.ConnectAddress, c.ConnectPort, c.Path, c.Host, c.Method, c.Status, c.Body)
 }
 
 // StatusRange is an inclusive range of HTTP status codes.

@@ -147,7 +147,11 @@ func (d *decoder) isTable(at place, f *field) bool {
 		return true
 	}
 	// The value itself is not shown: it may hold a password.
-	d.errorf(at, "%s is not allowed here, allowed is %s", typeWord(at.raw), f.allowed())
+	allowed := "a table"
+	if f.Short != "" {
+		allowed = f.table.byKey[f.Short].allowed() + ", or a table"
+	}
+	d.errorf(at, "%s is not allowed here, allowed is %s", typeWord(at.raw), allowed)
 	return false
 }
 
@@ -172,8 +176,14 @@ func (d *decoder) named(at place, fv reflect.Value, f *field) {
 			d.errorf(e.atKey(), "the name %s, allowed is %s", what, allowed)
 			continue
 		}
-		switch e.raw.(type) {
+		switch raw := e.raw.(type) {
 		case map[string]any:
+			if dotted(raw, f.table) {
+				for _, rest := range e.keys() {
+					d.errorf(e.child(rest), "a dot divides the name, allowed is a name in quotes: [%s.%s]", f.key, quote(name+"."+rest, 80))
+				}
+				continue
+			}
 		case []map[string]any:
 			d.errorf(e, "the header has two brackets too many: write [%s.%s]", f.key, quoteKey(name))
 			continue
@@ -194,21 +204,19 @@ func (d *decoder) unknownKeys(at place, raw map[string]any, t *table) {
 		if t.byKey[key] != nil {
 			continue
 		}
-		msg := t.unknownKey(key)
-		if _, isTable := raw[key].(map[string]any); isTable && strings.HasSuffix(t.header, ".NAME]") &&
-			strings.HasPrefix(msg, "unknown key, allowed") {
-			msg += "; a name with a dot in it needs quotes: " + strings.TrimSuffix(t.header, "NAME]") + quote(lastName(at)+"."+key, 80) + "]"
-		}
-		d.errorf(at.child(key).atKey(), "%s", msg)
+		d.errorf(at.child(key).atKey(), "%s", t.unknownKey(key))
 	}
 }
 
-// lastName is the name of a named table.
-func lastName(at place) string {
-	if at.node != nil && at.node.name != "" {
-		return at.node.name
+// dotted finds the tables of a named table that has nothing else, and none that
+// it should have: its name was meant to hold a dot, which splits it in TOML.
+func dotted(raw map[string]any, t *table) bool {
+	for key, value := range raw {
+		if _, isTable := value.(map[string]any); !isTable || t.byKey[key] != nil {
+			return false
+		}
 	}
-	return strings.Trim(at.key, `."`)
+	return len(raw) > 0
 }
 
 // problem reports what a parse function found.

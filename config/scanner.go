@@ -93,10 +93,12 @@ type scanner struct {
 // scan returns the document's tree. want is the decoder's list of keys in the
 // order of the document; ok is false when the scanner does not agree with it.
 func scan(src string, want []toml.Key) (root *node, ok bool) {
-	// The decoder skips a byte order mark as well.
+	// The decoder skips a byte order mark as well, even those of UTF-16.
 	bom := 0
-	if strings.HasPrefix(src, "\xef\xbb\xbf") {
-		bom = 3
+	for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} {
+		if strings.HasPrefix(src, mark) {
+			bom = len(mark)
+		}
 	}
 	s := &scanner{src: src, i: bom, bol: bom, line: 1, want: want}
 	root = &node{key: pos{1, 1}, val: pos{1, 1}}

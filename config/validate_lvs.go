@@ -29,7 +29,7 @@ func (v *validator) virtualServers() {
 		at := tables.child(vs.Name)
 		idAt := v.identity(at, vs)
 		v.pool(at, vs)
-		if !v.ok(idAt) || !v.ok(at.child("protocol")) || !idAt.exists() {
+		if !v.ok(idAt) || !idAt.exists() || vs.FWMark == 0 && !v.ok(at.child("protocol")) {
 			continue
 		}
 		id := service{vs.Address, vs.Protocol, vs.FWMark}
@@ -65,6 +65,9 @@ func (v *validator) identity(at place, vs *VirtualServer) place {
 	addr, mark, proto := at.child("address"), at.child("fwmark"), at.child("protocol")
 	switch {
 	case addr.exists() && mark.exists():
+		if !v.ok(mark) {
+			return mark
+		}
 		v.errorf(mark, "a service has either an address or a firewall mark, allowed is one of them")
 		return mark
 	case mark.exists():
@@ -111,6 +114,7 @@ func (v *validator) pool(at place, vs *VirtualServer) {
 	total, allOK := 0, v.ok(at.child("real_server"))
 	portless, unchecked := 0, 0
 	for i, e := range servers {
+		e = e.asShort("address")
 		rs := &vs.RealServers[i]
 		if !v.ok(e) {
 			allOK = false
@@ -159,19 +163,27 @@ func (v *validator) quorum(at place, vs *VirtualServer, total int) {
 	}
 	switch {
 	case vs.Hysteresis >= vs.Quorum:
-		v.errorf(hysteresis, "%d is not below the quorum, allowed is 0 to %d", vs.Hysteresis, vs.Quorum-1)
+		v.errorf(hysteresis, "%d is not below the quorum, allowed is %s", vs.Hysteresis, upTo(vs.Quorum-1))
 	case len(vs.RealServers) == 0 && !quorum.exists():
 		v.warnf(at, "there is no real_server: all clients get the sorry server")
 	case total == 0 && !quorum.exists():
 		v.warnf(at, "every real server has weight 0: the pool never reaches its quorum")
 	case total == 0:
-		v.errorf(quorum, "%d cannot be reached: every real server has weight 0", vs.Quorum)
+		v.errorf(quorum, "%d cannot be reached: the weights of the real servers add up to 0", vs.Quorum)
 	case vs.Quorum > total:
 		v.errorf(quorum, "%d is above the total weight of the real servers, allowed is 1 to %d", vs.Quorum, total)
 	case vs.Quorum+vs.Hysteresis > total:
-		v.errorf(hysteresis, "%d and the quorum %d exceed the total weight of the real servers, allowed is 0 to %d: a lost quorum would never come back",
-			vs.Hysteresis, vs.Quorum, min(total-vs.Quorum, vs.Quorum-1))
+		v.errorf(hysteresis, "%d and the quorum %d exceed the total weight of the real servers, allowed is %s: a lost quorum would never come back",
+			vs.Hysteresis, vs.Quorum, upTo(min(total-vs.Quorum, vs.Quorum-1)))
 	}
+}
+
+// upTo words the range from 0 to n.
+func upTo(n int) string {
+	if n == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("0 to %d", n)
 }
 
 // poolCheck is what the servers of one pool are compared with.

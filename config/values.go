@@ -99,26 +99,16 @@ func (f *field) allowed() string {
 		return `a list of status codes and ranges from 100 to 599, such as [200, "300-399"]`
 	case kindCommand:
 		return `a command as a string or as a list of strings`
-	case kindStrings:
-		return "a list of strings"
-	case kindString:
+	case kindString, kindStrings: // of these each
 		_, allowed := formProblem(f.form, "")
 		return allowed
-	case kindNamed:
-		return "a table [" + f.key + ".NAME]"
+	case kindList:
+		if f.Short != "" {
+			return "a list, each entry " + f.table.byKey[f.Short].allowed()
+		}
+		return "a list of tables"
 	}
-	table := "a table"
-	if f.kind == kindList {
-		table = "a list of tables"
-	}
-	if f.Short == "" {
-		return table
-	}
-	inner := f.table.byKey[f.Short]
-	if f.kind == kindList {
-		return "a list of strings or tables; each string is " + inner.allowed()
-	}
-	return inner.allowed() + ", or a table"
+	return "a table"
 }
 
 func orList(values []string) string {
@@ -264,7 +254,7 @@ func (f *field) parseDuration(raw any) (Duration, *problem) {
 var (
 	errNotAddr = errors.New("is not an IP address")
 	errZone    = errors.New("has a zone, which is not allowed here")
-	errMapped  = errors.New("is an IPv4 address in IPv6 clothes")
+	errMapped  = errors.New("is an IPv4 address written as an IPv6 one")
 	errPort    = errors.New("has no valid port; ports are 1 to 65535")
 	errName    = errors.New("is not an IP address with a port; names are not looked up")
 )
