@@ -1,0 +1,325 @@
+package checkd
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	"director/checkers"
+	"director/config"
+	"director/internal/control"
+	"director/internal/watchdog"
+	"director/ipvs"
+)
+
+// configure puts a generation in force, now or as soon as the kernel's table
+// can be read. Its error ends the daemon.
+func (d *Daemon) configure(now time.Time, c *watchdog.Configure) error {
+	if d.ackWaits {
+		d.ack() // a reload follows on the heels of the start: the former one stands
+	}
+	if d.waiting != nil && c.Resume == nil {
+		c.Resume = d.waiting.Resume
+	}
+	d.waiting = nil
+	if err := distinct(c.Config.VirtualServers); err != nil {
+		d.refuse(c, err, false)
+		return nil
+	}
+	if err := d.openKernel(c.Config); err != nil {
+		final := !d.configured && isFinal(err)
+		d.refuse(c, err, final)
+		switch {
+		case final:
+			return fmt.Errorf("checkd: %w: %w", ErrFinal, err)
+		case !d.configured:
+			return fmt.Errorf("checkd: %w", err)
+		}
+		return nil
+	}
+	if d.table.kernel != nil && !d.table.known && !d.table.load(now) {
+		d.waiting = c // tried again by the table's own back-off
+		return nil
+	}
+	d.apply(now, c)
+	return nil
+}
+
+// refuse tells the parent that the former generation stays in force.
+func (d *Daemon) refuse(c *watchdog.Configure, err error, final bool) {
+	d.log.Error("cannot apply the configuration", "generation", c.Generation, "reason", err)
+	d.ch.Send(watchdog.Message{Ack: &watchdog.Ack{Generation: c.Generation, Error: err.Error(), Final: final}})
+}
+
+// distinct says whether no two virtual servers are the same to the kernel.
+func distinct(servers []config.VirtualServer) error {
+	names := make(map[ipvs.ServiceKey]string, len(servers))
+	for i := range servers {
+		key := serviceKey(&servers[i])
+		if other, taken := names[key]; taken {
+			return fmt.Errorf("virtual servers %q and %q are both %s", other, servers[i].Name, key)
+		}
+		names[key] = servers[i].Name
+	}
+	return nil
+}
+
+// openKernel opens the kernel's table when the configuration needs it. The
+// first time, it reads the record of owned services as well.
+func (d *Daemon) openKernel(cfg *config.Config) error {
+	if !d.configured && d.table.kernel == nil {
+		owned, err := readRecord(d.opts.RuntimeDir)
+		if err != nil {
+			d.log.Warn("services of a former configuration may stay in the kernel", "reason", err)
+			d.recordStale = true
+		}
+		d.table.owned = owned
+	}
+	if d.table.kernel != nil {
+		return nil
+	}
+	needed := len(cfg.VirtualServers) > 0
+	if !needed && len(d.table.owned) == 0 && !cfg.Global.ExclusiveIPVS {
+		return nil
+	}
+	k, err := d.opts.OpenKernel()
+	if err == nil {
+		d.table.kernel = k
+		return nil
+	}
+	if needed {
+		return err
+	}
+	d.log.Warn("cannot look for services of a former configuration", "reason", err)
+	return nil
+}
+
+// apply puts a generation in force. What did not change is not touched: its
+// health, its counters and its timers stay.
+func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
+	first := !d.configured
+	d.generation, d.configured, d.global = c.Generation, true, c.Config.Global
+	d.table.exclusive = d.global.ExclusiveIPVS
+	if every := d.global.ReconcileInterval.D(); every > 0 && every != d.table.interval {
+		d.table.interval = every
+		d.table.compareAt = now.Add(every)
+	}
+	memories := map[string]*checkers.Memory{}
+	if c.Resume != nil && first {
+		memories = recall(c.Resume.Snapshot.Checkers)
+	}
+
+	old := d.services
+	d.services = make([]*service, len(c.Config.VirtualServers))
+	kept, changed := d.match(old, c.Config.VirtualServers), 0
+	clear(d.byKey)
+	for i := range c.Config.VirtualServers {
+		v := &c.Config.VirtualServers[i]
+		s := kept[i]
+		switch {
+		case s == nil:
+			s = d.create(now, v, memories[v.Name])
+			changed++
+		case !reflect.DeepEqual(s.source, *v):
+			d.update(now, s, v)
+			changed++
+		}
+		d.services[i] = s
+		d.byKey[s.key] = s
+	}
+	stays := make(map[*service]bool, len(kept))
+	for _, s := range kept {
+		stays[s] = true
+	}
+	removed := 0
+	for _, s := range old {
+		if !stays[s] {
+			d.remove(s)
+			removed++
+		}
+	}
+	d.claim(now)
+	before := d.table.done
+	d.flush(now)
+	d.news = true
+	d.log.Info("configuration applied", "generation", d.generation, "services", len(d.services),
+		"changed", changed, "removed", removed, "kernel_changes", d.table.done-before)
+	d.ackWaits = true
+	d.ackBy = now
+	if first {
+		d.ackBy = now.Add(settleLimit)
+	}
+}
+
+// match returns for each virtual server the service that it was so far: the one
+// at the same address, else the one of the same name; nil for a new one.
+func (d *Daemon) match(old []*service, servers []config.VirtualServer) []*service {
+	byName := make(map[string]*service, len(old))
+	for _, s := range old {
+		byName[s.source.Name] = s
+	}
+	kept := make([]*service, len(servers))
+	for i := range servers {
+		if s := d.byKey[serviceKey(&servers[i])]; s != nil {
+			kept[i] = s
+			delete(byName, s.source.Name)
+		}
+	}
+	for i := range servers {
+		if s := byName[servers[i].Name]; kept[i] == nil && s != nil {
+			kept[i] = s
+			delete(byName, servers[i].Name)
+		}
+	}
+	return kept
+}
+
+// create makes a service, which takes over what the kernel has of it.
+func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers.Memory) *service {
+	f := translate(v)
+	s := &service{source: *v, key: f.pool.Key, tasks: map[*checkers.Check]*task{}}
+	var changes []checkers.Change
+	s.pool, changes = checkers.NewPool(f.pool, d.table.have[s.key], memory, now)
+	d.announce(now, s, changes)
+	d.assign(now, s, f)
+	return s
+}
+
+// update gives a service its new settings.
+func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
+	f := translate(v)
+	if s.key != f.pool.Key {
+		d.table.set(s.key, nil)
+		s.key = f.pool.Key
+	}
+	s.source = *v
+	d.announce(now, s, s.pool.Apply(f.pool, now))
+	d.assign(now, s, f)
+}
+
+// remove ends a service.
+func (d *Daemon) remove(s *service) {
+	for _, rs := range s.pool.Servers() {
+		for _, c := range rs.Checks {
+			d.schedule.detach(s.tasks[c], user{s, rs, c})
+		}
+	}
+	delete(d.changed, s)
+	if d.byKey[s.key] == nil { // its address may be another's by now
+		d.table.set(s.key, nil)
+	}
+}
+
+// assign gives each check of a service its task, and leaves alone those that
+// have the right one.
+func (d *Daemon) assign(now time.Time, s *service, f farm) {
+	tasks := make(map[*checkers.Check]*task, len(s.tasks))
+	for i, rs := range s.pool.Servers() {
+		for j, c := range rs.Checks {
+			o, u := f.orders[i][j], user{s, rs, c}
+			t := s.tasks[c]
+			delete(s.tasks, c)
+			if t == nil || t.schedule != o.schedule {
+				if t != nil {
+					d.schedule.detach(t, u)
+				}
+				t = d.schedule.attach(now, o, u)
+			}
+			tasks[c] = t
+		}
+	}
+	for c, t := range s.tasks { // checks that are no more
+		i := slices.IndexFunc(t.users, func(u user) bool { return u.check == c })
+		d.schedule.detach(t, t.users[i])
+	}
+	s.tasks = tasks
+}
+
+// claim notes which services are ours, before the kernel gets them: a process
+// that dies in between leaves nothing that its successor would not know.
+func (d *Daemon) claim(now time.Time) {
+	for key := range d.byKey {
+		if !d.table.owned.Has(key) {
+			d.table.owned.Add(key)
+			d.recordStale = true
+		}
+	}
+	d.keepRecord(now)
+	for key := range d.table.have {
+		if d.byKey[key] == nil && d.table.owns(key) {
+			d.table.set(key, nil)
+		}
+	}
+}
+
+// keepRecord brings the record of owned services up to date: what is neither
+// wanted nor in the kernel is ours no more.
+func (d *Daemon) keepRecord(now time.Time) {
+	t := d.table
+	if t.known && len(t.owned) > len(d.byKey) {
+		for key := range t.owned {
+			if d.byKey[key] == nil && t.have[key] == nil {
+				delete(t.owned, key)
+				d.recordStale = true
+			}
+		}
+	}
+	const what = "write the record of owned services"
+	if f := t.failures[what]; !d.recordStale || f != nil && now.Before(f.retry) {
+		return
+	}
+	if err := writeRecord(d.opts.RuntimeDir, t.owned); err != nil {
+		t.fail(now, what, err, false)
+		return
+	}
+	d.recordStale = false
+	t.succeed(what)
+}
+
+// settled says whether no pool waits for its first server.
+func (d *Daemon) settled() bool {
+	for _, s := range d.services {
+		state, _, _ := s.pool.State()
+		if e := d.table.want[s.key]; state == checkers.Unknown && (e == nil || len(e.Dests) == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// ack tells the parent that the generation is in force.
+func (d *Daemon) ack() {
+	d.ackWaits = false
+	d.ch.Send(watchdog.Message{Ack: &watchdog.Ack{Generation: d.generation}})
+}
+
+// recall turns the former process' last snapshot into memories, by service name.
+func recall(last *control.Checkers) map[string]*checkers.Memory {
+	memories := map[string]*checkers.Memory{}
+	if last == nil {
+		return memories
+	}
+	for _, s := range last.Services {
+		m := &checkers.Memory{Since: s.Since, Reason: s.Reason, Servers: make(map[ipvs.DestKey]checkers.ServerMemory, len(s.Servers))}
+		m.State, _ = checkers.ParseState(s.State)
+		for _, rs := range s.Servers {
+			key, err := netip.ParseAddrPort(rs.Address)
+			if err != nil {
+				continue
+			}
+			known := checkers.ServerMemory{Since: rs.Since, Reason: rs.Reason}
+			known.State, _ = checkers.ParseState(rs.Health)
+			for _, c := range rs.Checks {
+				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed}
+				cm.State, _ = checkers.ParseState(c.State)
+				cm.Last = checkers.Result{Text: c.Result, At: c.LastRun, Duration: c.Duration}
+				known.Checks = append(known.Checks, cm)
+			}
+			m.Servers[key] = known
+		}
+		memories[s.Name] = m
+	}
+	return memories
+}

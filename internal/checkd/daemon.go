@@ -1,0 +1,399 @@
+// Package checkd is the checker child: it probes real servers and keeps the
+// kernel's IPVS table as their health and the configuration want it.
+//
+// One goroutine, the loop in Run, owns everything: the pools, the wanted table,
+// our picture of the kernel's table, and the calls to the kernel. Around it there
+// are only the reader of the parent's channel and one goroutine for each probe
+// under way; they hand over what they have and touch nothing else.
+//
+// What happens with a result: probe -> Pool.Step -> wanted entry -> ipvs.Diff
+// against our picture -> Kernel.Apply -> the picture is updated by what truly
+// happened. The whole kernel table is read at the start, after any error, and at
+// a slow period, and put right where somebody else changed it.
+package checkd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"director/checkers"
+	"director/checkers/probe"
+	"director/config"
+	"director/internal/control"
+	"director/internal/watchdog"
+	"director/ipvs"
+	"director/ipvs/kernel"
+)
+
+const (
+	// settleLimit bounds how long the first Ack waits for verdicts about servers
+	// of pools that would otherwise be empty.
+	settleLimit = time.Second
+	// snapshotGap is the least time between two snapshots that nobody asked for,
+	// and snapshotShare what each server adds to it.
+	snapshotGap   = time.Second
+	snapshotShare = time.Millisecond
+	// drainLimit is how many answers are taken before the kernel is programmed.
+	drainLimit = 1024
+	// goodbye bounds the wait for the last messages to be written.
+	goodbye = time.Second
+)
+
+// ErrFinal marks the errors of Run that starting again cannot mend: the kernel
+// has no IPVS, or lets us not use it. The parent has been told by Ack.Final.
+var ErrFinal = errors.New("starting again cannot help")
+
+// Channel joins the daemon to its parent. *watchdog.Channel is one.
+type Channel interface {
+	// Send queues a message and never blocks.
+	Send(watchdog.Message)
+	// Recv returns the next message, io.EOF when the parent is gone.
+	Recv() (watchdog.Message, error)
+	// Flush waits until all queued messages are written.
+	Flush(time.Duration) error
+}
+
+// Options are what the daemon needs besides its configuration. Only RuntimeDir
+// is required.
+type Options struct {
+	// RuntimeDir is where the record of owned services is kept.
+	RuntimeDir string
+	// OpenKernel gives access to the IPVS table. Default: kernel.Open.
+	OpenKernel func() (Kernel, error)
+	// Probe makes a probe. Default: Ask.
+	Probe func(context.Context, Query, []config.StatusRange) probe.Result
+	// MaxProbes bounds the probes under way at the same time. Default: half of
+	// the file descriptors this process may have, 64 to 4096.
+	MaxProbes int
+}
+
+func (o Options) withDefaults() Options {
+	if o.OpenKernel == nil {
+		o.OpenKernel = func() (Kernel, error) {
+			k, err := kernel.Open()
+			if err != nil {
+				return nil, err
+			}
+			return k, nil
+		}
+	}
+	if o.Probe == nil {
+		o.Probe = Ask
+	}
+	if o.MaxProbes <= 0 {
+		var files unix.Rlimit
+		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+			files.Cur = 1024
+		}
+		o.MaxProbes = int(min(max(files.Cur/2, 64), 4096))
+	}
+	return o
+}
+
+// Daemon is the checker child.
+type Daemon struct {
+	log  *slog.Logger
+	opts Options
+	ch   Channel
+
+	table    *table
+	schedule *scheduler
+	stats    ipvs.Stats // the newest counters
+
+	generation   uint64
+	configured   bool                // a generation is in force
+	global       config.Global       // of it
+	waiting      *watchdog.Configure // came before the kernel's table could be read
+	services     []*service          // in the configuration's order
+	byKey        map[ipvs.ServiceKey]*service
+	changed      map[*service]struct{} // their entry is to be made again
+	recordStale  bool                  // the record of owned services differs from the file
+	ackWaits     bool                  // the first Ack is still to be sent
+	ackBy        time.Time             // when it is sent at the latest
+	events       []control.Event       // sent when the kernel has been programmed
+	news         bool                  // something changed since the last snapshot
+	lastSnapshot time.Time
+	late         bool // probes wait for others to end
+}
+
+// service is one virtual server and the tasks that watch over it.
+type service struct {
+	source config.VirtualServer
+	pool   *checkers.Pool
+	key    ipvs.ServiceKey
+	tasks  map[*checkers.Check]*task
+}
+
+// New returns a checker child that has started nothing yet.
+func New(log *slog.Logger, opts Options) *Daemon {
+	d := &Daemon{
+		log: log, opts: opts.withDefaults(),
+		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{},
+	}
+	d.table = newTable(log, d.repaired)
+	return d
+}
+
+// Run serves the parent on ch.
+//
+// Stop makes it remove the services that are ours, unless configured to leave
+// them, and return nil. When the parent dies or ctx ends, it returns an error and
+// leaves the table as it is, for the next process to adopt. It returns an error
+// that wraps ErrFinal when it can never work.
+func (d *Daemon) Run(ctx context.Context, ch Channel) error {
+	d.ch = ch
+	ctx, cancel := context.WithCancel(ctx)
+	d.schedule = newScheduler(ctx, d.opts.Probe, d.opts.MaxProbes)
+	defer func() {
+		cancel()
+		d.schedule.probes.Wait()
+		if d.table.kernel != nil {
+			d.table.kernel.Close()
+		}
+	}()
+	messages := make(chan watchdog.Message)
+	lost := make(chan error, 1)
+	go receive(ctx, ch, messages, lost)
+
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		d.work(time.Now())
+		timer.Reset(d.pause(time.Now()))
+		select {
+		case m := <-messages:
+			if m.Stop != nil {
+				return d.stop()
+			}
+			if err := d.message(m); err != nil {
+				ch.Flush(goodbye)
+				return err
+			}
+		case a := <-d.schedule.answers:
+			d.answered(a)
+		case <-timer.C:
+		case err := <-lost:
+			return fmt.Errorf("checkd: the parent is gone: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("checkd: %w", ctx.Err())
+		}
+	}
+}
+
+// receive hands the parent's messages to the loop until the channel ends.
+func receive(ctx context.Context, ch Channel, messages chan<- watchdog.Message, lost chan<- error) {
+	for {
+		m, err := ch.Recv()
+		if err != nil {
+			lost <- err
+			return
+		}
+		select {
+		case messages <- m:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// message obeys a message other than Stop. Its error ends the daemon.
+func (d *Daemon) message(m watchdog.Message) error {
+	now := time.Now()
+	switch {
+	case m.Configure != nil:
+		return d.configure(now, m.Configure)
+	case m.Ping != nil:
+		d.ch.Send(watchdog.Message{Pong: m.Ping})
+	case m.Inquire != nil:
+		d.readStats(now)
+		d.ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Seq: m.Inquire.Seq, Checkers: d.snapshot()}})
+	}
+	return nil
+}
+
+// answered takes an answer and those that are there already: one change of the
+// kernel's table for many results.
+func (d *Daemon) answered(a answer) {
+	now := time.Now()
+	for range drainLimit {
+		d.result(now, a)
+		select {
+		case a = <-d.schedule.answers:
+		default:
+			return
+		}
+	}
+}
+
+// result gives one answer to all who asked.
+func (d *Daemon) result(now time.Time, a answer) {
+	t := a.task
+	if t.dropped {
+		d.schedule.finish(now, t)
+		return
+	}
+	r := checkers.Result{Outcome: checkers.Fail, Text: a.result.String(), At: a.at, Duration: a.result.Duration}
+	switch {
+	case a.result.OK:
+		r.Outcome = checkers.Pass
+	case !a.result.Conclusive():
+		r.Outcome = checkers.Inconclusive
+	}
+	if mute := r.Outcome == checkers.Inconclusive; mute != t.mute {
+		t.mute = mute
+		if mute {
+			d.log.Error("cannot probe; the servers keep their state", "probe", t.Label(), "reason", r.Text)
+		} else {
+			d.log.Info("can probe again", "probe", t.Label())
+		}
+	}
+	for _, u := range t.users {
+		if changes := u.service.pool.Step(now, u.server, u.check, r); len(changes) > 0 {
+			d.announce(now, u.service, changes)
+		}
+	}
+	d.schedule.finish(now, t)
+}
+
+// work does everything that is due.
+func (d *Daemon) work(now time.Time) {
+	d.schedule.start(now)
+	if late := d.schedule.late(now); late != d.late {
+		d.late = late
+		if late {
+			d.log.Warn("probes are late: too many are under way", "limit", d.schedule.limit)
+		} else {
+			d.log.Info("probes are in time again")
+		}
+	}
+	d.table.tick(now)
+	if d.waiting != nil && d.table.known {
+		c := d.waiting
+		d.waiting = nil
+		d.apply(now, c)
+	}
+	d.flush(now)
+	if d.ackWaits && (!now.Before(d.ackBy) || d.settled()) {
+		d.ack()
+	}
+	if d.news && !d.ackWaits && !now.Before(d.snapshotDue()) {
+		d.news, d.lastSnapshot = false, now
+		d.ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Checkers: d.snapshot()}})
+	}
+}
+
+// flush programs the kernel with what changed, and then tells of it.
+func (d *Daemon) flush(now time.Time) {
+	for s := range d.changed {
+		d.table.set(s.key, s.pool.Entry())
+	}
+	clear(d.changed)
+	d.table.flush(now)
+	d.keepRecord(now)
+	for i := range d.events {
+		d.ch.Send(watchdog.Message{Event: &d.events[i]})
+	}
+	d.events = nil
+}
+
+// pause returns how long there is nothing to do, at most an hour.
+func (d *Daemon) pause(now time.Time) time.Duration {
+	next := now.Add(time.Hour)
+	consider := func(at time.Time, ok bool) {
+		if ok && at.Before(next) {
+			next = at
+		}
+	}
+	consider(d.schedule.next())
+	consider(d.table.next())
+	consider(d.ackBy, d.ackWaits)
+	consider(d.snapshotDue(), d.news && !d.ackWaits)
+	return next.Sub(now)
+}
+
+// snapshotDue returns when a snapshot that nobody asked for may be sent.
+func (d *Daemon) snapshotDue() time.Time {
+	servers := 0
+	for _, s := range d.services {
+		servers += len(s.pool.Servers())
+	}
+	return d.lastSnapshot.Add(snapshotGap + time.Duration(servers)*snapshotShare)
+}
+
+// announce logs changes of state and tells the parent of them.
+func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) {
+	d.changed[s] = struct{}{}
+	d.news = true
+	name := s.pool.Config().Name
+	for _, c := range changes {
+		e := control.Event{
+			Time: now, Generation: d.generation, Kind: "service", Subject: name,
+			From: c.From.String(), To: c.To.String(), Reason: c.Why(), Code: c.Reason.String(),
+		}
+		log := d.log.With("service", name)
+		if c.Server != "" {
+			e.Kind, e.Subject = "server", name+"/"+c.Server
+			log = log.With("server", c.Server)
+		}
+		level := slog.LevelWarn
+		if c.To == checkers.Up {
+			level = slog.LevelInfo
+		}
+		log.Log(context.Background(), level, e.Kind+" is "+e.To, "from", e.From, "reason", e.Reason)
+		d.events = append(d.events, e)
+	}
+}
+
+// repaired logs a repair of the kernel's table and tells the parent of it.
+func (d *Daemon) repaired(r repair) {
+	subject := r.op.Key.String()
+	log := d.log.With("service", subject)
+	s := d.byKey[r.op.Key]
+	if s != nil {
+		subject = s.pool.Config().Name
+		log = d.log.With("service", subject)
+	}
+	if r.op.Kind.OnDest() {
+		server := r.op.DestKey.String()
+		if s != nil {
+			for _, rs := range s.pool.Servers() {
+				if rs.Config.Key == r.op.DestKey {
+					server = rs.Config.Name
+				}
+			}
+		}
+		subject += "/" + server
+		log = log.With("server", server)
+	}
+	log.Warn("repaired the IPVS table", "reason", r.text)
+	d.news = true
+	d.events = append(d.events, control.Event{
+		Time: d.table.reconciled, Generation: d.generation, Kind: "ipvs", Subject: subject,
+		From: r.found, To: "repaired", Reason: r.text, Code: "repaired",
+	})
+}
+
+// stop removes what is ours and says whether that worked.
+func (d *Daemon) stop() error {
+	var err error
+	if d.configured && !d.global.KeepIPVSOnStop {
+		if err = d.table.removeAll(); err != nil {
+			err = fmt.Errorf("checkd: remove the services at the stop: %w", err)
+			d.log.Error("stopped with services left in the kernel", "reason", err)
+		} else if e := writeRecord(d.opts.RuntimeDir, nil); e != nil {
+			d.log.Warn("the record of owned services stays", "reason", e)
+		}
+	}
+	return errors.Join(err, d.ch.Flush(goodbye))
+}
+
+// isFinal says that a failure to open the kernel's table cannot mend itself.
+func isFinal(err error) bool {
+	return errors.Is(err, kernel.ErrNoIPVS) || errors.Is(err, os.ErrPermission)
+}

@@ -1,0 +1,84 @@
+package checkd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"director/ipvs"
+)
+
+// recordName is the file in the runtime directory that says which services are
+// ours, so that one that the configuration dropped while nobody was running is
+// removed, and a stranger's is not.
+const recordName = "ipvs-owned.json"
+
+// recordFile is the content of the record.
+type recordFile struct {
+	Version  int               `json:"version"`
+	Services []ipvs.ServiceKey `json:"services"`
+}
+
+// recordVersion is the only version of the format so far.
+const recordVersion = 1
+
+// readRecord returns the services that the record in dir lists; none when there
+// is no record.
+func readRecord(dir string) (ipvs.Set, error) {
+	owned := ipvs.Set{}
+	path := filepath.Join(dir, recordName)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return owned, nil
+	}
+	if err != nil {
+		return owned, fmt.Errorf("checkd: read record of owned services: %w", err)
+	}
+	var f recordFile
+	if err := json.Unmarshal(text, &f); err != nil {
+		return owned, fmt.Errorf("checkd: record of owned services %s: %w", path, err)
+	}
+	if f.Version != recordVersion {
+		return owned, fmt.Errorf("checkd: record of owned services %s: version %d, known is %d", path, f.Version, recordVersion)
+	}
+	owned.Add(f.Services...)
+	return owned, nil
+}
+
+// writeRecord replaces the record in dir, or removes it when owned is empty. A
+// reader sees the old one or the new one, never a part.
+func writeRecord(dir string, owned ipvs.Set) error {
+	path := filepath.Join(dir, recordName)
+	if len(owned) == 0 {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("checkd: remove record of owned services: %w", err)
+		}
+		return nil
+	}
+	text, err := json.Marshal(recordFile{Version: recordVersion, Services: slices.SortedFunc(maps.Keys(owned), ipvs.ServiceKey.Compare)})
+	if err != nil {
+		return fmt.Errorf("checkd: record of owned services: %w", err)
+	}
+	// CreateTemp gives the file mode 0600.
+	f, err := os.CreateTemp(dir, recordName+".*")
+	if err != nil {
+		return fmt.Errorf("checkd: write record of owned services: %w", err)
+	}
+	_, err = f.Write(append(text, '\n'))
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("checkd: write record of owned services: %w", err)
+	}
+	return nil
+}

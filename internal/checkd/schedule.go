@@ -1,0 +1,212 @@
+package checkd
+
+import (
+	"container/heap"
+	"context"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"time"
+
+	"director/checkers"
+	"director/checkers/probe"
+	"director/config"
+)
+
+// quick is the interval of a probe, start to start, while a server waits
+// outside its pool for the first verdict. Longer intervals are for those whose
+// state is known.
+const quick = 100 * time.Millisecond
+
+// user is a check of a server of a service that wants a task's results.
+type user struct {
+	service *service
+	server  *checkers.Server
+	check   *checkers.Check
+}
+
+// task asks one query again and again, at its interval from start to start and
+// never twice at the same time. Its results go to all its users.
+type task struct {
+	order
+	users []user
+
+	due     time.Time // of the next start; meaningless while running
+	index   int       // in the heap of waiting tasks, -1 outside
+	started time.Time // of the newest start
+	running bool
+	cancel  context.CancelFunc // of the running probe
+	dropped bool               // nobody wants it any more
+
+	// phased says that the task has its place in the interval. New servers are
+	// probed at once, all at the same time; afterwards they are spread.
+	phased bool
+	// mute says that the newest result was inconclusive, and that this was logged.
+	mute bool
+}
+
+// pending says whether a server waits for the task outside its pool.
+func (t *task) pending() bool {
+	return slices.ContainsFunc(t.users, func(u user) bool { return u.service.pool.Pending(u.server) })
+}
+
+// phase returns the task's place in its interval, more than 0 and at most the
+// interval. It is the same in each run, and differs from task to task.
+func (t *task) phase() time.Duration {
+	h := fnv.New64a()
+	h.Write([]byte(t.id()))
+	// The low bits of FNV are the well mixed ones.
+	share := float64(h.Sum64()%(1<<32)) / (1 << 32) // 0 <= share < 1
+	return 1 + time.Duration(share*float64(t.interval-1))
+}
+
+// answer is the result of one run of a task.
+type answer struct {
+	task   *task
+	at     time.Time
+	result probe.Result
+}
+
+// scheduler starts probes when they are due. All its methods belong to the
+// daemon's loop; the probes run in goroutines of their own, at most limit at a
+// time, and report on answers.
+type scheduler struct {
+	ask     func(context.Context, Query, []config.StatusRange) probe.Result
+	ctx     context.Context
+	limit   int
+	answers chan answer // has room for every running probe: reporting never blocks
+
+	tasks   map[schedule]*task
+	waiting waitingTasks
+	running int
+	probes  sync.WaitGroup
+}
+
+func newScheduler(ctx context.Context, ask func(context.Context, Query, []config.StatusRange) probe.Result, limit int) *scheduler {
+	return &scheduler{ask: ask, ctx: ctx, limit: limit, answers: make(chan answer, limit), tasks: map[schedule]*task{}}
+}
+
+// attach makes u a user of the task for o, which is made when there is none,
+// and returns it.
+func (s *scheduler) attach(now time.Time, o order, u user) *task {
+	t := s.tasks[o.schedule]
+	if t == nil {
+		t = &task{order: o, index: -1}
+		s.tasks[o.schedule] = t
+	}
+	t.users = append(t.users, u)
+	switch {
+	case t.running:
+		// Its result will serve the new user as well.
+	case t.pending():
+		s.wait(t, now)
+	case t.index < 0:
+		t.phased = true
+		s.wait(t, now.Add(t.phase()))
+	}
+	return t
+}
+
+// detach takes u from its task, which ends when it was the last.
+func (s *scheduler) detach(t *task, u user) {
+	t.users = slices.DeleteFunc(t.users, func(o user) bool { return o == u })
+	if len(t.users) > 0 {
+		return
+	}
+	t.dropped = true
+	delete(s.tasks, t.schedule)
+	if t.index >= 0 {
+		heap.Remove(&s.waiting, t.index)
+	}
+	if t.cancel != nil {
+		t.cancel()
+	}
+}
+
+// wait lets t wait until due, or until its present due time where that is earlier.
+func (s *scheduler) wait(t *task, due time.Time) {
+	if t.index < 0 {
+		t.due = due
+		heap.Push(&s.waiting, t)
+	} else if due.Before(t.due) {
+		t.due = due
+		heap.Fix(&s.waiting, t.index)
+	}
+}
+
+// next returns when the next probe is to be started; false: not before a
+// running one has ended.
+func (s *scheduler) next() (time.Time, bool) {
+	if len(s.waiting) == 0 || s.running >= s.limit {
+		return time.Time{}, false
+	}
+	return s.waiting[0].due, true
+}
+
+// start starts the probes that are due.
+func (s *scheduler) start(now time.Time) {
+	for len(s.waiting) > 0 && s.running < s.limit && !s.waiting[0].due.After(now) {
+		t := heap.Pop(&s.waiting).(*task)
+		ctx, cancel := context.WithTimeout(s.ctx, t.timeout)
+		t.running, t.started, t.cancel = true, now, cancel
+		s.running++
+		s.probes.Go(func() {
+			defer cancel()
+			s.answers <- answer{t, now, s.ask(ctx, t.Query, t.status)}
+		})
+	}
+}
+
+// late says whether probes that are due wait because too many are under way.
+func (s *scheduler) late(now time.Time) bool {
+	return s.running >= s.limit && len(s.waiting) > 0 && !s.waiting[0].due.After(now)
+}
+
+// finish notes that a probe has ended. It must be called once for each answer,
+// after the users have had it: what they think of it decides about the next run.
+func (s *scheduler) finish(now time.Time, t *task) {
+	s.running--
+	t.running, t.cancel = false, nil
+	if t.dropped {
+		return
+	}
+	next := t.started.Add(t.interval)
+	switch {
+	case t.pending():
+		next = t.started.Add(min(quick, t.interval))
+	case !t.phased:
+		t.phased = true
+		next = t.started.Add(t.phase())
+	}
+	if next.Before(now) {
+		next = now
+	}
+	s.wait(t, next)
+}
+
+// waitingTasks is a heap of tasks, the earliest due first.
+type waitingTasks []*task
+
+func (w waitingTasks) Len() int           { return len(w) }
+func (w waitingTasks) Less(i, j int) bool { return w[i].due.Before(w[j].due) }
+func (w waitingTasks) Swap(i, j int) {
+	w[i], w[j] = w[j], w[i]
+	w[i].index, w[j].index = i, j
+}
+
+// Push is for package heap.
+func (w *waitingTasks) Push(x any) {
+	t := x.(*task)
+	t.index = len(*w)
+	*w = append(*w, t)
+}
+
+// Pop is for package heap.
+func (w *waitingTasks) Pop() any {
+	last := len(*w) - 1
+	t := (*w)[last]
+	(*w)[last] = nil
+	*w = (*w)[:last]
+	t.index = -1
+	return t
+}

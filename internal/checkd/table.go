@@ -1,0 +1,305 @@
+package checkd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"director/internal/control"
+	"director/ipvs"
+)
+
+// Kernel is where the IPVS table stands. *kernel.Kernel is one.
+type Kernel interface {
+	// Dump returns the whole table, in canonical form.
+	Dump() (ipvs.Table, error)
+	// Stats returns the counters of everything in the table.
+	Stats() (ipvs.Stats, error)
+	// Apply does the operations in order and returns one error for each, or nil
+	// when all were done. A failure does not stop what follows.
+	Apply([]ipvs.Op) []error
+	// Close ends the use of the kernel and leaves the table.
+	Close() error
+}
+
+// Back-off of a kernel call that fails: it doubles from first to last.
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
+
+// table keeps the kernel's table as it is wanted. All its methods belong to the
+// daemon's loop.
+type table struct {
+	log    *slog.Logger
+	kernel Kernel
+	report func(repair) // of each repair that was made
+
+	have  ipvs.Table // what the kernel holds, by what truly happened
+	known bool       // have is a dump, kept up to date since; false only at the start
+	want  ipvs.Table
+	owned ipvs.Set // what the configuration lists or listed
+	// exclusive says that every service is ours.
+	exclusive bool
+	// interval is the period of comparing the whole table.
+	interval time.Duration
+
+	dirty      map[ipvs.ServiceKey]struct{} // wanted otherwise since the last flush
+	failures   map[string]*failure          // by what failed
+	compareAt  time.Time
+	reconciled time.Time // of the last comparison
+	repairs    uint64
+	done       uint64         // operations that the kernel did
+	repeated   map[string]int // how often the same was repaired in a row
+}
+
+// failure is a kernel call that fails and is retried.
+type failure struct {
+	control.KernelFail
+	op    bool // an operation on the table, which may cease to be wanted
+	retry time.Time
+	delay time.Duration
+}
+
+func newTable(log *slog.Logger, report func(repair)) *table {
+	return &table{
+		log: log, report: report,
+		have: ipvs.Table{}, want: ipvs.Table{}, owned: ipvs.Set{}, interval: time.Minute,
+		dirty: map[ipvs.ServiceKey]struct{}{}, failures: map[string]*failure{}, repeated: map[string]int{},
+	}
+}
+
+// set makes e what is wanted of a service; nil means that it is to go, if it is
+// ours.
+func (t *table) set(key ipvs.ServiceKey, e *ipvs.Entry) {
+	if e == nil {
+		delete(t.want, key)
+	} else {
+		t.want[key] = e
+	}
+	t.dirty[key] = struct{}{}
+}
+
+// owns says which services may be deleted.
+func (t *table) owns(key ipvs.ServiceKey) bool { return t.exclusive || t.owned.Has(key) }
+
+// next returns when tick has something to do; false: never.
+func (t *table) next() (time.Time, bool) {
+	if t.kernel == nil {
+		return time.Time{}, false
+	}
+	at := t.compareAt
+	for _, f := range t.failures {
+		if f.retry.Before(at) {
+			at = f.retry
+		}
+	}
+	return at, true
+}
+
+// tick compares and retries when it is time to.
+func (t *table) tick(now time.Time) {
+	at, ok := t.next()
+	switch {
+	case !ok || now.Before(at):
+	case !t.known:
+		t.load(now)
+	default:
+		t.compare(now)
+	}
+}
+
+// load reads the whole table, and reports whether it could. Nothing is changed
+// by the first load: what to change is known once it is known what is there.
+func (t *table) load(now time.Time) bool {
+	t.compareAt = now.Add(t.interval)
+	const what = "read the IPVS table"
+	found, err := t.kernel.Dump()
+	if err != nil {
+		t.fail(now, what, err, false)
+		return false
+	}
+	t.succeed(what)
+	t.have, t.known, t.reconciled = found, true, now
+	return true
+}
+
+// flush sends what is wanted otherwise since the last time. It looks at the
+// changed services only. After an error the whole table is compared at once.
+func (t *table) flush(now time.Time) {
+	if len(t.dirty) == 0 || !t.known {
+		return
+	}
+	have, want := make(ipvs.Table, len(t.dirty)), make(ipvs.Table, len(t.dirty))
+	for key := range t.dirty {
+		if e := t.have[key]; e != nil {
+			have[key] = e
+		}
+		if e := t.want[key]; e != nil {
+			want[key] = e
+		}
+	}
+	clear(t.dirty)
+	if _, failed := t.apply(now, ipvs.Diff(have, want, t.owns)); failed {
+		t.compare(now)
+	}
+}
+
+// compare reads the whole table again and repairs what differs from what is
+// wanted.
+func (t *table) compare(now time.Time) {
+	picture := t.have
+	if !t.load(now) {
+		return
+	}
+	clear(t.dirty)
+	ops := ipvs.Diff(t.have, t.want, t.owns)
+	repairs := drift(picture, t.have, ops)
+	t.forget(ops)
+	undone, _ := t.apply(now, ops)
+	again := make(map[string]int, len(repairs))
+	for _, r := range repairs {
+		if !undone[r.op] {
+			t.repaired(r)
+		}
+		again[r.op.Object()] = t.repeated[r.op.Object()]
+	}
+	t.repeated = again
+}
+
+// removeAll deletes every service that is ours.
+func (t *table) removeAll() error {
+	if t.kernel == nil {
+		return nil
+	}
+	var errs []error
+	for range 2 { // the second time is for what changed under the first
+		if found, err := t.kernel.Dump(); err == nil {
+			t.have, t.known = found, true
+		} else if !t.known {
+			return err
+		}
+		ops := ipvs.Diff(t.have, nil, t.owns)
+		if len(ops) == 0 {
+			return nil
+		}
+		errs = t.kernel.Apply(ops)
+		if errs == nil {
+			return nil
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// repaired counts a repair and reports it: always the first time, and ever more
+// rarely while somebody goes on undoing it.
+func (t *table) repaired(r repair) {
+	t.repairs++
+	object := r.op.Object()
+	t.repeated[object]++
+	n := t.repeated[object]
+	if n&(n-1) != 0 {
+		return // not a power of two
+	}
+	if n > 1 {
+		r.text = fmt.Sprintf("%s (%d times in a row: another program changes it)", r.text, n)
+	}
+	t.report(r)
+}
+
+// apply does the operations, except those whose back-off has not passed, and
+// records what happened. It returns which were not done, and whether the kernel
+// refused any.
+func (t *table) apply(now time.Time, ops []ipvs.Op) (undone map[ipvs.Op]bool, failed bool) {
+	undone = map[ipvs.Op]bool{}
+	absent := map[ipvs.ServiceKey]bool{} // services that could not be added
+	// Services first: without its service, a server cannot be added.
+	split := slices.IndexFunc(ops, func(o ipvs.Op) bool { return o.Kind.OnDest() })
+	if split < 0 {
+		split = len(ops)
+	}
+	for _, part := range [][]ipvs.Op{ops[:split], ops[split:]} {
+		due := make([]ipvs.Op, 0, len(part))
+		for _, op := range part {
+			f := t.failures[op.Object()]
+			if f != nil && now.Before(f.retry) || op.Kind.OnDest() && absent[op.Key] {
+				undone[op] = true
+				absent[op.Key] = absent[op.Key] || op.Kind == ipvs.AddService
+				continue
+			}
+			due = append(due, op)
+		}
+		if len(due) == 0 {
+			continue
+		}
+		errs := t.kernel.Apply(due)
+		for i, op := range due {
+			if errs == nil || errs[i] == nil {
+				record(t.have, op)
+				t.done++
+				t.succeed(op.Object())
+				continue
+			}
+			undone[op], failed = true, true
+			absent[op.Key] = absent[op.Key] || op.Kind == ipvs.AddService
+			t.fail(now, op.Object(), errs[i], true)
+		}
+	}
+	return undone, failed
+}
+
+// record does to our picture of the kernel's table what the kernel did.
+func record(have ipvs.Table, op ipvs.Op) {
+	e := have[op.Key]
+	switch {
+	case op.Kind == ipvs.DeleteService:
+		delete(have, op.Key)
+	case !op.Kind.OnDest():
+		have.Set(op.Key, op.Service)
+	case e == nil:
+		// A server in a service that we do not know of: the next comparison tells.
+	case op.Kind == ipvs.DeleteDest:
+		delete(e.Dests, op.DestKey)
+	default:
+		e.Dests[op.DestKey] = op.Dest
+	}
+}
+
+// fail records a failed call and sets the time of its next attempt.
+func (t *table) fail(now time.Time, what string, err error, op bool) {
+	f := t.failures[what]
+	if f == nil {
+		f = &failure{KernelFail: control.KernelFail{What: what, Since: now}, op: op, delay: firstRetry / 2}
+		t.failures[what] = f
+	}
+	f.delay = min(2*f.delay, lastRetry)
+	f.retry = now.Add(f.delay)
+	f.Count++
+	if text := err.Error(); text != f.Error {
+		f.Error = text
+		t.log.Error("kernel call failed, will be retried", "what", what, "reason", text, "count", f.Count)
+	}
+}
+
+// succeed ends the record of a failing call.
+func (t *table) succeed(what string) {
+	if f := t.failures[what]; f != nil {
+		delete(t.failures, what)
+		t.log.Info("kernel call that failed is done", "what", what, "count", f.Count)
+	}
+}
+
+// forget ends the record of failing operations that are not wanted any more.
+func (t *table) forget(ops []ipvs.Op) {
+	if len(t.failures) == 0 {
+		return
+	}
+	wanted := make(map[string]bool, len(ops))
+	for _, op := range ops {
+		wanted[op.Object()] = true
+	}
+	maps.DeleteFunc(t.failures, func(what string, f *failure) bool { return f.op && !wanted[what] })
+}
