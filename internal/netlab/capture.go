@@ -1,7 +1,7 @@
 package netlab
 
 import (
-	"errors"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"os"
@@ -105,7 +105,8 @@ func openCapture(index int, filter Filter, promiscuous bool) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "capture"), nil
 }
 
-func htons(v uint16) uint16 { return v<<8 | v>>8 } // the machines that this runs on are little-endian
+// htons brings a 16-bit number into network byte order.
+func htons(v uint16) uint16 { return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v)) }
 
 // captureProgram accepts what the filter names.
 func captureProgram(filter Filter) []bpf.Instruction {
@@ -161,10 +162,7 @@ func (c *Capture) read() {
 			return rerr != unix.EAGAIN
 		})
 		switch {
-		case err != nil:
-			if !errors.Is(err, os.ErrClosed) {
-				c.end(err)
-			}
+		case err != nil: // closed
 			return
 		case rerr == unix.EINTR:
 			continue
@@ -198,18 +196,11 @@ func stamp(oob []byte) time.Time {
 	if err == nil {
 		for _, m := range msgs {
 			if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= 16 {
-				return time.Unix(int64(le64(m.Data)), int64(le64(m.Data[8:])))
+				return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
 			}
 		}
 	}
 	return time.Now()
-}
-
-func le64(b []byte) (v uint64) {
-	for i := 7; i >= 0; i-- {
-		v = v<<8 | uint64(b[i])
-	}
-	return v
 }
 
 func (c *Capture) end(err error) {
@@ -308,7 +299,7 @@ func (h *Host) Pcap(ifname, path string) (*Capture, error) {
 
 func appendLE32(b []byte, vs ...uint32) []byte {
 	for _, v := range vs {
-		b = append(b, byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
+		b = binary.LittleEndian.AppendUint32(b, v)
 	}
 	return b
 }

@@ -162,12 +162,16 @@ func (p *Process) Running() bool {
 // Wait waits for the end of the process and returns its exit code, -1 when a signal ended it. An error means that it was still
 // running after timeout.
 func (p *Process) Wait(timeout time.Duration) (int, error) {
-	select {
-	case <-p.done:
-		return p.cmd.ProcessState.ExitCode(), nil
-	case <-time.After(timeout):
+	if p.Running() {
+		select {
+		case <-p.done:
+		case <-time.After(timeout):
+		}
+	}
+	if p.Running() {
 		return -1, fmt.Errorf("%s: %s (pid %d) still runs after %v", p.host.name, p.name, p.Pid(), timeout)
 	}
+	return p.cmd.ProcessState.ExitCode(), nil
 }
 
 // Signal sends a signal to the process itself. To one that has ended it does nothing.
@@ -197,10 +201,23 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// KillGroup kills the process and all of its process group, and waits until the process is gone.
+// KillGroup kills the process and all of its process group, also when the process itself has ended already, and waits until
+// they are gone.
 func (p *Process) KillGroup() {
 	if p.Running() {
 		_ = unix.Kill(-p.Pid(), unix.SIGKILL)
+	}
+	ns := filepath.Join(netnsDir, p.host.Namespace())
+	for range 500 {
+		left := slices.DeleteFunc(namespacePids(ns), func(pid int) bool {
+			group, err := unix.Getpgid(pid)
+			return err != nil || group != p.Pid()
+		})
+		if len(left) == 0 {
+			break
+		}
+		_ = unix.Kill(-p.Pid(), unix.SIGKILL)
+		time.Sleep(2 * time.Millisecond)
 	}
 	<-p.done
 }
