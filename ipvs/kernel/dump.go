@@ -28,7 +28,8 @@ func (k *Kernel) Dump() (ipvs.Table, error) {
 	return t, nil
 }
 
-// Stats returns the counters of every service and real server.
+// Stats returns the counters of every service and real server. Linux sums them
+// up every two seconds, so that they lag by as much; connections are counted at once.
 func (k *Kernel) Stats() (ipvs.Stats, error) {
 	_, s, err := k.read()
 	if err != nil {

@@ -22,6 +22,21 @@ func TestKernel(t *testing.T) {
 		return
 	}
 	t.Run("contract", func(t *testing.T) { ipvstest.RunContract(t, open) })
+	t.Run("info", info)
+	t.Run("timeouts", timeouts)
+	t.Run("unprivileged", unprivileged)
+	t.Run("statistics", statistics)
+	t.Run("sync daemon", syncDaemon)
+	t.Run("namespaces", namespaces)
+	t.Run("moby agrees", mobyAgrees)
+	t.Run("disturbed dumps", disturbed)
+	t.Run("restored by ipvsadm", restored)
+	if os.Getenv("DIRECTOR_BENCH") != "" {
+		t.Run("speed", speed)
+	}
+	if netlab.InUML() { // on a host that is in use the module stays
+		t.Run("module unloaded", noSilentSuccess)
+	}
 }
 
 // open gives the test a network namespace of its own, and an IPVS in it.
