@@ -129,8 +129,9 @@ func (d *Daemon) loop(ch *watchdog.Channel) error {
 			inbox[i] = nil
 			d.handle(now, ev, ch)
 		}
-		d.engine.tick(time.Now())
-		d.engine.flush()
+		now = time.Now()
+		d.engine.tick(now)
+		d.engine.flush(now)
 		if d.stopping && (d.engine.stopped() || !now.Before(d.stopBy)) {
 			if !d.engine.stopped() {
 				d.log.Error("stopped with addresses still on", "reason", "the kernel did not answer in time")
@@ -207,7 +208,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure, ch *watchdog.Channe
 	if err := d.engine.configure(now, c); err != nil {
 		ack.Error, ack.Final = err.Error(), true
 	}
-	d.engine.flush()
+	d.engine.flush(now)
 	ch.Send(watchdog.Message{Ack: ack})
 }
 

@@ -56,7 +56,8 @@ type engine struct {
 	acts     []vrrp.Action
 	jobs     []link.Job
 	messages []watchdog.Message
-	changed  bool // something that status shows changed: push a snapshot
+	changed  bool      // something that status shows changed: push a snapshot
+	pushed   time.Time // when the last one was pushed
 
 	nextID   uint64
 	lateness control.Lateness
@@ -94,10 +95,16 @@ func (e *engine) deadline() time.Time {
 	if t := e.timers.first(); t != nil {
 		d = t.deadline()
 	}
-	for _, p := range e.ports {
-		if !p.retryAt.IsZero() && (d.IsZero() || p.retryAt.Before(d)) {
-			d = p.retryAt
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
+			d = t
 		}
+	}
+	for _, p := range e.ports {
+		earlier(p.retryAt)
+	}
+	if e.changed {
+		earlier(e.pushed.Add(pushInterval))
 	}
 	return d
 }
@@ -421,9 +428,14 @@ func (e *engine) link(name string) (link.Interface, bool) {
 
 func (e *engine) send(m watchdog.Message) { e.messages = append(e.messages, m) }
 
+// pushInterval is the least time between two snapshots sent unasked. The first
+// change after a quiet time is told at once; a burst of changes, such as a
+// thousand addresses going up, is told as one.
+const pushInterval = 100 * time.Millisecond
+
 // flush carries out what has gathered: adverts first, then address work, then
 // messages.
-func (e *engine) flush() {
+func (e *engine) flush(now time.Time) {
 	for _, p := range e.ports {
 		if !p.queued || p.sock == nil {
 			continue
@@ -442,8 +454,8 @@ func (e *engine) flush() {
 	}
 	clear(e.jobs)
 	e.jobs = e.jobs[:0]
-	if e.changed {
-		e.changed = false
+	if e.changed && now.Sub(e.pushed) >= pushInterval {
+		e.changed, e.pushed = false, now
 		e.send(watchdog.Message{Snapshot: &watchdog.Snapshot{VRRP: e.snapshot()}})
 	}
 	for _, m := range e.messages {

@@ -118,7 +118,7 @@ func (w *world) link(name string, index int, up bool, addrs ...string) {
 // settle lets everything that was asked for happen.
 func (w *world) settle() {
 	for {
-		w.e.flush()
+		w.e.flush(w.now)
 		if w.hold || len(w.held) == 0 {
 			return
 		}
@@ -583,5 +583,29 @@ func TestOpenIsRetriedAndPermissionIsFinal(t *testing.T) {
 	w.open["eth0"] = fmt.Errorf("socket: %w", fs.ErrPermission)
 	if err := w.configure(nil, instance("web", 51, 255, "192.0.2.10/32")); err == nil {
 		t.Error("a missing permission is not reported as final")
+	}
+}
+
+// A burst of changes is told as one snapshot, and the last one is not lost.
+func TestSnapshotsAreNotPushedForEveryChange(t *testing.T) {
+	w := newWorld(t)
+	c := instance("web", 51, 255, "192.0.2.10/32")
+	for range 10 {
+		w.configure(nil, c)
+	}
+	pushed := func() (n int) {
+		for _, m := range w.sent {
+			if m.Snapshot != nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := pushed(); n != 1 {
+		t.Errorf("%d snapshots at once, want 1", n)
+	}
+	w.pass(time.Second)
+	if n := pushed(); n != 2 {
+		t.Errorf("%d snapshots in all, want 2", n)
 	}
 }
