@@ -26,6 +26,8 @@ type ReloadResult struct {
 	At     time.Time `json:"at"`
 	OK     bool      `json:"ok"`
 	Errors []string  `json:"errors,omitempty"` // file:line: what, when it was refused
+	// Warnings tell what in the configuration has no effect or is unwise.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Process is one of the daemon's processes.

@@ -35,12 +35,14 @@ type Channel struct {
 	events  int           // queued events
 	dropped uint64        // events dropped because the queue was full
 	writing bool          // the writer holds a message that is not in queue
+	final   bool          // an Ack that is Final was sent
 	err     error         // why writing ended
 	wake    chan struct{} // closed and replaced whenever queue, writing or err changed
 
 	reading sync.Mutex
 	buf     []byte
 	message assembler
+	observe func(Message)
 }
 
 // outgoing is a message that waits to be written: the value, or its text when
@@ -128,6 +130,9 @@ func (c *Channel) Send(m Message) {
 		c.queue = slices.DeleteFunc(c.queue, func(o outgoing) bool {
 			return o.message.Snapshot != nil && o.message.Snapshot.Seq == 0
 		})
+	}
+	if m.Ack != nil && m.Ack.Final {
+		c.final = true
 	}
 	if m.Event != nil {
 		if c.events >= maxQueuedEvents {
@@ -251,6 +256,9 @@ func (c *Channel) Recv() (Message, error) {
 			m, err := decodeMessage(text)
 			if err != nil {
 				return Message{}, fmt.Errorf("watchdog: channel: %w", err)
+			}
+			if c.observe != nil {
+				c.observe(m)
 			}
 			return m, nil
 		}

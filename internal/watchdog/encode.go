@@ -1,0 +1,65 @@
+package watchdog
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"director/config"
+)
+
+// generation is one configuration that was put in force, or is about to be.
+type generation struct {
+	number uint64
+	config *config.Config
+	text   []byte // the configuration as JSON, encoded once for all children and respawns
+	since  time.Time
+}
+
+func newGeneration(number uint64, c *config.Config) (*generation, error) {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("watchdog: encode the configuration: %w", err)
+	}
+	return &generation{number: number, config: c, text: text}, nil
+}
+
+// needs reports whether the configuration has anything to do for a child.
+func (g *generation) needs(r Role) bool {
+	switch r {
+	case RoleVRRP:
+		return len(g.config.Instances) > 0
+	default:
+		// An exclusive table must be kept empty even without virtual servers.
+		return len(g.config.VirtualServers) > 0 || g.config.Global.ExclusiveIPVS
+	}
+}
+
+// configure returns the text of the Configure message for g.
+func (g *generation) configure(resume *Resume) ([]byte, error) {
+	tail := []byte("}}")
+	if resume != nil {
+		text, err := json.Marshal(resume)
+		if err != nil {
+			return nil, fmt.Errorf("watchdog: encode the last snapshot: %w", err)
+		}
+		tail = append(append([]byte(`,"Resume":`), text...), tail...)
+	}
+	out := make([]byte, 0, len(g.text)+len(tail)+64)
+	out = append(out, `{"Configure":{"Generation":`...)
+	out = strconv.AppendUint(out, g.number, 10)
+	out = append(out, `,"Config":`...)
+	out = append(out, g.text...)
+	return append(out, tail...), nil
+}
+
+// script finds a track script by its name.
+func (g *generation) script(name string) (config.Script, bool) {
+	for _, s := range g.config.Scripts {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return config.Script{}, false
+}

@@ -1,0 +1,220 @@
+package watchdog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"director/config"
+	"director/internal/control"
+)
+
+// The test binary becomes a child when it is started with a child's title, and
+// a parent when an environment variable says so.
+func TestMain(m *testing.M) {
+	if role, ok := RoleOf(os.Args); ok {
+		f := &fakeChild{role: role, dir: os.Getenv("DIRECTOR_FAKE_DIR")}
+		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+		os.Exit(RunChild(role, log, f.run, func(c *Configure) { f.note("observed %d", c.Generation) }))
+	}
+	if dir := os.Getenv("DIRECTOR_FAKE_PARENT"); dir != "" {
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, syscall.SIGTERM)
+		if err := Run(context.Background(), fakeOptions(dir, signals)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// fakeOptions are a parent's for children that live by the rules of dir.
+func fakeOptions(dir string, signals <-chan os.Signal) Options {
+	return Options{
+		ConfigPath: filepath.Join(dir, "config"),
+		RuntimeDir: filepath.Join(dir, "run"),
+		ChildEnv:   []string{"DIRECTOR_FAKE_DIR=" + dir},
+		Version:    "test",
+		Parse:      parseJSON,
+		Signals:    signals,
+	}
+}
+
+// parseJSON takes a configuration as JSON; "invalid" is refused with two errors.
+func parseJSON(name string, text []byte) (*config.Config, []config.Warning, error) {
+	if strings.HasPrefix(string(text), "invalid") {
+		return nil, nil, config.Errors{{File: name, Line: 3, Msg: "first"}, {File: name, Line: 7, Msg: "second"}}
+	}
+	c := &config.Config{}
+	if err := json.Unmarshal(text, c); err != nil {
+		return nil, nil, err
+	}
+	var warnings []config.Warning
+	if strings.Contains(string(text), "unwise") {
+		warnings = append(warnings, config.Warning{File: name, Line: 1, Msg: "unwise"})
+	}
+	return c, warnings, nil
+}
+
+// fakeChild is a child that does what files in its directory and names in its
+// configuration say, and writes down what happens to it.
+//
+//	ROLE.hang      answers no ping
+//	ROLE.deaf      answers pings, but no inquiry
+//	ROLE.slow-stop does not stop
+//	ROLE.final     gives up at its first configuration, with the file's text
+//	ROLE.three     exits with status 3 without a word
+//	ROLE.crash     exits with status 1 at its first configuration
+//	ROLE.delay     takes the file's duration to put a configuration in force
+//
+// An instance or virtual server called "refuse" or "die" makes it refuse the
+// configuration or die of it, "silent" never acknowledge it; "script:NAME" makes
+// it run a track script, twice at once.
+type fakeChild struct {
+	role Role
+	dir  string
+	ch   *Channel
+	gen  uint64
+}
+
+func (f *fakeChild) is(what string) (string, bool) {
+	text, err := os.ReadFile(filepath.Join(f.dir, string(f.role)+"."+what))
+	return string(text), err == nil
+}
+
+// note appends a line to the common log of all children.
+func (f *fakeChild) note(format string, args ...any) {
+	w, err := os.OpenFile(filepath.Join(f.dir, "log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		return
+	}
+	defer w.Close()
+	fmt.Fprintf(w, "%s %s\n", f.role, fmt.Sprintf(format, args...))
+}
+
+func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
+	f.ch = ch
+	f.note("start")
+	stopped := context.AfterFunc(ctx, func() { f.note("cancelled") })
+	defer stopped()
+	for {
+		m, err := ch.Recv()
+		if errors.Is(err, io.EOF) {
+			f.note("eof")
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case m.Configure != nil:
+			f.configure(m.Configure)
+		case m.Ping != nil:
+			if _, ok := f.is("hang"); !ok {
+				ch.Send(Message{Pong: m.Ping})
+			}
+		case m.Inquire != nil:
+			if _, ok := f.is("deaf"); !ok {
+				s := f.snapshot()
+				s.Seq = m.Inquire.Seq
+				ch.Send(Message{Snapshot: s})
+			}
+		case m.ScriptDone != nil:
+			f.note("script %d %s ok=%v %s %q", m.ScriptDone.ID, m.ScriptDone.Name, m.ScriptDone.OK, m.ScriptDone.Result, m.ScriptDone.Output)
+		case m.Stop != nil:
+			f.note("stop")
+			if _, ok := f.is("slow-stop"); ok {
+				continue
+			}
+			if f.role == RoleVRRP {
+				ch.Send(Message{Event: &control.Event{Kind: "instance", Subject: "web", From: "MASTER", To: "STOP", Generation: f.gen, Priority: 100}})
+			}
+			if text, ok := f.is("stop-delay"); ok {
+				d, _ := time.ParseDuration(text)
+				time.Sleep(d)
+			}
+			f.note("exit")
+			return nil
+		}
+	}
+}
+
+func (f *fakeChild) configure(c *Configure) {
+	resume := ""
+	if c.Resume != nil {
+		resume = fmt.Sprintf(" resume alive %d", c.Resume.AliveMono)
+		if v := c.Resume.Snapshot.VRRP; v != nil {
+			resume += " " + v.Instances[0].State
+		}
+	}
+	f.note("configure %d%s", c.Generation, resume)
+	if text, ok := f.is("final"); ok {
+		f.ch.Send(Message{Ack: &Ack{Generation: c.Generation, Error: text, Final: true}})
+		f.ch.Flush(time.Second)
+		os.Exit(exitFinal)
+	}
+	if _, ok := f.is("three"); ok {
+		os.Exit(exitFinal)
+	}
+	if _, ok := f.is("crash"); ok {
+		os.Exit(1)
+	}
+	if text, ok := f.is("delay"); ok {
+		d, _ := time.ParseDuration(text)
+		time.Sleep(d)
+	}
+	var names []string
+	if f.role == RoleVRRP {
+		for _, i := range c.Config.Instances {
+			names = append(names, i.Name)
+		}
+	} else {
+		for _, v := range c.Config.VirtualServers {
+			names = append(names, v.Name)
+		}
+	}
+	for _, name := range names {
+		switch {
+		case name == "refuse":
+			f.ch.Send(Message{Ack: &Ack{Generation: c.Generation, Error: "no such interface"}})
+			return
+		case name == "silent":
+			return
+		case name == "die":
+			os.Exit(2)
+		case strings.HasPrefix(name, "script:"):
+			for id := range uint64(2) {
+				f.ch.Send(Message{RunScript: &RunScript{ID: id, Name: strings.TrimPrefix(name, "script:")}})
+			}
+		}
+	}
+	f.note("applied %d", c.Generation)
+	first := f.gen == 0
+	f.gen = c.Generation
+	f.ch.Send(Message{Ack: &Ack{Generation: c.Generation}})
+	if first && f.role == RoleVRRP {
+		f.ch.Send(Message{Event: &control.Event{Kind: "instance", Subject: "web", From: "INIT", To: "BACKUP", Reason: "started", Generation: f.gen, Priority: 100}})
+	}
+	f.ch.Send(Message{Snapshot: f.snapshot()})
+}
+
+func (f *fakeChild) snapshot() *Snapshot {
+	if f.role == RoleVRRP {
+		return &Snapshot{VRRP: &control.VRRP{Generation: f.gen, Instances: []control.Instance{{
+			Name: "web", State: "MASTER", Addresses: []control.Address{{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Installed: true}},
+		}}}}
+	}
+	return &Snapshot{Checkers: &control.Checkers{Generation: f.gen, Services: []control.Service{{Name: "farm", State: "up"}}}}
+}

@@ -1,0 +1,74 @@
+package watchdog
+
+import (
+	"syscall"
+	"time"
+)
+
+// configureLimit is the least time that a child may be silent while it puts a
+// configuration in force: a large one takes its time.
+const configureLimit = 10 * time.Second
+
+// ping is a question that a child has not answered.
+type ping struct {
+	seq uint64
+	at  time.Time
+}
+
+// answered forgets the questions up to seq.
+func (run *process) answered(seq uint64) {
+	i := 0
+	for i < len(run.pings) && run.pings[i].seq <= seq {
+		i++
+	}
+	run.pings = run.pings[i:]
+}
+
+// silent returns how long the child owes an answer at now. When the parent
+// itself was held up since the last cycle (a stopped or starved machine), that
+// time does not count against the child.
+func (run *process) silent(now time.Time, interval time.Duration) time.Duration {
+	if lost := now.Sub(run.lastCycle) - interval; lost > interval {
+		for i := range run.pings {
+			run.pings[i].at = run.pings[i].at.Add(lost)
+		}
+	}
+	run.lastCycle = now
+	if len(run.pings) == 0 {
+		return 0
+	}
+	return now.Sub(run.pings[0].at)
+}
+
+// ping asks the process whether its working loop lives, four times per
+// child_timeout, and ends it when it has been silent for that long.
+func (p *parent) ping(c *child, run *process) {
+	if c.run != run || run.eof || run.exited || run.hung {
+		return
+	}
+	limit := orDefault(p.force.config.Global.ChildTimeout.D(), 3*time.Second)
+	interval := limit / 4
+	if run.pending != 0 {
+		limit = max(limit, configureLimit)
+	}
+	now := time.Now()
+	if silent := run.silent(now, interval); silent >= limit && !run.asked {
+		p.hung(c, run, silent)
+		return
+	}
+	run.pingSeq++
+	run.pings = append(run.pings, ping{run.pingSeq, now})
+	run.ch.Send(Message{Ping: &Ping{Seq: run.pingSeq}})
+	p.after(interval, func() { p.ping(c, run) })
+}
+
+// hung ends a process that does not answer: first with a signal that makes it
+// print its goroutines to standard error.
+func (p *parent) hung(c *child, run *process, silent time.Duration) {
+	run.hung = true
+	p.log.Error("child hangs and is ended", "process", string(c.role), "silent", silent.Round(time.Millisecond))
+	if run.proc != nil {
+		_ = run.proc.Signal(syscall.SIGQUIT) // fails only when it is dead already
+	}
+	p.after(dumpTime, func() { p.kill(run) })
+}

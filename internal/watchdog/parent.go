@@ -1,0 +1,317 @@
+package watchdog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"director/config"
+	"director/internal/control"
+	"director/internal/notify"
+	"director/internal/script"
+)
+
+// Options are what the parent is started with.
+type Options struct {
+	ConfigPath string
+	// RuntimeDir holds the locks and the control socket; it is created when it
+	// is missing. Default /run/director.
+	RuntimeDir string
+	// SocketPath is the control socket's. Default director.sock in RuntimeDir.
+	SocketPath string
+	// Executable is what children run. Default /proc/self/exe, which stays the
+	// parent's own program when its file is replaced.
+	Executable string
+	// ChildEnv is added to the children's environment, NAME=value each.
+	ChildEnv []string
+	// Version is told to clients and in status.
+	Version string
+	// Parse turns the text of the configuration file into a configuration. Its
+	// error should be config.Errors.
+	Parse func(name string, text []byte) (*config.Config, []config.Warning, error)
+	// Log gets one line for each change of state.
+	Log *slog.Logger
+	// Leftovers reports whether a child must run although the configuration has
+	// nothing for it, to take away what a former run left; nil means never.
+	Leftovers func(Role) bool
+	// Configured is called with each configuration that comes into force, nil allowed.
+	Configured func(*config.Config)
+	// Signals carries SIGHUP (reload), SIGTERM and SIGINT (stop).
+	Signals <-chan os.Signal
+	// Stdout and Stderr are handed to the children. Defaults: the parent's own.
+	Stdout, Stderr *os.File
+}
+
+// DefaultRuntimeDir is the runtime directory when none is named.
+const DefaultRuntimeDir = "/run/director"
+
+// SocketPath returns the control socket's path in a runtime directory.
+func SocketPath(runtimeDir string) string { return filepath.Join(runtimeDir, "director.sock") }
+
+// FinalError says that a child met something that starting again cannot help,
+// and that the daemon has stopped for it.
+type FinalError struct {
+	Role   Role
+	Reason string
+}
+
+func (e *FinalError) Error() string { return fmt.Sprintf("%s: %s", e.Role.Title(), e.Reason) }
+
+// predecessorPatience is how long a start waits for children of a killed parent.
+const predecessorPatience = 15 * time.Second
+
+// phase is where the daemon is in its life.
+type phase uint8
+
+const (
+	starting phase = iota
+	running
+	stopping
+	ended
+)
+
+// parent is the state of the parent process. One goroutine, the loop, owns it:
+// everything below is read and written by functions that the loop calls.
+// Other goroutines hand it functions through post.
+type parent struct {
+	o   Options
+	log *slog.Logger
+
+	work chan func()
+	over chan struct{} // closed when the loop has ended
+
+	phase      phase
+	hurry      bool  // a second request to stop came
+	closing    bool  // the children are gone, the last notifications run
+	err        error // what Run returns
+	force      *generation
+	number     uint64 // of the newest generation ever made
+	transition *transition
+	reloads    reloads
+	children   map[Role]*child
+	spawner    *spawner
+	dir        *runDir
+	started    time.Time
+
+	notifier  *notify.Notifier
+	manager   *serviceManager
+	events    ring
+	scripts   map[string]*scriptRun
+	scriptCtx context.Context
+	inquiries map[uint64]*inquiry
+	inquiry   uint64
+}
+
+// Run is the parent process. It returns when the daemon has stopped: nil after a
+// stop that was asked for (by ctx, signal or control socket), a *FinalError when
+// a child cannot do its work, config.Errors when the configuration is
+// invalid at the start.
+func Run(ctx context.Context, o Options) error {
+	o.fill()
+	// Whatever the starter left open must not reach children and scripts.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) {
+		return fmt.Errorf("watchdog: mark inherited files: %w", err)
+	}
+	cfg, warnings, err := load(o)
+	if err != nil {
+		return err
+	}
+	dir, err := lockRunDir(o.RuntimeDir, predecessorPatience, func(msg string) { o.Log.Info(msg) })
+	if err != nil {
+		return err
+	}
+	defer dir.release()
+	first, err := newGeneration(1, cfg)
+	if err != nil {
+		return err
+	}
+	p := newParent(o, dir, first)
+	if p.manager, err = newServiceManager(os.Getenv); err != nil {
+		p.log.Warn("the service manager cannot be told", "reason", err)
+	}
+	defer p.manager.close()
+	server, err := control.Listen(o.SocketPath, o.Version, handler{p}, p.log)
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve() }()
+
+	scriptCtx, endScripts := context.WithCancel(context.Background())
+	p.scriptCtx = scriptCtx
+	p.start(warnings)
+	err = p.loop(ctx)
+	endScripts()
+	p.spawner.close()
+
+	// A client that waits for the end of a stop sees its connection close: by
+	// then the next director must be able to start.
+	dir.release()
+	if closeErr := server.Close(); closeErr != nil {
+		p.log.Warn("control socket", "reason", closeErr)
+	}
+	return errors.Join(err, <-served)
+}
+
+func (o *Options) fill() {
+	if o.RuntimeDir == "" {
+		o.RuntimeDir = DefaultRuntimeDir
+	}
+	if o.SocketPath == "" {
+		o.SocketPath = SocketPath(o.RuntimeDir)
+	}
+	if o.Executable == "" {
+		o.Executable = "/proc/self/exe"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Stdout == nil {
+		o.Stdout = os.Stdout
+	}
+	if o.Stderr == nil {
+		o.Stderr = os.Stderr
+	}
+}
+
+func newParent(o Options, dir *runDir, first *generation) *parent {
+	p := &parent{
+		o: o, log: o.Log, dir: dir,
+		work: make(chan func(), 64), over: make(chan struct{}),
+		force: first, number: first.number, started: time.Now(),
+		children: make(map[Role]*child), spawner: newSpawner(),
+		notifier:  notify.New(script.Run, o.Log),
+		scripts:   make(map[string]*scriptRun),
+		inquiries: make(map[uint64]*inquiry),
+	}
+	for _, r := range startOrder {
+		p.children[r] = &child{role: r}
+	}
+	return p
+}
+
+// load reads the configuration file.
+func load(o Options) (*config.Config, []config.Warning, error) {
+	text, err := os.ReadFile(o.ConfigPath)
+	if err != nil {
+		return nil, nil, fmt.Errorf("configuration: %w", err)
+	}
+	cfg, warnings, err := o.Parse(o.ConfigPath, text)
+	if err != nil {
+		return nil, warnings, err
+	}
+	if cfg.Global.RouterID == "" {
+		named := *cfg
+		if named.Global.RouterID, err = os.Hostname(); err != nil {
+			return nil, warnings, fmt.Errorf("router_id: no host name: %w", err)
+		}
+		cfg = &named
+	}
+	return cfg, warnings, nil
+}
+
+// start begins the first transition: from nothing to the first generation.
+func (p *parent) start(warnings []config.Warning) {
+	p.log.Info("director starts", "version", p.o.Version, "pid", os.Getpid(), "config", p.o.ConfigPath)
+	p.warn(warnings)
+	p.force.since = time.Now()
+	p.inForce()
+	if p.manager.watchdog > 0 {
+		p.aliveToManager()
+	}
+	p.notifier.Apply(p.force.number, p.force.config)
+	p.transition = &transition{to: p.force}
+	p.advance()
+}
+
+// aliveToManager tells the service manager that the loop works, twice as often
+// as it wants to know.
+func (p *parent) aliveToManager() {
+	p.tell(p.manager.send("WATCHDOG=1"))
+	p.after(p.manager.watchdog/2, p.aliveToManager)
+}
+
+// tell logs a failure to speak to the service manager.
+func (p *parent) tell(err error) {
+	if err != nil {
+		p.log.Warn("the service manager cannot be told", "reason", err)
+	}
+}
+
+func (p *parent) warn(warnings []config.Warning) {
+	for _, w := range warnings {
+		p.log.Warn("configuration", "reason", w.String())
+	}
+}
+
+// inForce makes the process itself obey the configuration in force.
+func (p *parent) inForce() {
+	if p.o.Configured != nil {
+		p.o.Configured(p.force.config)
+	}
+}
+
+// loop runs what others post, until the daemon has stopped.
+func (p *parent) loop(ctx context.Context) error {
+	defer close(p.over)
+	cancelled := ctx.Done()
+	for p.phase != ended {
+		select {
+		case f := <-p.work:
+			f()
+		case s := <-p.o.Signals:
+			p.signal(s)
+		case <-cancelled:
+			cancelled = nil
+			p.stop("asked to")
+		}
+	}
+	return p.err
+}
+
+func (p *parent) signal(s os.Signal) {
+	switch s {
+	case syscall.SIGHUP:
+		p.reload(nil)
+	case syscall.SIGTERM, syscall.SIGINT:
+		name := "SIGTERM"
+		if s == syscall.SIGINT {
+			name = "SIGINT"
+		}
+		if p.phase == stopping {
+			p.hurryUp(name)
+			return
+		}
+		p.stop(name)
+	}
+}
+
+// post hands the loop a function. It must not be called by the loop itself.
+func (p *parent) post(f func()) {
+	select {
+	case p.work <- f:
+	case <-p.over:
+	}
+}
+
+// after has the loop run f in a while.
+func (p *parent) after(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() { p.post(f) })
+}
+
+// monotonic returns CLOCK_MONOTONIC in nanoseconds, which all processes share.
+func monotonic() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0
+	}
+	return ts.Nano()
+}

@@ -1,0 +1,86 @@
+package watchdog
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// orphanLimit is how long a child without a parent may take to stop.
+const orphanLimit = 15 * time.Second
+
+// RunChild is the whole life of a child process after its start: it names
+// the process, opens the channel, runs the daemon and returns the exit status.
+//
+// observe, unless it is nil, is called with each Configure before the daemon
+// gets it. Stopping is the parent's to say: signals that a terminal or a service
+// manager sends to all processes at once are ignored, because the order of
+// the stop would be lost.
+func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) error, observe func(*Configure)) int {
+	nameProcess(role.Title())
+	ch, err := ChildChannel()
+	if err != nil {
+		log.Error("child cannot start", "process", string(role), "reason", err)
+		return 1
+	}
+	defer ch.Close()
+	if observe != nil {
+		ch.observe = func(m Message) {
+			if m.Configure != nil {
+				observe(m.Configure)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
+	go orphanage(signals, os.Getppid(), cancel)
+
+	err = run(ctx, ch)
+	if err == nil {
+		_ = ch.Flush(time.Second) // nobody may be there any more
+		return 0
+	}
+	log.Error("child ends", "process", string(role), "reason", err)
+	if errors.Is(err, fs.ErrPermission) && !ch.sentFinal() {
+		ch.Send(Message{Ack: &Ack{Error: err.Error(), Final: true}})
+	}
+	_ = ch.Flush(time.Second)
+	if ch.sentFinal() {
+		return exitFinal
+	}
+	return 1
+}
+
+// orphanage waits for the kernel's word (SIGTERM) that the parent died, which
+// counts only when it is true. The end of the channel has told the daemon before,
+// unless its loop hangs: then the process ends itself.
+func orphanage(signals <-chan os.Signal, parent int, stop func()) {
+	for range signals {
+		if os.Getppid() != parent {
+			stop()
+			time.AfterFunc(orphanLimit, func() { os.Exit(1) })
+		}
+	}
+}
+
+// nameProcess sets what ps shows in its column of commands; the kernel keeps 15 bytes.
+func nameProcess(title string) {
+	// Not prctl, which names the calling thread only.
+	_ = os.WriteFile("/proc/self/comm", []byte(title), 0) // the name is not worth a failure
+}
+
+// sentFinal reports whether an Ack that is Final was sent.
+func (c *Channel) sentFinal() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.final
+}

@@ -1,0 +1,76 @@
+package watchdog
+
+import (
+	"director/internal/script"
+)
+
+// maxScriptOutput is how much of a track script's output a child is told.
+const maxScriptOutput = 256
+
+// scriptRun is a track script that runs.
+type scriptRun struct {
+	by   *process
+	next *scriptRequest // by a later process of the child, when this one is done
+}
+
+type scriptRequest struct {
+	c   *child
+	run *process
+	ask *RunScript
+}
+
+// runScript runs a script of the configuration for a child. The same script
+// never runs twice at a time: a second request of the same process is answered
+// at once; that of a process which replaced it waits for the end of the first.
+func (p *parent) runScript(c *child, run *process, ask *RunScript) {
+	if p.phase == stopping {
+		run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: p.stopReason()}})
+		return
+	}
+	if active := p.scripts[ask.Name]; active != nil {
+		if active.by == run {
+			run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: "still running"}})
+			return
+		}
+		active.next = &scriptRequest{c, run, ask}
+		return
+	}
+	// The child may be ahead of the generation in force, or not yet there.
+	g := c.want
+	if g == nil {
+		g = p.force
+	}
+	s, ok := g.script(ask.Name)
+	if !ok {
+		g = p.force
+		s, ok = g.script(ask.Name)
+	}
+	if !ok {
+		run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: "no such script in the configuration"}})
+		return
+	}
+	command := script.Command{Argv: s.Command, User: s.User, Timeout: s.Timeout.D()}
+	if command.User == "" {
+		command.User = g.config.Global.ScriptUser
+	}
+	if command.Timeout <= 0 {
+		command.Timeout = s.Interval.D()
+	}
+	active := &scriptRun{by: run}
+	p.scripts[ask.Name] = active
+	go func() {
+		r := script.Run(p.scriptCtx, command)
+		p.post(func() {
+			delete(p.scripts, ask.Name)
+			if c.run == run {
+				run.ch.Send(Message{ScriptDone: &ScriptDone{
+					ID: ask.ID, Name: ask.Name, OK: r.OK, Result: r.String(),
+					Output: script.LastBytes(r.Output, maxScriptOutput), Duration: r.Duration,
+				}})
+			}
+			if next := active.next; next != nil && next.c.run == next.run {
+				p.runScript(next.c, next.run, next.ask)
+			}
+		})
+	}()
+}

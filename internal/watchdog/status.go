@@ -1,0 +1,217 @@
+package watchdog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"director/internal/control"
+)
+
+// inquiryTimeout is how long a child may take to answer for status.
+const inquiryTimeout = 500 * time.Millisecond
+
+// inquiry is a request for status that waits for the children's answers.
+type inquiry struct {
+	waiting map[Role]bool
+	reply   func(*control.Status)
+	timer   *time.Timer
+}
+
+// status asks the children for fresh snapshots and replies with the whole.
+func (p *parent) status(reply func(*control.Status)) {
+	p.inquiry++
+	seq := p.inquiry
+	q := &inquiry{waiting: make(map[Role]bool), reply: reply}
+	for _, c := range p.children {
+		if c.run != nil && c.run.ready && !c.run.hung {
+			c.run.ch.Send(Message{Inquire: &Ping{Seq: seq}})
+			q.waiting[c.role] = true
+		}
+	}
+	if len(q.waiting) == 0 {
+		reply(p.report(nil))
+		return
+	}
+	p.inquiries[seq] = q
+	q.timer = p.after(inquiryTimeout, func() {
+		if p.inquiries[seq] == q {
+			delete(p.inquiries, seq)
+			q.reply(p.report(q.waiting))
+		}
+	})
+}
+
+// snapshot ends the wait of the inquiry that asked for it.
+func (p *parent) snapshot(c *child, seq uint64) {
+	q := p.inquiries[seq]
+	if q == nil {
+		return
+	}
+	delete(q.waiting, c.role)
+	if len(q.waiting) == 0 {
+		q.timer.Stop()
+		delete(p.inquiries, seq)
+		q.reply(p.report(nil))
+	}
+}
+
+// report joins what is known; silent names the children that did not answer.
+func (p *parent) report(silent map[Role]bool) *control.Status {
+	s := &control.Status{
+		Version: p.o.Version, RouterID: p.force.config.Global.RouterID, ConfigPath: p.o.ConfigPath,
+		Generation: p.force.number, LoadedAt: p.force.since, LastReload: p.reloads.last,
+		Processes: []control.Process{{Role: "parent", PID: os.Getpid(), State: p.phase.String(), StartedAt: p.started}},
+	}
+	for _, role := range []Role{RoleVRRP, RoleCheckers} {
+		c := p.child(role)
+		proc := control.Process{Role: string(role), State: p.state(c), Restarts: c.restarts, LastExit: c.lastExit}
+		if c.run != nil {
+			proc.StartedAt = c.run.spawned
+			if c.run.proc != nil {
+				proc.PID = c.run.proc.Pid
+			}
+		}
+		if c.last != nil {
+			proc.Stale = c.run == nil || !c.run.ready || c.run.hung || silent[role]
+			if role == RoleVRRP {
+				s.VRRP = c.last.VRRP
+			} else {
+				s.Checkers = c.last.Checkers
+			}
+		}
+		s.Processes = append(s.Processes, proc)
+	}
+	return s
+}
+
+func (ph phase) String() string {
+	return [...]string{starting: "starting", running: "running", stopping: "stopping", ended: "stopped"}[ph]
+}
+
+// state says in a word or two how a child fares.
+func (p *parent) state(c *child) string {
+	switch run := c.run; {
+	case run == nil && c.respawn != nil:
+		left := time.Until(c.respawnAt).Round(time.Second)
+		return fmt.Sprintf("respawn in %v", max(left, 0))
+	case run == nil && p.phase == stopping:
+		return "stopped"
+	case run == nil && p.transition != nil && p.needs(p.transition.to, c.role):
+		return "waiting for its turn"
+	case run == nil:
+		return "not needed"
+	case run.asked:
+		return "stopping"
+	case run.hung:
+		return "hung"
+	case !run.ready:
+		return "starting"
+	case run.pending != 0:
+		return "configuring"
+	default:
+		return "running"
+	}
+}
+
+// describe tells the service manager in one line how things are.
+func (p *parent) describe() {
+	p.tell(p.manager.describe(p.summary()))
+}
+
+func (p *parent) summary() string {
+	if p.phase != running {
+		return p.phase.String()
+	}
+	parts := []string{fmt.Sprintf("generation %d", p.force.number)}
+	if r := p.reloads.last; r != nil && !r.OK {
+		parts = append(parts, "the last reload was refused")
+	}
+	for _, role := range []Role{RoleVRRP, RoleCheckers} {
+		c := p.child(role)
+		if c.want != nil && (c.run == nil || !c.run.ready) {
+			parts = append(parts, fmt.Sprintf("%s %s", role, p.state(c)))
+		}
+	}
+	if c := p.child(RoleVRRP); c.last != nil {
+		parts = append(parts, instancesLine(c.last.VRRP.Instances))
+	}
+	if c := p.child(RoleCheckers); c.last != nil {
+		up := 0
+		for _, s := range c.last.Checkers.Services {
+			if s.State == "up" {
+				up++
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%d of %d virtual servers up", up, len(c.last.Checkers.Services)))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// instancesLine names a few instances, or counts many.
+func instancesLine(list []control.Instance) string {
+	if len(list) <= 4 {
+		var parts []string
+		for _, i := range list {
+			parts = append(parts, i.Name+" "+i.State)
+		}
+		return strings.Join(parts, ", ")
+	}
+	counts := make(map[string]int)
+	for _, i := range list {
+		counts[i.State]++
+	}
+	var parts []string
+	for _, state := range []string{"MASTER", "BACKUP", "FAULT", "INIT"} {
+		if n := counts[state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// handler carries requests of the control socket to the loop.
+type handler struct{ p *parent }
+
+var errStopped = errors.New("director has stopped")
+
+// ask has the loop run f, which replies once, and waits for the reply.
+func ask[T any](ctx context.Context, p *parent, f func(reply func(T))) (T, error) {
+	result := make(chan T, 1)
+	p.post(func() { f(func(v T) { result <- v }) })
+	select {
+	case v := <-result:
+		return v, nil
+	case <-ctx.Done():
+	case <-p.over:
+	}
+	select { // the answer may have come with the end
+	case v := <-result:
+		return v, nil
+	default:
+		var none T
+		return none, errStopped
+	}
+}
+
+// Status implements control.Handler.
+func (h handler) Status(ctx context.Context) (*control.Status, error) {
+	return ask(ctx, h.p, h.p.status)
+}
+
+// Reload implements control.Handler.
+func (h handler) Reload(ctx context.Context) (control.ReloadResult, error) {
+	return ask(ctx, h.p, h.p.reload)
+}
+
+// Stop implements control.Handler.
+func (h handler) Stop(ctx context.Context) error {
+	_, err := ask(ctx, h.p, func(reply func(struct{})) {
+		reply(struct{}{})
+		h.p.stop("asked by the control socket")
+	})
+	return err
+}
