@@ -54,11 +54,11 @@ func delegate(t *testing.T, share []string) {
 	if strings.Contains(t.Name(), "/") {
 		t.Fatalf("%s is a subtest: only a top-level test can be run again inside User Mode Linux", t.Name())
 	}
-	dir, err := os.MkdirTemp("", "netlab-test-")
+	dir, release, err := scratchDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer release()
 	wd, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -82,8 +82,7 @@ func delegate(t *testing.T, share []string) {
 	out := &innerOutput{name: t.Name(), live: testing.Verbose(), w: os.Stdout}
 	code, err := UML(ctx, UMLOptions{
 		Command: args,
-		Dir:     dir,
-		Share:   append([]string{moduleRoot(wd)}, share...),
+		Share:   append([]string{dir, moduleRoot(wd)}, share...),
 		WorkDir: wd,
 		Env:     forwardedEnv(),
 		Stdout:  out,
@@ -105,32 +104,6 @@ func placeTestBinary(dir, wd string) (string, error) {
 		return "", fmt.Errorf("build the test without the race detector: %w\n%s", err, out)
 	}
 	return exe, nil
-}
-
-// placeExecutable puts this very program into dir.
-func placeExecutable(dir string) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	to := filepath.Join(dir, filepath.Base(self))
-	if os.Link(self, to) == nil {
-		return to, nil
-	}
-	in, err := os.Open("/proc/self/exe") // also when the file has been replaced since
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	if err != nil {
-		return "", err
-	}
-	if _, err := io.Copy(f, in); err != nil {
-		f.Close()
-		return "", err
-	}
-	return to, f.Close()
 }
 
 // moduleRoot is the directory of the go.mod above wd, or wd.
@@ -264,12 +237,10 @@ func (o *innerOutput) first(full string) string {
 	return sub
 }
 
-// judge gives t the inner run's result. Only a run that says that it passed has passed.
+// judge gives t the inner run's result.
 func (o *innerOutput) judge(t *testing.T, code int, err error) {
 	t.Helper()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	explained := false
+	result, text := o.conclude(code, err)
 	for _, sub := range o.order {
 		t.Run(sub, func(t *testing.T) {
 			switch o.verdict[sub] {
@@ -277,22 +248,39 @@ func (o *innerOutput) judge(t *testing.T, code int, err error) {
 			case "SKIP":
 				t.Skipf("skipped inside User Mode Linux:\n%s", o.text[sub])
 			default:
-				explained = true
 				t.Errorf("failed inside User Mode Linux:\n%s", o.text[sub])
 			}
 		})
 	}
+	switch result {
+	case "PASS":
+	case "SKIP":
+		t.Skip(text)
+	default:
+		t.Error(text)
+	}
+}
+
+// conclude says what the run as a whole was: PASS, SKIP or FAIL, and why. Only a run that says that it passed has passed.
+func (o *innerOutput) conclude(code int, err error) (result, text string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	own := tail(o.text[""], 16000)
+	for _, sub := range o.order {
+		if o.verdict[sub] == "" { // it died in this one
+			own = tail(o.text[sub], 16000)
+		}
+	}
 	switch top := o.verdict[""]; {
 	case err != nil:
-		t.Errorf("%v\n%s", err, o.text[""])
-	case code == 0 && top == "PASS":
-	case code == 0 && top == "SKIP":
-		t.Skipf("skipped inside User Mode Linux:\n%s", o.text[""])
-	case code == 0:
-		t.Errorf("the run inside User Mode Linux did not run %s:\n%s", o.name, o.text[""])
-	case explained && top == "FAIL":
-		t.Logf("inside User Mode Linux:\n%s", o.text[""])
+		return "FAIL", fmt.Sprintf("%v\n%s", err, own)
+	case code != 0:
+		return "FAIL", fmt.Sprintf("the run inside User Mode Linux ended with exit code %d:\n%s", code, own)
+	case top == "":
+		return "FAIL", fmt.Sprintf("the run inside User Mode Linux did not run %s:\n%s", o.name, own)
+	case top == "SKIP":
+		return "SKIP", "skipped inside User Mode Linux:\n" + own
 	default:
-		t.Errorf("the run inside User Mode Linux ended with exit code %d:\n%s", code, o.text[""])
+		return top, own
 	}
 }

@@ -257,7 +257,7 @@ func testNginx(t *testing.T) {
 	if _, _, err := a.Get("http://10.0.0.2/", time.Second); err == nil {
 		t.Error("a killed nginx answers")
 	}
-	n, err = b.Nginx(netip.MustParseAddrPort("10.0.0.2:80"), "page again", NginxOptions{})
+	_, err = b.Nginx(netip.MustParseAddrPort("10.0.0.2:80"), "page again", NginxOptions{})
 	lab.Must(err)
 	expect("/", 200, "page again")
 	if _, err := b.Nginx(netip.MustParseAddrPort("10.0.0.99:80"), "x", NginxOptions{Name: "third"}); err == nil ||

@@ -87,11 +87,11 @@ func UML(ctx context.Context, o UMLOptions) (exitcode int, err error) {
 	if err := ctx.Err(); err != nil {
 		return -1, err
 	}
-	ctl, err := os.MkdirTemp("", "netlab-uml-")
+	ctl, release, err := scratchDir()
 	if err != nil {
 		return -1, fmt.Errorf("uml: %w", err)
 	}
-	defer os.RemoveAll(ctl)
+	defer release()
 	kernel, err := umlKernel(ctl)
 	if err != nil {
 		return -1, err
@@ -128,6 +128,45 @@ func UML(ctx context.Context, o UMLOptions) (exitcode int, err error) {
 	return -1, fmt.Errorf("uml: %w; kernel messages:\n%s", err, tail(bootlog, 4000))
 }
 
+// UMLMain runs this very program again inside User Mode Linux, with other arguments. o.Command is not looked at.
+func UMLMain(ctx context.Context, o UMLOptions, args ...string) (exitcode int, err error) {
+	dir, release, err := scratchDir()
+	if err != nil {
+		return -1, fmt.Errorf("uml: %w", err)
+	}
+	defer release()
+	exe, err := placeExecutable(dir)
+	if err != nil {
+		return -1, fmt.Errorf("uml: %w", err)
+	}
+	o.Command = append([]string{exe}, args...)
+	o.Share = append([]string{dir}, o.Share...)
+	return UML(ctx, o)
+}
+
+// placeExecutable puts this very program into dir.
+func placeExecutable(dir string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(dir, filepath.Base(self))
+	in, err := os.Open("/proc/self/exe") // what runs, also when the file has been replaced since
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.Copy(f, in); err != nil {
+		f.Close()
+		return "", err
+	}
+	return to, f.Close()
+}
+
 // runUML runs the kernel and returns its own messages.
 func runUML(ctx context.Context, kernel, ctl string, o UMLOptions, args []string) (string, error) {
 	var boot bytes.Buffer
@@ -151,6 +190,13 @@ func runUML(ctx context.Context, kernel, ctl string, o UMLOptions, args []string
 	// All processes of the kernel stay in its session and process group, so that one signal ends them all.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 
+	guard, err := startGuard()
+	if err != nil {
+		inR.Close()
+		outW.Close()
+		return "", err
+	}
+	defer guard.dismiss()
 	forker := newForker()
 	defer forker.close()
 	err = forker.start(cmd)
@@ -160,6 +206,7 @@ func runUML(ctx context.Context, kernel, ctl string, o UMLOptions, args []string
 		return "", err
 	}
 	pid := cmd.Process.Pid
+	guard.watch(pid)
 	kill := func() {
 		// The processes that run the inner programs are traced by the kernel's main one: they go first, so that none
 		// is let loose.
@@ -189,6 +236,41 @@ func runUML(ctx context.Context, kernel, ctl string, o UMLOptions, args []string
 	kill()
 	copied.Wait()
 	return boot.String(), err
+}
+
+// A guard is a process that kills a process group when this process dies without having dismissed it. The parent-death signal
+// reaches only the kernel's main process, and the programs inside, which it traces, would be let loose to spin for ever.
+type guard struct {
+	cmd  *exec.Cmd
+	pipe *os.File // its end of file is the sign; nobody else holds this end
+}
+
+func startGuard() (*guard, error) {
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		return nil, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	g := &guard{cmd: exec.Command(busybox, "sh", "-c", "read group && { read word || kill -9 -- -$group; }"), pipe: w}
+	g.cmd.Stdin = r
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a Ctrl-C of the terminal is not meant for it
+	if err := g.cmd.Start(); err != nil {
+		w.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *guard) watch(group int) { fmt.Fprintln(g.pipe, group) }
+
+func (g *guard) dismiss() {
+	fmt.Fprintln(g.pipe, "dismissed")
+	g.pipe.Close()
+	_ = g.cmd.Wait()
 }
 
 // sessionMembers lists the processes of a session.
