@@ -1,0 +1,66 @@
+package test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// binaryEnv names an executable that is tested instead of a new build. The run inside User Mode Linux, where the
+// Go tool chain has nowhere to write, gets the outer run's in this way.
+const binaryEnv = "DIRECTOR_BINARY"
+
+// binaryDir is where this process has built its binary, empty while it has not.
+var binaryDir string
+
+// binaryVersion is the version that the binary is built with.
+const binaryVersion = "1.2.3-test"
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binaryDir != "" {
+		_ = os.RemoveAll(binaryDir)
+	}
+	os.Exit(code)
+}
+
+// binary returns the path of the director executable: of the source tree, built once in a run of the tests, or what
+// DIRECTOR_BINARY names.
+func binary(t testing.TB) string {
+	t.Helper()
+	path, err := buildBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var buildBinary = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv(binaryEnv); path != "" {
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("%s: %w", binaryEnv, err)
+		}
+		return filepath.Abs(path)
+	}
+	dir, err := os.MkdirTemp("", "director-test-")
+	if err != nil {
+		return "", err
+	}
+	binaryDir = dir
+	// Services and scripts of other users run it.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "director")
+	cmd := exec.Command("go", "build", "-ldflags", "-X main.version="+binaryVersion, "-o", path, "director/cmd/director")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("build director: %w", err), errors.New(string(out)))
+	}
+	return path, nil
+})
