@@ -13,9 +13,13 @@ func nearest(word string, candidates []string) string {
 	best, bestDistance := "", 1<<30
 	for _, c := range candidates {
 		lc := strings.ToLower(c)
-		d := distance(lower, lc)
 		limit := max(1, min(len(lower), len(lc))/3)
-		if len(lower) >= 3 && strings.HasPrefix(lc, lower) || len(lc) >= 3 && strings.HasPrefix(lower, lc) {
+		prefix := len(lower) >= 3 && strings.HasPrefix(lc, lower) || len(lc) >= 3 && strings.HasPrefix(lower, lc)
+		if !prefix && max(len(lower), len(lc))-min(len(lower), len(lc)) > limit {
+			continue // the lengths alone differ by more
+		}
+		d := distance(lower, lc)
+		if prefix {
 			d = min(d, limit)
 		}
 		if d <= limit && d < bestDistance {

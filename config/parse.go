@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -82,7 +83,23 @@ func (r *report) syntax(err error, schema *table) {
 	if first, size := utf8.DecodeRuneInString(msg); len(msg) > size && !unicode.IsUpper(rune(msg[size])) {
 		msg = string(unicode.ToLower(first)) + msg[size:]
 	}
-	r.errorf(at, "syntax: %s", msg)
+	r.errorf(at, "syntax: %s", printable(msg))
+}
+
+// printable escapes what would tear a line of messages apart.
+func printable(msg string) string {
+	if strings.IndexFunc(msg, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return msg
+	}
+	var b strings.Builder
+	for _, r := range msg {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 // isSecret says that the last part of a dotted key is the name, or a known wrong

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -87,5 +88,73 @@ func testFile(t *testing.T, file, kind string) {
 		if d := cmp.Diff(string(wantModel), string(model)+"\n"); d != "" {
 			t.Errorf("model (-want +got):\n%s", d)
 		}
+	}
+}
+
+// TestErrorPlaces looks at line, column and the rest of the errors one by one: an
+// unknown key is named where the key stands, a wrong value where the value does,
+// and what is missing where its table begins.
+func TestErrorPlaces(t *testing.T) {
+	const text = "\ufeffglobal = { log_levl = 1,\n  log_format = \"xml\" }\n\n" +
+		"[vrrp_script.a]\n  interval = 1\n"
+	_, err := Parse("dir/x.toml", []byte(text))
+	var errs Errors
+	if !errors.As(err, &errs) {
+		t.Fatal(err)
+	}
+	for i := range errs {
+		errs[i].Msg = ""
+	}
+	want := Errors{
+		{File: "dir/x.toml", Line: 1, Col: 12, Key: "global.log_levl"},
+		{File: "dir/x.toml", Line: 2, Col: 16, Key: "global.log_format"},
+		{File: "dir/x.toml", Line: 4, Col: 1, Key: "vrrp_script.a.script"},
+		{File: "dir/x.toml", Line: 5, Col: 14, Key: "vrrp_script.a.interval"},
+	}
+	if d := cmp.Diff(want, errs); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestFaultyValueIsDefault says what the validation sees in place of a value that
+// could not be decoded.
+func TestFaultyValueIsDefault(t *testing.T) {
+	cfg := parse(&report{}, "[vrrp_instance.a]\npriority = true\nstate = 1\nversion = 9\ngarp.repeat = 1000\n"+
+		"virtual_ipaddress = [5, \"192.0.2.1\"]\n")
+	in := cfg.Instances[0]
+	if in.Priority != 100 || in.InitialState != "BACKUP" || in.Version != 3 || in.Garp.Repeat != 5 ||
+		len(in.Addresses) != 2 || in.Addresses[1].Prefix.String() != "192.0.2.1/32" {
+		t.Errorf("%+v", in)
+	}
+}
+
+// TestTooManyAddresses fills an advert to the last place and beyond.
+func TestTooManyAddresses(t *testing.T) {
+	for n, want := range map[int]string{
+		255: "",
+		256: "x.toml:4: vrrp_instance.a.virtual_ipaddress: 256 addresses are too many, allowed are 1 to 255: " +
+			"an advert holds no more; put the others into virtual_ipaddress_excluded",
+	} {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf("%q", netip.AddrFrom4([4]byte{192, 0, 2 + byte(i/250), 1 + byte(i%250)})))
+		}
+		_, err := Parse("x.toml", []byte("[vrrp_instance.a]\ninterface = \"eth0\"\nvirtual_router_id = 1\n"+
+			"virtual_ipaddress = ["+strings.Join(list, ",")+"]"))
+		if got := fmt.Sprint(err); got != want && (err != nil || want != "") {
+			t.Errorf("%d addresses: %s", n, got)
+		}
+	}
+}
+
+// TestLargeFarm parses a large document to the end, without a warning.
+func TestLargeFarm(t *testing.T) {
+	cfg, warnings, err := ParseWithWarnings("farm.toml", farm(10000))
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	last := cfg.VirtualServers[99].RealServers[99]
+	if last.Name != "10.0.39.15:80" || last.Weight != 10 || last.Forwarding != DR || len(last.Checks) != 1 {
+		t.Errorf("%+v", last)
 	}
 }

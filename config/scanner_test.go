@@ -189,3 +189,12 @@ func TestScannerDisagrees(t *testing.T) {
 		t.Errorf("order (-want +got):\n%s", d)
 	}
 }
+
+func TestUnescape(t *testing.T) {
+	if got := unescape(`\b\t\n\f\r\e\"\\\x41\u00fc\U0001F600z`); got != "\b\t\n\f\r\x1b\"\\Aü\U0001F600z" {
+		t.Errorf("got %q", got)
+	}
+	for _, broken := range []string{`\`, `\u12`, `\xzz`, `\U1234567`} {
+		unescape(broken) // must end
+	}
+}
