@@ -46,6 +46,7 @@ type process struct {
 	proc    *os.Process // nil until the fork is done
 	spawned time.Time
 
+	first   uint64 // generation that it was started with
 	ready   bool   // has acknowledged its first configuration
 	acked   uint64 // generation in force in it, 0: none
 	pending uint64 // generation sent and not yet acknowledged, 0: none
@@ -92,7 +93,7 @@ func (p *parent) spawn(c *child) {
 		p.notStarted(c, err)
 		return
 	}
-	run := &process{ch: ch, spawned: now, lastCycle: now, alive: monotonic(), pending: c.want.number}
+	run := &process{ch: ch, spawned: now, lastCycle: now, alive: monotonic(), first: c.want.number, pending: c.want.number}
 	c.run = run
 	ch.sendEncoded(text) // waits in the socket while the program starts
 	null, err := os.Open(os.DevNull)
@@ -326,6 +327,11 @@ func (p *parent) gone(c *child, run *process) {
 		return
 	}
 	if t := p.transition; t != nil && t.from != nil && c == p.turn() && t.sent && !run.asked {
+		if !run.ready && run.first != t.to.number {
+			// It died of what it was started with, which the new generation may mend.
+			p.spawn(c)
+			return
+		}
 		p.refuse(fmt.Sprintf("%s died of it: %s", c.role.Title(), c.lastExit))
 	}
 	if c.want != nil {

@@ -77,6 +77,8 @@ func parseJSON(name string, text []byte) (*config.Config, []config.Warning, erro
 //	ROLE.final     gives up at its first configuration, with the file's text
 //	ROLE.three     exits with status 3 without a word
 //	ROLE.crash     exits with status 1 at its first configuration
+//	ROLE.nonsense  sends the file's text instead of an acknowledgement
+//	ROLE.stop-delay takes the file's duration to stop
 //	ROLE.delay     takes the file's duration to put a configuration in force
 //
 // An instance or virtual server called "refuse" or "die" makes it refuse the
@@ -170,6 +172,10 @@ func (f *fakeChild) configure(c *Configure) {
 	}
 	if _, ok := f.is("crash"); ok {
 		os.Exit(1)
+	}
+	if text, ok := f.is("nonsense"); ok {
+		f.ch.sendEncoded([]byte(text))
+		return
 	}
 	if text, ok := f.is("delay"); ok {
 		d, _ := time.ParseDuration(text)

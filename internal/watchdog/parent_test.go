@@ -480,7 +480,7 @@ func TestCrashAtStartIsRepeated(t *testing.T) {
 func TestSlowStop(t *testing.T) {
 	d := prepare(t)
 	c := conf("web", "farm")
-	c.Global.StopTimeout = config.Duration(300 * time.Millisecond)
+	c.Global.StopTimeout = config.Duration(2 * time.Second) // the second process starts within it
 	d.configure(c)
 	d.start()
 	d.says("director is ready")

@@ -1,0 +1,342 @@
+package watchdog
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"director/config"
+	"director/internal/control"
+)
+
+// manager is a service manager that keeps what it was told.
+func manager(t *testing.T, name string) func() string {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	t.Setenv("NOTIFY_SOCKET", name)
+	told := &syncBuffer{}
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			told.Write([]byte(strings.ReplaceAll(string(buf[:n]), "\n", " ") + "\n"))
+		}
+	}()
+	return told.String
+}
+
+func TestServiceManager(t *testing.T) {
+	for _, kind := range []string{"path", "abstract"} {
+		t.Run(kind, func(t *testing.T) {
+			d := prepare(t)
+			name := filepath.Join(d.dir, "notify")
+			if kind == "abstract" {
+				name = "@director-watchdog-" + strconv.Itoa(os.Getpid())
+			}
+			told := manager(t, name)
+			t.Setenv("WATCHDOG_USEC", "100000")
+			t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+			d.configure(conf("web", "farm"))
+			d.file("vrrp.delay", "200ms")
+			d.start()
+			d.await("vrrp configure 1", 1)
+			if strings.Contains(told(), "READY=1") {
+				t.Error("ready before the children were")
+			}
+			d.eventually("STATUS", func() bool {
+				return strings.Contains(told(), "STATUS=generation 1; web MASTER; 1 of 1 virtual servers up")
+			})
+			d.reload()
+			d.cancel()
+			if err := d.ends(); err != nil {
+				t.Error(err)
+			}
+			var got []string
+			for _, line := range strings.Split(strings.TrimSpace(told()), "\n") {
+				line = regexp.MustCompile(`MONOTONIC_USEC=[1-9]\d+$`).ReplaceAllString(line, "MONOTONIC_USEC=...")
+				if !strings.HasPrefix(line, "STATUS=") && line != "WATCHDOG=1" {
+					got = append(got, line)
+				}
+			}
+			if diff := cmp.Diff([]string{"READY=1", "RELOADING=1 MONOTONIC_USEC=...", "READY=1", "STOPPING=1"}, got); diff != "" {
+				t.Error(diff)
+			}
+			if n := strings.Count(told(), "WATCHDOG=1"); n < 4 {
+				t.Errorf("%d signs of life", n)
+			}
+		})
+	}
+}
+
+func TestNoServiceManager(t *testing.T) {
+	env := func(vars map[string]string) func(string) string { return func(k string) string { return vars[k] } }
+	if m, err := newServiceManager(env(nil)); err != nil || m.send("READY=1") != nil {
+		t.Errorf("without one: %v", err)
+	}
+	if _, err := newServiceManager(env(map[string]string{"NOTIFY_SOCKET": "vsock:2:1"})); err == nil {
+		t.Error("an address that is not a unix socket was accepted")
+	}
+	m, err := newServiceManager(env(map[string]string{"NOTIFY_SOCKET": "/nonexistent/x", "WATCHDOG_USEC": "5"}))
+	if err == nil || m.watchdog != 0 || m.send("READY=1") != nil {
+		t.Errorf("unreachable: %v", err)
+	}
+	d := prepare(t)
+	manager(t, filepath.Join(d.dir, "n"))
+	m, err = newServiceManager(env(map[string]string{"NOTIFY_SOCKET": filepath.Join(d.dir, "n"), "WATCHDOG_USEC": "5", "WATCHDOG_PID": "1"}))
+	if err != nil || m.watchdog != 0 {
+		t.Errorf("the watchdog of another process: %v, %v", m.watchdog, err)
+	}
+}
+
+func TestSecondStartIsRefused(t *testing.T) {
+	d := ready(t, "web", "")
+	err := Run(t.Context(), fakeOptions(d.dir, nil))
+	if want := "director is already running as process " + strconv.Itoa(os.Getpid()) + " with runtime directory"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q in it", err, want)
+	}
+	if v, err := d.client().Version(t.Context()); err != nil || v != "test" {
+		t.Errorf("the first does not answer any more: %q, %v", v, err)
+	}
+	for name, want := range map[string]os.FileMode{"run": os.ModeDir | 0o755, "run/director.sock": os.ModeSocket | 0o600} {
+		info, err := os.Stat(filepath.Join(d.dir, name))
+		if err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, want)
+		}
+	}
+}
+
+func TestStartFailures(t *testing.T) {
+	d := prepare(t)
+	o := fakeOptions(d.dir, nil)
+	if err := Run(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no configuration: %v", err)
+	}
+	d.file("config", "invalid")
+	var list config.Errors
+	if err := Run(t.Context(), o); !errors.As(err, &list) || len(list) != 2 {
+		t.Errorf("invalid configuration: %v", err)
+	}
+	if _, err := os.Stat(o.RuntimeDir); err == nil {
+		t.Error("an invalid configuration left a runtime directory")
+	}
+	d.configure(conf("web", ""))
+	o.SocketPath = "/" + strings.Repeat("x", 120)
+	if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "longer than the 107 bytes") {
+		t.Errorf("long socket path: %v", err)
+	}
+	d.file("file", "")
+	o.RuntimeDir = filepath.Join(d.dir, "file")
+	if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "runtime directory") {
+		t.Errorf("a file as runtime directory: %v", err)
+	}
+}
+
+func TestMissingExecutable(t *testing.T) {
+	d := prepare(t)
+	d.configure(conf("web", ""))
+	d.start(func(o *Options) { o.Executable = "/nonexistent/director" })
+	d.says(`msg="process state" process=vrrp from=running to=dead reason="start director: vrrp: fork/exec /nonexistent/director: no such file or directory"`)
+	d.eventually("a delayed respawn", func() bool { return strings.HasPrefix(d.process(RoleVRRP).State, "respawn in") })
+}
+
+// parent starts a parent as a process of its own.
+func (d *daemon) parent() *exec.Cmd {
+	d.t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), "DIRECTOR_FAKE_PARENT="+d.dir)
+	if err := cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return cmd
+}
+
+// TestParentKilled shows that children notice it and stop cleanly, that ps names
+// them, and that the next start waits for them.
+func TestParentKilled(t *testing.T) {
+	d := prepare(t)
+	d.configure(conf("web", "farm"))
+	cmd := d.parent()
+	socket := SocketPath(filepath.Join(d.dir, "run"))
+	d.eventually("an answer", func() bool {
+		c, err := control.Dial(t.Context(), socket)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	d.eventually("ready", func() bool { return d.status().Processes[0].State == "running" })
+	for _, p := range d.status().Processes[1:] {
+		cmdline, _ := os.ReadFile("/proc/" + strconv.Itoa(p.PID) + "/cmdline")
+		comm, _ := os.ReadFile("/proc/" + strconv.Itoa(p.PID) + "/comm")
+		title := "director: " + p.Role
+		if string(cmdline) != title+"\x00" || string(comm) != title[:min(15, len(title))]+"\n" {
+			t.Errorf("%s shows as %q, %q", p.Role, cmdline, comm)
+		}
+		// What a terminal or a service manager sends to all is not theirs to obey.
+		for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+			if err := syscall.Kill(p.PID, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+	for _, p := range d.status().Processes {
+		if p.State != "running" || p.Restarts != 0 {
+			t.Errorf("after signals: %+v", p)
+		}
+	}
+
+	cmd.Process.Kill()
+	cmd.Wait()
+	d.await("vrrp eof", 1)
+	d.await("checkers eof", 1)
+	// The stale socket and locks of the dead one are no obstacle.
+	d.start()
+	d.says("director is ready")
+}
+
+// TestSuccessorWaits has a child of a killed parent that still works on its end.
+func TestSuccessorWaits(t *testing.T) {
+	dir := t.TempDir()
+	first, err := lockRunDir(dir, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.own.Close() // the parent is dead, its child holds the other lock
+	waits := make(chan string, 1)
+	go func() {
+		<-waits
+		first.children.Close()
+	}()
+	second, err := lockRunDir(dir, 10*time.Second, func(msg string) { waits <- msg })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockRunDir(dir, 10*time.Second, nil); err == nil || !strings.Contains(err.Error(), "already running") {
+		t.Errorf("a third: %v", err)
+	}
+	second.own.Close()
+	start := time.Now()
+	if _, err := lockRunDir(dir, 50*time.Millisecond, nil); err == nil || !strings.Contains(err.Error(), "a child of a former director still runs after 50ms") {
+		t.Errorf("a child that stays: %v", err)
+	}
+	if time.Since(start) < 50*time.Millisecond {
+		t.Error("no patience")
+	}
+	second.release()
+}
+
+func TestTrackScripts(t *testing.T) {
+	d := prepare(t)
+	c := conf("script:ok script:bad script:slow script:none", "")
+	c.Global.ScriptUser = "nobody"
+	c.Scripts = []config.Script{
+		{Name: "ok", Command: []string{"/bin/sh", "-c", "sleep 0.2; id -un"}, Timeout: config.Duration(5 * time.Second)},
+		{Name: "bad", Command: []string{"/bin/sh", "-c", "sleep 0.2; id -un; exit 3"}, Interval: config.Duration(5 * time.Second), User: "root"},
+		{Name: "slow", Command: []string{"/bin/sleep", "60"}, Timeout: config.Duration(300 * time.Millisecond)},
+	}
+	d.configure(c)
+	d.start()
+	for _, line := range []string{
+		`vrrp script 0 ok ok=true exit status 0 "nobody"`, `vrrp script 1 ok ok=false still running ""`,
+		`vrrp script 0 bad ok=false exit status 3 "root"`, `vrrp script 0 slow ok=false timed out after 300ms ""`,
+		`vrrp script 0 none ok=false no such script in the configuration ""`,
+	} {
+		d.await(regexp.QuoteMeta(line), 1)
+	}
+}
+
+// TestScriptOfADeadProcess shows that a script which outlives the process that
+// asked for it is not run twice at a time.
+func TestScriptOfADeadProcess(t *testing.T) {
+	d := prepare(t)
+	c := conf("script:long", "")
+	c.Scripts = []config.Script{{Name: "long", Command: []string{"/bin/sh", "-c", "echo begin >> " + d.dir + "/log; sleep 1; echo end >> " + d.dir + "/log"}, Timeout: config.Duration(5 * time.Second)}}
+	d.configure(c)
+	d.start()
+	d.await("begin", 1)
+	d.says("director is ready")
+	if err := syscall.Kill(d.process(RoleVRRP).PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.await("end", 2)
+	var order []string
+	for _, line := range strings.Split(d.log(), "\n") {
+		if line == "begin" || line == "end" {
+			order = append(order, line)
+		}
+	}
+	if diff := cmp.Diff([]string{"begin", "end", "begin", "end"}, order); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestEvents shows one line per change and the notifications, the one of the stop included.
+func TestEvents(t *testing.T) {
+	d := prepare(t)
+	c := conf("web", "")
+	c.Instances[0].Notify.All = []string{"/bin/sh", "-c", "sleep 0.1; echo notify $* >> " + d.dir + "/log", "sh"}
+	d.configure(c)
+	d.start()
+	d.says("director is ready")
+	d.says(`msg="instance state" instance=web from=INIT to=BACKUP reason=started priority=100 generation=1 seq=`)
+	d.cancel()
+	if err := d.ends(); err != nil {
+		t.Error(err)
+	}
+	// The child is gone before the first script ends; both run, in order.
+	if want := "notify INSTANCE web BACKUP 100\nnotify INSTANCE web STOP 100\n"; !strings.HasSuffix(d.log(), want) {
+		t.Errorf("got %q, want %q at its end", d.log(), want)
+	}
+}
+
+func TestRing(t *testing.T) {
+	var r ring
+	for range maxEvents + 7 {
+		r.add(control.Event{})
+	}
+	if len(r.list) != maxEvents || r.list[r.next].Seq != 8 || r.seq != maxEvents+7 {
+		t.Errorf("%d events, the oldest %d, the newest %d", len(r.list), r.list[r.next].Seq, r.seq)
+	}
+}
+
+// TestNonsenseEndsAChild feeds the parent what no child sends.
+func TestNonsenseEndsAChild(t *testing.T) {
+	text, err := json.Marshal(Message{Stop: &Stop{}, Ping: &Ping{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := prepare(t)
+	d.configure(conf("web", ""))
+	d.file("vrrp.nonsense", string(text))
+	d.start()
+	d.says(`msg="child cannot be understood" process=vrrp reason="watchdog: channel: message of 2 kinds at once"`)
+	d.remove("vrrp.nonsense")
+	d.says("director is ready")
+}
