@@ -91,3 +91,17 @@ func (s *script) snapshot() control.Script {
 		Output:   s.last.Output,
 	}
 }
+
+// scriptDone takes the outcome of a track script's run.
+func (e *engine) scriptDone(now time.Time, d *watchdog.ScriptDone) {
+	s := e.scripts[d.Name]
+	if s == nil || !s.done(now, d) {
+		return
+	}
+	e.changed = true
+	e.send(watchdog.Message{Event: &control.Event{
+		Time: now, Generation: e.generation, Kind: "script", Subject: d.Name,
+		To: s.debounce.Verdict().String(), Reason: d.Result, Code: "script",
+	}})
+	e.review(now)
+}

@@ -1,0 +1,154 @@
+package vrrpd
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"director/vrrp"
+	"director/vrrp/link"
+)
+
+// review looks at everything that decides whether each router may run, and
+// starts, faults or recovers it accordingly.
+func (e *engine) review(now time.Time) {
+	for _, r := range e.order {
+		e.reviewRouter(r, now)
+	}
+}
+
+func (e *engine) reviewRouter(r *router, now time.Time) {
+	before := r.faults
+	e.inspect(r)
+	prio := r.effective()
+	if prio != r.sm.Priority() {
+		e.step(r, now, vrrp.Event{Kind: vrrp.EventPriority, Priority: prio})
+		e.changed = true
+	}
+	switch {
+	case len(r.faults) > 0:
+		if !r.started || r.sm.State() != vrrp.Fault || r.sm.Cause() != r.faults[0].cause {
+			e.giveUpResume(r)
+			r.started, r.waiting = true, ""
+			e.step(r, now, vrrp.Event{Kind: vrrp.EventFault, Cause: r.faults[0].cause})
+			e.changed = true
+		}
+	case r.started && r.sm.State() == vrrp.Fault:
+		if r.waiting = r.gate(); r.waiting != "" {
+			return
+		}
+		cause := vrrp.Cause{Reason: vrrp.ReasonRecovered, Detail: "the cause is gone"}
+		if len(before) > 0 {
+			cause.Detail = "no longer: " + before[0].cause.String()
+		} else if c := r.sm.Cause(); c.Reason != vrrp.ReasonNone {
+			cause.Detail = "no longer: " + c.String()
+		}
+		e.step(r, now, vrrp.Event{Kind: vrrp.EventRecover, Cause: cause})
+	case !r.started:
+		if r.waiting = r.gate(); r.waiting != "" {
+			e.giveUpResume(r)
+			return
+		}
+		r.started = true
+		kind := vrrp.EventStart
+		if r.resume {
+			kind = vrrp.EventResume
+		}
+		e.step(r, now, vrrp.Event{Kind: kind})
+	}
+}
+
+// giveUpResume takes off what a former MASTER left behind when it cannot go on.
+func (e *engine) giveUpResume(r *router) {
+	if r.resume {
+		r.resume = false
+		e.release(r)
+	}
+}
+
+// inspect brings the router's source address and list of faults up to date.
+func (e *engine) inspect(r *router) {
+	device := r.key.device
+	need := append([]string{device}, r.cfg.TrackInterface...)
+	for _, a := range r.addrs {
+		need = append(need, a.device)
+	}
+	faults := r.faults
+	r.faults = nil
+	add := func(key string, c vrrp.Cause) {
+		r.faults = append(r.faults, fault{key, c})
+	}
+	seen := make(map[string]bool, len(need))
+	for _, name := range need {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		ifi, ok := e.link(name)
+		switch {
+		case !ok:
+			add("interface "+name, vrrp.Cause{Reason: vrrp.ReasonInterfaceAbsent, Detail: name})
+		case !ifi.Up:
+			add("interface "+name, vrrp.Cause{Reason: vrrp.ReasonInterfaceDown, Detail: name})
+		}
+	}
+	if ifi, ok := e.link(device); ok {
+		src, why := e.chooseSource(r, ifi)
+		if why != "" {
+			add("source", vrrp.Cause{Reason: vrrp.ReasonNoSource, Detail: why})
+		} else if src != r.source {
+			r.source = src
+			r.sm.SetSource(src)
+			e.changed = true
+		}
+		if p := e.ports[device]; p != nil && p.sock == nil && p.err != nil {
+			add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
+		}
+	}
+	for _, t := range r.tracks {
+		if t.weight == 0 && t.script.debounce.Verdict() == vrrp.Down {
+			add("script "+t.script.cfg.Name, vrrp.Cause{
+				Reason: vrrp.ReasonScript,
+				Detail: fmt.Sprintf("%s failed: %s", t.script.cfg.Name, t.script.last.Result),
+			})
+		}
+	}
+	// The oldest cause stays the one that is told, so that a second one does
+	// not rewrite the history of the first.
+	if len(faults) > 0 {
+		for i, f := range r.faults {
+			if f.key == faults[0].key {
+				copy(r.faults[1:i+1], r.faults[:i])
+				r.faults[0] = f
+				if f.cause.Reason == faults[0].cause.Reason {
+					r.faults[0].cause = faults[0].cause
+				}
+			}
+		}
+	}
+}
+
+// chooseSource picks the address that adverts come from: the configured one,
+// else the first of the interface that is nobody's virtual address (after a
+// crash those may still be there).
+func (e *engine) chooseSource(r *router, ifi link.Interface) (netip.Addr, string) {
+	if want := r.cfg.Source; want.IsValid() {
+		for _, l := range e.links {
+			for _, p := range l.Addrs {
+				if p.Addr() == want {
+					return want, ""
+				}
+			}
+		}
+		return netip.Addr{}, fmt.Sprintf("mcast_src_ip %s is on no interface", want)
+	}
+	if own := ifi.Primary(false, func(a netip.Addr) bool { return e.vips[a] }); own.IsValid() {
+		return own, ""
+	}
+	return netip.Addr{}, fmt.Sprintf("interface %s has no IPv4 address of its own", ifi.Name)
+}
+
+func (e *engine) link(name string) (link.Interface, bool) {
+	ifi, ok := e.links[name]
+	return ifi, ok
+}
