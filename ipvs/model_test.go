@@ -161,6 +161,14 @@ func TestTablePrintsAsIpvsadmSaves(t *testing.T) {
 	if got := tab.String(); got != strings.TrimPrefix(want, "\n") {
 		t.Errorf("got:\n%s\nwant:%s", got, want)
 	}
+	shared := tab.Clone()
+	for _, k := range shared.Keys() {
+		clear(shared[k].Dests)
+		shared[k].Service.Scheduler = "changed"
+	}
+	if tab.String() != want[1:] {
+		t.Error("a clone shares something with its table")
+	}
 	if !tab.Equal(tab.Clone()) || !tab.Equal(tab.Canonical()) || tab.Equal(ipvs.Table{}) {
 		t.Error("Equal is wrong")
 	}

@@ -166,6 +166,16 @@ func TestMalformed(t *testing.T) {
 			t.Errorf("%d of %d bytes are a service", cut, len(ok))
 		}
 	}
+	for n := range byte(attrHeaderLen) { // attributes shorter than their own header
+		for _, b := range [][]byte{{n, 0, 1, 0}, {4, 0, 7, 0, n, 0, 1, 0, 9, 9}, {n}} {
+			a := attributes{rest: b}
+			for a.next() {
+			}
+			if !errors.Is(a.err, errMalformed) {
+				t.Errorf("% x are attributes", b)
+			}
+		}
+	}
 	if _, err := (message{typ: unix.NLMSG_ERROR, body: []byte{1}}).errno(); !errors.Is(err, errMalformed) {
 		t.Errorf("one byte is an error: %v", err)
 	}

@@ -30,6 +30,7 @@ func TestKernel(t *testing.T) {
 	t.Run("namespaces", namespaces)
 	t.Run("moby agrees", mobyAgrees)
 	t.Run("disturbed dumps", disturbed)
+	t.Run("abandoned dump", abandoned)
 	t.Run("restored by ipvsadm", restored)
 	if os.Getenv("DIRECTOR_BENCH") != "" {
 		t.Run("speed", speed)
@@ -47,7 +48,10 @@ func open(t *testing.T) ipvstest.Bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { k.Close() })
+	t.Cleanup(func() {
+		k.Close()
+		exec.Command("ipvsadm", "-C").Run() // the namespace lives on when the thread was the process's first
+	})
 	return ipvstest.Bed{
 		Kernel: k,
 		ByHand: func(t ipvstest.T, ops ...ipvs.Op) {

@@ -42,7 +42,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
+			modules, _ := os.ReadFile("/proc/modules")
+			t.Fatalf("waited in vain for %s\n%s", what, modules)
 		}
 	}
 }
@@ -280,6 +281,20 @@ func disturbed(t *testing.T) {
 	wg.Wait()
 	if table, err := b.Kernel.Dump(); err != nil || !table.Equal(base) {
 		t.Errorf("in the end the tables differ: %v", err)
+	}
+}
+
+// abandoned: a dump that was left in the middle does not spoil the next one,
+// which the kernel would refuse with EBUSY.
+func abandoned(t *testing.T) {
+	b := open(t)
+	want := many(200, 1)
+	do(t, b, ipvs.Diff(nil, want, nil)...)
+	if err := b.Kernel.(*kernel.Kernel).AbandonDump(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.Kernel.Dump(); err != nil || !got.Equal(want) {
+		t.Errorf("%d services, %v", len(got), err)
 	}
 }
 
