@@ -5,13 +5,19 @@ import (
 )
 
 // vridFilter returns a socket filter that keeps the IPv4 packets whose VRRP
-// header carries one of the VRIDs. It takes the same few instructions for any
+// header carries one of the VRIDs, or with ours false all others. Packets too
+// short to have a VRID are dropped either way. It takes the same few instructions for any
 // number of them: the set is eight words of 32 bits, one of which is picked by
 // the upper bits of the VRID and shifted by the lower.
-func vridFilter(vrids []uint8) ([]bpf.RawInstruction, error) {
+func vridFilter(vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
 	var words [8]uint32
 	for _, v := range vrids {
 		words[v>>5] |= 1 << (v & 31)
+	}
+	if !ours {
+		for i := range words {
+			words[i] = ^words[i]
+		}
 	}
 	program := []bpf.Instruction{
 		bpf.LoadMemShift{Off: 0},          // X = length of the IP header

@@ -80,11 +80,11 @@ func FuzzParseIPv4(f *testing.F) {
 	})
 }
 
-func FuzzTimestamp(f *testing.F) {
+func FuzzParseControl(f *testing.F) {
 	f.Add(stampMessage(1700000000, 123))
 	f.Add(append(controlMessage(unix.SOL_IP, unix.IP_TTL, []byte{255, 0, 0, 0}), stampMessage(1, 2)...))
 	f.Add([]byte{16, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, b []byte) { timestamp(b) })
+	f.Fuzz(func(t *testing.T, b []byte) { parseControl(b) })
 }
 
 func controlMessage(level, kind int, data []byte) []byte {
@@ -103,22 +103,24 @@ func stampMessage(sec, nsec uint64) []byte {
 	return controlMessage(unix.SOL_SOCKET, unix.SCM_TIMESTAMPNS, data[:])
 }
 
-func TestTimestamp(t *testing.T) {
+func TestParseControl(t *testing.T) {
 	other := controlMessage(unix.SOL_IP, unix.IP_TTL, []byte{255, 0, 0, 0})
+	lost := controlMessage(unix.SOL_SOCKET, unix.SO_RXQ_OVFL, binary.NativeEndian.AppendUint32(nil, 9))
 	for name, c := range map[string]struct {
 		control []byte
-		want    int64
+		want    control
 	}{
-		"alone":          {stampMessage(3, 7), 3_000_000_007},
-		"behind another": {append(other, stampMessage(3, 7)...), 3_000_000_007},
-		"none":           {nil, 0},
-		"only another":   {other, 0},
-		"cut off":        {stampMessage(3, 7)[:24], 0},
-		"no length":      {make([]byte, 32), 0},
+		"stamp":              {stampMessage(3, 7), control{stamp: 3_000_000_007, stamped: true}},
+		"behind another":     {append(other, stampMessage(3, 7)...), control{stamp: 3_000_000_007, stamped: true}},
+		"stamp and overflow": {append(stampMessage(3, 7), lost...), control{3_000_000_007, true, 9}},
+		"overflow":           {lost, control{lost: 9}},
+		"none":               {nil, control{}},
+		"only another":       {other, control{}},
+		"cut off":            {stampMessage(3, 7)[:24], control{}},
+		"no length":          {make([]byte, 32), control{}},
 	} {
-		got, ok := timestamp(c.control)
-		if got != c.want || ok != (c.want != 0) {
-			t.Errorf("%s: %d, %v", name, got, ok)
+		if got := parseControl(c.control); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
 }
@@ -136,12 +138,12 @@ func TestArrivalStaysBetweenReadings(t *testing.T) {
 		"clock was set ahead": {-time.Hour, -time.Second},
 	} {
 		at := now.Add(c.stamp)
-		got := s.arrival(stampMessage(uint64(at.Unix()), uint64(at.Nanosecond())), now)
+		got := s.arrival(control{stamp: at.UnixNano(), stamped: true}, now)
 		if got.Sub(now) != c.want {
 			t.Errorf("%s: arrival %v against now, want %v", name, got.Sub(now), c.want)
 		}
 	}
-	if got := s.arrival(nil, now); got != now {
+	if got := s.arrival(control{}, now); got != now {
 		t.Errorf("without a stamp: %v", got.Sub(now))
 	}
 }
@@ -156,39 +158,41 @@ func TestVRIDFilter(t *testing.T) {
 		"none": nil, "one": {51}, "lowest and highest": {1, 255}, "word borders": {31, 32, 63, 64, 95, 96, 224},
 		"every other": everyOther(all), "all": all,
 	} {
-		raw, err := vridFilter(set)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(raw) > 60 {
-			t.Errorf("%s: %d instructions", name, len(raw))
-		}
-		program, ok := bpf.Disassemble(raw)
-		if !ok {
-			t.Fatalf("%s: cannot be disassembled", name)
-		}
-		vm, err := bpf.NewVM(program)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ours := make(map[uint8]bool)
-		for _, v := range set {
-			ours[v] = true
-		}
-		for _, v := range all {
-			for _, words := range []int{5, 6, 15} {
-				packet := ipv4Packet(words, advert(v))
-				n, err := vm.Run(packet)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if ours[v] != (n >= len(packet)) || !ours[v] && n != 0 {
-					t.Fatalf("%s: VRID %d, header of %d words: keeps %d bytes", name, v, words, n)
+		for _, keep := range []bool{true, false} {
+			raw, err := vridFilter(set, keep)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(raw) > 64 {
+				t.Errorf("%s: %d instructions", name, len(raw))
+			}
+			program, ok := bpf.Disassemble(raw)
+			if !ok {
+				t.Fatalf("%s: cannot be disassembled", name)
+			}
+			vm, err := bpf.NewVM(program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ours := make(map[uint8]bool)
+			for _, v := range set {
+				ours[v] = true
+			}
+			for _, v := range all {
+				for _, words := range []int{5, 6, 15} {
+					packet := ipv4Packet(words, advert(v))
+					n, err := vm.Run(packet)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if want := ours[v] == keep; want != (n >= len(packet)) || !want && n != 0 {
+						t.Fatalf("%s, %v: VRID %d, header of %d words: keeps %d bytes", name, keep, v, words, n)
+					}
 				}
 			}
-		}
-		if n, _ := vm.Run(ipv4Packet(5, []byte{0x31})); n != 0 {
-			t.Errorf("%s: a packet without VRID is kept", name)
+			if n, _ := vm.Run(ipv4Packet(5, []byte{0x31})); n != 0 {
+				t.Errorf("%s: a packet without VRID is kept", name)
+			}
 		}
 	}
 }

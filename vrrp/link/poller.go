@@ -218,10 +218,10 @@ const (
 func newReceiveBatch() receiveBatch {
 	b := receiveBatch{messages: make([]ipv4.Message, batchSize)}
 	packets := make([]byte, batchSize*maxPacket)
-	control := make([]byte, batchSize*timestampSpace)
+	control := make([]byte, batchSize*controlSpace)
 	for i := range b.messages {
 		b.messages[i].Buffers = [][]byte{packets[i*maxPacket : (i+1)*maxPacket : (i+1)*maxPacket]}
-		b.messages[i].OOB = control[i*timestampSpace : (i+1)*timestampSpace : (i+1)*timestampSpace]
+		b.messages[i].OOB = control[i*controlSpace : (i+1)*controlSpace : (i+1)*controlSpace]
 	}
 	return b
 }

@@ -56,7 +56,11 @@ func (s *Socket) Receive(handle func(Datagram)) (int, error) {
 				s.stats.Malformed++
 				continue
 			}
-			arrival = s.arrival(m.OOB[:m.NN], now)
+			c := parseControl(m.OOB[:m.NN])
+			if c.lost > 0 {
+				s.stats.Lost = c.lost
+			}
+			arrival = s.arrival(c, now)
 			d.Arrival = arrival
 			s.stats.Received++
 			total++
@@ -75,13 +79,12 @@ func (s *Socket) Receive(handle func(Datagram)) (int, error) {
 	}
 }
 
-// arrival converts the kernel's stamp in a packet's control messages.
-func (s *Socket) arrival(control []byte, now time.Time) time.Time {
-	stamp, ok := timestamp(control)
-	if !ok {
+// arrival converts the kernel's stamp of a packet that was read at now.
+func (s *Socket) arrival(c control, now time.Time) time.Time {
+	if !c.stamped {
 		return now
 	}
-	at := now.Add(time.Duration(stamp - now.UnixNano()))
+	at := now.Add(time.Duration(c.stamp - now.UnixNano()))
 	switch {
 	case at.After(now):
 		return now
@@ -110,27 +113,38 @@ func parseIPv4(b []byte) (Datagram, bool) {
 	}, true
 }
 
-// timestampSpace is room for the one control message that is asked for.
-var timestampSpace = unix.CmsgSpace(16)
+// controlSpace is room for the two control messages that are asked for: a
+// timespec and a 32-bit counter.
+var controlSpace = unix.CmsgSpace(16) + unix.CmsgSpace(4)
 
-// timestamp finds the SO_TIMESTAMPNS message among control messages and returns
-// it as nanoseconds since 1970.
-func timestamp(b []byte) (int64, bool) {
-	const word = 32 << (^uint(0) >> 63) / 8 // bytes of a long, and of cmsg_len
+// control is what the kernel says about a packet beside it.
+type control struct {
+	stamp   int64 // of arrival, in nanoseconds since 1970
+	stamped bool
+	lost    uint32 // packets that found the buffer full, since the socket was opened
+}
+
+// parseControl reads the control messages of a packet.
+func parseControl(b []byte) (c control) {
+	const word = 32 << (^uint(0) >> 63) / 8 // bytes of a C long, and of cmsg_len
 	for len(b) >= unix.SizeofCmsghdr {
 		length := int(nativeWord(b))
+		if length < unix.SizeofCmsghdr || length > len(b) {
+			return c
+		}
 		level := binary.NativeEndian.Uint32(b[word:])
 		kind := binary.NativeEndian.Uint32(b[word+4:])
-		if length < unix.SizeofCmsghdr || length > len(b) {
-			return 0, false
-		}
 		data := b[unix.SizeofCmsghdr:length]
-		if level == unix.SOL_SOCKET && kind == unix.SCM_TIMESTAMPNS && len(data) >= 2*word {
-			return nativeWord(data)*1e9 + nativeWord(data[word:]), true
+		switch {
+		case level != unix.SOL_SOCKET:
+		case kind == unix.SCM_TIMESTAMPNS && len(data) >= 2*word:
+			c.stamp, c.stamped = nativeWord(data)*1e9+nativeWord(data[word:]), true
+		case kind == unix.SO_RXQ_OVFL && len(data) >= 4:
+			c.lost = binary.NativeEndian.Uint32(data)
 		}
 		b = b[min(len(b), (length+word-1)&^(word-1)):]
 	}
-	return 0, false
+	return c
 }
 
 // nativeWord reads a C long.
@@ -139,17 +153,4 @@ func nativeWord(b []byte) int64 {
 		return int64(binary.NativeEndian.Uint64(b))
 	}
 	return int64(int32(binary.NativeEndian.Uint32(b)))
-}
-
-// discard empties the receive queue.
-func (s *Socket) discard() error {
-	for {
-		_, err := s.rx.ReadBatch(s.poller.batch.messages, unix.MSG_DONTWAIT)
-		if errors.Is(err, unix.EAGAIN) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

@@ -43,6 +43,8 @@ type Socket struct {
 	tx     *ipv4.PacketConn
 	rx     *ipv4.PacketConn // the same socket, read without source addresses
 
+	foreign *observer
+
 	drained time.Time // what is read later arrived after this
 	slots   []*slot
 	out     []ipv4.Message
@@ -54,8 +56,12 @@ type Socket struct {
 type Stats struct {
 	Received  uint64 // datagrams handed on
 	Malformed uint64 // packets whose IP header does not fit their length
-	Sent      uint64 // adverts that the kernel took
-	Failed    uint64 // adverts that the kernel refused
+	// Lost are packets for our VRIDs that found the receive buffer full, because
+	// the process did not read for too long; as known when the newest packet
+	// arrived. It wraps at 32 bits.
+	Lost   uint32
+	Sent   uint64 // adverts that the kernel took
+	Failed uint64 // adverts that the kernel refused
 }
 
 // Open opens a socket for IPv4 adverts on an interface. It hears the multicast
@@ -71,59 +77,79 @@ func (p *Poller) Open(ifi Interface) (*Socket, error) {
 	return s, nil
 }
 
-func (s *Socket) open() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, Protocol)
-	if err != nil {
-		return os.NewSyscallError("socket", err)
+func (s *Socket) open() (err error) {
+	if s.fd, err = openRaw(s.ifi, s.poller.batch.messages); err != nil {
+		return err
 	}
-	s.fd = fd
-	c := ipConn{descriptor(fd)}
+	c := ipConn{descriptor(s.fd)}
 	s.tx = ipv4.NewPacketConn(c)
 	s.rx = ipv4.NewPacketConn(headerConn{c})
-	if err := s.SetVRIDs(nil); err != nil {
-		return err
-	}
-	if err := bindToInterface(fd, s.ifi); err != nil {
-		return err
-	}
-	for _, o := range []struct {
-		name                 string
-		level, option, value int
-	}{
-		// Without this a socket receives all groups that any socket of the host joined.
-		{"IP_MULTICAST_ALL", unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0},
-		{"SO_TIMESTAMPNS", unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1},
-		// Never set the don't-fragment bit, as other implementations do not.
-		{"IP_MTU_DISCOVER", unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT},
-		// Socket priority 6 (TC_PRIO_CONTROL): the first band of the default qdisc.
-		{"SO_PRIORITY", unix.SOL_SOCKET, unix.SO_PRIORITY, 6},
-	} {
-		if err := unix.SetsockoptInt(fd, o.level, o.option, o.value); err != nil {
-			return os.NewSyscallError("setsockopt "+o.name, err)
-		}
-	}
-	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer)
-	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer)
-
-	device := &net.Interface{Index: s.ifi.Index, Name: s.ifi.Name}
-	group := net.IP(GroupIPv4().AsSlice())
+	setBuffer(s.fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer)
+	setBuffer(s.fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer)
 	err = errors.Join(
+		setOption(s.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS"),
+		// Never set the don't-fragment bit, as other implementations do not.
+		setOption(s.fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT, "IP_MTU_DISCOVER"),
 		s.tx.SetTOS(tos),
+		// TC_PRIO_CONTROL, the first band of the default queue. IP_TOS sets a
+		// priority as well, so this comes after it.
+		setOption(s.fd, unix.SOL_SOCKET, unix.SO_PRIORITY, 7, "SO_PRIORITY"),
 		s.tx.SetTTL(ttl),
 		s.tx.SetMulticastTTL(ttl),
-		s.tx.SetMulticastLoopback(false), // our own adverts are not for us (RFC 9568 section 5.1.1.1)
-		s.tx.SetMulticastInterface(device),
-		s.tx.JoinGroup(device, &net.IPAddr{IP: group}),
+		s.tx.SetMulticastLoopback(false), // our own adverts are not for us
+		s.tx.SetMulticastInterface(&net.Interface{Index: s.ifi.Index}),
 	)
 	if err != nil {
 		return err
 	}
-	// What came in between socket and the filter may be anybody's.
-	if err := s.discard(); err != nil {
+	if s.foreign, err = openObserver(s.ifi, s.poller.batch.messages); err != nil {
 		return err
 	}
 	s.drained = time.Now()
 	return s.poller.register(s)
+}
+
+// openRaw opens a raw socket that hears adverts on one interface, and whose
+// filter lets nothing through yet. The messages are scratch space.
+func openRaw(ifi Interface, scratch []ipv4.Message) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, Protocol)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = unix.Close(fd)
+			fd = -1
+		}
+	}()
+	nothing, err := vridFilter(nil, true)
+	if err != nil {
+		return fd, err
+	}
+	c := ipv4.NewPacketConn(headerConn{ipConn{descriptor(fd)}})
+	if err := c.SetBPF(nothing); err != nil {
+		return fd, err
+	}
+	if err := bindToInterface(fd, ifi); err != nil {
+		return fd, err
+	}
+	err = errors.Join(
+		// Without this a socket receives all groups that any socket of the host joined.
+		setOption(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL"),
+		setOption(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1, "SO_RXQ_OVFL"),
+		c.JoinGroup(&net.Interface{Index: ifi.Index}, &net.IPAddr{IP: GroupIPv4().AsSlice()}),
+	)
+	if err != nil {
+		return fd, err
+	}
+	// What came in between socket and the filter may be anybody's.
+	for err == nil {
+		_, err = c.ReadBatch(scratch, unix.MSG_DONTWAIT)
+	}
+	if !errors.Is(err, unix.EAGAIN) {
+		return fd, err
+	}
+	return fd, nil
 }
 
 // bindToInterface ties a socket to an interface by its index: a name may have
@@ -134,6 +160,10 @@ func bindToInterface(fd int, ifi Interface) error {
 		err = unix.BindToDevice(fd, ifi.Name)
 	}
 	return os.NewSyscallError("bind to interface", err)
+}
+
+func setOption(fd, level, option, value int, name string) error {
+	return os.NewSyscallError("setsockopt "+name, unix.SetsockoptInt(fd, level, option, value))
 }
 
 // setBuffer raises a socket buffer beyond the system's limit if it may, else
@@ -151,17 +181,20 @@ func (s *Socket) Interface() Interface { return s.ifi }
 func (s *Socket) Stats() Stats { return s.stats }
 
 // SetVRIDs tells the kernel which virtual routers are ours on this interface:
-// packets of others are dropped there and wake nobody. What is queued already
-// stays. No VRIDs: everything is dropped.
+// packets of others are dropped there and wake nobody; Foreign tells of them.
+// What is queued already stays. No VRIDs: everything is foreign.
 func (s *Socket) SetVRIDs(vrids []uint8) error {
 	if s.fd < 0 {
 		return ErrClosed
 	}
-	filter, err := vridFilter(vrids)
-	if err != nil {
-		return err
+	ours, err := vridFilter(vrids, true)
+	if err == nil {
+		err = s.tx.SetBPF(ours)
 	}
-	if err := s.tx.SetBPF(filter); err != nil {
+	if err == nil {
+		err = s.foreign.exclude(vrids)
+	}
+	if err != nil {
 		return fmt.Errorf("link: set filter on %s: %w", s.ifi.Name, err)
 	}
 	return nil
@@ -173,7 +206,10 @@ func (s *Socket) Close() error {
 		return nil
 	}
 	s.poller.unregister(s)
-	err := unix.Close(s.fd)
+	err := os.NewSyscallError("close", unix.Close(s.fd))
 	s.fd = -1
-	return os.NewSyscallError("close", err)
+	if s.foreign != nil {
+		err = errors.Join(err, s.foreign.close())
+	}
+	return err
 }

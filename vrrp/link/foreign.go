@@ -1,0 +1,81 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
+)
+
+// observer is a second socket that hears what the first one's filter drops. Its
+// buffer has room for a few packets only, and nobody waits for it: however many
+// packets there are, they cost no wake-up. The kernel counts those that find
+// no room.
+type observer struct {
+	fd   int
+	rx   *ipv4.PacketConn
+	read uint64
+	lost uint32 // as the kernel says: it wraps
+	sum  uint64 // of the growth of lost
+}
+
+func openObserver(ifi Interface, scratch []ipv4.Message) (*observer, error) {
+	fd, err := openRaw(ifi, scratch)
+	if err != nil {
+		return nil, err
+	}
+	// The kernel makes the smallest buffer of it, two or three packets.
+	if err := setOption(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1, "SO_RCVBUF"); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return &observer{fd: fd, rx: ipv4.NewPacketConn(headerConn{ipConn{descriptor(fd)}})}, nil
+}
+
+// exclude sets the VRIDs that the observer does not hear.
+func (o *observer) exclude(vrids []uint8) error {
+	others, err := vridFilter(vrids, false)
+	if err != nil {
+		return err
+	}
+	return o.rx.SetBPF(others)
+}
+
+func (o *observer) close() error {
+	return os.NewSyscallError("close", unix.Close(o.fd))
+}
+
+// Foreign tells of packets on the interface whose VRID is not ours (RFC 9568
+// section 7.1: discard, count, log). It hands a few of those that came since the last call to
+// the handler, the oldest ones, without their Arrival, and returns how many there were since the
+// socket was opened, as known when the newest of these arrived. It is
+// meant to be called every few seconds or when somebody asks, and does not wait.
+func (s *Socket) Foreign(handle func(Datagram)) (uint64, error) {
+	if s.fd < 0 {
+		return 0, ErrClosed
+	}
+	o := s.foreign
+	n, err := o.rx.ReadBatch(s.poller.batch.messages, unix.MSG_DONTWAIT)
+	if err != nil {
+		if !errors.Is(err, unix.EAGAIN) {
+			return o.read + o.sum, fmt.Errorf("link: receive foreign packets on %s: %w", s.ifi.Name, err)
+		}
+		n = 0
+	}
+	for i := range s.poller.batch.messages[:n] {
+		m := &s.poller.batch.messages[i]
+		o.read++
+		if c := parseControl(m.OOB[:m.NN]); c.lost > 0 {
+			o.sum += uint64(c.lost - o.lost)
+			o.lost = c.lost
+		}
+		if d, ok := parseIPv4(m.Buffers[0][:m.N]); ok {
+			handle(d)
+		}
+		if s.fd < 0 { // the handler closed it
+			break
+		}
+	}
+	return o.read + o.sum, nil
+}
