@@ -130,6 +130,21 @@ func Run(ctx context.Context, c Command) Result {
 	return res
 }
 
+// Check reports why c cannot be run as things stand: its user does not exist, or
+// its program does not or is not executable. It returns nil when Run
+// would start it, as far as can be seen from outside.
+func Check(c Command) error {
+	if len(c.Argv) == 0 || c.Argv[0] == "" {
+		return errors.New("no command")
+	}
+	who, err := lookup(c.User)
+	if err != nil {
+		return err
+	}
+	_, err = find(c.Argv[0], environment(os.Environ(), who, c.Env))
+	return err
+}
+
 // running is a started command.
 type running struct {
 	process *os.Process

@@ -28,12 +28,6 @@ func (i identity) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: i.uid, Gid: i.gid, Groups: i.groups}
 }
 
-// CheckUser reports why user[:group] cannot be used, or nil.
-func CheckUser(spec string) error {
-	_, err := lookup(spec)
-	return err
-}
-
 // lookup resolves user[:group]. An empty spec is the user of this process.
 func lookup(spec string) (identity, error) {
 	if spec == "" {

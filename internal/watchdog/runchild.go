@@ -15,7 +15,8 @@ import (
 const orphanLimit = 15 * time.Second
 
 // RunChild is the whole life of a child process after its start: it names
-// the process, opens the channel, runs the daemon and returns the exit status.
+// the process, opens the channel, runs the daemon and returns the exit status. The
+// log should tell the role in each of its lines.
 //
 // observe, unless it is nil, is called with each Configure before the daemon
 // gets it. Stopping is the parent's to say: signals that a terminal or a service
@@ -25,7 +26,7 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 	nameProcess(role.Title())
 	ch, err := ChildChannel()
 	if err != nil {
-		log.Error("child cannot start", "process", string(role), "reason", err)
+		log.Error("child cannot start", "reason", err)
 		return 1
 	}
 	defer ch.Close()
@@ -49,7 +50,7 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 		_ = ch.Flush(time.Second) // nobody may be there any more
 		return 0
 	}
-	log.Error("child ends", "process", string(role), "reason", err)
+	log.Error("child ends", "reason", err)
 	if errors.Is(err, fs.ErrPermission) && !ch.sentFinal() {
 		ch.Send(Message{Ack: &Ack{Error: err.Error(), Final: true}})
 	}

@@ -1,11 +1,46 @@
 package watchdog
 
 import (
+	"director/config"
 	"director/internal/script"
 )
 
 // maxScriptOutput is how much of a track script's output a child is told.
 const maxScriptOutput = 256
+
+// ScriptWarnings lists the scripts of a configuration that this host cannot run:
+// the program is missing or not executable, or the user does not exist. name is
+// the configuration file's. They are no errors: a script may be installed later.
+func ScriptWarnings(name string, c *config.Config) []config.Warning {
+	var list []config.Warning
+	check := func(key, user string, argv []string) {
+		if len(argv) == 0 {
+			return
+		}
+		if user == "" {
+			user = c.Global.ScriptUser
+		}
+		if err := script.Check(script.Command{Argv: argv, User: user}); err != nil {
+			list = append(list, config.Warning{File: name, Key: key, Msg: err.Error()})
+		}
+	}
+	for _, s := range c.Scripts {
+		check("vrrp_script."+s.Name+".script", s.User, s.Command)
+	}
+	for _, i := range c.Instances {
+		key, n := "vrrp_instance."+i.Name+".notify.", i.Notify
+		check(key+"master", n.User, n.Master)
+		check(key+"backup", n.User, n.Backup)
+		check(key+"fault", n.User, n.Fault)
+		check(key+"stop", n.User, n.Stop)
+		check(key+"all", n.User, n.All)
+	}
+	for _, v := range c.VirtualServers {
+		check("virtual_server."+v.Name+".quorum_up", "", v.QuorumUp)
+		check("virtual_server."+v.Name+".quorum_down", "", v.QuorumDown)
+	}
+	return list
+}
 
 // scriptRun is a track script that runs.
 type scriptRun struct {

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"director/config"
+	"director/internal/control"
+	"director/internal/watchdog"
+)
+
+func newCheck(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "check a configuration file",
+		Long: `Check a configuration file without touching anything. Every error and warning
+is printed as file:line: what; the exit status is 1 when there is an error.`,
+		Example: "  director check -c ./director.toml && director reload",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := os.ReadFile(o.configPath)
+			if err != nil {
+				return &failure{exitFailure, err}
+			}
+			cfg, warnings, err := config.ParseWithWarnings(o.configPath, text)
+			for _, w := range warnings {
+				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
+			}
+			if err != nil {
+				return err
+			}
+			for _, w := range watchdog.ScriptWarnings(o.configPath, cfg) {
+				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s\n", o.configPath,
+				count(len(cfg.Instances), "VRRP instance"), count(len(cfg.VirtualServers), "virtual server"))
+			return nil
+		},
+	}
+	configFlag(cmd, o)
+	return cmd
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func newStatus(o *options) *cobra.Command {
+	var asJSON, watch bool
+	var interval time.Duration
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "show processes, virtual addresses and pools, and why they are as they are",
+		Example: "  director status\n  director status --watch\n  director status --json | jq '.vrrp.instances[].state'",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			out, colour, terminal := cmd.OutOrStdout(), false, false
+			if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+				terminal = true
+				colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+			}
+			show := func() error { return showStatus(ctx, out, o.socket(), asJSON, watch, colour) }
+			if !watch {
+				return show()
+			}
+			if interval < 100*time.Millisecond {
+				return &usageError{fmt.Errorf("--interval %v: must be at least 100ms", interval)}
+			}
+			return repeat(ctx, out, terminal && !asJSON, interval, show)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "print it again and again; with --json one line each")
+	cmd.Flags().DurationVar(&interval, "interval", time.Second, "time between two prints of --watch")
+	return cmd
+}
+
+// showStatus asks the daemon once and prints the answer.
+func showStatus(ctx context.Context, out io.Writer, socket string, asJSON, line, colour bool) error {
+	var s *control.Status
+	if err := ask(ctx, socket, 10*time.Second, func(ctx context.Context, c *control.Client) (err error) {
+		s, err = c.Status(ctx)
+		return err
+	}); err != nil {
+		return err
+	}
+	if !asJSON {
+		return control.Render(out, s, control.View{Now: time.Now(), Colour: colour})
+	}
+	enc := json.NewEncoder(out)
+	if !line {
+		enc.SetIndent("", "  ")
+	}
+	return enc.Encode(s)
+}
+
+// repeat calls show until ctx ends. A daemon that does not answer is no reason to
+// give up.
+func repeat(ctx context.Context, out io.Writer, clear bool, interval time.Duration, show func() error) error {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		if clear {
+			fmt.Fprint(out, "\x1b[H\x1b[2J")
+		}
+		if err := show(); err != nil && ctx.Err() == nil {
+			if errors.Is(err, syscall.EPIPE) {
+				return nil
+			}
+			fmt.Fprintln(out, "director:", err)
+		}
+		if !clear {
+			fmt.Fprintln(out)
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// ask connects to the daemon and calls f with a time limit.
+func ask(ctx context.Context, socket string, limit time.Duration, f func(context.Context, *control.Client) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
+	defer cancel()
+	c, err := control.Dial(ctx, socket)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return f(ctx, c)
+}
+
+func newReload(o *options) *cobra.Command {
+	var limit time.Duration
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "put the changed configuration in force, or say why not",
+		Long: `Have the daemon read its configuration again and wait until it is in force in
+every process. When it is invalid, or a process refuses it, nothing changes
+and the reasons are printed.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return ask(context.Background(), o.socket(), limit, func(ctx context.Context, c *control.Client) error {
+				r, err := c.Reload(ctx)
+				if err != nil {
+					return err
+				}
+				for _, w := range r.Warnings {
+					fmt.Fprintln(cmd.ErrOrStderr(), w)
+				}
+				if !r.OK {
+					for _, e := range r.Errors {
+						fmt.Fprintln(cmd.ErrOrStderr(), e)
+					}
+					return &failure{exitFailure, errors.New("the reload was refused, nothing has changed")}
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), "the new configuration is in force")
+				return nil
+			})
+		},
+	}
+	cmd.Flags().DurationVar(&limit, "timeout", 2*time.Minute, "how long to wait")
+	return cmd
+}
+
+func newStop(o *options) *cobra.Command {
+	var limit time.Duration
+	cmd := &cobra.Command{
+		Use:   "stop",
+		Short: "stop the daemon and wait until it is gone",
+		RunE: func(*cobra.Command, []string) error {
+			return ask(context.Background(), o.socket(), limit, func(ctx context.Context, c *control.Client) error {
+				return c.Stop(ctx)
+			})
+		},
+	}
+	cmd.Flags().DurationVar(&limit, "timeout", 2*time.Minute, "how long to wait")
+	return cmd
+}
+
+func newVersion(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "print the version of this program, and of the daemon when it runs another",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			fmt.Fprintln(cmd.OutOrStdout(), "director", versionText())
+			var running string
+			err := ask(context.Background(), o.socket(), time.Second, func(ctx context.Context, c *control.Client) (err error) {
+				running, err = c.Version(ctx)
+				return err
+			})
+			if err == nil && running != versionText() {
+				fmt.Fprintln(cmd.OutOrStdout(), "the running daemon is", running)
+			}
+			return nil
+		},
+	}
+}

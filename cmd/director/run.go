@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"director/config"
+	"director/internal/checkd"
+	"director/internal/logging"
+	"director/internal/vrrpd"
+	"director/internal/watchdog"
+)
+
+// Environment variables by which the parent tells its children what its command
+// line said.
+const (
+	envLogLevel   = "DIRECTOR_LOG_LEVEL"
+	envLogFormat  = "DIRECTOR_LOG_FORMAT"
+	envRuntimeDir = "DIRECTOR_RUNTIME_DIR"
+)
+
+// logFlush is how long the end of a process waits for its last log lines.
+const logFlush = time.Second
+
+func newRun(o *options) *cobra.Command {
+	var level, format string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "run the daemon in the foreground",
+		Long: `Run the daemon in the foreground, as a service manager wants it.
+
+SIGHUP reads the configuration again; an invalid one changes nothing. SIGTERM and
+SIGINT stop: the virtual addresses go to the peer first, then the IPVS
+table is emptied. A second one of them leaves the children one second.`,
+		Example: "  director run -c /etc/director/director.toml\n  director run -c ./lab.toml --runtime-dir /tmp/lab --log-level debug",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd.Context(), o, level, format)
+		},
+	}
+	configFlag(cmd, o)
+	cmd.Flags().StringVar(&level, "log-level", "", "debug, info, warn or error; wins over the configuration")
+	cmd.Flags().StringVar(&format, "log-format", "", "text or json; wins over the configuration")
+	return cmd
+}
+
+func run(ctx context.Context, o *options, level, format string) error {
+	log, configured, flush, err := newLog(level, format)
+	if err != nil {
+		return &usageError{err}
+	}
+	defer flush()
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	path, err := filepath.Abs(o.configPath)
+	if err != nil {
+		return &failure{exitFailure, fmt.Errorf("configuration: %w", err)}
+	}
+	dir, err := filepath.Abs(o.runtimeDir)
+	if err != nil {
+		return &failure{exitFailure, fmt.Errorf("runtime directory: %w", err)}
+	}
+	return watchdog.Run(ctx, watchdog.Options{
+		ConfigPath: path,
+		RuntimeDir: dir,
+		ChildEnv:   []string{envRuntimeDir + "=" + dir, envLogLevel + "=" + level, envLogFormat + "=" + format},
+		Version:    versionText(),
+		Parse:      config.ParseWithWarnings,
+		Leftovers: func(r watchdog.Role) bool {
+			return r == watchdog.RoleCheckers && ownsServices(dir)
+		},
+		Log:        log,
+		Configured: configured,
+		Signals:    signals,
+	})
+}
+
+// ownsServices reports whether the checkers' record lists IPVS services that a
+// former run left in the kernel: they have to be taken away, or adopted, even when
+// the configuration lists none any more.
+func ownsServices(runtimeDir string) bool {
+	_, err := os.Stat(filepath.Join(runtimeDir, "ipvs-owned.json"))
+	return err == nil
+}
+
+// newLog returns the log on standard error, a function that makes it obey a
+// configuration where the command line is silent, and one that writes what is queued.
+func newLog(level, format string) (log *slog.Logger, configured func(*config.Config), flush func(), err error) {
+	settings := &logging.Settings{}
+	if err := settings.Set(level, format); err != nil {
+		return nil, nil, nil, err
+	}
+	out := logging.NewAsync(os.Stderr)
+	log = logging.New(out, settings, logging.Timestamps(os.Stderr, os.Getenv("JOURNAL_STREAM")))
+	configured = func(c *config.Config) {
+		l, f := c.Global.LogLevel, c.Global.LogFormat
+		if level != "" {
+			l = ""
+		}
+		if format != "" {
+			f = ""
+		}
+		if err := settings.Set(l, f); err != nil {
+			log.Warn("log settings", "reason", err)
+		}
+	}
+	return log, configured, func() { out.Close(logFlush) }, nil
+}
+
+// newChild is the hidden command by which a child can be named on a command
+// line; the parent starts children by their argument vector instead.
+func newChild() *cobra.Command {
+	return &cobra.Command{
+		Use:    "child vrrp|checkers",
+		Short:  "a child process; started by the daemon itself",
+		Hidden: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if _, ok := watchdog.RoleOf([]string{watchdog.Role(args[0]).Title()}); ok {
+					return nil
+				}
+			}
+			return &usageError{fmt.Errorf("child needs one role, vrrp or checkers")}
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if status := runChild(watchdog.Role(args[0])); status != exitOK {
+				return &failure{status: status}
+			}
+			return nil
+		},
+	}
+}
+
+// runChild is the life of a child process. It returns the exit status.
+func runChild(role watchdog.Role) int {
+	log, configured, flush, err := newLog(os.Getenv(envLogLevel), os.Getenv(envLogFormat))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "director:", err)
+		return exitFailure
+	}
+	defer flush()
+	log = log.With("process", string(role))
+	daemon := func(ctx context.Context, ch *watchdog.Channel) error {
+		return vrrpd.New(log).Run(ctx, ch)
+	}
+	if role == watchdog.RoleCheckers {
+		daemon = func(ctx context.Context, ch *watchdog.Channel) error {
+			return checkd.New(log, checkd.Options{RuntimeDir: os.Getenv(envRuntimeDir)}).Run(ctx, ch)
+		}
+	}
+	return watchdog.RunChild(role, log, daemon, func(c *watchdog.Configure) { configured(c.Config) })
+}
