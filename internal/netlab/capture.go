@@ -42,8 +42,8 @@ type Capture struct {
 	err    error
 }
 
-// Capture starts capturing on an interface of the host, sent and received frames alike. Frames that arrive after it returned
-// are certain to be there.
+// Capture starts capturing on an interface of the host, sent and received frames alike. What passes after it has returned is
+// certain to be taken; it is there to be read a moment later, and at the latest when Close returns.
 func (h *Host) Capture(ifname string, filter Filter) (*Capture, error) {
 	return h.capture(ifname, filter, false, nil)
 }
@@ -144,7 +144,7 @@ func captureProgram(filter Filter) []bpf.Instruction {
 	return append(prog, reject)
 }
 
-// read takes frames until the socket is closed.
+// read takes frames until Close, which sets a deadline in the past, and then those that the kernel has queued.
 func (c *Capture) read() {
 	defer close(c.done)
 	raw, err := c.file.SyscallConn()
@@ -153,22 +153,26 @@ func (c *Capture) read() {
 		return
 	}
 	buf, oob := make([]byte, 1<<16), make([]byte, 256)
-	for {
+	for wait := true; ; {
 		var n, oobn int
 		var from unix.Sockaddr
 		var rerr error
-		err := raw.Read(func(fd uintptr) bool {
+		take := func(fd uintptr) {
 			n, oobn, _, from, rerr = unix.Recvmsg(int(fd), buf, oob, 0)
-			return rerr != unix.EAGAIN
-		})
-		switch {
-		case err != nil: // closed
+		}
+		if wait {
+			wait = raw.Read(func(fd uintptr) bool { take(fd); return rerr != unix.EAGAIN }) == nil
+			if !wait {
+				continue
+			}
+		} else if raw.Control(take) != nil || rerr == unix.EAGAIN {
 			return
-		case rerr == unix.EINTR:
+		}
+		switch rerr {
+		case nil:
+		case unix.EINTR, unix.ENETDOWN: // the latter is told once when the interface goes down; the socket goes on
 			continue
-		case rerr == unix.ENETDOWN:
-			continue // told once when the interface goes down; the socket goes on
-		case rerr != nil:
+		default:
 			c.end(rerr)
 			return
 		}
@@ -176,18 +180,21 @@ func (c *Capture) read() {
 		if ll, ok := from.(*unix.SockaddrLinklayer); ok {
 			f.Outgoing = ll.Pkttype == unix.PACKET_OUTGOING
 		}
-		c.mu.Lock()
-		if c.sink != nil {
-			err = c.sink(f)
-		} else {
-			c.frames = append(c.frames, f)
-		}
-		c.mu.Unlock()
-		if err != nil {
+		if err := c.keep(f); err != nil {
 			c.end(err)
 			return
 		}
 	}
+}
+
+func (c *Capture) keep(f Frame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sink != nil {
+		return c.sink(f)
+	}
+	c.frames = append(c.frames, f)
+	return nil
 }
 
 // stamp reads the kernel's time stamp from a message's ancillary data.
@@ -260,10 +267,12 @@ func (c *Capture) WaitAdvert(limit time.Duration, match func(Advert) bool) (Adve
 	return found, err
 }
 
-// Close ends the capture. Its frames stay readable. The error is what ended the capture early, if anything did.
+// Close ends the capture. What had passed before is in it, and its frames stay readable. The error is what ended the capture
+// early, if anything did.
 func (c *Capture) Close() error {
-	c.file.Close()
+	_ = c.file.SetReadDeadline(time.Unix(1, 0)) // fails only after a first Close
 	<-c.done
+	c.file.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err

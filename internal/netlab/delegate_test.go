@@ -43,9 +43,9 @@ PASS
 		{"not run", "testing: warning: no tests to run\nPASS\n", 0, nil, "FAIL", []string{"did not run TestK", "no tests to run"}, ""},
 		{"another test ran", "=== RUN   TestKernel\n--- PASS: TestKernel (0.00s)\nPASS\n", 0, nil, "FAIL", []string{"did not run TestK"}, ""},
 		{"silent", "", 0, nil, "FAIL", []string{"did not run"}, ""},
-		{"panic", "=== RUN   TestK\n=== RUN   TestK/adds\npanic: ouch\n\ngoroutine 7 [running]:\n", 2, nil, "FAIL", []string{"exit code 2", "panic: ouch"}, "adds="},
+		{"panic", "=== RUN   TestK\n=== RUN   TestK/adds\npanic: ouch\n\ngoroutine 7 [running]:\n", 2, nil, "FAIL", []string{"exit code 2"}, "adds="},
 		{"passed but bad exit", passed, 66, nil, "FAIL", []string{"exit code 66"}, "adds=PASS removes=PASS"},
-		{"kernel died", "=== RUN   TestK\n=== RUN   TestK/adds\nlast words", -1, errors.New("uml: dead"), "FAIL", []string{"uml: dead", "last words"}, "adds="},
+		{"kernel died", "=== RUN   TestK\n=== RUN   TestK/adds\nlast words", -1, errors.New("uml: dead"), "FAIL", []string{"uml: dead"}, "adds="},
 	} {
 		for _, piece := range []int{1, 7, 4096} {
 			o := &innerOutput{name: "TestK"}

@@ -1,8 +1,13 @@
 package netlab
 
 import (
+	"errors"
+	"io"
+	"os"
 	"os/exec"
 	"runtime"
+	"sync"
+	"syscall"
 )
 
 // A forker starts processes from one thread that lives until close. The parent-death signal of a process follows the thread
@@ -10,14 +15,21 @@ import (
 // that thread.
 type forker struct {
 	jobs chan func()
+	quit chan struct{}
+	once sync.Once
 }
 
 func newForker() *forker {
-	f := &forker{jobs: make(chan func())}
+	f := &forker{jobs: make(chan func()), quit: make(chan struct{})}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		for job := range f.jobs {
-			job()
+		for {
+			select {
+			case job := <-f.jobs:
+				job()
+			case <-f.quit:
+				return
+			}
 		}
 	}()
 	return f
@@ -26,12 +38,32 @@ func newForker() *forker {
 // do runs fn on the forker's thread.
 func (f *forker) do(fn func() error) error {
 	done := make(chan error, 1)
-	f.jobs <- func() { done <- fn() }
-	return <-done
+	select {
+	case f.jobs <- func() { done <- fn() }:
+		return <-done
+	case <-f.quit:
+		return errors.New("the lab is closed")
+	}
 }
 
 // start starts cmd. It may be waited for on any goroutine.
 func (f *forker) start(cmd *exec.Cmd) error { return f.do(cmd.Start) }
 
 // close ends the thread; processes that are still running and carry a parent-death signal get it now.
-func (f *forker) close() { close(f.jobs) }
+func (f *forker) close() { f.once.Do(func() { close(f.quit) }) }
+
+// writeExecutable makes a file that is going to be run. No process may be forked while it is open for writing: a child would
+// hold it open for a moment, and the kernel refuses to run a file that somebody can write.
+func writeExecutable(path string, from io.Reader) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(f, from); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}

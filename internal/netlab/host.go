@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -27,9 +28,10 @@ type Host struct {
 	dir   string
 	nl    *netlink.Handle
 
-	mu    sync.Mutex
-	ports []*Port
-	procs []*Process
+	mu     sync.Mutex
+	closed bool
+	ports  []*Port
+	procs  []*Process
 }
 
 var hostName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`)
@@ -109,6 +111,9 @@ func (h *Host) close() error {
 		h.nl.Close()
 	}
 	removeNamespace(filepath.Join(netnsDir, h.Namespace()))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
 	return h.ns.Close()
 }
 
@@ -126,23 +131,56 @@ func (h *Host) Path(name string) string { return filepath.Join(h.dir, name) }
 
 // WriteFile writes a file in the host's folder and returns its path. Text that begins with #! makes it executable.
 func (h *Host) WriteFile(name, text string) (string, error) {
-	mode := os.FileMode(0o644)
-	if strings.HasPrefix(text, "#!") {
-		mode = 0o755
-	}
 	path := h.Path(name)
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		return "", err
+	if strings.HasPrefix(text, "#!") {
+		return path, writeExecutable(path, strings.NewReader(text))
 	}
-	return path, os.Chmod(path, mode)
+	return path, os.WriteFile(path, []byte(text), 0o644)
 }
 
 // Do runs fn on a thread inside the host's network namespace: sockets made by fn belong to the host and stay so. Goroutines that
 // fn starts are not inside; processes that it starts are. It must not call testing's FailNow.
-func (h *Host) Do(fn func() error) error { return h.lab.inNamespace(h.ns, fn) }
+func (h *Host) Do(fn func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New("the function ended its goroutine")
+		defer func() { done <- err }()
+		runtime.LockOSThread()
+		if e := h.enter(); e != nil {
+			runtime.UnlockOSThread()
+			err = e
+			return
+		}
+		defer func() {
+			// The thread is given back only when it could be brought home; otherwise it ends with the goroutine.
+			if unix.Setns(int(h.lab.home.Fd()), unix.CLONE_NEWNET) == nil {
+				runtime.UnlockOSThread()
+			}
+		}()
+		err = fn()
+	}()
+	return <-done
+}
 
-// DialContext connects from the host; it fits http.Transport.DialContext. Addresses are numeric.
+// enter brings the calling thread into the host's namespace.
+func (h *Host) enter() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return fmt.Errorf("%s: the lab is closed", h.name)
+	}
+	if err := unix.Setns(int(h.ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("%s: enter the network namespace: %w", h.name, err)
+	}
+	return nil
+}
+
+// DialContext connects from the host; it fits http.Transport.DialContext. Addresses are numeric. A call under way ends when the
+// lab is closed.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.lab.ctx, cancel)()
 	var c net.Conn
 	err := h.Do(func() (err error) {
 		c, err = (&net.Dialer{}).DialContext(ctx, network, address)

@@ -1,6 +1,7 @@
 package netlab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -25,8 +26,10 @@ type Lab struct {
 	id     string   // unique on this machine among living labs
 	dir    string   // temporary files
 	lock   *os.File // held as long as the lab lives
-	home   *os.File // the network namespace that this process lives in
+	home   *os.File // the network namespace that this process lives in; not closed, for a thread may be on its way back
 	forker *forker
+	ctx    context.Context // ends with the lab
+	cancel context.CancelFunc
 
 	mu       sync.Mutex
 	closed   bool
@@ -50,10 +53,12 @@ func New(name string) (*Lab, error) {
 		return nil, fmt.Errorf("lab %s: %w", name, err)
 	}
 	l := &Lab{}
-	if err := l.register(name); err != nil {
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	err := l.register(name)
+	if err != nil {
+		_ = l.Close()
 		return nil, fmt.Errorf("lab %s: %w", name, err)
 	}
-	var err error
 	if l.home, err = os.Open("/proc/thread-self/ns/net"); err == nil {
 		l.dir, err = os.MkdirTemp("", "netlab-"+l.id+"-")
 	}
@@ -159,6 +164,7 @@ func (l *Lab) Close() error {
 	l.closed = true
 	hosts, switches := l.hosts, l.switches
 	l.mu.Unlock()
+	l.cancel()
 
 	var errs []error
 	for _, h := range hosts {
@@ -176,9 +182,6 @@ func (l *Lab) Close() error {
 	if l.dir != "" {
 		errs = append(errs, os.RemoveAll(l.dir))
 	}
-	if l.home != nil {
-		l.home.Close()
-	}
 	if l.id != "" {
 		errs = append(errs, os.RemoveAll(filepath.Join(registryDir, l.id)))
 	}
@@ -186,28 +189,6 @@ func (l *Lab) Close() error {
 		l.lock.Close()
 	}
 	return errors.Join(errs...)
-}
-
-// inNamespace runs fn on a thread that is in the network namespace ns. The thread is given back only when it could be brought
-// home; otherwise it ends, and the runtime makes another when it needs one.
-func (l *Lab) inNamespace(ns *os.File, fn func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		err := errors.New("the function ended its goroutine")
-		defer func() { done <- err }()
-		runtime.LockOSThread()
-		if e := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); e != nil {
-			err = fmt.Errorf("enter network namespace: %w", e)
-			return
-		}
-		defer func() {
-			if unix.Setns(int(l.home.Fd()), unix.CLONE_NEWNET) == nil {
-				runtime.UnlockOSThread()
-			}
-		}()
-		err = fn()
-	}()
-	return <-done
 }
 
 // prepareNetnsDir makes /run/netns as `ip netns add` does: a shared mount, so that a namespace removed here is removed in all

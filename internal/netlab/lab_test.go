@@ -25,6 +25,7 @@ func labTests(t *testing.T) {
 	t.Run("routing", testRouting)
 	t.Run("namespace of sockets", testDo)
 	t.Run("two labs of one name", testTwoLabs)
+	t.Run("names", testNames)
 	t.Run("processes", testProcesses)
 	t.Run("process group", testProcessGroup)
 	t.Run("command", testCommand)
@@ -37,14 +38,15 @@ func labTests(t *testing.T) {
 	t.Run("keepalived pair", testKeepalived)
 }
 
-func TestLab(t *testing.T) { labTests(t) }
+func TestLab(t *testing.T) {
+	if RequireLab(t) {
+		labTests(t)
+	}
+}
 
 func TestLabInsideUML(t *testing.T) {
 	if !RequireIPVS(t) {
 		return
-	}
-	if !InUML() {
-		t.Log("this kernel has ip_vs: nothing more to see inside User Mode Linux")
 	}
 	t.Run("ipvs", func(t *testing.T) {
 		lab := NewT(t, "nlab")
@@ -278,7 +280,7 @@ func testTwoLabs(t *testing.T) {
 	one.Within(3*time.Second, "the other lab works", func() bool { return reaches(a, "10.0.0.2") })
 }
 
-func TestNames(t *testing.T) {
+func testNames(t *testing.T) {
 	for _, name := range []string{"", "Lab", "1lab", "a-b", "averylongname"} {
 		if l, err := New(name); err == nil {
 			l.Close()
@@ -295,7 +297,9 @@ func TestNames(t *testing.T) {
 
 // A lab whose process was killed leaves no process behind, and the next lab removes the rest.
 func TestDeadLabIsSwept(t *testing.T) {
-	RequireRoot(t)
+	if !RequireLab(t) {
+		return
+	}
 	if os.Getenv("NETLAB_TEST_ROLE") == "dying" {
 		lab, err := New("ndying")
 		if err != nil {

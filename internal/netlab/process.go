@@ -93,19 +93,12 @@ func (h *Host) StartEnv(name string, env []string, argv ...string) (*Process, er
 
 // fork starts cmd inside the host, on the lab's own thread.
 func (h *Host) fork(cmd *exec.Cmd) error {
-	l := h.lab
-	l.mu.Lock()
-	closed := l.closed
-	l.mu.Unlock()
-	if closed {
-		return errors.New("the lab is closed")
-	}
-	return l.forker.do(func() error {
-		if err := unix.Setns(int(h.ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter network namespace: %w", err)
+	return h.lab.forker.do(func() error {
+		if err := h.enter(); err != nil {
+			return err
 		}
 		err := cmd.Start()
-		if herr := unix.Setns(int(l.home.Fd()), unix.CLONE_NEWNET); herr != nil && err == nil {
+		if herr := unix.Setns(int(h.lab.home.Fd()), unix.CLONE_NEWNET); herr != nil && err == nil {
 			err = fmt.Errorf("leave network namespace: %w", herr) // the next fork enters its own, so nothing is lost
 		}
 		return err

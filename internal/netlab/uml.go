@@ -101,7 +101,7 @@ func UML(ctx context.Context, o UMLOptions) (exitcode int, err error) {
 		return -1, fmt.Errorf("uml: %w", err)
 	}
 	initPath := filepath.Join(ctl, "init")
-	if err := os.WriteFile(initPath, []byte(script), 0o755); err != nil {
+	if err := writeExecutable(initPath, strings.NewReader(script)); err != nil {
 		return -1, fmt.Errorf("uml: %w", err)
 	}
 	mem := o.Mem
@@ -128,8 +128,12 @@ func UML(ctx context.Context, o UMLOptions) (exitcode int, err error) {
 	return -1, fmt.Errorf("uml: %w; kernel messages:\n%s", err, tail(bootlog, 4000))
 }
 
-// UMLMain runs this very program again inside User Mode Linux, with other arguments. o.Command is not looked at.
+// UMLMain runs this very program again inside User Mode Linux, with other arguments. o.Command is not looked at. A program built
+// with the race detector cannot run there.
 func UMLMain(ctx context.Context, o UMLOptions, args ...string) (exitcode int, err error) {
+	if raceEnabled {
+		return -1, errors.New("uml: this program has the race detector, which cannot run inside: its tables lie beyond the 512 GB of address space")
+	}
 	dir, release, err := scratchDir()
 	if err != nil {
 		return -1, fmt.Errorf("uml: %w", err)
@@ -156,15 +160,7 @@ func placeExecutable(dir string) (string, error) {
 		return "", err
 	}
 	defer in.Close()
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	if err != nil {
-		return "", err
-	}
-	if _, err := io.Copy(f, in); err != nil {
-		f.Close()
-		return "", err
-	}
-	return to, f.Close()
+	return to, writeExecutable(to, in)
 }
 
 // runUML runs the kernel and returns its own messages.

@@ -243,6 +243,12 @@ func TestUML(t *testing.T) {
 	t.Run("itself", func(t *testing.T) {
 		var out bytes.Buffer
 		code, err := UMLMain(t.Context(), UMLOptions{Stdout: &out, Env: []string{"NETLAB_TEST_ROLE=inside"}}, "-test.run=^TestUMLVictim$", "-test.v")
+		if raceEnabled {
+			if err == nil {
+				t.Error("a program with the race detector has run inside")
+			}
+			return
+		}
 		if err != nil || code != 0 || !strings.Contains(out.String(), "I am inside: true") {
 			t.Errorf("exit code %d, %v, output %s", code, err, out.String())
 		}

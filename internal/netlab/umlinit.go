@@ -37,7 +37,7 @@ func umlKernel(dir string) (string, error) {
 		return path, nil // another kernel: let it show whether it runs
 	}
 	out := filepath.Join(dir, "linux.uml")
-	if err := os.WriteFile(out, image, 0o755); err != nil {
+	if err := writeExecutable(out, bytes.NewReader(image)); err != nil {
 		return "", fmt.Errorf("uml: %w", err)
 	}
 	return out, nil
