@@ -136,7 +136,7 @@ func newRoot() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&o.runtimeDir, "runtime-dir", runtimeDir, "folder of the control socket and the locks (environment: DIRECTOR_RUNTIME_DIR)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRun(o), newCheck(o), newStatus(o), newReload(o), newStop(o), newVersion(o), newChild())
+	root.AddCommand(newRun(o), newCheck(o), newStatus(o), newReload(o), newStop(o), newVersion(o), newDemo(), newChild())
 	for _, c := range root.Commands() {
 		if c.Args == nil {
 			c.Args = noArguments

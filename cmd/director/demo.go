@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"director/internal/demo"
+)
+
+func newDemo() *cobra.Command {
+	var keep, colour bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "two directors, two web servers, one address: see the main job done",
+		Long: `Play the main job on machines made of network namespaces: a client asks for pages
+without pause while a web server, a process, a whole machine fail and return,
+and the configuration changes. A timeline tells what happens; what director
+promises is checked, and the exit status is 1 when a promise is not kept.
+
+Nothing of this machine is touched. Where the kernel has no IPVS the demo boots one
+that has, as an ordinary process (User Mode Linux).`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+			defer stop()
+			o := demo.Options{Keep: keep, Colour: colour, Stdout: cmd.OutOrStdout(), Width: demo.Width()}
+			out, isFile := cmd.OutOrStdout().(*os.File)
+			screen := isFile && term.IsTerminal(int(out.Fd()))
+			if screen && !cmd.Flags().Changed("colour") {
+				o.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+			}
+			if screen && o.Width == 0 {
+				o.Width, _, _ = term.GetSize(int(out.Fd())) // 0, the default, when nobody knows
+			}
+			if screen && term.IsTerminal(int(os.Stdin.Fd())) {
+				o.Terminal = os.Stdin
+			}
+			err := demo.Run(ctx, o)
+			switch {
+			case errors.Is(err, demo.ErrToldInside):
+				return &failure{status: exitFailure}
+			case err != nil && ctx.Err() != nil:
+				return &failure{status: 128 + int(syscall.SIGINT)}
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave the machines standing at the end, to look around in them")
+	cmd.Flags().BoolVar(&colour, "colour", false, "use colours (default: on a terminal, unless NO_COLOR is set)")
+	return cmd
+}

@@ -1,0 +1,84 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"director/internal/netlab"
+)
+
+// logLines is how much of a director's log is shown when a promise was not kept.
+const logLines = 15
+
+// logs is the end of what each director has written.
+func (p *play) logs() []string {
+	var out []string
+	for _, d := range p.lb {
+		if d.proc == nil {
+			continue
+		}
+		lines := strings.Split(strings.TrimSpace(d.proc.Log()), "\n")
+		out = append(out, "", fmt.Sprintf("the last lines of the log of %s (%s):", d.Name(), d.proc.LogPath()))
+		for _, l := range lines[max(0, len(lines)-logLines):] {
+			out = append(out, "  "+l)
+		}
+	}
+	return out
+}
+
+// keep leaves the farm standing: in User Mode Linux, where nobody else can look into
+// it, until a shell is left, else until ctx ends. The requests go on.
+func (p *play) keep(ctx context.Context, o Options) error {
+	shell := netlab.InUML() && o.Terminal != nil
+	p.out.text(p.guide()...)
+	if !shell {
+		p.out.text("", "The farm stands until Ctrl-C (or SIGTERM).")
+		<-ctx.Done()
+		return nil
+	}
+	p.out.text("", "This shell runs on the kernel of the farm; leaving it (exit, or Ctrl-D) takes everything away.")
+	adoptWindow(o.Terminal)
+	name := "bash"
+	args := []string{"--norc", "--noprofile", "-i"}
+	if !installed(name) {
+		name, args = "sh", []string{"-i"}
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = o.Terminal, o.Terminal, o.Terminal
+	cmd.Dir = p.lab.Dir()
+	cmd.Env = append(os.Environ(), "PS1=demo# ", "PATH="+filepath.Dir(p.exe)+":"+os.Getenv("PATH"))
+	err := cmd.Run()
+	var ended *exec.ExitError // the status of the last command that was typed
+	if err != nil && !errors.As(err, &ended) && ctx.Err() == nil {
+		return fmt.Errorf("demo: shell: %w", err)
+	}
+	return nil
+}
+
+// guide tells how to look around in the farm.
+func (p *play) guide() []string {
+	d := p.lb[0]
+	on := "ip netns exec " + d.Namespace() + " "
+	lines := []string{
+		"",
+		"Look around; lb2, web1, web2, gw and client go likewise:",
+		"  " + p.exe + " status --runtime-dir " + d.runtimeDir(),
+		"  " + on + "ipvsadm -Ln --stats",
+		"  " + on + "ip address show dev eth0",
+		"  " + on + "tcpdump -ni eth0 vrrp",
+		"  ip netns exec " + p.gw.Namespace() + " ip neighbour show " + vipText,
+		"  ip netns exec " + p.client.Namespace() + " curl -s " + url,
+		"and play yourself:",
+		"  kill -9 $(pgrep -f '^director: vrrp')                # the VRRP processes of both",
+		"  " + on + "ip link set eth0 down         # and up",
+		"  $EDITOR " + d.configPath(),
+		"  " + p.exe + " reload --runtime-dir " + d.runtimeDir(),
+		"  tail -f " + d.Path("director.log"),
+	}
+	return lines
+}

@@ -1,0 +1,67 @@
+package demo
+
+import (
+	"slices"
+	"time"
+
+	"director/internal/netlab"
+)
+
+// tally sums up requests.
+type tally struct {
+	ok, failed int
+	byServer   map[string]int // answered ones, by the page that came back
+	// gap is the longest time in which no answer came, and gapFrom its begin.
+	gap     time.Duration
+	gapFrom time.Time
+	slowest time.Duration // of those answered
+}
+
+// ended is when a request was answered or given up.
+func ended(r netlab.Result) time.Time { return r.Start.Add(r.Latency) }
+
+// startedIn returns the requests that were started from one moment until before
+// another. The requests are in the order of their start.
+func startedIn(all []netlab.Result, from, to time.Time) []netlab.Result {
+	at := func(t time.Time) int {
+		i, _ := slices.BinarySearchFunc(all, t, func(r netlab.Result, t time.Time) int { return r.Start.Compare(t) })
+		return i
+	}
+	i, j := at(from), at(to)
+	return all[i:max(i, j)]
+}
+
+// sum sums up requests.
+func sum(requests []netlab.Result) tally {
+	t := tally{byServer: map[string]int{}}
+	var answers []time.Time
+	for _, r := range requests {
+		if r.Err != nil {
+			t.failed++
+			continue
+		}
+		t.ok++
+		t.byServer[r.Body]++
+		t.slowest = max(t.slowest, r.Latency)
+		answers = append(answers, ended(r))
+	}
+	slices.SortFunc(answers, time.Time.Compare)
+	for i := 1; i < len(answers); i++ {
+		if gap := answers[i].Sub(answers[i-1]); gap > t.gap {
+			t.gap, t.gapFrom = gap, answers[i-1]
+		}
+	}
+	return t
+}
+
+// outside returns the failed requests that were not under way at any moment
+// between lost and regained: those that nothing excuses.
+func outside(requests []netlab.Result, lost, regained time.Time) []netlab.Result {
+	var out []netlab.Result
+	for _, r := range requests {
+		if r.Err != nil && (ended(r).Before(lost) || r.Start.After(regained)) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
