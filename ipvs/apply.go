@@ -30,6 +30,9 @@ func (o Op) Valid() error {
 			return fmt.Errorf("%w: the real server has no plain address", syscall.EINVAL)
 		}
 	}
+	if o.Kind == AddService && k.FWMark == 0 && k.Protocol != TCP && k.Protocol != UDP && k.Protocol != SCTP {
+		return fmt.Errorf("%w: IPVS does not balance %v", syscall.EINVAL, k.Protocol) // the kernel takes it and never matches it
+	}
 	if o.Kind == AddService || o.Kind == EditService {
 		return o.Service.valid(k.IPFamily())
 	}

@@ -214,6 +214,8 @@ func failures(t *testing.T, b Bed) {
 		{edit(web6, ipvs.Service{Scheduler: "rr", PersistenceTimeout: 9, PersistenceMask: ipvs.Mask(ipvs.IPv4, 24)}), syscall.EINVAL, ""},
 		{ipvs.Op{Kind: ipvs.AddService, Service: rr}, syscall.EINVAL, ""},
 		{ipvs.Op{Kind: ipvs.AddDest, Key: web}, syscall.EINVAL, ""},
+		{add(ipvs.AddrService(47, web.Addr), rr), syscall.EINVAL, "ipvs: add 192.0.2.1:80/proto-47: invalid argument: IPVS does not balance proto-47"},
+		{remove(ipvs.AddrService(47, web.Addr)), syscall.ESRCH, ""},
 		{ipvs.Op{Key: web}, syscall.EINVAL, ""},
 	} {
 		errs := b.Kernel.Apply([]ipvs.Op{c.op})
