@@ -271,7 +271,7 @@ func (d *Daemon) keepRecord(now time.Time) {
 		return
 	}
 	if err := writeRecord(d.opts.RuntimeDir, t.owned); err != nil {
-		t.fail(now, what, err, false)
+		t.fail(now, what, err).again = d.keepRecord
 		return
 	}
 	d.recordStale = false

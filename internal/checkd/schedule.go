@@ -18,6 +18,13 @@ import (
 // state is known.
 const quick = 100 * time.Millisecond
 
+const (
+	// lateLimit is how late a probe may start without a word about it, and
+	// lateMemory how long probes must be in time to be called so again.
+	lateLimit  = time.Second
+	lateMemory = 10 * time.Second
+)
+
 // user is a check of a server of a service that wants a task's results.
 type user struct {
 	service *service
@@ -80,6 +87,8 @@ type scheduler struct {
 	waiting waitingTasks
 	running int
 	probes  sync.WaitGroup
+
+	lastLate time.Time // when a probe was last started too late
 }
 
 func newScheduler(ctx context.Context, ask func(context.Context, Query, []config.StatusRange) probe.Result, limit int) *scheduler {
@@ -147,6 +156,9 @@ func (s *scheduler) next() (time.Time, bool) {
 func (s *scheduler) start(now time.Time) {
 	for len(s.waiting) > 0 && s.running < s.limit && !s.waiting[0].due.After(now) {
 		t := heap.Pop(&s.waiting).(*task)
+		if now.Sub(t.due) > lateLimit {
+			s.lastLate = now
+		}
 		ctx, cancel := context.WithTimeout(s.ctx, t.timeout)
 		t.running, t.started, t.cancel = true, now, cancel
 		s.running++
@@ -157,9 +169,9 @@ func (s *scheduler) start(now time.Time) {
 	}
 }
 
-// late says whether probes that are due wait because too many are under way.
+// late says whether probes had to wait recently because too many were under way.
 func (s *scheduler) late(now time.Time) bool {
-	return s.running >= s.limit && len(s.waiting) > 0 && !s.waiting[0].due.After(now)
+	return !s.lastLate.IsZero() && now.Sub(s.lastLate) < lateMemory
 }
 
 // finish notes that a probe has ended. It must be called once for each answer,

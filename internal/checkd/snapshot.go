@@ -21,7 +21,7 @@ func (d *Daemon) readStats(now time.Time) {
 	const what = "read the IPVS counters"
 	stats, err := t.kernel.Stats()
 	if err != nil {
-		t.fail(now, what, err, false)
+		t.fail(now, what, err).again = d.readStats
 		return
 	}
 	t.succeed(what)

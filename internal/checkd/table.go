@@ -25,7 +25,9 @@ type Kernel interface {
 	Close() error
 }
 
-// Back-off of a kernel call that fails: it doubles from first to last.
+// Back-off of a kernel call that fails. The second attempt follows at once, over
+// a table that was read anew: most often somebody else was only faster. Then the
+// delay doubles from first to last.
 const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
@@ -59,9 +61,10 @@ type table struct {
 // failure is a kernel call that fails and is retried.
 type failure struct {
 	control.KernelFail
-	op    bool // an operation on the table, which may cease to be wanted
-	retry time.Time
-	delay time.Duration
+	op    bool            // an operation on the table, which may cease to be wanted
+	again func(time.Time) // tries again; nil: comparing the table does
+	retry time.Time       // when
+	delay time.Duration   // doubles
 }
 
 func newTable(log *slog.Logger, report func(repair)) *table {
@@ -102,13 +105,25 @@ func (t *table) next() (time.Time, bool) {
 
 // tick compares and retries when it is time to.
 func (t *table) tick(now time.Time) {
-	at, ok := t.next()
+	if t.kernel == nil {
+		return
+	}
+	due := !now.Before(t.compareAt)
+	for _, f := range t.failures {
+		switch {
+		case now.Before(f.retry):
+		case f.again != nil:
+			f.again(now)
+		default:
+			due = true
+		}
+	}
 	switch {
-	case !ok || now.Before(at):
-	case !t.known:
-		t.load(now)
-	default:
+	case !due:
+	case t.known:
 		t.compare(now)
+	default:
+		t.load(now)
 	}
 }
 
@@ -119,7 +134,7 @@ func (t *table) load(now time.Time) bool {
 	const what = "read the IPVS table"
 	found, err := t.kernel.Dump()
 	if err != nil {
-		t.fail(now, what, err, false)
+		t.fail(now, what, err)
 		return false
 	}
 	t.succeed(what)
@@ -245,7 +260,7 @@ func (t *table) apply(now time.Time, ops []ipvs.Op) (undone map[ipvs.Op]bool, fa
 			}
 			undone[op], failed = true, true
 			absent[op.Key] = absent[op.Key] || op.Kind == ipvs.AddService
-			t.fail(now, op.Object(), errs[i], true)
+			t.fail(now, op.Object(), errs[i]).op = true
 		}
 	}
 	return undone, failed
@@ -269,19 +284,21 @@ func record(have ipvs.Table, op ipvs.Op) {
 }
 
 // fail records a failed call and sets the time of its next attempt.
-func (t *table) fail(now time.Time, what string, err error, op bool) {
+func (t *table) fail(now time.Time, what string, err error) *failure {
 	f := t.failures[what]
 	if f == nil {
-		f = &failure{KernelFail: control.KernelFail{What: what, Since: now}, op: op, delay: firstRetry / 2}
+		f = &failure{KernelFail: control.KernelFail{What: what, Since: now}, retry: now}
 		t.failures[what] = f
+	} else {
+		f.delay = min(max(2*f.delay, firstRetry), lastRetry)
+		f.retry = now.Add(f.delay)
 	}
-	f.delay = min(2*f.delay, lastRetry)
-	f.retry = now.Add(f.delay)
 	f.Count++
 	if text := err.Error(); text != f.Error {
 		f.Error = text
-		t.log.Error("kernel call failed, will be retried", "what", what, "reason", text, "count", f.Count)
+		t.log.Error("kernel call failed; it will be tried again", "what", what, "reason", text, "count", f.Count)
 	}
+	return f
 }
 
 // succeed ends the record of a failing call.

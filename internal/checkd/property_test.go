@@ -1,0 +1,207 @@
+package checkd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"director/config"
+	"director/internal/control"
+	"director/ipvs"
+	"director/ipvs/ipvstest"
+)
+
+// Any history of verdicts, reloads, kills, stops, hand edits and failing kernel
+// calls ends in the table that the configuration and the servers' health call for.
+func TestAnyHistoryConverges(t *testing.T) {
+	dir := t.TempDir()
+	rapid.Check(t, func(rt *rapid.T) {
+		// What ends the history early is carried out of the bubble, so that rapid,
+		// whose own clock must not stand still, can look for a shorter one.
+		var ended any
+		synctest.Test(t, func(*testing.T) {
+			defer func() { ended = recover() }()
+			history(rt, dir)
+		})
+		if ended != nil {
+			panic(ended)
+		}
+	})
+}
+
+// stretch is longer than it takes to come to any verdict and through any back-off.
+const stretch = 3 * time.Minute
+
+func history(t *rapid.T, dir string) {
+	if err := writeRecord(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, kernel: ipvstest.New(tableOf("other: z1")), dir: dir, farm: newFarm()}
+	defer func() {
+		if w.parent != nil && t.Failed() {
+			w.cancel()
+			synctest.Wait()
+			w.parent.hangUp()
+		}
+	}()
+	failing := map[ipvs.OpKind]bool{}
+	w.kernel.OnApply = func(o ipvs.Op) error {
+		if failing[o.Kind] {
+			return syscall.ENOBUFS
+		}
+		return nil
+	}
+	servers := []string{"a", "b", "c"}
+	down := map[string]bool{}
+	drawConfig := func() *config.Config {
+		var parts []string
+		for _, name := range []string{"web", "dns", "mail"} {
+			if !rapid.Bool().Draw(t, name) {
+				continue
+			}
+			part := name + ":"
+			for _, s := range servers {
+				if weight := rapid.IntRange(0, 3).Draw(t, "weight"); weight > 0 {
+					part += fmt.Sprintf(" %s%d", s, weight)
+				}
+			}
+			parts = append(parts, part)
+		}
+		inhibit := rapid.Bool().Draw(t, "inhibit")
+		withSorry := rapid.Bool().Draw(t, "sorry") && len(parts) > 0
+		return configOf(strings.Join(parts, ";"), func(c *config.Config) {
+			for i := range c.VirtualServers {
+				for j := range c.VirtualServers[i].RealServers {
+					c.VirtualServers[i].RealServers[j].Inhibit = inhibit
+				}
+			}
+			if withSorry {
+				sorry("s")(c)
+			}
+		})
+	}
+	cfg := drawConfig()
+	w.run()
+	w.configure(cfg)
+	for range rapid.IntRange(0, 12).Draw(t, "steps") {
+		switch rapid.SampledFrom([]string{"verdict", "verdict", "reload", "kill", "resume", "restart", "edit", "failure", "time"}).Draw(t, "step") {
+		case "verdict":
+			s := rapid.SampledFrom(servers).Draw(t, "server")
+			down[s] = !down[s]
+			answer := healthy
+			if down[s] {
+				answer = refused
+			}
+			w.farm.set(answer, s)
+		case "reload":
+			cfg = drawConfig()
+			w.configure(cfg)
+		case "kill":
+			w.kill()
+			w.run()
+			w.configure(cfg)
+		case "resume":
+			last := w.inquire()
+			w.kill()
+			w.run()
+			w.configure(cfg, last)
+		case "restart":
+			if err := w.stop(); err != nil && len(failing) == 0 {
+				t.Fatalf("stop: %v", err)
+			}
+			w.run()
+			w.configure(cfg)
+		case "edit":
+			service := rapid.SampledFrom([]string{"web", "dns"}).Draw(t, "service")
+			server := rapid.SampledFrom(servers).Draw(t, "edited") + "9"
+			kind := rapid.SampledFrom([]ipvs.OpKind{ipvs.AddService, ipvs.DeleteService, ipvs.AddDest, ipvs.EditDest, ipvs.DeleteDest}).Draw(t, "kind")
+			op := onDest(kind, service, server)
+			op.Service.Scheduler = "sh"
+			if kind == ipvs.AddService && !configured(cfg, service) {
+				continue // a stranger's service, which nobody would remove
+			}
+			w.kernel.ByHand(op) // it may well not apply
+		case "failure":
+			failing = map[ipvs.OpKind]bool{}
+			if rapid.Bool().Draw(t, "failing") {
+				failing[rapid.SampledFrom([]ipvs.OpKind{ipvs.AddService, ipvs.DeleteService, ipvs.AddDest, ipvs.DeleteDest, ipvs.EditDest}).Draw(t, "which")] = true
+			}
+		}
+		w.pass(rapid.SampledFrom([]time.Duration{0, quick, time.Second, 7 * time.Second, time.Minute}).Draw(t, "time"))
+	}
+	failing = map[ipvs.OpKind]bool{}
+	w.pass(stretch)
+
+	want := expected(cfg, down)
+	if got := tableText(w.kernel.Table()); got != want {
+		t.Errorf("table %q, want %q", got, want)
+	}
+	s := w.inquire()
+	if len(s.Failures) != 0 {
+		t.Errorf("failures %+v", s.Failures)
+	}
+	consistent(t, s, w.kernel.Table())
+	if w.farm.overlap {
+		t.Error("a probe ran twice at the same time")
+	}
+	if err := w.stop(); err != nil {
+		t.Error(err)
+	}
+	w.table("other: z1")
+}
+
+func configured(cfg *config.Config, service string) bool {
+	return slices.ContainsFunc(cfg.VirtualServers, func(v config.VirtualServer) bool { return v.Name == service })
+}
+
+// expected is the table by the rules, from the configuration and the servers'
+// health alone.
+func expected(cfg *config.Config, down map[string]bool) string {
+	t := tableOf("other: z1")
+	for _, v := range cfg.VirtualServers {
+		e := t.Set(key(v.Name), ipvs.Service{Scheduler: "rr"})
+		up := 0
+		for _, rs := range v.RealServers {
+			if !down[rs.Name] {
+				up += rs.Weight
+			}
+		}
+		for _, rs := range v.RealServers {
+			d := ipvs.Destination{Weight: int32(rs.Weight)}
+			if down[rs.Name] {
+				d.Weight = 0
+				if !rs.Inhibit {
+					continue
+				}
+			}
+			e.Dests[rs.Address] = d
+		}
+		if up == 0 && v.SorryServer != nil {
+			e.Dests[v.SorryServer.Address] = ipvs.Destination{Weight: 1}
+		}
+	}
+	return tableText(t)
+}
+
+// consistent checks that status shows what the kernel has.
+func consistent(t *rapid.T, s *control.Checkers, table ipvs.Table) {
+	for _, v := range s.Services {
+		e := table[key(v.Name)]
+		if v.Installed != (e != nil) {
+			t.Errorf("service %s: installed = %v", v.Name, v.Installed)
+			continue
+		}
+		for _, rs := range v.Servers {
+			d, ok := e.Dests[address(rs.Name)]
+			if rs.Installed != ok || ok && rs.KernelWeight != int(d.Weight) || !ok && rs.KernelWeight != -1 {
+				t.Errorf("server %s/%s: installed %v with weight %d, the kernel has %v, %v", v.Name, rs.Name, rs.Installed, rs.KernelWeight, ok, d)
+			}
+		}
+	}
+}
