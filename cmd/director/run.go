@@ -60,6 +60,7 @@ func run(ctx context.Context, o *options, level, format string) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
+	watchdog.SurviveLostLog()
 	if ctx == nil {
 		ctx = context.Background()
 	}

@@ -298,8 +298,9 @@ func TestHostileClients(t *testing.T) {
 	}
 	for _, conn := range conns[maxConnections:] {
 		conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-		if _, err := conn.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("a connection above the limit: %v", err)
+		var res Response
+		if err := readFrame(conn, maxResponse, &res); err != nil || res.Error != "director has 64 connections already" {
+			t.Errorf("a connection above the limit: %+v, %v", res, err)
 		}
 	}
 	for _, conn := range conns {

@@ -112,6 +112,8 @@ func (s *Listener) Serve() error {
 			}
 		}
 		if !s.add(conn) {
+			// Into the socket's empty buffer: this cannot block.
+			_ = writeFrame(conn, Response{Error: fmt.Sprintf("director has %d connections already", maxConnections)})
 			conn.Close()
 			continue
 		}

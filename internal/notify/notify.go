@@ -39,6 +39,7 @@ type Notifier struct {
 	mu      sync.Mutex
 	configs []held // oldest first
 	queues  map[string]*queue
+	told    map[string]string // the newest state queued, by subject
 	closed  bool
 	idle    chan struct{} // closed when the last queue has ended after Close
 }
@@ -68,7 +69,7 @@ func New(run func(context.Context, script.Command) script.Result, log *slog.Logg
 	return &Notifier{
 		run: run, log: log, ctx: ctx,
 		cancel: func() { cancel(errors.New("director stops")) },
-		queues: make(map[string]*queue), idle: make(chan struct{}),
+		queues: make(map[string]*queue), told: make(map[string]string), idle: make(chan struct{}),
 	}
 }
 
@@ -94,18 +95,25 @@ func (n *Notifier) forget(generation uint64) {
 
 // Handle queues the scripts of one event and returns at once. While a script of
 // the same subject runs, only the newest change waits: states in between
-// are left out, and logged.
+// are left out, and logged. A state that was the last one told already is not told
+// again: a child that was started anew begins in the state of the former.
 func (n *Notifier) Handle(e control.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
 		return
 	}
+	key := e.Kind + "/" + e.Subject
+	if e.From == e.To || e.To == n.told[key] {
+		return
+	}
 	commands := n.commands(e)
+	if commands != nil { // somebody's subject, whether or not this change is of interest
+		n.told[key] = e.To
+	}
 	if len(commands) == 0 {
 		return
 	}
-	key := e.Kind + "/" + e.Subject
 	if q := n.queues[key]; q != nil {
 		if q.next != nil {
 			q.skipped = append(q.skipped, q.next.event.To)
@@ -134,9 +142,6 @@ func (n *Notifier) commands(e control.Event) []script.Command {
 				return c
 			}
 		}
-		return nil
-	}
-	if e.From == e.To {
 		return nil
 	}
 	switch e.Kind {

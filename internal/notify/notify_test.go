@@ -221,6 +221,32 @@ func TestGenerations(t *testing.T) {
 	})
 }
 
+// TestSameStateIsToldOnce has a child that was killed and started again.
+func TestSameStateIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, r, _ := setUp()
+		for _, e := range []control.Event{
+			instance("web", "BACKUP", "MASTER"),
+			instance("web", "INIT", "MASTER"), // resumed
+			instance("web", "INIT", "BACKUP"), // did not resume
+			instance("web", "INIT", "BACKUP"),
+			instance("web", "BACKUP", "STOP"),
+			instance("web", "INIT", "BACKUP"),
+		} {
+			n.Handle(e)
+			synctest.Wait()
+		}
+		n.Close(time.Minute)
+		want := `0s /all INSTANCE web MASTER 150
+0s /all INSTANCE web BACKUP 150
+0s /all INSTANCE web STOP 150
+0s /all INSTANCE web BACKUP 150`
+		if d := cmp.Diff(want, r.took()); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
 func TestCloseIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, r, _ := setUp()

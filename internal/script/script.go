@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -188,6 +189,9 @@ func launch(c Command) (*running, error) {
 		r.Close()
 		return nil, explain(err, path, who)
 	}
+	if own, err := os.ReadFile(oomFile("self")); err == nil {
+		normalOOM(string(own), p.Pid)
+	}
 	run := &running{process: p, output: &tail{}, exited: make(chan struct{}), drained: make(chan struct{})}
 	go func() {
 		defer close(run.drained)
@@ -200,6 +204,16 @@ func launch(c Command) (*running, error) {
 	}()
 	return run, nil
 }
+
+// normalOOM takes from a script the protection against the kernel's OOM killer
+// that a daemon may have (a negative oom_score_adj), and that its children inherit.
+func normalOOM(own string, pid int) {
+	if strings.HasPrefix(own, "-") {
+		_ = os.WriteFile(oomFile(strconv.Itoa(pid)), []byte("0"), 0) // it may have ended
+	}
+}
+
+func oomFile(process string) string { return "/proc/" + process + "/oom_score_adj" }
 
 // waitExit waits until the child has ended and leaves it to be reaped: until
 // then its number, and that of its process group, cannot be given to another.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
@@ -135,6 +136,30 @@ func TestNoInheritance(t *testing.T) {
 	}
 	if got := Run(context.Background(), Command{Argv: []string{"/bin/ls", "/proc/self/fd"}}); got.Output != "0\n1\n2\n3" {
 		t.Errorf("open files: %q", got.Output)
+	}
+}
+
+// TestOOMProtectionIsNotInherited uses a process whose value differs from what it
+// must become: only a privileged test could give itself a negative one.
+func TestOOMProtectionIsNotInherited(t *testing.T) {
+	cmd := exec.Command("/bin/sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	path := oomFile(strconv.Itoa(cmd.Process.Pid))
+	before, err := os.ReadFile(path)
+	if err != nil || strings.TrimSpace(string(before)) != "0" {
+		t.Fatalf("oom_score_adj %q, %v, want 0 to begin with", before, err)
+	}
+	if err := os.WriteFile(path, []byte("100"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ own, want string }{{"0\n", "100\n"}, {"300\n", "100\n"}, {"-900\n", "0\n"}} {
+		normalOOM(step.own, cmd.Process.Pid)
+		if got, err := os.ReadFile(path); err != nil || string(got) != step.want {
+			t.Errorf("own %q: the script's is %q, %v, want %q", step.own, got, err, step.want)
+		}
 	}
 }
 

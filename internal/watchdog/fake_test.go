@@ -45,10 +45,11 @@ func fakeOptions(dir string, signals <-chan os.Signal) Options {
 	return Options{
 		ConfigPath: filepath.Join(dir, "config"),
 		RuntimeDir: filepath.Join(dir, "run"),
-		ChildEnv:   []string{"DIRECTOR_FAKE_DIR=" + dir},
-		Version:    "test",
-		Parse:      parseJSON,
-		Signals:    signals,
+		// The race detector would otherwise hold up every exit for a second.
+		ChildEnv: []string{"DIRECTOR_FAKE_DIR=" + dir, "GORACE=atexit_sleep_ms=0"},
+		Version:  "test",
+		Parse:    parseJSON,
+		Signals:  signals,
 	}
 }
 

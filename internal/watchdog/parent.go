@@ -35,7 +35,7 @@ type Options struct {
 	// Version is told to clients and in status.
 	Version string
 	// Parse turns the text of the configuration file into a configuration. Its
-	// error should be config.Errors.
+	// error should be config.Errors. Default: config.ParseWithWarnings.
 	Parse func(name string, text []byte) (*config.Config, []config.Warning, error)
 	// Log gets one line for each change of state.
 	Log *slog.Logger
@@ -104,8 +104,7 @@ type parent struct {
 	notifier  *notify.Notifier
 	manager   *serviceManager
 	events    ring
-	scripts   map[string]*scriptRun
-	scriptCtx context.Context
+	scripts   scripts
 	inquiries map[uint64]*inquiry
 	inquiry   uint64
 }
@@ -134,6 +133,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	p := newParent(o, dir, first)
+	defer p.spawner.close()
 	if p.manager, err = newServiceManager(os.Getenv); err != nil {
 		p.log.Warn("the service manager cannot be told", "reason", err)
 	}
@@ -145,12 +145,8 @@ func Run(ctx context.Context, o Options) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve() }()
 
-	scriptCtx, endScripts := context.WithCancel(context.Background())
-	p.scriptCtx = scriptCtx
 	p.start(warnings)
 	err = p.loop(ctx)
-	endScripts()
-	p.spawner.close()
 
 	// A client that waits for the end of a stop sees its connection close: by
 	// then the next director must be able to start.
@@ -171,6 +167,9 @@ func (o *Options) fill() {
 	if o.Executable == "" {
 		o.Executable = "/proc/self/exe"
 	}
+	if o.Parse == nil {
+		o.Parse = config.ParseWithWarnings
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -189,7 +188,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		force: first, number: first.number, started: time.Now(),
 		children: make(map[Role]*child), spawner: newSpawner(),
 		notifier:  notify.New(script.Run, o.Log),
-		scripts:   make(map[string]*scriptRun),
+		scripts:   newScripts(),
 		inquiries: make(map[uint64]*inquiry),
 	}
 	for _, r := range startOrder {

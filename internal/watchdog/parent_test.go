@@ -186,7 +186,9 @@ func (d *daemon) client() *control.Client {
 
 func (d *daemon) status() *control.Status {
 	d.t.Helper()
-	s, err := d.client().Status(d.t.Context())
+	c := d.client()
+	defer c.Close()
+	s, err := c.Status(d.t.Context())
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -415,6 +417,10 @@ func TestStoppedChildIsKilled(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	d.eventually("stopped", func() bool {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return strings.Contains(string(text), ") T ")
+	})
 	start := time.Now()
 	if p := d.process(RoleCheckers); !p.Stale { // status does not wait for it for ever
 		t.Errorf("status of a silent child: %+v", p)

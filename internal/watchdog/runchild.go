@@ -43,6 +43,7 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 	signal.Notify(signals, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
+	SurviveLostLog()
 	go orphanage(signals, os.Getppid(), cancel)
 
 	err = run(ctx, ch)
@@ -59,6 +60,13 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 		return exitFinal
 	}
 	return 1
+}
+
+// SurviveLostLog keeps the process alive when whoever reads its standard error is
+// gone: without it, the runtime ends a process that writes there (SIGPIPE).
+func SurviveLostLog() {
+	// Not ignored, which programs started from here would inherit.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
 
 // orphanage waits for the kernel's word (SIGTERM) that the parent died, which

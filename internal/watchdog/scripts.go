@@ -1,6 +1,9 @@
 package watchdog
 
 import (
+	"context"
+	"sync"
+
 	"director/config"
 	"director/internal/script"
 )
@@ -42,6 +45,26 @@ func ScriptWarnings(name string, c *config.Config) []config.Warning {
 	return list
 }
 
+// scripts are the track scripts that run, by name.
+type scripts struct {
+	active  map[string]*scriptRun
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running *sync.WaitGroup
+}
+
+func newScripts() scripts {
+	ctx, cancel := context.WithCancel(context.Background())
+	return scripts{make(map[string]*scriptRun), ctx, cancel, new(sync.WaitGroup)}
+}
+
+// end ends the scripts that still run; they get SIGTERM, and SIGKILL two seconds
+// later.
+func (s scripts) end() {
+	s.cancel()
+	s.running.Wait()
+}
+
 // scriptRun is a track script that runs.
 type scriptRun struct {
 	by   *process
@@ -62,7 +85,7 @@ func (p *parent) runScript(c *child, run *process, ask *RunScript) {
 		run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: p.stopReason()}})
 		return
 	}
-	if active := p.scripts[ask.Name]; active != nil {
+	if active := p.scripts.active[ask.Name]; active != nil {
 		if active.by == run {
 			run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: "still running"}})
 			return
@@ -92,11 +115,11 @@ func (p *parent) runScript(c *child, run *process, ask *RunScript) {
 		command.Timeout = s.Interval.D()
 	}
 	active := &scriptRun{by: run}
-	p.scripts[ask.Name] = active
-	go func() {
-		r := script.Run(p.scriptCtx, command)
+	p.scripts.active[ask.Name] = active
+	p.scripts.running.Go(func() {
+		r := script.Run(p.scripts.ctx, command)
 		p.post(func() {
-			delete(p.scripts, ask.Name)
+			delete(p.scripts.active, ask.Name)
 			if c.run == run {
 				run.ch.Send(Message{ScriptDone: &ScriptDone{
 					ID: ask.ID, Name: ask.Name, OK: r.OK, Result: r.String(),
@@ -107,5 +130,5 @@ func (p *parent) runScript(c *child, run *process, ask *RunScript) {
 				p.runScript(next.c, next.run, next.ask)
 			}
 		})
-	}()
+	})
 }

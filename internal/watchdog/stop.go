@@ -48,6 +48,9 @@ func (p *parent) hurryUp(why string) {
 	}
 	p.hurry = true
 	p.log.Warn("director stops in a hurry", "reason", why)
+	if p.closing {
+		go p.notifier.Close(hurryTimeout) // the first Close returns with it
+	}
 	for _, c := range p.children {
 		if run := c.run; run != nil {
 			p.after(hurryTimeout, func() { p.kill(run) })
@@ -109,6 +112,7 @@ func (p *parent) stopNext() {
 	p.closing = true
 	limit := p.stopTimeout()
 	go func() {
+		p.scripts.end()
 		err := p.notifier.Close(limit)
 		p.post(func() {
 			if err != nil {
