@@ -61,9 +61,9 @@ func writeExecutable(path string, from io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(f, from); err != nil {
-		f.Close()
-		return err
+	_, err = io.Copy(f, from)
+	if err == nil {
+		err = f.Chmod(0o755) // whatever the umask: other users run it too
 	}
-	return f.Close()
+	return errors.Join(err, f.Close())
 }
