@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -180,11 +181,12 @@ func TestServiceDroppedWhileNobodyRan(t *testing.T) {
 func TestFailingOperation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
-		failing := true
-		tries := 0
+		var failing atomic.Bool
+		failing.Store(true)
+		var tries atomic.Int32
 		w.kernel.OnApply = func(o ipvs.Op) error {
-			if o.Kind == ipvs.AddDest && o.DestKey == address("a") && failing {
-				tries++
+			if o.Kind == ipvs.AddDest && o.DestKey == address("a") && failing.Load() {
+				tries.Add(1)
 				return syscall.ENOBUFS
 			}
 			return nil
@@ -204,8 +206,8 @@ func TestFailingOperation(t *testing.T) {
 		}
 		w.pass(2*time.Minute - time.Since(start))
 		// At 0.1 s and at once again, then 1, 2, 4, 8, 16, 32 s later: 63.1 s; then each minute.
-		if tries != 8 {
-			t.Errorf("%d tries in 2 minutes", tries)
+		if n := tries.Load(); n != 8 {
+			t.Errorf("%d tries in 2 minutes", n)
 		}
 		if got := w.inquire().Failures[0].Count; got != 8 {
 			t.Errorf("counted %d", got)
@@ -217,7 +219,7 @@ func TestFailingOperation(t *testing.T) {
 		w.pass(20 * time.Second)
 		w.table("web:; dns: c1")
 
-		failing = false
+		failing.Store(false)
 		w.pass(time.Minute)
 		w.table("web: a1; dns: c1")
 		if s := w.inquire(); len(s.Failures) != 0 || s.Repairs != 0 {
@@ -283,9 +285,10 @@ func TestTableChangedUnderOurFeet(t *testing.T) {
 func TestTableCannotBeReadAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web: a1 b1")
-		failing := true
+		var failing atomic.Bool
+		failing.Store(true)
 		w.kernel.OnDump = func() error {
-			if failing {
+			if failing.Load() {
 				return syscall.ENOMEM
 			}
 			return nil
@@ -298,7 +301,7 @@ func TestTableCannotBeReadAtTheStart(t *testing.T) {
 		if s := w.inquire(); len(s.Failures) != 1 || s.Failures[0].What != "read the IPVS table" || s.Failures[0].Count != 5 {
 			t.Errorf("failures %+v", s.Failures)
 		}
-		failing = false
+		failing.Store(false)
 		w.pass(10 * time.Second)
 		w.acks(1)
 		w.ops()
@@ -312,9 +315,9 @@ func TestTableCannotBeReadAtTheStart(t *testing.T) {
 func TestTableCannotBeReadLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web: a1 b1")
-		failing := false
+		var failing atomic.Bool
 		w.kernel.OnDump = func() error {
-			if failing {
+			if failing.Load() {
 				return syscall.ENOMEM
 			}
 			return nil
@@ -323,14 +326,14 @@ func TestTableCannotBeReadLater(t *testing.T) {
 		w.run()
 		w.configure(configOf("web: a1 b1"))
 		w.pass(10 * time.Second)
-		failing = true
+		failing.Store(true)
 		w.farm.set(refused, "a")
 		w.pass(time.Minute)
 		w.table("web: b1") // verdicts are obeyed all the same
 		if s := w.inquire(); len(s.Failures) != 2 {
 			t.Errorf("failures %+v", s.Failures)
 		}
-		failing = false
+		failing.Store(false)
 		w.pass(time.Minute)
 		if s := w.inquire(); len(s.Failures) != 0 {
 			t.Errorf("failures %+v", s.Failures)

@@ -81,7 +81,7 @@ func TestReloadKeepsTimersAndCounters(t *testing.T) {
 				w.configure(configOf("web: a1 b1 e1; dns: c9; mail: d1"))
 			}
 			w.pass(17 * time.Second)
-			for _, s := range w.farm.started["a"] {
+			for _, s := range w.farm.take()["a"] {
 				starts = append(starts, s.Sub(begin))
 			}
 			s := w.inquire().Services[0].Servers[0]
@@ -147,15 +147,13 @@ func TestReloadDuringAProbe(t *testing.T) {
 		w.configure(configOf("web: a1 b1"))
 		w.pass(time.Second)
 		w.configure(configOf("web: b1"))
-		w.farm.mu.Lock()
-		if w.farm.now != 0 {
-			t.Errorf("%d probes are under way", w.farm.now)
+		if now, _, _ := w.farm.load(); now != 0 {
+			t.Errorf("%d probes are under way", now)
 		}
-		w.farm.mu.Unlock()
 		w.configure(configOf("web: a1 b1"))
 		w.pass(time.Minute)
 		w.table("web: a1 b1")
-		if w.farm.overlap {
+		if _, _, overlap := w.farm.load(); overlap {
 			t.Error("a probe ran twice at the same time")
 		}
 		w.kill()

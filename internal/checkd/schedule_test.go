@@ -83,7 +83,7 @@ func TestProbesNeverOverlap(t *testing.T) {
 		w.run()
 		w.configure(configOf("web: a1", eachCheck(func(c *config.Check) { c.Interval = config.Duration(100 * time.Millisecond) })))
 		w.pass(7 * time.Second)
-		if w.farm.overlap {
+		if _, _, overlap := w.farm.load(); overlap {
 			t.Error("a probe ran twice at the same time")
 		}
 		if n := w.farm.starts("a"); n != 11 {
@@ -102,7 +102,7 @@ func TestIntervalIsStartToStart(t *testing.T) {
 		w.run()
 		w.configure(configOf("web: a1"))
 		w.pass(time.Minute)
-		starts := w.farm.started["a"]
+		starts := w.farm.take()["a"]
 		if len(starts) < 10 {
 			t.Fatalf("%d probes", len(starts))
 		}
@@ -155,13 +155,13 @@ func TestFirstProbesAreSpread(t *testing.T) {
 					if _, servers := w.kernel.Table().Len(); servers != n {
 						t.Errorf("%d servers are in after %s", servers, quick)
 					}
-					w.farm.started = map[string][]time.Time{}
+					w.farm.take()
 					begin = time.Now()
 					w.pass(5 * time.Second)
 				}
 				var slots [10]int
 				total := 0
-				for _, starts := range w.farm.started {
+				for _, starts := range w.farm.take() {
 					for _, s := range starts {
 						slots[min(int(s.Sub(begin)/(500*time.Millisecond)), 9)]++
 						total++
@@ -186,8 +186,8 @@ func TestProbesAreBounded(t *testing.T) {
 		w.run()
 		w.configure(farmOf(100))
 		w.pass(5 * time.Second)
-		if w.farm.most != 10 {
-			t.Errorf("%d probes at the same time", w.farm.most)
+		if _, most, _ := w.farm.load(); most != 10 {
+			t.Errorf("%d probes at the same time", most)
 		}
 		if _, servers := w.kernel.Table().Len(); servers != 100 {
 			t.Errorf("%d of 100 servers are in", servers)

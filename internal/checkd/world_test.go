@@ -268,6 +268,23 @@ func (f *farmFake) probe(ctx context.Context, q Query, _ []config.StatusRange) p
 	return healthy
 }
 
+// take returns when each server was probed since the last time.
+func (f *farmFake) take() map[string][]time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	started := f.started
+	f.started = map[string][]time.Time{}
+	return started
+}
+
+// load returns how many probes are under way, how many there were at most, and
+// whether one ran twice at the same time.
+func (f *farmFake) load() (now, most int, overlap bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now, f.most, f.overlap
+}
+
 // starts returns how often a server was probed since the last time.
 func (f *farmFake) starts(server string) int {
 	f.mu.Lock()
