@@ -173,6 +173,8 @@ func benchmarkTakeover(b *testing.B, who string, interval time.Duration) {
 	var over []time.Duration
 	for b.Loop() {
 		p.cap.Reset()
+		_, err := p.cap.WaitAdvert(10*time.Second, func(a netlab.Advert) bool { return a.Source != src })
+		p.Must(err)
 		p.Must(p.portA.Cut())
 		adv, err := p.cap.WaitAdvert(10*time.Second, func(a netlab.Advert) bool { return a.Source == src && a.Priority == 100 })
 		p.Must(err)
