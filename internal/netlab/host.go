@@ -82,7 +82,8 @@ func (l *Lab) newHost(name string) (*Host, error) {
 		return nil, fmt.Errorf("host %q: the name must match %s", name, hostName)
 	}
 	l.mu.Lock()
-	closed, index := l.closed, len(l.hosts)+len(l.switches)+1
+	l.made++
+	closed, index := l.closed, l.made
 	l.mu.Unlock()
 	if closed {
 		return nil, fmt.Errorf("host %s: the lab is closed", name)
@@ -139,7 +140,8 @@ func (h *Host) WriteFile(name, text string) (string, error) {
 }
 
 // Do runs fn on a thread inside the host's network namespace: sockets made by fn belong to the host and stay so. Goroutines that
-// fn starts are not inside; processes that it starts are. It must not call testing's FailNow.
+// fn starts are not inside; processes that it starts are. /proc/net shows another namespace there: read /proc/thread-self/net.
+// fn must not call testing's FailNow.
 func (h *Host) Do(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,6 +32,7 @@ type Lab struct {
 
 	mu       sync.Mutex
 	closed   bool
+	made     int // hosts and switches
 	hosts    []*Host
 	switches []*Switch
 }
@@ -191,6 +191,25 @@ func (l *Lab) Close() error {
 	return errors.Join(errs...)
 }
 
+// canMakeHosts reports whether this process may make network namespaces. Root in a container often may not.
+func canMakeHosts() bool {
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if os.Geteuid() != 0 || err != nil {
+		return false
+	}
+	defer home.Close()
+	can := make(chan bool)
+	go func() {
+		runtime.LockOSThread()
+		ok := unix.Unshare(unix.CLONE_NEWNET) == nil
+		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+		can <- ok
+	}()
+	return <-can
+}
+
 // prepareNetnsDir makes /run/netns as `ip netns add` does: a shared mount, so that a namespace removed here is removed in all
 // mount namespaces and not kept alive by one of them.
 func prepareNetnsDir() error {
@@ -242,25 +261,4 @@ func (l *Lab) newNamespace(name string) (*os.File, error) {
 func removeNamespace(path string) {
 	_ = unix.Unmount(path, unix.MNT_DETACH)
 	_ = os.Remove(path)
-}
-
-// Build makes the usual lab in one call: one switch and hosts on it, each with eth0 and the given address.
-// It returns the hosts by name.
-func (l *Lab) Build(network string, hosts map[string]netip.Prefix) (*Switch, map[string]*Host, error) {
-	sw, err := l.Switch(network)
-	if err != nil {
-		return nil, nil, err
-	}
-	out := make(map[string]*Host, len(hosts))
-	for name, prefix := range hosts {
-		h, err := l.Host(name)
-		if err != nil {
-			return nil, nil, err
-		}
-		if _, err := l.Connect(h, "eth0", sw, prefix); err != nil {
-			return nil, nil, err
-		}
-		out[name] = h
-	}
-	return sw, out, nil
 }

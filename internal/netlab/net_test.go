@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -41,8 +42,8 @@ func testKeepalived(t *testing.T) {
 		Version: 2, Type: 1, VRID: 51, Priority: 255, Count: 1, Interval: time.Second, AuthType: 1, Auth: "1111",
 		Addresses: []netip.Addr{vip}, Payload: first.Payload,
 	}
-	if fmt.Sprintf("%+v", first) != fmt.Sprintf("%+v", want) {
-		t.Errorf("advert\n got %+v\nwant %+v", first, want)
+	if !reflect.DeepEqual(first, want) {
+		t.Errorf("advert\n got %#v\nwant %#v", first, want)
 	}
 	lab.Within(5*time.Second, "a gratuitous ARP", func() bool {
 		for _, arp := range wire.ARPs() {

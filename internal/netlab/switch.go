@@ -46,7 +46,7 @@ func (l *Lab) Switch(name string) (*Switch, error) {
 	})
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = bridgeName
-	attrs.HardwareAddr = net.HardwareAddr{0x02, 0x00, 0x00, 0xff, byte(h.index >> 8), byte(h.index)}
+	attrs.HardwareAddr = net.HardwareAddr{0x02, 0x00, 0xff, byte(h.index >> 8), byte(h.index), 0x00}
 	off := false
 	err = h.nl.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &off})
 	if err == nil {
@@ -77,7 +77,8 @@ func (s *Switch) Capture(filter Filter) (*Capture, error) {
 }
 
 // Connect runs a cable from a new interface of the host to the switch. The interface is up and has the addresses when it
-// returns. Its MAC address is 02:00:00:00:HH:II with the host's number in the lab and the interface's number on the host.
+// returns. Its MAC address is 02:00:00:HH:HH:II with the host's number (hosts and switches of a lab are counted
+// together, from 1, in the order they are made) and the interface's number on the host, from 1.
 func (l *Lab) Connect(h *Host, ifname string, sw *Switch, prefixes ...netip.Prefix) (*Port, error) {
 	h.mu.Lock()
 	n := len(h.ports) + 1
@@ -100,11 +101,11 @@ func (p *Port) connect(n int, prefixes []netip.Prefix) error {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = name
-	attrs.HardwareAddr = net.HardwareAddr{0x02, 0x00, 0x00, 0x80, byte(p.host.index), byte(n)}
+	attrs.HardwareAddr = net.HardwareAddr{0x02, 0x00, 0x80, byte(p.host.index >> 8), byte(p.host.index), byte(n)}
 	err := nl.LinkAdd(&netlink.Veth{
 		LinkAttrs:        attrs,
 		PeerName:         p.ifname,
-		PeerHardwareAddr: net.HardwareAddr{0x02, 0x00, 0x00, 0x00, byte(p.host.index), byte(n)},
+		PeerHardwareAddr: net.HardwareAddr{0x02, 0x00, 0x00, byte(p.host.index >> 8), byte(p.host.index), byte(n)},
 		PeerNamespace:    netlink.NsFd(int(p.host.ns.Fd())),
 	})
 	if err != nil {

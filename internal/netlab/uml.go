@@ -208,7 +208,9 @@ func runUML(ctx context.Context, kernel, ctl string, o UMLOptions, args []string
 	pid := cmd.Process.Pid
 	guard.watch(pid)
 	if o.Nice != 0 {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, o.Nice) // all that it starts has it from it
+		// All that it starts inherits it. Where the host's scheduler weighs sessions first (autogroup), so must this one be.
+		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, o.Nice)
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(o.Nice)), 0)
 	}
 	kill := func() {
 		// The processes that run the inner programs are traced by the kernel's main one: they go first, so that none
