@@ -319,7 +319,7 @@ func TestScriptLowersPriority(t *testing.T) {
 	if i.Priority != 80 || len(i.Terms) != 1 || i.Terms[0].Value != -20 || i.Terms[0].Source != "script chk" {
 		t.Errorf("priority %d, terms %+v", i.Priority, i.Terms)
 	}
-	w.want("run chk", "chk ->down (script)")
+	w.want("run chk", "chk unknown->down (script)")
 	w.pass(time.Second)
 	w.answer(true)
 	if p := w.router("web").Priority; p != 100 {
@@ -343,7 +343,7 @@ func TestScriptsDoNotOverlap(t *testing.T) {
 	w.want("run chk")
 	w.answer(true)
 	w.pass(time.Second)
-	w.want("chk ->up (script)", "run chk")
+	w.want("chk unknown->up (script)", "run chk")
 }
 
 func TestScriptWithoutWeightHoldsBackAndFaults(t *testing.T) {
@@ -358,7 +358,7 @@ func TestScriptWithoutWeightHoldsBackAndFaults(t *testing.T) {
 		t.Errorf("state %s, reason %q", i.State, i.Reason)
 	}
 	w.answer(true)
-	w.want("advert 255 from 192.0.2.1", "add 192.0.2.10/32", "announce 192.0.2.10/32", "chk ->up (script)", "web INIT->MASTER (owner)")
+	w.want("advert 255 from 192.0.2.1", "add 192.0.2.10/32", "announce 192.0.2.10/32", "chk unknown->up (script)", "web INIT->MASTER (owner)")
 	w.pass(time.Second)
 	w.answer(false)
 	w.pass(time.Second)

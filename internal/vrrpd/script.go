@@ -95,13 +95,17 @@ func (s *script) snapshot() control.Script {
 // scriptDone takes the outcome of a track script's run.
 func (e *engine) scriptDone(now time.Time, d *watchdog.ScriptDone) {
 	s := e.scripts[d.Name]
-	if s == nil || !s.done(now, d) {
+	if s == nil {
+		return
+	}
+	from := s.debounce.Verdict()
+	if !s.done(now, d) {
 		return
 	}
 	e.changed = true
 	e.send(watchdog.Message{Event: &control.Event{
 		Time: now, Generation: e.generation, Kind: "script", Subject: d.Name,
-		To: s.debounce.Verdict().String(), Reason: d.Result, Code: "script",
+		From: from.String(), To: s.debounce.Verdict().String(), Reason: d.Result, Code: "script",
 	}})
 	e.review(now)
 }
