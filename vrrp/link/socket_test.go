@@ -171,6 +171,14 @@ func TestManyInterfacesAreSeparate(t *testing.T) {
 		if src := got[sb[i]][0].src; src != fmt.Sprintf("10.1.%d.1", i) {
 			t.Errorf("eth%d: from %s", i, src)
 		}
+		// Unicast goes to the interface it came in by as well, whatever the address.
+		s.Queue(netip.Addr{}, ip(fmt.Sprintf("10.1.%d.2", i)), advert(51))
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if got := listen(t, pb, 1); len(got) != 1 || len(got[sb[i]]) != 1 {
+			t.Fatalf("a unicast advert on eth%d was heard as %v", i, got)
+		}
 	}
 	silence(t, pb)
 	silence(t, pa)
@@ -198,13 +206,13 @@ func TestReceiveDrainsAStall(t *testing.T) {
 		t.Fatalf("%d datagrams, error %v", n, err)
 	}
 	for i, at := range arrivals {
-		if late := at.Sub(sent[i/burst]); late < -100*time.Microsecond || late > 100*time.Millisecond {
-			t.Fatalf("datagram %d: arrival %v after it was sent", i, late)
+		if late := at.Sub(sent[i/burst]); late < -time.Millisecond {
+			t.Fatalf("datagram %d: arrival %v before it was sent", i, -late)
 		}
 		if i > 0 && at.Before(arrivals[i-1]) {
 			t.Fatalf("datagram %d arrived before the one ahead of it", i)
 		}
-		if i/burst+1 < rounds && at.After(sent[i/burst+1]) {
+		if i/burst+1 < rounds && at.After(sent[i/burst+1].Add(time.Millisecond)) {
 			t.Fatalf("datagram %d: arrival is after the next burst", i)
 		}
 	}
@@ -313,16 +321,22 @@ func TestOpenOnMissingInterface(t *testing.T) {
 
 func TestClosed(t *testing.T) {
 	p := newPair(t, 51)
-	p.sb.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+	pdu := advert(51)
+	p.sb.Queue(netip.Addr{}, GroupIPv4(), pdu)
+	p.sb.Queue(netip.Addr{}, GroupIPv4(), pdu)
+	clear(pdu) // was copied
 	if err := p.sb.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	// Closed by the handler of its own packet.
+	// Closed by the handler of the first of two packets.
 	if n, err := p.sa.Receive(func(Datagram) { p.sa.Close() }); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	if err := p.sa.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
+	}
+	if len(p.pa.sockets) != 0 || len(p.pa.events) != 2 {
+		t.Errorf("%d sockets and room for %d events left", len(p.pa.sockets), len(p.pa.events))
 	}
 	if _, err := p.sa.Receive(nil); err != ErrClosed {
 		t.Errorf("Receive: %v", err)

@@ -115,7 +115,9 @@ func TestWorkerAddsAndRemoves(t *testing.T) {
 			t.Errorf("%s was not recognised as present", x.Address.Prefix)
 		}
 	}
-	w.Submit(Job{ID: 3, Instance: "web", Op: Remove, Addresses: addresses})
+	removed := slices.Clone(addresses)
+	removed[1].Label = "eth0:other"
+	w.Submit(Job{ID: 3, Instance: "web", Op: Remove, Addresses: removed})
 	for _, x := range r.ok(3) {
 		if x.Already {
 			t.Errorf("%s was not recognised as present", x.Address.Prefix)
@@ -371,8 +373,17 @@ func TestGratuitousARPOnTheWire(t *testing.T) {
 		}
 	}
 	// Where nobody resolves addresses nothing is sent, and nothing is wrong.
-	w.Submit(Job{ID: 3, Instance: "web", Op: Announce, Addresses: vips("lo", "10.1.0.12/32")})
+	a.must(a.handle.LinkSetARPOff(a.link("eth0")))
+	w.Submit(Job{ID: 3, Instance: "web", Op: Announce, Addresses: vips("eth0", "10.1.0.12/32")})
 	r.ok(3)
+	a.must(a.handle.LinkSetARPOn(a.link("eth0")))
+	time.Sleep(deviceAge) // what the worker remembers of the interface
+	w.Submit(Job{ID: 4, Instance: "web", Op: Announce, Addresses: vip[:1]})
+	r.ok(4)
+	want := garp(source, vip[0].Prefix.Addr())
+	if got := next(isARP); !bytes.Equal(got, want[:]) {
+		t.Errorf("announced without ARP: %x", got)
+	}
 }
 
 // A neighbour that knows the address with another MAC believes the announcement.
