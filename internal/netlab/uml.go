@@ -199,7 +199,12 @@ func runUML(ctx context.Context, kernel, ctl string, o UMLOptions, args []string
 	defer guard.dismiss()
 	forker := newForker()
 	defer forker.close()
-	err = forker.start(cmd)
+	release := func() {}
+	err = forker.do(func() error {
+		release = onOneCPU()
+		return cmd.Start()
+	})
+	defer release()
 	inR.Close()
 	outW.Close()
 	if err != nil {
