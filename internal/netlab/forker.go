@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"runtime"
 	"sync"
 	"syscall"
@@ -45,9 +44,6 @@ func (f *forker) do(fn func() error) error {
 		return errors.New("the lab is closed")
 	}
 }
-
-// start starts cmd. It may be waited for on any goroutine.
-func (f *forker) start(cmd *exec.Cmd) error { return f.do(cmd.Start) }
 
 // close ends the thread; processes that are still running and carry a parent-death signal get it now.
 func (f *forker) close() { f.once.Do(func() { close(f.quit) }) }
