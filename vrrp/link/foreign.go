@@ -47,10 +47,11 @@ func (o *observer) close() error {
 }
 
 // Foreign tells of packets on the interface whose VRID is not ours (RFC 9568
-// section 7.1: discard, count, log). It hands a few of those that came since the last call to
-// the handler, the oldest ones, without their Arrival, and returns how many there were since the
-// socket was opened, as known when the newest of these arrived. It is
-// meant to be called every few seconds or when somebody asks, and does not wait.
+// section 7.1: discard, count, log). It hands the first few of those that came
+// since the last call to the handler, without their Arrival, and returns how
+// many there were since the socket was opened, as known when the newest of the
+// few arrived. It does not wait; it is meant to be called every few seconds, or
+// when somebody asks. What holds for the handler of Receive holds here.
 func (s *Socket) Foreign(handle func(Datagram)) (uint64, error) {
 	if s.fd < 0 {
 		return 0, ErrClosed

@@ -31,6 +31,9 @@ type Datagram struct {
 // to the handler, and returns how many there were. It does not wait, and no
 // flood of packets keeps it longer than it takes to read one full receive
 // buffer. It allocates nothing, unless there is nothing to read.
+//
+// All sockets of a Poller are read into the same memory: the handler must not
+// call Receive, Foreign or Open. It may queue and flush adverts and close sockets.
 func (s *Socket) Receive(handle func(Datagram)) (int, error) {
 	if s.fd < 0 {
 		return 0, ErrClosed

@@ -275,6 +275,29 @@ func TestLinkDownAndBack(t *testing.T) {
 	listen(t, p.pb, 1)
 }
 
+// A socket can be opened before its interface is up or has an address.
+func TestOpenEarly(t *testing.T) {
+	a, b := newHost(t), newHost(t)
+	cable(a, "eth0", "", b, "eth0", "10.1.0.2/24")
+	a.down("eth0")
+	pa, pb := a.poller(), b.poller()
+	sa, sb := a.open(pa, "eth0", 51), b.open(pb, "eth0", 51)
+	a.up("eth0")
+	a.address("eth0", "10.1.0.1/24")
+	eventually(t, "carrier", func() bool { return b.iface("eth0").Up })
+	sa.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+	sb.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+	if err := errors.Join(sa.Flush(), sb.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	if got := listen(t, pa, 1)[sa]; got[0].src != "10.1.0.2" {
+		t.Errorf("heard %v", got)
+	}
+	if got := listen(t, pb, 1)[sb]; got[0].src != "10.1.0.1" {
+		t.Errorf("heard %v", got)
+	}
+}
+
 func TestInterfaceReplaced(t *testing.T) {
 	p := newPair(t, 51)
 	p.a.must(p.a.handle.LinkDel(p.a.link("eth0")))
