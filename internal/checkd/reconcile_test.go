@@ -255,6 +255,41 @@ func TestFailingOperationNoLongerWanted(t *testing.T) {
 	})
 }
 
+// A server that could not be added, and then its service neither: the failure of
+// the service is the one to show, and both are tried again in good time.
+func TestFailureUponFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		var failing atomic.Int32
+		failing.Store(int32(ipvs.AddDest))
+		w.kernel.OnApply = func(o ipvs.Op) error {
+			if int32(o.Kind) == failing.Load() {
+				return syscall.ENOBUFS
+			}
+			return nil
+		}
+		w.run()
+		w.configure(configOf("web: a1"))
+		w.pass(10 * time.Second)
+		failing.Store(int32(ipvs.AddService))
+		if err := w.kernel.ByHand(onService(ipvs.DeleteService, "web", "")); err != nil {
+			t.Fatal(err)
+		}
+		dumps := w.kernel.Dumps()
+		w.pass(time.Minute)
+		if n := w.kernel.Dumps() - dumps; n > 15 {
+			t.Errorf("the table was read %d times in a minute", n)
+		}
+		if s := w.inquire(); len(s.Failures) != 1 || s.Failures[0].What != "add 192.0.2.1:80/tcp" {
+			t.Errorf("failures %+v", s.Failures)
+		}
+		failing.Store(0)
+		w.pass(time.Minute)
+		w.table("web: a1")
+		w.kill()
+	})
+}
+
 // An error because somebody else was faster is put right at once.
 func TestTableChangedUnderOurFeet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -109,12 +109,15 @@ func (t *table) tick(now time.Time) {
 		return
 	}
 	due := !now.Before(t.compareAt)
+	tried := map[*failure]int{}
 	for _, f := range t.failures {
-		switch {
-		case now.Before(f.retry):
-		case f.again != nil:
+		if now.Before(f.retry) {
+			continue
+		}
+		tried[f] = f.Count
+		if f.again != nil {
 			f.again(now)
-		default:
+		} else {
 			due = true
 		}
 	}
@@ -124,6 +127,11 @@ func (t *table) tick(now time.Time) {
 		t.compare(now)
 	default:
 		t.load(now)
+	}
+	for f, count := range tried {
+		if f.Count == count { // nobody came round to it; if it is done, this does no harm
+			f.retry = now.Add(max(f.delay, firstRetry))
+		}
 	}
 }
 
@@ -239,10 +247,17 @@ func (t *table) apply(now time.Time, ops []ipvs.Op) (undone map[ipvs.Op]bool, fa
 	for _, part := range [][]ipvs.Op{ops[:split], ops[split:]} {
 		due := make([]ipvs.Op, 0, len(part))
 		for _, op := range part {
-			f := t.failures[op.Object()]
-			if f != nil && now.Before(f.retry) || op.Kind.OnDest() && absent[op.Key] {
+			object := op.Object()
+			f := t.failures[object]
+			switch {
+			case op.Kind.OnDest() && absent[op.Key]:
+				// It would fail for want of its service, whose failure is recorded.
+				delete(t.failures, object)
 				undone[op] = true
+				continue
+			case f != nil && now.Before(f.retry):
 				absent[op.Key] = absent[op.Key] || op.Kind == ipvs.AddService
+				undone[op] = true
 				continue
 			}
 			due = append(due, op)
