@@ -68,7 +68,9 @@ func (p *parent) hung(c *child, run *process, silent time.Duration) {
 	run.hung = true
 	p.log.Error("child hangs and is ended", "process", string(c.role), "silent", silent.Round(time.Millisecond))
 	if run.proc != nil {
+		// A stopped process (by SIGSTOP, by a debugger) takes the signal when it goes on.
 		_ = run.proc.Signal(syscall.SIGQUIT) // fails only when it is dead already
+		_ = run.proc.Signal(syscall.SIGCONT)
 	}
 	p.after(dumpTime, func() { p.kill(run) })
 }
