@@ -118,6 +118,25 @@ func TestUser(t *testing.T) {
 	}
 }
 
+// TestCredential shows what the kernel is told; nobody has no groups to see it by.
+func TestCredential(t *testing.T) {
+	with, err := lookup("nobody:daemon")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := with.credential(); c == nil || c.Gid != 1 || len(c.Groups) != 1 || c.Groups[0] != 1 || c.NoSetGroups {
+		t.Errorf("nobody:daemon: %+v, want group 1 alone", c)
+	}
+	own, err := lookup("")
+	if err != nil || own.credential() != nil {
+		t.Errorf("the own user: %+v, %v, want no change", own.credential(), err)
+	}
+	root, err := lookup("root")
+	if err != nil || (os.Geteuid() == 0) != (root.credential() == nil) {
+		t.Errorf("root: %+v, %v", root.credential(), err)
+	}
+}
+
 // TestNoInheritance shows what a script must not get from the daemon.
 func TestNoInheritance(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/systemd/notify")

@@ -206,6 +206,10 @@ func TestParentKilled(t *testing.T) {
 		}
 	}
 	time.Sleep(50 * time.Millisecond)
+	if strings.Contains(d.log(), "cancelled") {
+		t.Error("a child obeyed a signal")
+	}
+	d.file("vrrp.linger", "")
 	for _, p := range d.status().Processes {
 		if p.State != "running" || p.Restarts != 0 {
 			t.Errorf("after signals: %+v", p)
@@ -216,6 +220,7 @@ func TestParentKilled(t *testing.T) {
 	cmd.Wait()
 	d.await("vrrp eof", 1)
 	d.await("checkers eof", 1)
+	d.await("vrrp cancelled", 1) // the second line: the kernel's signal
 	// The stale socket and locks of the dead one are no obstacle.
 	d.start()
 	d.says("director is ready")

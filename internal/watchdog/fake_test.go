@@ -77,7 +77,11 @@ func parseJSON(name string, text []byte) (*config.Config, []config.Warning, erro
 //	ROLE.slow-stop does not stop
 //	ROLE.final     gives up at its first configuration, with the file's text
 //	ROLE.three     exits with status 3 without a word
-//	ROLE.crash     exits with status 1 at its first configuration
+//	ROLE.crash     exits with status 1 at its first configuration, after the
+//	               file's duration
+//	ROLE.lazy      puts a configuration in force 200ms later, and never when it
+//	               is asked to stop before
+//	ROLE.linger    takes a second to notice that its parent is gone
 //	ROLE.nonsense  sends the file's text instead of an acknowledgement
 //	ROLE.stop-delay takes the file's duration to stop
 //	ROLE.delay     takes the file's duration to put a configuration in force
@@ -116,6 +120,9 @@ func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 		m, err := ch.Recv()
 		if errors.Is(err, io.EOF) {
 			f.note("eof")
+			if _, ok := f.is("linger"); ok {
+				time.Sleep(time.Second)
+			}
 			return nil
 		}
 		if err != nil {
@@ -171,8 +178,24 @@ func (f *fakeChild) configure(c *Configure) {
 	if _, ok := f.is("three"); ok {
 		os.Exit(exitFinal)
 	}
-	if _, ok := f.is("crash"); ok {
+	if text, ok := f.is("crash"); ok {
+		d, _ := time.ParseDuration(text)
+		time.Sleep(d)
 		os.Exit(1)
+	}
+	if _, ok := f.is("lazy"); ok {
+		for deadline := time.Now().Add(200 * time.Millisecond); ; {
+			f.ch.conn.(seqpacket).SetReadDeadline(deadline)
+			m, err := f.ch.Recv()
+			if err != nil {
+				break
+			}
+			if m.Stop != nil {
+				f.note("stop before applied")
+				os.Exit(0)
+			}
+		}
+		f.ch.conn.(seqpacket).SetReadDeadline(time.Time{})
 	}
 	if text, ok := f.is("nonsense"); ok {
 		f.ch.sendEncoded([]byte(text))

@@ -467,6 +467,30 @@ func TestFinalErrorStopsTheDaemon(t *testing.T) {
 	})
 }
 
+// TestFinalErrorLater gives up when everything runs already.
+func TestFinalErrorLater(t *testing.T) {
+	d := ready(t, "web", "farm")
+	d.file("vrrp.final", "no right to do that")
+	r := d.reload()
+	if want := []string{"director stops: director: vrrp: no right to do that"}; r.OK || cmp.Diff(want, r.Errors) != "" {
+		t.Errorf("reload: %+v, want %q", r, want)
+	}
+	if err := d.ends(); err == nil || err.Error() != "director: vrrp: no right to do that" {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestSilentChildIsShownAsSuch has a child that lives but does not answer inquiries.
+func TestSilentChildIsShownAsSuch(t *testing.T) {
+	d := ready(t, "web", "farm")
+	d.eventually("a snapshot", func() bool { return d.status().VRRP != nil })
+	d.file("vrrp.deaf", "")
+	s := d.status()
+	if !s.Processes[1].Stale || s.Processes[2].Stale || s.VRRP == nil {
+		t.Errorf("status: %+v", s.Processes)
+	}
+}
+
 func TestCrashAtStartIsRepeated(t *testing.T) {
 	d := prepare(t)
 	d.configure(conf("web", "farm"))
@@ -492,6 +516,7 @@ func TestSlowStop(t *testing.T) {
 	d.says("director is ready")
 	d.eventually("a snapshot", func() bool { return d.status().VRRP != nil })
 	d.file("vrrp.slow-stop", "")
+	d.file("vrrp.lazy", "") // its successor must not be stopped before it has taken over
 	d.cancel()
 	d.says("child did not stop in time and is killed")
 	d.remove("vrrp.slow-stop")

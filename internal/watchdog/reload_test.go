@@ -208,6 +208,24 @@ func TestReloadOfADeadChild(t *testing.T) {
 	}
 }
 
+// TestReloadOfADyingChild has a child die of the old generation while it is told the
+// new one: that is no reason to refuse the new one.
+func TestReloadOfADyingChild(t *testing.T) {
+	d := ready(t, "web", "farm")
+	d.file("vrrp.crash", "400ms")
+	if err := syscall.Kill(d.process(RoleVRRP).PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.await("vrrp configure 1 .*", 1)
+	d.remove("vrrp.crash")
+	if r := d.reload(); !r.OK {
+		t.Errorf("reload: %+v", r)
+	}
+	if s := d.status(); s.Generation != 2 || s.VRRP.Generation != 2 {
+		t.Errorf("generations: %d, vrrp %d, want 2", s.Generation, s.VRRP.Generation)
+	}
+}
+
 func TestStopDuringReload(t *testing.T) {
 	d := ready(t, "web", "farm")
 	d.configure(conf("web", "silent"))
