@@ -44,8 +44,8 @@ that has, as an ordinary process (User Mode Linux).`,
 			switch {
 			case errors.Is(err, demo.ErrToldInside):
 				return &failure{status: exitFailure}
-			case err != nil && ctx.Err() != nil:
-				return &failure{status: 128 + int(syscall.SIGINT)}
+			case errors.Is(err, demo.ErrInterrupted):
+				return &failure{128 + int(syscall.SIGINT), err}
 			}
 			return err
 		},

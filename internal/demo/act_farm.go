@@ -14,12 +14,12 @@ const steadyTime = 3 * time.Second
 
 // start starts both directors, then the client's requests.
 func (p *play) start(ctx context.Context) (string, error) {
+	p.say(done, "director is started on lb1 and lb2")
 	for _, d := range p.lb {
 		if err := d.launch(); err != nil {
 			return "", err
 		}
 	}
-	p.say(done, "director is started on lb1 and lb2")
 	for i, state := range []vrrp.State{vrrp.Master, vrrp.Backup} {
 		d := p.lb[i]
 		reason, err := p.untilState(ctx, d, state)
@@ -38,17 +38,17 @@ func (p *play) start(ctx context.Context) (string, error) {
 		return "", err
 	}
 
+	p.say(done, "the client begins: %d requests a second", time.Second/requestPeriod)
 	p.load = p.client.LoadHTTP(ctx, url, requestPeriod, requestTimeout)
 	from := time.Now()
-	p.say(done, "the client begins: %d requests a second", time.Second/requestPeriod)
 	if err := p.wait(ctx, steadyTime); err != nil {
 		return "", err
 	}
 	owners := p.owners()
-	p.promise(len(owners) == 1 && owners[0] == p.lb[0], "one director has the address, the one with the higher priority", "%s", names(owners))
-	p.noFailure("no request fails in steady state", from)
+	p.promise(len(owners) == 1 && owners[0] == p.lb[0], "one director has the address, that with the higher priority", "%s", names(owners))
+	p.noFailure("no request fails", from)
 	t := p.since(from)
-	p.say(seen, "answered by web1 %d, by web2 %d, each in at most %s", t.byServer["web1"], t.byServer["web2"], ms(t.slowest))
+	p.say(seen, "answered by web1: %d, by web2: %d, the slowest in %s", t.byServer["web1"], t.byServer["web2"], ms(t.slowest))
 	return "", nil
 }
 
@@ -80,52 +80,49 @@ func names(list []*director) string {
 
 // serverDies stops a web server and starts it again.
 func (p *play) serverDies(ctx context.Context) (string, error) {
-	web, active := p.web[0], p.lb[0]
+	web, active, other := p.web[0], p.lb[0], p.lb[1]
+	p.say(done, "nginx on %s is stopped", web.Name())
 	died := time.Now()
 	if err := web.stop(); err != nil {
 		return "", err
 	}
-	p.say(done, "nginx on %s is stopped", web.Name())
 	out, err := p.untilPool(ctx, active, -1, 1)
 	if err != nil {
 		return "", err
 	}
-	took := out.Sub(died)
-	t := sum(startedIn(p.requests(), died.Add(-requestTimeout), out))
-	p.say(seen, "%s is out of the pool", web.Name())
-	limit := fall * checkInterval
-	p.promise(took <= limit+p.slack(died), fmt.Sprintf("a dead server is out after %d failed checks, %s apart", fall, ms(checkInterval)),
+	took, limit := out.Sub(died), fall*checkInterval
+	note := fmt.Sprintf("out after %s", ms(took))
+	p.promise(took <= limit+p.slack(died), fmt.Sprintf("%s is out of the pool after %d failed checks", web.Name(), fall),
 		"%s of at most %s", ms(took), ms(limit))
-	p.promise(t.failed <= t.ok+10, "until then it costs at most its share of the requests", "%d of %d failed", t.failed, t.failed+t.ok)
-	if _, err := p.untilPool(ctx, p.lb[1], -1, 1); err != nil {
+	t := sum(endedIn(p.requests(), died, out))
+	p.promise(t.failed <= t.ok+5, "until then its share of the requests fails, no more", "%d of %d", t.failed, t.failed+t.ok)
+	if _, err := p.untilPool(ctx, other, -1, 1); err != nil {
 		return "", err
 	}
-	if err := p.wait(ctx, requestTimeout+checkInterval); err != nil {
+	if err := p.settle(ctx); err != nil {
 		return "", err
 	}
-	p.onlyWhile("no request that was sent after that fails", died, out)
+	p.onlyWhile("no request that is sent after that fails", died, out)
 
+	p.say(done, "nginx on %s is started again", web.Name())
 	back := time.Now()
 	if err := web.start(); err != nil {
 		return "", err
 	}
-	p.say(done, "nginx on %s is started again", web.Name())
 	in, err := p.untilPool(ctx, active, 1, 1)
 	if err != nil {
 		return "", err
 	}
-	took = in.Sub(back)
-	limit = rise * checkInterval
-	p.promise(took <= limit+p.slack(back), fmt.Sprintf("it is in again after %d checks", rise), "%s of at most %s", ms(took), ms(limit))
-	if _, err := p.untilPool(ctx, p.lb[1], 1, 1); err != nil {
+	took, limit = in.Sub(back), rise*checkInterval
+	p.promise(took <= limit+p.slack(back), fmt.Sprintf("it is in again after %d good checks", rise), "%s of at most %s", ms(took), ms(limit))
+	if _, err := p.untilPool(ctx, other, 1, 1); err != nil {
 		return "", err
 	}
 	if err := p.wait(ctx, time.Second); err != nil {
 		return "", err
 	}
 	p.noFailure("its return costs no request", back)
-	if n := p.since(in).byServer[web.Name()]; n == 0 {
-		p.promise(false, "it gets requests again", "none")
-	}
-	return "", nil
+	n := p.since(in).byServer[web.Name()]
+	p.promise(n > 0, "it gets requests again", "%d", n)
+	return fmt.Sprintf("%s, in after %s", note, ms(took)), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"director/internal/watchdog"
@@ -11,7 +12,7 @@ import (
 )
 
 // watchTime is for how long the farm is watched after a process was killed.
-const watchTime = 1500 * time.Millisecond
+const watchTime = 1200 * time.Millisecond
 
 // childDies kills the VRRP process of the active director, then its checker
 // process.
@@ -31,26 +32,36 @@ func (p *play) childDies(ctx context.Context) (string, error) {
 	p.lb[1].moves()
 
 	for _, role := range []watchdog.Role{watchdog.RoleVRRP, watchdog.RoleCheckers} {
+		old, err := p.lb[0].process(ctx, role)
+		if err != nil {
+			return "", err
+		}
+		p.say(done, "`%s` on lb1 (pid %d) is killed with SIGKILL", role.Title(), old.PID)
 		killed := time.Now()
-		pid, err := p.lb[0].kill(ctx, role)
+		if err := kill(old.PID); err != nil {
+			return "", fmt.Errorf("kill %s: %w", role.Title(), err)
+		}
+		next, err := p.untilAgain(ctx, role, old.PID)
 		if err != nil {
 			return "", err
 		}
-		p.say(done, "the process `%s` on lb1 (pid %d) is killed with SIGKILL", role.Title(), pid)
-		next, err := p.untilAgain(ctx, role, pid)
-		if err != nil {
-			return "", err
-		}
-		p.say(seen, "pid %d does its work, %s after the kill", next, ms(time.Since(killed)))
+		p.say(seen, "pid %d has taken its place, %s after the kill", next, ms(time.Since(killed)))
 		if err := p.wait(ctx, watchTime); err != nil {
 			return "", err
 		}
+		now, err := p.lb[0].process(ctx, role)
+		if err != nil {
+			return "", err
+		}
+		if now.PID != next || now.State != "running" || now.Stale {
+			return "", fmt.Errorf("%s is %s, pid %d", role.Title(), now.State, now.PID)
+		}
 		if role == watchdog.RoleVRRP {
-			reason, err := p.lb[0].instance(ctx)
+			i, err := p.lb[0].instance(ctx)
 			if err != nil {
 				return "", err
 			}
-			p.say(seen, "lb1 is %s: %s", reason.State, reason.Reason)
+			p.say(seen, "lb1 is %s: %s", i.State, i.Reason)
 			p.addressStayed(killed)
 		}
 	}
@@ -59,13 +70,13 @@ func (p *play) childDies(ctx context.Context) (string, error) {
 		return "", err
 	}
 	differed := table.stop()
-	p.promise(before == after && differed == nil, "the IPVS table stays as it was, entry for entry", "%s", told(differed, before == after))
+	p.promise(before == after && differed == nil, "the IPVS table is not touched", "%s", told(differed, before == after))
 	more, err := p.lb[0].connections()
 	if err != nil {
 		return "", err
 	}
-	p.promise(more > counted, "its counters go on", "%d connections, then %d", counted, more)
-	if err := p.wait(ctx, requestTimeout/2); err != nil {
+	p.promise(more > counted, "its counters go on", "from %d to %d connections", counted, more)
+	if err := p.settle(ctx); err != nil {
 		return "", err
 	}
 	p.noFailure("no request fails", from)
@@ -82,18 +93,24 @@ func told(differed error, same bool) string {
 	return "ipvsadm -Sn prints the same before and after"
 }
 
-// untilAgain waits until another process than pid does the work of a role.
+// kill kills one process.
+func kill(pid int) error {
+	if pid <= 0 {
+		return errors.New("it does not run")
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// untilAgain waits until another process than pid has the title of a role on lb1.
 func (p *play) untilAgain(ctx context.Context, role watchdog.Role, pid int) (next int, err error) {
 	_, err = p.until(ctx, role.Title()+" is started again", func() error {
-		c, err := p.lb[0].process(ctx, role)
-		switch {
-		case err != nil:
-			return err
-		case c.PID == pid || c.PID == 0 || c.State != "running" || c.Stale:
-			return fmt.Errorf("pid %d is %s", c.PID, c.State)
+		for _, c := range p.lb[0].Processes() {
+			if c.Args[0] == role.Title() && c.Pid != pid {
+				next = c.Pid
+				return nil
+			}
 		}
-		next = c.PID
-		return nil
+		return errors.New("ps does not show it")
 	})
 	return next, err
 }
@@ -108,7 +125,7 @@ func (p *play) addressStayed(since time.Time) {
 	}
 	moves := p.lb[0].moves() + p.lb[1].moves()
 	p.promise(moves == 0 && others == 0 && p.lb[0].holds(), "the address does not move",
-		"%s on the two machines, %s from lb2", count(moves, "change"), count(others, "advert"))
+		"%s on lb1 and lb2, %s from lb2", count(moves, "change"), count(others, "advert"))
 }
 
 // tableWatch compares a machine's IPVS table with what it was, again and again.

@@ -14,12 +14,13 @@ import (
 
 // Options are how the demo is shown.
 type Options struct {
-	// Keep leaves the farm standing after the last act, until it is ended by ctx
-	// or, where there is a terminal, by leaving a shell.
+	// Keep leaves the machines standing after the last act: where there is a
+	// terminal and nobody else can look into them, until a shell on it is left,
+	// else until ctx ends.
 	Keep bool
 	// Colour uses the terminal's colours.
 	Colour bool
-	// Width is the width of the screen in characters; 0 is 100.
+	// Width is the width of the screen in characters; less than 80 is taken for 120.
 	Width int
 	// Stdout gets the timeline.
 	Stdout io.Writer
@@ -27,39 +28,38 @@ type Options struct {
 	Terminal *os.File
 }
 
-const defaultWidth = 110
+// ErrInterrupted says that ctx has ended the demo before its last act.
+var ErrInterrupted = errors.New("demo: interrupted; nothing is left behind")
 
-// Run shows the demo. It needs nothing but root and the programs nginx, ipvsadm and
-// ping; on a kernel without IPVS it also needs User Mode Linux, in which it then
-// runs itself again. It touches none of the machine's own interfaces and leaves
-// nothing behind, also when ctx ends it.
+// Run shows the demo. It needs root and the programs nginx, ipvsadm and ping; without
+// root, and on a kernel without IPVS, it needs User Mode Linux instead, and runs
+// itself again in that. It touches none of the machine's own interfaces
+// and leaves nothing behind, also when ctx ends it.
 //
-// The error is a *BrokenError when a promise was not kept, and ErrToldInside when the run
-// inside User Mode Linux has failed and has said why.
+// The error is a *BrokenError when a promise was not kept, ErrInterrupted when ctx has
+// ended it, and ErrToldInside when the run inside User Mode Linux has failed and
+// has said why.
 func Run(ctx context.Context, o Options) error {
 	if o.Width < 80 {
-		o.Width = defaultWidth
+		o.Width = 120
 	}
-	for program, pkg := range map[string]string{"nginx": "nginx-light", "ipvsadm": "ipvsadm", "ping": "iputils-ping"} {
-		if !installed(program) {
-			return fmt.Errorf("demo: %s not found: install the Debian package %s (`make demo` does)", program, pkg)
+	for _, p := range [...]struct{ program, pkg string }{{"nginx", "nginx-light"}, {"ipvsadm", "ipvsadm"}, {"ping", "iputils-ping"}} {
+		if !installed(p.program) {
+			return fmt.Errorf("demo: %s not found: install the Debian package %s, as `make demo` does", p.program, p.pkg)
 		}
 	}
-	if os.Geteuid() != 0 || !netlab.HasIPVS() {
-		if netlab.InUML() {
-			return errors.New("demo: the kernel of User Mode Linux has no IPVS")
-		}
-		return inside(ctx, o)
+	switch {
+	case os.Geteuid() == 0 && netlab.HasIPVS():
+		return show(ctx, o)
+	case netlab.InUML():
+		return errors.New("demo: the kernel of User Mode Linux has no IPVS")
 	}
-	return show(ctx, o)
+	return inside(ctx, o)
 }
 
 // installed looks for a program also where the PATH of an ordinary user does not.
 func installed(program string) bool {
-	if _, err := exec.LookPath(program); err == nil {
-		return true
-	}
-	for _, dir := range []string{"/usr/sbin/", "/sbin/"} {
+	for _, dir := range []string{"", "/usr/sbin/", "/sbin/"} {
 		if _, err := exec.LookPath(dir + program); err == nil {
 			return true
 		}
@@ -74,49 +74,55 @@ func show(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("demo: %w", err)
 	}
 	p := &play{out: &timeline{w: o.Stdout, colour: o.Colour, width: o.Width}, began: time.Now()}
-	p.out.text(intro()...)
+	p.out.intro()
 	if p.farm, err = build(exe); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	defer func() { err = errors.Join(err, p.close()) }()
+	defer func() {
+		if cerr := p.close(); cerr != nil {
+			err = errors.Join(err, fmt.Errorf("demo: clean up: %w", cerr))
+		}
+	}()
 	if p.wire, err = p.lan.Capture(netlab.FilterVRRP); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	p.stalls = watchStalls(ctx)
-	defer p.stalls.stop()
 
 	p.perform(ctx)
 	if ctx.Err() != nil {
-		p.out.text("", "interrupted; everything is taken away again")
-		return context.Cause(ctx)
+		return ErrInterrupted
 	}
 	err = p.report.err()
-	p.out.text("")
-	p.out.text(p.report.lines()...)
 	colour := green
 	if err != nil {
 		colour = red
 		p.out.text(p.logs()...)
 	}
+	p.out.text("")
+	p.out.text(p.report.lines()...)
 	p.out.text("", p.out.paint(bold+colour, p.report.verdict()))
 	if o.Keep {
-		err = errors.Join(err, p.keep(ctx, o))
+		err = errors.Join(err, p.keep(ctx, o, err == nil))
 	}
 	return err
 }
 
 // intro tells what there is to be seen.
-func intro() []string {
-	return []string{
-		"",
-		"  client ──── gw ──┬── lb1   director, priority 150, 192.0.2.2      Clients ask for http://192.0.2.80/. That address",
-		" 198.51.100.10     ├── lb2   director, priority 100, 192.0.2.3      is on one of the two directors, which hands each",
-		"                   ├── web1  nginx, 192.0.2.11                      connection to a web server. The web servers answer",
-		"                   └── web2  nginx, 192.0.2.12                      the client directly (direct routing, DR).",
-		"",
-		fmt.Sprintf("Each machine is a network namespace. The client sends %d requests a second, each on a connection of its own and only", time.Second/requestPeriod),
-		fmt.Sprintf("once; one that is not answered within %v has failed. VRRP adverts come every %v, health checks every %v.", requestTimeout, advertInterval, checkInterval),
-		"> is what is done, ✓ a promise that was checked and kept. Measured times may be longer than promised by " + ms(slackBase) + " and the",
-		"time for which this machine was seen to stand still.",
+func (t *timeline) intro() {
+	t.text(fmt.Sprintf(`
+  client ──── gw ──┬── lb1   192.0.2.2   director, priority %d
+  198.51.100.10    ├── lb2   192.0.2.3   director, priority %d
+                   ├── web1  192.0.2.11  nginx
+                   └── web2  192.0.2.12  nginx
+`, highPriority, lowPriority))
+	for _, s := range []string{
+		fmt.Sprintf("The client asks for %s. One of the two directors has that address and hands each connection to one of the web servers, "+
+			"which answers the client directly (DR, direct routing). Each machine is a network namespace.", url),
+		fmt.Sprintf("There are %d requests a second, each on a connection of its own and never repeated; one without an answer within %s has "+
+			"failed. VRRP adverts come every %s, health checks every %s.", time.Second/requestPeriod, ms(requestTimeout), ms(advertInterval), ms(checkInterval)),
+		fmt.Sprintf("> is what is done; ✓ is what director promises, checked and kept. What is measured may be %s more than promised, and as much "+
+			"more as this machine was seen to stand still.", ms(slackBase)),
+	} {
+		t.text(wrap(s, t.width-1)...)
 	}
 }

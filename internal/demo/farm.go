@@ -1,22 +1,13 @@
 package demo
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
-	"director/internal/control"
 	"director/internal/netlab"
-	"director/internal/watchdog"
-	"director/ipvs"
-	"director/ipvs/kernel"
 )
 
 // The farm's addresses (RFC 5737).
@@ -52,20 +43,6 @@ type farm struct {
 	lb     []*director
 	web    []*server
 	exe    string
-}
-
-// director is one of the two directors: a machine that runs the real program.
-type director struct {
-	*netlab.Host
-	addr     netip.Addr
-	priority int
-	mac      string
-	exe      string
-	proc     *netlab.Process
-	kernel   *kernel.Kernel // the machine's IPVS table, read past director
-	cut      bool           // off the network
-	readdr   chan netlink.AddrUpdate
-	hush     chan struct{} // closed to end the reports on readdr
 }
 
 // server is one of the web servers.
@@ -145,25 +122,6 @@ func (f *farm) build() (err error) {
 	return nil
 }
 
-// prepare opens what the play watches the director's machine with.
-func (d *director) prepare() error {
-	mac, err := d.MAC("eth0")
-	if err != nil {
-		return err
-	}
-	d.mac = mac.String()
-	d.readdr, d.hush = make(chan netlink.AddrUpdate, 256), make(chan struct{})
-	return errors.Join(
-		d.DefaultRoute(netip.MustParseAddr(lanGateway)),
-		d.Do(func() (err error) {
-			d.kernel, err = kernel.Open()
-			return err
-		}),
-		d.Do(func() error { return netlink.AddrSubscribe(d.readdr, d.hush) }),
-		d.configure(config(d, 1, 1)),
-	)
-}
-
 // prepare makes a machine serve pages for the virtual address, which it holds on
 // its loopback and never speaks of: that is direct routing.
 func (w *server) prepare() error {
@@ -195,7 +153,7 @@ router_id = "%[1]s"
 [vrrp_script.gateway]
 script   = "ping -n -c 1 -W 1 %s"
 interval = "%v"
-timeout  = "400ms"
+timeout  = "900ms"
 fall     = %d
 rise     = %d
 
@@ -233,154 +191,6 @@ weight  = %d
 		netlab.HealthPath, checkInterval, rise, fall, weights[0], weights[1])
 }
 
-// configPath is where the director's configuration is.
-func (d *director) configPath() string { return d.Path("director.toml") }
-
-// runtimeDir is where its control socket is.
-func (d *director) runtimeDir() string { return d.Path("run") }
-
-// configure writes the configuration file.
-func (d *director) configure(text string) error {
-	_, err := d.WriteFile("director.toml", text)
-	return err
-}
-
-// launch starts the director and does not wait for anything.
-func (d *director) launch() (err error) {
-	d.proc, err = d.Start("director", d.exe, "run", "-c", d.configPath(), "--runtime-dir", d.runtimeDir())
-	return err
-}
-
-// ask talks to the director over its control socket.
-func (d *director) ask(ctx context.Context, what func(context.Context, *control.Client) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	c, err := control.Dial(ctx, watchdog.SocketPath(d.runtimeDir()))
-	if err != nil {
-		return fmt.Errorf("%s: %w", d.Name(), err)
-	}
-	defer c.Close()
-	if err := what(ctx, c); err != nil {
-		return fmt.Errorf("%s: %w", d.Name(), err)
-	}
-	return nil
-}
-
-// status returns the director's own view.
-func (d *director) status(ctx context.Context) (s *control.Status, err error) {
-	err = d.ask(ctx, func(ctx context.Context, c *control.Client) error {
-		s, err = c.Status(ctx)
-		return err
-	})
-	return s, err
-}
-
-// instance returns the state of the virtual router.
-func (d *director) instance(ctx context.Context) (control.Instance, error) {
-	s, err := d.status(ctx)
-	if err != nil {
-		return control.Instance{}, err
-	}
-	if s.VRRP == nil || len(s.VRRP.Instances) == 0 {
-		return control.Instance{}, fmt.Errorf("%s: no virtual router yet", d.Name())
-	}
-	return s.VRRP.Instances[0], nil
-}
-
-// process returns a process of the director by its role.
-func (d *director) process(ctx context.Context, role watchdog.Role) (control.Process, error) {
-	s, err := d.status(ctx)
-	if err != nil {
-		return control.Process{}, err
-	}
-	for _, p := range s.Processes {
-		if p.Role == string(role) {
-			return p, nil
-		}
-	}
-	return control.Process{}, fmt.Errorf("%s: no process %s", d.Name(), role)
-}
-
-// reload makes the director read its configuration.
-func (d *director) reload(ctx context.Context) (r control.ReloadResult, err error) {
-	err = d.ask(ctx, func(ctx context.Context, c *control.Client) error {
-		r, err = c.Reload(ctx)
-		return err
-	})
-	return r, err
-}
-
-// kill kills a child and returns its process number.
-func (d *director) kill(ctx context.Context, role watchdog.Role) (int, error) {
-	p, err := d.process(ctx, role)
-	if err != nil {
-		return 0, err
-	}
-	if p.PID == 0 {
-		return 0, fmt.Errorf("%s: %s does not run", d.Name(), role)
-	}
-	return p.PID, syscall.Kill(p.PID, syscall.SIGKILL)
-}
-
-// holds reports whether the machine has the virtual address.
-func (d *director) holds() bool { return d.HasAddr(vip) }
-
-// moves counts how often the virtual address has come or gone on the machine since it
-// was asked last.
-func (d *director) moves() int {
-	n := 0
-	for {
-		select {
-		case u, open := <-d.readdr:
-			if !open {
-				return n
-			}
-			if ip, ok := netip.AddrFromSlice(u.LinkAddress.IP); ok && ip.Unmap() == vip {
-				n++
-			}
-		default:
-			return n
-		}
-	}
-}
-
-// weights reads from the kernel which servers are in the pool, with their weights;
-// one that is not in is not in the map.
-func (d *director) weights() map[netip.Addr]int {
-	table, err := d.kernel.Dump()
-	if err != nil {
-		return nil
-	}
-	out := map[netip.Addr]int{}
-	if e := table[service()]; e != nil {
-		for key, dest := range e.Dests {
-			out[key.Addr()] = int(dest.Weight)
-		}
-	}
-	return out
-}
-
-// service is the key of the virtual server in the kernel's table.
-func service() ipvs.ServiceKey {
-	return ipvs.AddrService(ipvs.TCP, netip.AddrPortFrom(vip, 80))
-}
-
-// ipvsadm is the kernel's table as ipvsadm prints it.
-func (d *director) ipvsadm() (string, error) { return d.Run("ipvsadm", "-Sn") }
-
-// connections is the kernel's count of connections through the virtual server,
-// which begins at 0 for a service that is made anew.
-func (d *director) connections() (uint64, error) {
-	stats, err := d.kernel.Stats()
-	if err != nil {
-		return 0, err
-	}
-	if s := stats[service()]; s != nil {
-		return s.Counters.Connections, nil
-	}
-	return 0, fmt.Errorf("%s: the kernel has no virtual server", d.Name())
-}
-
 // owners lists the directors that have the virtual address and can be reached.
 func (f *farm) owners() []*director {
 	var out []*director
@@ -409,14 +219,7 @@ func (f *farm) pool(d *director) string {
 // close ends everything.
 func (f *farm) close() error {
 	for _, d := range f.lb {
-		close(d.hush)
-		if d.kernel != nil {
-			_ = d.kernel.Close() // reading only
-		}
+		d.forget()
 	}
-	err := f.lab.Close()
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
+	return f.lab.Close()
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,11 +22,17 @@ import (
 // output tells why.
 var ErrToldInside = errors.New("demo: it failed inside User Mode Linux")
 
-// Environment variables by which the run inside is told about the terminal outside.
+// Environment variables by which the run inside knows the outside: the size of the
+// screen, and the file in which it leaves its verdict before it waits for its end.
 const (
 	envRows    = "DIRECTOR_DEMO_ROWS"
 	envColumns = "DIRECTOR_DEMO_COLUMNS"
+	envVerdict = "DIRECTOR_DEMO_VERDICT"
 )
+
+// umlNice lets the demo go before other programs: what stands still cannot answer in
+// time.
+const umlNice = -15
 
 // inside boots a kernel that has IPVS and runs the same command there.
 func inside(ctx context.Context, o Options) error {
@@ -32,38 +40,48 @@ func inside(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
+	dir, err := os.MkdirTemp("", "director-demo-")
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	verdict := filepath.Join(dir, "verdict")
+
 	why := "This kernel has no IPVS"
 	if os.Geteuid() != 0 {
 		why = "Making machines needs root"
 	}
-	booting := time.Now()
-	fmt.Fprintf(o.Stdout, "%s: the demo runs on a kernel of its own, User Mode Linux, an ordinary process. Its system calls are\n"+
-		"slow and it has one processor: times below are longer than on a real machine. Booting ...\n", why)
-
-	command := []string{exe, "demo", "--colour=" + strconv.FormatBool(o.Colour)}
-	uml := netlab.UMLOptions{Share: []string{exe}, Env: []string{envColumns + "=" + strconv.Itoa(o.Width)}}
-	if o.Keep {
-		command = append(command, "--keep")
-		if o.Terminal != nil {
-			uml.Stdin = o.Terminal
-			uml.Env = append(uml.Env, windowSize(o.Terminal)...)
-			restore, err := rawTerminal(o.Terminal)
-			if err != nil {
-				return fmt.Errorf("demo: terminal: %w", err)
-			}
-			defer restore()
-		}
+	for _, line := range wrap(why+": the demo boots User Mode Linux, a kernel that runs as an ordinary process. It is slower than a real machine, "+
+		"and so are the times below.", o.Width-1) {
+		fmt.Fprintln(o.Stdout, line)
 	}
-	uml.Command = command
+	uml := netlab.UMLOptions{
+		Command: []string{exe, "demo", "--colour=" + strconv.FormatBool(o.Colour)},
+		Share:   []string{exe}, Dir: dir, Nice: umlNice,
+		Env: []string{envVerdict + "=" + verdict, envColumns + "=" + strconv.Itoa(o.Width)},
+	}
+	if o.Keep {
+		uml.Command = append(uml.Command, "--keep")
+	}
+	if o.Keep && o.Terminal != nil {
+		uml.Stdin = o.Terminal
+		uml.Env = append(uml.Env, envRows+"="+strconv.Itoa(rows(o.Terminal)))
+		restore, err := raw(o.Terminal)
+		if err != nil {
+			return fmt.Errorf("demo: terminal: %w", err)
+		}
+		defer restore()
+	}
+	begun := time.Now()
 	uml.Stdout = &firstWrite{w: o.Stdout, before: func() string {
-		return fmt.Sprintf("Booted in %.1f s.\r\n", time.Since(booting).Seconds())
+		return fmt.Sprintf("Booted in %s.\r\n", sec(time.Since(begun)))
 	}}
 	code, err := netlab.UML(ctx, uml)
 	switch {
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return judged(verdict)
 	case errors.Is(err, netlab.ErrNoUML):
-		return fmt.Errorf("demo: this kernel has no IPVS: load it (modprobe ip_vs) or install the Debian package user-mode-linux: %w", err)
+		return fmt.Errorf("demo: this kernel has no IPVS (modprobe ip_vs may help), and there is no other: %w", err)
 	case err != nil:
 		return fmt.Errorf("demo: %w", err)
 	case code != 0:
@@ -72,18 +90,49 @@ func inside(ctx context.Context, o Options) error {
 	return nil
 }
 
-// windowSize tells the size of a terminal as environment variables.
-func windowSize(f *os.File) []string {
-	columns, rows, err := term.GetSize(int(f.Fd()))
-	if err != nil {
+const (
+	verdictKept   = "kept"
+	verdictBroken = "broken"
+)
+
+// judged is the outcome of a run inside that was ended from outside: the verdict that
+// it has left, or none.
+func judged(path string) error {
+	text, err := os.ReadFile(path)
+	switch {
+	case err == nil && strings.TrimSpace(string(text)) == verdictKept:
 		return nil
+	case err == nil:
+		return ErrToldInside
 	}
-	return []string{envRows + "=" + strconv.Itoa(rows), envColumns + "=" + strconv.Itoa(columns)}
+	return ErrInterrupted
 }
 
-// rawTerminal hands every key to the run inside, which has a terminal of its own to
-// interpret them, until restore is called.
-func rawTerminal(f *os.File) (restore func(), err error) {
+// leaveVerdict writes the verdict to where the run outside looks for it.
+func leaveVerdict(ok bool) error {
+	path := os.Getenv(envVerdict)
+	if path == "" {
+		return nil
+	}
+	text := verdictBroken
+	if ok {
+		text = verdictKept
+	}
+	return os.WriteFile(path, []byte(text+"\n"), 0o644)
+}
+
+// rows is the height of a terminal.
+func rows(f *os.File) int {
+	_, n, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// raw hands every key to the run inside, which has a terminal of its own to interpret
+// them, until restore is called.
+func raw(f *os.File) (restore func(), err error) {
 	old, err := term.MakeRaw(int(f.Fd()))
 	if err != nil {
 		return nil, err
@@ -91,12 +140,11 @@ func rawTerminal(f *os.File) (restore func(), err error) {
 	return func() { _ = term.Restore(int(f.Fd()), old) }, nil
 }
 
-// adoptWindow gives the terminal inside the size of the one outside.
-func adoptWindow(f *os.File) {
-	rows, err1 := strconv.Atoi(os.Getenv(envRows))
-	columns, err2 := strconv.Atoi(os.Getenv(envColumns))
-	if err1 == nil && err2 == nil {
-		_ = unix.IoctlSetWinsize(int(f.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(rows), Col: uint16(columns)})
+// adoptSize gives the terminal inside the size of the one outside.
+func adoptSize(f *os.File) {
+	height, _ := strconv.Atoi(os.Getenv(envRows))
+	if width := Width(); width > 0 && height > 0 {
+		_ = unix.IoctlSetWinsize(int(f.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(height), Col: uint16(width)})
 	}
 }
 

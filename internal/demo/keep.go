@@ -33,16 +33,21 @@ func (p *play) logs() []string {
 
 // keep leaves the farm standing: in User Mode Linux, where nobody else can look into
 // it, until a shell is left, else until ctx ends. The requests go on.
-func (p *play) keep(ctx context.Context, o Options) error {
-	shell := netlab.InUML() && o.Terminal != nil
+func (p *play) keep(ctx context.Context, o Options, ok bool) error {
+	if err := leaveVerdict(ok); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
 	p.out.text(p.guide()...)
-	if !shell {
-		p.out.text("", "The farm stands until Ctrl-C (or SIGTERM).")
+	if !netlab.InUML() || o.Terminal == nil {
+		if netlab.InUML() {
+			p.out.text("", "These commands are for the demo's own kernel, which only its terminal reaches, and it was started without one.")
+		}
+		p.out.text("", "Everything stands until Ctrl-C or SIGTERM.")
 		<-ctx.Done()
 		return nil
 	}
-	p.out.text("", "This shell runs on the kernel of the farm; leaving it (exit, or Ctrl-D) takes everything away.")
-	adoptWindow(o.Terminal)
+	p.out.text("", "This is a shell on the demo's kernel. Leave it (exit, Ctrl-D), and everything is gone.")
+	adoptSize(o.Terminal)
 	name := "bash"
 	args := []string{"--norc", "--noprofile", "-i"}
 	if !installed(name) {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"strings"
 	"sync"
 	"time"
 
@@ -68,23 +66,21 @@ func (p *play) perform(ctx context.Context) {
 	var spans []span
 	for i, a := range acts() {
 		p.number, p.actFrom = i+1, time.Now()
-		p.out.text("")
 		p.out.act(p.number, a.title)
 		note, err := a.run(p, ctx)
 		spans = append(spans, span{a.title, note, p.actFrom, time.Now()})
-		if err != nil {
-			if ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
+		if err != nil && ctx.Err() == nil {
 			p.report.stopped = err
 			p.say(broken, "the play cannot go on: %v", err)
+		}
+		if err != nil {
 			break
 		}
 	}
 	all := p.requests()
 	for _, s := range spans {
-		t := sum(startedIn(all, s.from, s.to))
-		p.report.parts = append(p.report.parts, part{s.title, t.ok, t.failed, t.gap, s.note})
+		t := sum(endedIn(all, s.from, s.to))
+		p.report.parts = append(p.report.parts, part{s.title, t.ok, t.failed, longestGap(all, s.from, s.to), p.stalls.between(s.from, s.to), s.note})
 	}
 }
 
@@ -101,18 +97,18 @@ func (p *play) since(from time.Time) tally {
 	return sum(startedIn(p.requests(), from, time.Now()))
 }
 
-// say prints a line of the timeline.
+// say prints a line of the timeline. The requests in it are those that ended in
+// this act.
 func (p *play) say(m mark, format string, args ...any) {
-	owners := p.owners()
-	names := make([]string, len(owners))
-	for i, d := range owners {
-		names[i] = d.Name()
-	}
 	v := view{at: time.Since(p.began), owner: "-", pool: "-"}
-	if len(owners) > 0 {
-		v.owner, v.pool = strings.Join(names, "+"), p.pool(owners[0])
+	switch owners := p.owners(); len(owners) {
+	case 0:
+	case 1:
+		v.owner, v.pool = owners[0].Name(), p.pool(owners[0])
+	default:
+		v.owner, v.pool = "both", p.pool(owners[0])
 	}
-	t := p.since(p.actFrom)
+	t := sum(endedIn(p.requests(), p.actFrom, time.Now()))
 	v.ok, v.failed = t.ok, t.failed
 	p.out.line(v, m, fmt.Sprintf(format, args...))
 }
@@ -162,23 +158,14 @@ func (p *play) onlyWhile(what string, lost, regained time.Time) {
 	p.promise(false, what, "%s more, the first started %s after it: %v", count(len(extra), "failed request"), sec(r.Start.Sub(regained)), r.Err)
 }
 
-// gap is the longest time without an answer around a moment since from.
+// gap is the longest time without an answer that has ended since from.
 func (p *play) gap(from time.Time) time.Duration {
-	return sum(startedIn(p.requests(), from.Add(-10*requestPeriod), time.Now())).gap
+	return longestGap(p.requests(), from, time.Now())
 }
 
 // slack is how much longer than promised something may have taken since from: a
 // fixed part, and the time for which this machine was measured to stand still.
 func (p *play) slack(from time.Time) time.Duration { return slackBase + p.stalls.since(from) }
-
-// slackText is slack in words.
-func (p *play) slackText(from time.Time) string {
-	s := "+" + ms(slackBase)
-	if d := p.stalls.since(from); d > slackBase/10 {
-		s += fmt.Sprintf(" and %s that this machine stood still", ms(d))
-	}
-	return s
-}
 
 // wait lets time pass.
 func (p *play) wait(ctx context.Context, d time.Duration) error {
@@ -189,6 +176,9 @@ func (p *play) wait(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
+
+// settle waits until every request that was started so far has ended.
+func (p *play) settle(ctx context.Context) error { return p.wait(ctx, requestTimeout+5*requestPeriod) }
 
 // until waits until cond returns nil and returns when that was.
 func (p *play) until(ctx context.Context, what string, cond func() error) (time.Time, error) {
@@ -289,7 +279,7 @@ type stalls struct {
 
 type stall struct {
 	end  time.Time
-	for_ time.Duration
+	long time.Duration
 }
 
 const stallStep = 5 * time.Millisecond
@@ -313,13 +303,16 @@ func watchStalls(ctx context.Context) *stalls {
 }
 
 // since returns the longest stall that ended after a moment.
-func (s *stalls) since(from time.Time) time.Duration {
+func (s *stalls) since(from time.Time) time.Duration { return s.between(from, time.Now()) }
+
+// between returns the longest stall that ended between two moments.
+func (s *stalls) between(from, to time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var worst time.Duration
 	for _, l := range s.late {
-		if l.end.After(from) {
-			worst = max(worst, l.for_)
+		if l.end.After(from) && !l.end.After(to) {
+			worst = max(worst, l.long)
 		}
 	}
 	return worst
@@ -331,5 +324,5 @@ func downTime(d *director) time.Duration { return 3*advertInterval + skewTime(d)
 
 // skewTime is the time after which it takes over from one that says good-bye.
 func skewTime(d *director) time.Duration {
-	return time.Duration(math.Round(float64(256-d.priority) * float64(advertInterval) / 256))
+	return time.Duration(256-d.priority) * advertInterval / 256
 }

@@ -11,10 +11,7 @@ import (
 type tally struct {
 	ok, failed int
 	byServer   map[string]int // answered ones, by the page that came back
-	// gap is the longest time in which no answer came, and gapFrom its begin.
-	gap     time.Duration
-	gapFrom time.Time
-	slowest time.Duration // of those answered
+	slowest    time.Duration  // of those answered
 }
 
 // ended is when a request was answered or given up.
@@ -31,10 +28,21 @@ func startedIn(all []netlab.Result, from, to time.Time) []netlab.Result {
 	return all[i:max(i, j)]
 }
 
+// endedIn returns the requests that were answered or given up from one moment until
+// before another.
+func endedIn(all []netlab.Result, from, to time.Time) []netlab.Result {
+	var out []netlab.Result
+	for _, r := range all {
+		if end := ended(r); !end.Before(from) && end.Before(to) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // sum sums up requests.
 func sum(requests []netlab.Result) tally {
 	t := tally{byServer: map[string]int{}}
-	var answers []time.Time
 	for _, r := range requests {
 		if r.Err != nil {
 			t.failed++
@@ -43,15 +51,27 @@ func sum(requests []netlab.Result) tally {
 		t.ok++
 		t.byServer[r.Body]++
 		t.slowest = max(t.slowest, r.Latency)
-		answers = append(answers, ended(r))
-	}
-	slices.SortFunc(answers, time.Time.Compare)
-	for i := 1; i < len(answers); i++ {
-		if gap := answers[i].Sub(answers[i-1]); gap > t.gap {
-			t.gap, t.gapFrom = gap, answers[i-1]
-		}
 	}
 	return t
+}
+
+// longestGap is the longest time without an answer that ended between two moments,
+// whenever it began.
+func longestGap(all []netlab.Result, from, to time.Time) time.Duration {
+	var answers []time.Time
+	for _, r := range all {
+		if r.Err == nil {
+			answers = append(answers, ended(r))
+		}
+	}
+	slices.SortFunc(answers, time.Time.Compare)
+	var longest time.Duration
+	for i := 1; i < len(answers); i++ {
+		if end := answers[i]; !end.Before(from) && end.Before(to) {
+			longest = max(longest, end.Sub(answers[i-1]))
+		}
+	}
+	return longest
 }
 
 // outside returns the failed requests that were not under way at any moment

@@ -39,7 +39,7 @@ func (m mark) colour() string { return [...]string{plain, cyan, green, bold + re
 // view is what each line of the timeline shows of the farm at its moment.
 type view struct {
 	at         time.Duration // since the play began
-	owner      string        // which director has the virtual address
+	owner      string        // which director has the virtual address: lb1, lb2, both or -
 	pool       string        // the servers with their weights, as the owner's kernel has them
 	ok, failed int           // requests of this act that have ended
 }
@@ -53,10 +53,10 @@ type timeline struct {
 	width  int // of the screen, in characters
 }
 
+const columns = "   time  VIP   pool             ok failed"
+
 // indent is how far the text of a timeline's line is from the left edge.
 const indent = 44
-
-const columns = "    time  VIP      pool              ok failed"
 
 // act begins an act with its heading.
 func (t *timeline) act(number int, title string) {
@@ -72,16 +72,13 @@ func (t *timeline) line(v view, m mark, text string) {
 	if v.failed > 0 {
 		failed = t.paint(red, failed)
 	}
-	head := fmt.Sprintf("%7.2fs  %-7s  %-13s %6d %s", v.at.Seconds(), v.owner, v.pool, v.ok, failed)
-	parts := wrap(text, t.width-indent-5)
+	head := fmt.Sprintf("%6.2fs  %-4s  %-13s %5d %s  ", v.at.Seconds(), v.owner, v.pool, v.ok, failed)
+	parts := wrap(text, t.width-indent-1)
 	out := make([]string, len(parts))
 	for i, part := range parts {
-		if i == 0 {
-			out[i] = head + "  " + t.paint(m.colour(), m.sign()+" "+part)
-			continue
-		}
-		out[i] = strings.Repeat(" ", indent+5) + t.paint(m.colour(), part)
+		out[i] = strings.Repeat(" ", indent) + t.paint(m.colour(), part)
 	}
+	out[0] = head + t.paint(m.colour(), m.sign()+" "+parts[0])
 	t.print(out...)
 }
 
@@ -122,9 +119,13 @@ func wrap(text string, width int) []string {
 	return append(lines, line)
 }
 
-// ms is a duration in milliseconds with one decimal.
+// ms is a duration in milliseconds, with one decimal where there is one.
 func ms(d time.Duration) string {
-	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+	tenths := d.Round(100*time.Microsecond).Microseconds() / 100
+	if tenths%10 == 0 {
+		return fmt.Sprintf("%d ms", tenths/10)
+	}
+	return fmt.Sprintf("%.1f ms", float64(tenths)/10)
 }
 
 // sec is a duration in seconds with two decimals.

@@ -19,7 +19,8 @@ type part struct {
 	title      string
 	ok, failed int
 	gap        time.Duration
-	note       string // such as the measured time of a switch
+	still      time.Duration // for how long the machine stood still at most
+	note       string        // such as the measured time of a switch
 }
 
 // report gathers what the play has shown.
@@ -36,10 +37,11 @@ type BrokenError struct {
 }
 
 func (e *BrokenError) Error() string {
-	if len(e.Promises) == 1 {
-		return "demo: a promise was not kept: " + e.Promises[0]
+	what := "a promise was"
+	if n := len(e.Promises); n > 1 {
+		what = fmt.Sprintf("%d promises were", n)
 	}
-	return fmt.Sprintf("demo: %d promises were not kept: %s", len(e.Promises), strings.Join(e.Promises, "; "))
+	return "demo: " + what + " not kept:\n  " + strings.Join(e.Promises, "\n  ")
 }
 
 // err is the verdict: nil when every act was played and every promise kept.
@@ -47,7 +49,7 @@ func (r *report) err() error {
 	var e BrokenError
 	for _, p := range r.promises {
 		if !p.kept {
-			e.Promises = append(e.Promises, fmt.Sprintf("act %d: %s (seen: %s)", p.act, p.text, p.seen))
+			e.Promises = append(e.Promises, fmt.Sprintf("act %d: %s: %s", p.act, p.text, p.seen))
 		}
 	}
 	switch {
@@ -67,11 +69,11 @@ func (r *report) lines() []string {
 	for _, p := range r.parts {
 		width = max(width, len(p.title)+3)
 	}
-	out := []string{fmt.Sprintf("%-*s  %8s  %6s  %11s", width, "act", "answered", "failed", "longest gap")}
+	out := []string{fmt.Sprintf("%-*s  %8s  %6s  %11s  %11s", width, "act", "answered", "failed", "longest gap", "stood still")}
 	var ok, failed int
 	for i, p := range r.parts {
-		out = append(out, strings.TrimRight(fmt.Sprintf("%-*s  %8d  %6d  %11s  %s",
-			width, fmt.Sprintf("%d  %s", i+1, p.title), p.ok, p.failed, p.gap.Round(time.Millisecond), p.note), " "))
+		out = append(out, strings.TrimRight(fmt.Sprintf("%-*s  %8d  %6d  %11s  %11s  %s",
+			width, fmt.Sprintf("%d  %s", i+1, p.title), p.ok, p.failed, p.gap.Round(time.Millisecond), p.still.Round(time.Millisecond), p.note), " "))
 		ok, failed = ok+p.ok, failed+p.failed
 	}
 	return append(out, fmt.Sprintf("%-*s  %8d  %6d", width, "total", ok, failed))
