@@ -34,7 +34,7 @@ func (k EventKind) String() string {
 type Event struct {
 	Kind     EventKind
 	Src      netip.Addr    // EventAdvert: the sender
-	Priority uint8         // EventAdvert: advertised; EventPriority: ours, 1..254
+	Priority uint8         // EventAdvert: advertised; EventPriority: ours, 1..255
 	Interval time.Duration // EventAdvert: advertised
 	Cause    Cause         // EventShutdown, EventFault, EventRecover
 }
@@ -218,6 +218,12 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 func (i *Instance) Reconfigure(now time.Time, s Settings) {
 	old := i.settings
 	i.settings = s
+	if i.state == Master && old.GarpRefresh != s.GarpRefresh && !i.announceBig {
+		i.announce = time.Time{}
+		if s.GarpRefresh > 0 {
+			i.announce = now.Add(s.GarpRefresh)
+		}
+	}
 	if old.AdvertInterval == s.AdvertInterval && old.Version == s.Version {
 		return
 	}
@@ -228,6 +234,11 @@ func (i *Instance) Reconfigure(now time.Time, s Settings) {
 			i.timer = next
 		}
 	case Backup:
+		if s.Version == 3 && old.Version == 3 && i.master.IsValid() {
+			// A BACKUP waits by its MASTER's interval (RFC 9568 section 6.1): by a
+			// shorter one of its own it would take over from a healthy router.
+			return
+		}
 		i.interval = s.AdvertInterval
 		i.armMasterDown(now)
 	default:
@@ -279,6 +290,11 @@ func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action
 		if now.Sub(i.lastConflict) >= conflictAnnounce {
 			i.lastConflict = now
 			acts = append(acts, Action{Kind: ActionAnnounce, Repeat: i.settings.GarpRepeat})
+			if i.settings.GarpDelay > 0 {
+				// The other one's announcement may still be under way and come last:
+				// ours is repeated when that one has long given up.
+				i.announce, i.announceBig = now.Add(i.settings.GarpDelay), true
+			}
 		}
 		return acts
 	}

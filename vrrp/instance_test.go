@@ -324,3 +324,63 @@ func TestStepAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations per advert", n)
 	}
 }
+
+// In version 3 a BACKUP goes by the interval of its MASTER, so a reload that
+// shortens its own must not make it take over from a healthy router.
+func TestReconfigureKeepsLearnedInterval(t *testing.T) {
+	fast := base(3)
+	fast.AdvertInterval = 10 * time.Millisecond
+	s := start(t, base(3))
+	s.at(0, startUp)
+	s.at(time.Second, advert(peer, 200, time.Second))
+	s.i.Reconfigure(epoch.Add(1500*time.Millisecond), fast)
+	s.wantDeadline(4*time.Second + skew100)
+	// Before a MASTER was heard there is no other interval than ours.
+	s = start(t, base(3))
+	s.at(0, startUp)
+	s.i.Reconfigure(epoch.Add(100*time.Millisecond), fast)
+	s.wantDeadline(100*time.Millisecond + MasterDownTime(3, 100, 10*time.Millisecond))
+	// Version 2 hears nobody whose interval is another.
+	slow := base(2)
+	slow.AdvertInterval = 2 * time.Second
+	s = start(t, base(2))
+	s.at(0, startUp)
+	s.at(time.Second, advert(peer, 200, time.Second))
+	s.i.Reconfigure(epoch.Add(1500*time.Millisecond), slow)
+	s.wantDeadline(1500*time.Millisecond + MasterDownTime(2, 100, 2*time.Second))
+}
+
+func TestReconfigureOfAnnouncements(t *testing.T) {
+	never := base(3)
+	never.GarpDelay, never.GarpRefresh, never.AdvertInterval = 0, 0, 40*time.Second
+	often := never
+	often.GarpRefresh = 2 * time.Second
+	s := start(t, never)
+	s.at(0, Event{Kind: EventResume})
+	s.i.Reconfigure(epoch.Add(time.Second), often)
+	s.wantDeadline(3 * time.Second)
+	s.i.Reconfigure(epoch.Add(time.Second), never)
+	s.wantDeadline(40 * time.Second)
+	s.want(3*time.Second, timer, "")
+	// The second burst of a new MASTER is not put off.
+	s = master(t, base(3))
+	set := base(3)
+	set.GarpRefresh = time.Hour
+	s.i.Reconfigure(epoch.Add(4*time.Second), set)
+	s.at(4*time.Second, timer)
+	s.wantDeadline(5 * time.Second)
+}
+
+// The router that wrongly took over may announce the addresses after our answer
+// to its first advert: a second burst has the last word.
+func TestConflictIsAnnouncedTwice(t *testing.T) {
+	set := base(3)
+	set.AdvertInterval, set.GarpRefresh = 40*time.Second, time.Hour
+	s := start(t, set)
+	s.at(0, Event{Kind: EventResume})
+	s.want(5*time.Second, timer, "announce 5")
+	s.want(10*time.Second, advert(peer, 50, time.Second), "advert 100, announce 5")
+	s.want(10500*time.Millisecond, advert(peer, 50, time.Second), "advert 100")
+	s.wantDeadline(15 * time.Second)
+	s.want(15*time.Second, timer, "announce 5")
+}
