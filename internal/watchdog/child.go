@@ -176,7 +176,7 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 			return
 		}
 		c.last = m.Snapshot
-		p.snapshot(c, m.Snapshot.Seq)
+		p.settle(c, m.Snapshot.Seq)
 		p.describe()
 	case m.Event != nil:
 		p.event(*m.Event)
@@ -291,6 +291,9 @@ func (p *parent) gone(c *child, run *process) {
 	}
 	if run.deadline != nil {
 		run.deadline.Stop()
+	}
+	for seq := range p.inquiries {
+		p.settle(c, seq)
 	}
 	clean := run.asked && run.status == 0
 	switch {

@@ -76,7 +76,9 @@ func parseJSON(name string, text []byte) (*config.Config, []config.Warning, erro
 //	ROLE.deaf      answers pings, but no inquiry
 //	ROLE.slow-stop does not stop
 //	ROLE.final     gives up at its first configuration, with the file's text
+//	ROLE.forbidden fails for want of a permission before anything else
 //	ROLE.three     exits with status 3 without a word
+//	ROLE.refuse    refuses every configuration, with the file's text
 //	ROLE.crash     exits with status 1 at its first configuration, after the
 //	               file's duration
 //	ROLE.lazy      puts a configuration in force 200ms later, and never when it
@@ -114,6 +116,9 @@ func (f *fakeChild) note(format string, args ...any) {
 func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 	f.ch = ch
 	f.note("start")
+	if _, ok := f.is("forbidden"); ok {
+		return fmt.Errorf("open raw socket: %w", os.ErrPermission)
+	}
 	stopped := context.AfterFunc(ctx, func() { f.note("cancelled") })
 	defer stopped()
 	for {
@@ -177,6 +182,10 @@ func (f *fakeChild) configure(c *Configure) {
 	}
 	if _, ok := f.is("three"); ok {
 		os.Exit(exitFinal)
+	}
+	if text, ok := f.is("refuse"); ok {
+		f.ch.Send(Message{Ack: &Ack{Generation: c.Generation, Error: text}})
+		return
 	}
 	if text, ok := f.is("crash"); ok {
 		d, _ := time.ParseDuration(text)

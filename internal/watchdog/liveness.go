@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// configureLimit is the least time that a child may be silent while it puts a
-// configuration in force: a large one takes its time.
+// configureLimit is the least time that a child may be silent while it puts its
+// first configuration in force, and the checkers any: a large one takes its time.
+// The VRRP child has peers that would not wait.
 const configureLimit = 10 * time.Second
 
 // ping is a question that a child has not answered.
@@ -48,7 +49,7 @@ func (p *parent) ping(c *child, run *process) {
 	}
 	limit := orDefault(p.force.config.Global.ChildTimeout.D(), 3*time.Second)
 	interval := limit / 4
-	if run.pending != 0 {
+	if !run.ready || run.pending != 0 && c.role == RoleCheckers {
 		limit = max(limit, configureLimit)
 	}
 	now := time.Now()

@@ -48,6 +48,8 @@ type Options struct {
 	Signals <-chan os.Signal
 	// Stdout and Stderr are handed to the children. Defaults: the parent's own.
 	Stdout, Stderr *os.File
+
+	ackTimeout time.Duration // tests shorten it
 }
 
 // DefaultRuntimeDir is the runtime directory when none is named.
@@ -172,6 +174,9 @@ func (o *Options) fill() {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.ackTimeout == 0 {
+		o.ackTimeout = ackTimeout
 	}
 	if o.Stdout == nil {
 		o.Stdout = os.Stdout

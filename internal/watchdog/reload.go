@@ -137,9 +137,9 @@ func (p *parent) advance() {
 			t.sent = true
 			p.configure(c, t.to)
 			if t.from != nil {
-				t.timer = p.after(ackTimeout, func() {
+				t.timer = p.after(p.o.ackTimeout, func() {
 					if p.transition == t && p.turn() == c {
-						p.refuse(fmt.Sprintf("%s did not acknowledge it within %v", c.role.Title(), ackTimeout))
+						p.refuse(fmt.Sprintf("%s did not acknowledge it within %v", c.role.Title(), p.o.ackTimeout))
 					}
 				})
 			}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -126,6 +127,49 @@ func TestRefusedGeneration(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSilentGeneration has a child that never says whether it took a generation.
+func TestSilentGeneration(t *testing.T) {
+	d := prepare(t)
+	d.configure(conf("web", "farm"))
+	d.start(func(o *Options) { o.ackTimeout = 300 * time.Millisecond })
+	d.says("director is ready")
+	d.configure(conf("silent", "farm"))
+	r := d.reload()
+	if want := []string{"director: vrrp did not acknowledge it within 300ms"}; r.OK || cmp.Diff(want, r.Errors) != "" {
+		t.Errorf("reload: %+v", r)
+	}
+	// Both go back, the silent one too: it may yet have taken it.
+	d.await("checkers applied 1", 2)
+	d.await("vrrp applied 1", 2)
+	d.eventually("running", func() bool { return d.process(RoleVRRP).State == "running" })
+}
+
+// TestRefusedWayBack has a child that takes the new generation but not the old one
+// again: only a new process can.
+func TestRefusedWayBack(t *testing.T) {
+	d := ready(t, "web", "farm")
+	d.file("vrrp.delay", "300ms")
+	d.configure(conf("refuse", "farm"))
+	c := d.client()
+	result := make(chan control.ReloadResult, 1)
+	go func() {
+		r, err := c.Reload(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		result <- r
+	}()
+	d.await("checkers applied 2", 1)
+	d.file("checkers.refuse", "it is gone")
+	if r := <-result; r.OK {
+		t.Errorf("reload: %+v", r)
+	}
+	d.eventually("a death", func() bool { return d.process(RoleCheckers).LastExit == "refused the configuration: it is gone" })
+	d.remove("checkers.refuse")
+	d.await("checkers applied 1", 2)
+	d.eventually("running", func() bool { return d.process(RoleCheckers).State == "running" })
 }
 
 // TestRefusedFirstInstance has a child started by the reload that it refuses.

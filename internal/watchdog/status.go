@@ -45,8 +45,9 @@ func (p *parent) status(reply func(*control.Status)) {
 	})
 }
 
-// snapshot ends the wait of the inquiry that asked for it.
-func (p *parent) snapshot(c *child, seq uint64) {
+// settle ends the wait of an inquiry for one child, because it has answered or
+// cannot any more.
+func (p *parent) settle(c *child, seq uint64) {
 	q := p.inquiries[seq]
 	if q == nil {
 		return

@@ -1,0 +1,218 @@
+package watchdog
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"director/internal/control"
+)
+
+// resumed returns the moments at which the parent believed a role's dead processes alive.
+func (d *daemon) resumed(r Role) []int64 {
+	var list []int64
+	for _, m := range regexp.MustCompile(`(?m)^`+string(r)+` configure \d+ resume alive (\d+)`).FindAllStringSubmatch(d.log(), -1) {
+		var n int64
+		fmt.Sscan(m[1], &n)
+		list = append(list, n)
+	}
+	return list
+}
+
+func TestKilledChildResumes(t *testing.T) {
+	d := prepare(t)
+	d.configure(conf("web", "farm"))
+	d.start()
+	d.says("director is ready")
+	before := d.process(RoleVRRP)
+	d.eventually("a snapshot", func() bool { return d.status().VRRP != nil })
+
+	killed, killedMono := time.Now(), monotonic()
+	if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.await("vrrp applied 1", 2)
+	t.Logf("killed to configuration in force again: %v", time.Since(killed))
+	var after control.Process
+	d.eventually("running again", func() bool { after = d.process(RoleVRRP); return after.State == "running" })
+	if after.PID == before.PID || after.Restarts != 1 || after.LastExit != "signal: killed" || after.Stale {
+		t.Errorf("after: %+v", after)
+	}
+	if !strings.Contains(d.log(), "resume alive") || !strings.Contains(d.log(), "MASTER") {
+		t.Errorf("no resume:\n%s", d.log())
+	}
+	if at := d.resumed(RoleVRRP); len(at) != 1 || at[0] < killedMono || at[0] > killedMono+int64(time.Second) {
+		t.Errorf("last known alive at %v, killed at %d", at, killedMono)
+	}
+	if p := d.process(RoleCheckers); p.Restarts != 0 || p.State != "running" {
+		t.Errorf("the other child was touched: %+v", p)
+	}
+	d.says(`msg="process state" process=vrrp from=running to=dead reason="signal: killed" generation=1`)
+
+	// It dies young again: now it is delayed, visibly, and the old state is kept.
+	if err := syscall.Kill(after.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.eventually("a delayed respawn", func() bool { return strings.HasPrefix(d.process(RoleVRRP).State, "respawn in") })
+	if s := d.status(); s.VRRP == nil || !slices.ContainsFunc(s.Processes, func(p control.Process) bool { return p.Role == "vrrp" && p.Stale && p.PID == 0 }) {
+		t.Errorf("the last known state is not shown as such: %+v", s.Processes)
+	}
+	d.await("vrrp applied 1", 3)
+}
+
+// TestDeathBeforeReady shows that the moment of the last sign of life is kept
+// over processes that die before they could take over.
+func TestDeathBeforeReady(t *testing.T) {
+	d := prepare(t)
+	d.configure(conf("web", ""))
+	d.start()
+	d.says("director is ready")
+	d.eventually("a snapshot", func() bool { return d.status().VRRP != nil })
+	d.file("vrrp.crash", "")
+	if err := syscall.Kill(d.process(RoleVRRP).PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.await("vrrp configure 1 .*", 2)
+	d.remove("vrrp.crash")
+	d.await("vrrp applied 1", 2)
+	at := d.resumed(RoleVRRP)
+	if len(at) < 2 || at[0] != at[len(at)-1] {
+		t.Errorf("last known alive: %v, want the same each time", at)
+	}
+}
+
+func TestHungChildIsEnded(t *testing.T) {
+	d := prepare(t)
+	d.configure(conf("web", "farm"))
+	d.start()
+	d.says("director is ready")
+	d.eventually("a snapshot", func() bool { return d.status().VRRP != nil })
+	before := d.process(RoleVRRP)
+	hung := monotonic()
+	d.file("vrrp.hang", "")
+	d.says("child hangs and is ended")
+	d.remove("vrrp.hang")
+	d.await("vrrp applied 1", 2)
+	if at := d.resumed(RoleVRRP); len(at) != 1 || at[0] > hung+int64(200*time.Millisecond) || at[0] < hung-int64(300*time.Millisecond) {
+		t.Errorf("last known alive at %v, hung since %d", at, hung)
+	}
+	d.eventually("running again", func() bool { return d.process(RoleVRRP).State == "running" })
+	if after := d.process(RoleVRRP); after.PID == before.PID || !strings.HasPrefix(after.LastExit, "hung: ") {
+		t.Errorf("after: %+v", after)
+	}
+	text, err := os.ReadFile(filepath.Join(d.dir, "stderr"))
+	if err != nil || !strings.Contains(string(text), "SIGQUIT") || !strings.Contains(string(text), "goroutine 1") {
+		t.Errorf("no dump of the goroutines: %v, %.200s", err, text)
+	}
+}
+
+// TestStoppedChildIsKilled hangs a child so that it cannot even take SIGQUIT.
+func TestStoppedChildIsKilled(t *testing.T) {
+	d := prepare(t)
+	d.configure(conf("", "farm"))
+	d.start()
+	d.says("director is ready")
+	pid := d.process(RoleCheckers).PID
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	d.eventually("stopped", func() bool {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return strings.Contains(string(text), ") T ")
+	})
+	start := time.Now()
+	if p := d.process(RoleCheckers); !p.Stale { // status does not wait for it for ever
+		t.Errorf("status of a silent child: %+v", p)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("status took %v", took)
+	}
+	d.await("checkers applied 1", 2)
+}
+
+func TestFinalErrorStopsTheDaemon(t *testing.T) {
+	for _, tc := range []struct {
+		name, file, text, want string
+		order                  []string
+	}{
+		{"told", "vrrp.final", "open raw socket: operation not permitted", "director: vrrp: open raw socket: operation not permitted",
+			[]string{"checkers start", "checkers configure 1", "checkers applied 1", "vrrp start", "vrrp configure 1", "checkers stop", "checkers exit"}},
+		{"for want of a permission", "vrrp.forbidden", "", "director: vrrp: open raw socket: permission denied",
+			[]string{"checkers start", "checkers configure 1", "checkers applied 1", "vrrp start", "checkers stop", "checkers exit"}},
+		{"by status", "checkers.three", "", "director: checkers: gave up (exit status 3)",
+			[]string{"checkers start", "checkers configure 1"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := prepare(t)
+			d.configure(conf("web", "farm"))
+			d.file(tc.file, tc.text)
+			d.start()
+			err := d.ends()
+			var final *FinalError
+			if !errors.As(err, &final) || err.Error() != tc.want {
+				t.Errorf("got %v, want %s", err, tc.want)
+			}
+			d.order(tc.order...)
+			if strings.Contains(d.out.String(), "is ready") {
+				t.Error("it was ready")
+			}
+		})
+	}
+	t.Run("first configuration refused", func(t *testing.T) {
+		d := prepare(t)
+		d.configure(conf("refuse", "farm"))
+		d.start()
+		if err := d.ends(); err == nil || err.Error() != "director: vrrp: no such interface" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestFinalErrorLater gives up when everything runs already.
+func TestFinalErrorLater(t *testing.T) {
+	d := ready(t, "web", "farm")
+	d.file("vrrp.final", "no right to do that")
+	r := d.reload()
+	if want := []string{"director stops: director: vrrp: no right to do that"}; r.OK || cmp.Diff(want, r.Errors) != "" {
+		t.Errorf("reload: %+v, want %q", r, want)
+	}
+	if err := d.ends(); err == nil || err.Error() != "director: vrrp: no right to do that" {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestSilentChildIsShownAsSuch has a child that lives but does not answer inquiries.
+func TestSilentChildIsShownAsSuch(t *testing.T) {
+	d := ready(t, "web", "farm")
+	d.eventually("a snapshot", func() bool { return d.status().VRRP != nil })
+	d.file("vrrp.deaf", "")
+	s := d.status()
+	if !s.Processes[1].Stale || s.Processes[2].Stale || s.VRRP == nil {
+		t.Errorf("status: %+v", s.Processes)
+	}
+}
+
+func TestCrashAtStartIsRepeated(t *testing.T) {
+	d := prepare(t)
+	d.configure(conf("web", "farm"))
+	d.file("checkers.crash", "")
+	d.start()
+	d.await("checkers configure 1", 2) // at once
+	if strings.Contains(d.log(), "vrrp start") {
+		t.Error("VRRP started before the checkers were ready")
+	}
+	if p := d.process(RoleVRRP); p.State != "waiting for its turn" {
+		t.Errorf("vrrp: %+v", p)
+	}
+	d.remove("checkers.crash")
+	d.says("director is ready")
+}
