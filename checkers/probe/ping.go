@@ -42,6 +42,9 @@ func Ping(ctx context.Context, to Target) Result {
 	if err := p.connect(netip.AddrPortFrom(to.Addr.Addr(), 0)); err != nil {
 		return broken(ctx, start, "ping", err)
 	}
+	if p.ownID {
+		p.drain()
+	}
 	request, err := p.request()
 	if err != nil {
 		return failed(start, Local, err.Error())
@@ -112,6 +115,20 @@ func (p *ping) filter() {
 		}
 		const icmpFilter = 1 // linux/icmp.h
 		unix.SetsockoptInt(int(fd), unix.SOL_RAW, icmpFilter, int(^uint32(1<<uint(ipv4.ICMPTypeEchoReply))))
+	})
+}
+
+// drain throws away what a raw socket got before it was connected: replies to
+// everybody else's pings, of which there may be so many that there is no room
+// left for ours.
+func (p *ping) drain() {
+	p.conn.raw.Control(func(fd uintptr) {
+		var packet [1]byte // what does not fit is cut off
+		for {
+			if _, _, err := unix.Recvfrom(int(fd), packet[:], unix.MSG_DONTWAIT); err != nil {
+				return
+			}
+		}
 	})
 }
 

@@ -33,19 +33,35 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// Many pings of one address at the same time: each finds its own reply.
+// Many pings at the same time, of one address and of many: each finds its own
+// reply, and none is crowded out by the others'.
 func TestPingConcurrently(t *testing.T) {
-	const n = 50
-	results := make(chan Result)
-	for range n {
-		go func() {
-			results <- Ping(within(t, 5*time.Second), Target{Addr: netip.MustParseAddrPort("127.0.0.1:0")})
-		}()
+	tests := []struct {
+		name    string
+		n       int // at the same time
+		address func(int) netip.Addr
+	}{
+		// A raw socket has room for some 250 replies, and gets those of all pings
+		// of its address. One process makes one at a time.
+		{"one address", 100, func(int) netip.Addr { return netip.MustParseAddr("127.0.0.1") }},
+		{"many addresses", 500, func(i int) netip.Addr { return netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)}) }},
 	}
-	for range n {
-		if r := <-results; !r.OK {
-			t.Error(r)
-		}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			results := make(chan Result)
+			for range 4 {
+				for i := range test.n {
+					go func() {
+						results <- Ping(within(t, 10*time.Second), Target{Addr: netip.AddrPortFrom(test.address(i), 0)})
+					}()
+				}
+				for range test.n {
+					if r := <-results; !r.OK {
+						t.Error(r)
+					}
+				}
+			}
+		})
 	}
 }
 

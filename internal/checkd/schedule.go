@@ -19,6 +19,10 @@ import (
 const quick = 100 * time.Millisecond
 
 const (
+	// grid is the time that probes start at a multiple of: those that are due at
+	// about the same time share one wake-up of the process, which costs more than
+	// the probe.
+	grid = 10 * time.Millisecond
 	// lateLimit is how late a probe may start without a word about it, and
 	// lateMemory how long probes must be in time to be called so again.
 	lateLimit  = time.Second
@@ -40,7 +44,7 @@ type task struct {
 
 	due     time.Time // of the next start; meaningless while running
 	index   int       // in the heap of waiting tasks, -1 outside
-	started time.Time // of the newest start
+	started time.Time // of the newest start, as planned
 	running bool
 	cancel  context.CancelFunc // of the running probe
 	dropped bool               // nobody wants it any more
@@ -143,24 +147,34 @@ func (s *scheduler) wait(t *task, due time.Time) {
 	}
 }
 
-// next returns when the next probe is to be started; false: not before a
+// next returns when the next probes are to be started; false: not before a
 // running one has ended.
 func (s *scheduler) next() (time.Time, bool) {
 	if len(s.waiting) == 0 || s.running >= s.limit {
 		return time.Time{}, false
 	}
-	return s.waiting[0].due, true
+	due := s.waiting[0].due
+	if off := time.Duration(due.UnixNano()) % grid; off > 0 {
+		due = due.Add(grid - off)
+	}
+	return due, true
 }
 
 // start starts the probes that are due.
 func (s *scheduler) start(now time.Time) {
 	for len(s.waiting) > 0 && s.running < s.limit && !s.waiting[0].due.After(now) {
 		t := heap.Pop(&s.waiting).(*task)
-		if now.Sub(t.due) > lateLimit {
-			s.lastLate = now
+		// The interval counts from the planned start: what the grid and the process'
+		// own delay add once must not add up.
+		t.started = t.due
+		if late := now.Sub(t.due); late > 2*grid {
+			t.started = now
+			if late > lateLimit {
+				s.lastLate = now
+			}
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, t.timeout)
-		t.running, t.started, t.cancel = true, now, cancel
+		t.running, t.cancel = true, cancel
 		s.running++
 		s.probes.Go(func() {
 			defer cancel()
