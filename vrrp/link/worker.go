@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 )
 
@@ -77,8 +78,8 @@ type Result struct {
 
 // Errors of results that are not the kernel's.
 var (
-	// ErrSuperseded: a later job of the same instance said otherwise about the
-	// address before this one came to it, so the kernel was not asked.
+	// ErrSuperseded: a later job said otherwise about the address before this one
+	// came to it, so the kernel was not asked.
 	ErrSuperseded = errors.New("superseded by a later job")
 	// ErrNotInstalled: the address is not announced because it could not be added.
 	ErrNotInstalled = errors.New("address is not installed")
@@ -102,10 +103,12 @@ type Worker struct {
 	mu     sync.Mutex
 	queues map[string]*queue
 	turns  []*queue // queues with work, in the order in which they are served
-	closed bool
-	wake   chan struct{} // something was submitted
-	stop   chan struct{}
-	done   chan struct{}
+	// removals are the Remove tasks that have still to come to an address.
+	removals map[key][]*task
+	closed   bool
+	wake     chan struct{} // something was submitted
+	stop     chan struct{}
+	done     chan struct{}
 }
 
 // queue holds the jobs of one instance that are not done yet.
@@ -119,9 +122,27 @@ type queue struct {
 // task is a Job and how far it has come.
 type task struct {
 	Job
-	next       int          // index of the next address
-	round      int          // of an Announce
-	superseded map[key]bool // addresses that a later job decides about
+	next       int              // index of the next address
+	round      int              // of an Announce
+	superseded map[Address]bool // addresses that a later job decides about
+}
+
+// strike leaves it to a later job to decide about an address.
+func (t *task) strike(a Address) {
+	if t.superseded == nil {
+		t.superseded = make(map[Address]bool)
+	}
+	t.superseded[t.struck(a)] = true
+}
+
+// struck is an address as superseded knows it. An address gets another label
+// only by being removed, so a Remove gives way to an Add with the same label;
+// for the others the label does not matter.
+func (t *task) struck(a Address) Address {
+	if t.Op != Remove {
+		a.Label = ""
+	}
+	return a
 }
 
 // NewWorker starts a worker. It reports each result to emit from its own
@@ -132,12 +153,13 @@ func NewWorker(emit func(Result)) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{
-		kernel: kernel,
-		emit:   emit,
-		queues: make(map[string]*queue),
-		wake:   make(chan struct{}, 1),
-		stop:   make(chan struct{}),
-		done:   make(chan struct{}),
+		kernel:   kernel,
+		emit:     emit,
+		queues:   make(map[string]*queue),
+		removals: make(map[key][]*task),
+		wake:     make(chan struct{}, 1),
+		stop:     make(chan struct{}),
+		done:     make(chan struct{}),
 	}
 	go w.run()
 	return w, nil
@@ -146,7 +168,8 @@ func NewWorker(emit func(Result)) (*Worker, error) {
 // Submit takes a job. It never blocks. Work of the same instance that waits in
 // the queue and that the job contradicts (an Add of an address that is now to be removed, its
 // announcement, a Remove of one now to be added) is not done any more and ends as
-// ErrSuperseded.
+// ErrSuperseded. So does a Remove by another instance, from which the address
+// passes to this one: it stays where it is.
 func (w *Worker) Submit(j Job) {
 	w.mu.Lock()
 	if w.closed {
@@ -159,7 +182,18 @@ func (w *Worker) Submit(j Job) {
 		w.queues[j.Instance] = q
 	}
 	q.supersede(j)
-	q.tasks = append(q.tasks, &task{Job: j})
+	t := &task{Job: j}
+	q.tasks = append(q.tasks, t)
+	for _, a := range j.Addresses {
+		switch j.Op {
+		case Add:
+			for _, r := range w.removals[a.key()] {
+				r.strike(a)
+			}
+		case Remove:
+			w.removals[a.key()] = append(w.removals[a.key()], t)
+		}
+	}
 	if len(q.tasks) == 1 {
 		w.turns = append(w.turns, q)
 	}
@@ -170,20 +204,18 @@ func (w *Worker) Submit(j Job) {
 	}
 }
 
-// supersede strikes out of the waiting tasks what contradicts a new job.
+// supersede strikes out of the waiting tasks of its own instance what a Remove
+// contradicts.
 func (q *queue) supersede(j Job) {
-	if j.Op == Announce || len(q.tasks) == 0 {
+	if j.Op != Remove {
 		return
 	}
 	for _, t := range q.tasks {
-		if t.Op == j.Op || t.Op == Announce && j.Op == Add {
+		if t.Op == Remove {
 			continue
 		}
-		if t.superseded == nil {
-			t.superseded = make(map[key]bool, len(j.Addresses))
-		}
 		for _, a := range j.Addresses {
-			t.superseded[a.key()] = true
+			t.strike(a)
 		}
 	}
 }
@@ -226,7 +258,14 @@ func (w *Worker) step() bool {
 	}
 	q := w.turns[0]
 	t := q.tasks[0]
-	superseded := len(t.Addresses) > 0 && t.superseded[t.Addresses[t.next].key()]
+	superseded := false
+	if len(t.Addresses) > 0 {
+		a := t.Addresses[t.next]
+		superseded = t.superseded[t.struck(a)]
+		if t.Op == Remove {
+			w.reached(t, a.key())
+		}
+	}
 	w.mu.Unlock()
 
 	r := Result{Job: t.ID, Instance: t.Instance, Op: t.Op, Last: true}
@@ -256,6 +295,17 @@ func (w *Worker) step() bool {
 		w.emit(r)
 	}
 	return true
+}
+
+// reached takes a Remove task off the list of those that have still to come to
+// an address.
+func (w *Worker) reached(t *task, k key) {
+	waiting := slices.DeleteFunc(w.removals[k], func(r *task) bool { return r == t })
+	if len(waiting) == 0 {
+		delete(w.removals, k)
+		return
+	}
+	w.removals[k] = waiting
 }
 
 // advance moves on to the next address, and says whether that was the last step
