@@ -39,7 +39,7 @@ func (p *play) start(ctx context.Context) (string, error) {
 	}
 
 	p.say(done, "the client begins: %d requests a second", time.Second/requestPeriod)
-	p.load = p.client.LoadHTTP(ctx, url, requestPeriod, requestTimeout)
+	p.load = p.client.LoadHTTP(ctx, pageURL, requestPeriod, requestTimeout)
 	from := time.Now()
 	if err := p.wait(ctx, steadyTime); err != nil {
 		return "", err

@@ -18,7 +18,7 @@ func (p *play) reloads(ctx context.Context) (string, error) {
 	from, active := time.Now(), p.lb[0]
 	p.say(done, "web2 gets weight 3 in the files of lb1 and lb2, which are told to reload")
 	for _, d := range p.lb {
-		if err := d.configure(config(d, 1, 3)); err != nil {
+		if err := d.configure(d.configuration(1, 3)); err != nil {
 			return "", err
 		}
 		r, err := d.reload(ctx)
@@ -54,7 +54,7 @@ func (p *play) reloads(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	good := config(active, 1, 3)
+	good := active.configuration(1, 3)
 	bad := strings.Replace(good, "weight  = 3", "weihgt  = 5", 1)
 	line := 1 + strings.Count(bad[:strings.Index(bad, "weihgt")], "\n")
 	if err := active.configure(bad); err != nil {

@@ -117,7 +117,7 @@ func (t *timeline) intro() {
 `, highPriority, lowPriority))
 	for _, s := range []string{
 		fmt.Sprintf("The client asks for %s. One of the two directors has that address and hands each connection to one of the web servers, "+
-			"which answers the client directly (DR, direct routing). Each machine is a network namespace.", url),
+			"which answers the client directly (DR, direct routing). Each machine is a network namespace.", pageURL),
 		fmt.Sprintf("There are %d requests a second, each on a connection of its own and never repeated; one without an answer within %s has "+
 			"failed. VRRP adverts come every %s, health checks every %s.", time.Second/requestPeriod, ms(requestTimeout), ms(advertInterval), ms(checkInterval)),
 		fmt.Sprintf("> is what is done; ✓ is what director promises, checked and kept. What is measured may be %s more than promised, and as much "+

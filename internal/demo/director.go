@@ -45,7 +45,7 @@ func (d *director) prepare() error {
 			return err
 		}),
 		d.Do(func() error { return netlink.AddrSubscribe(d.changes, d.quiet) }),
-		d.configure(config(d, 1, 1)),
+		d.configure(d.configuration(1, 1)),
 	)
 }
 
@@ -64,6 +64,11 @@ func (d *director) configPath() string { return d.Path("director.toml") }
 
 // runtimeDir is where its control socket is.
 func (d *director) runtimeDir() string { return d.Path("run") }
+
+// configuration is its configuration file with the weights of the two web servers.
+func (d *director) configuration(weight1, weight2 int) string {
+	return configuration(d.Name(), d.priority, weight1, weight2)
+}
 
 // configure writes the configuration file.
 func (d *director) configure(text string) error {

@@ -16,7 +16,7 @@ const (
 	wanGateway = "198.51.100.1"
 	lanGateway = "192.0.2.1"
 	vipText    = "192.0.2.80"
-	url        = "http://" + vipText + "/"
+	pageURL    = "http://" + vipText + "/"
 )
 
 // The farm's settings. The advert interval is short, so that a switch is quick,
@@ -143,8 +143,9 @@ func (w *server) start() (err error) {
 // stop ends the web server as `systemctl stop nginx` does.
 func (w *server) stop() error { return w.nginx.Stop(5 * time.Second) }
 
-// config is the configuration file of a director, with the weights of the servers.
-func config(d *director, weights ...int) string {
+// configuration is the configuration file of a director, with the weights of the
+// two web servers.
+func configuration(name string, priority, weight1, weight2 int) string {
 	return fmt.Sprintf(`# The configuration of %s. The other director's differs in router_id and priority only.
 [global]
 router_id = "%[1]s"
@@ -187,8 +188,8 @@ weight  = %d
 name    = "web2"
 address = "192.0.2.12"
 weight  = %d
-`, d.Name(), lanGateway, scriptInterval, scriptFall, scriptRise, d.priority, advertInterval, vipText,
-		netlab.HealthPath, checkInterval, rise, fall, weights[0], weights[1])
+`, name, lanGateway, scriptInterval, scriptFall, scriptRise, priority, advertInterval, vipText,
+		netlab.HealthPath, checkInterval, rise, fall, weight1, weight2)
 }
 
 // owners lists the directors that have the virtual address and can be reached.

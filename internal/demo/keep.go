@@ -77,7 +77,7 @@ func (p *play) guide() []string {
 		"  " + on + "ip address show dev eth0",
 		"  " + on + "tcpdump -ni eth0 vrrp",
 		"  ip netns exec " + p.gw.Namespace() + " ip neighbour show " + vipText,
-		"  ip netns exec " + p.client.Namespace() + " curl -s " + url,
+		"  ip netns exec " + p.client.Namespace() + " curl -s " + pageURL,
 		"and play yourself:",
 		"  kill -9 $(pgrep -f '^director: vrrp')                # the VRRP processes of both",
 		"  " + on + "ip link set eth0 down         # and up",

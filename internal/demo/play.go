@@ -132,14 +132,14 @@ func (p *play) noFailure(what string, from time.Time) {
 		p.promise(true, what, "%d of %d answered", t.ok, t.ok)
 		return
 	}
-	p.promise(false, what, "%d answered, %d failed%s", t.ok, t.failed, firstFailure(requests))
+	p.promise(false, what, "%d answered, %d failed%s", t.ok, t.failed, firstFailure(requests, from))
 }
 
-// firstFailure tells of the first failed request.
-func firstFailure(requests []netlab.Result) string {
+// firstFailure tells of the first failed request since a moment.
+func firstFailure(requests []netlab.Result, from time.Time) string {
 	for _, r := range requests {
 		if r.Err != nil {
-			return fmt.Sprintf(", the first after %v: %v", r.Latency.Round(time.Millisecond), r.Err)
+			return fmt.Sprintf(", the first sent %s after that: %s", ms(r.Start.Sub(from)), reason(r.Err))
 		}
 	}
 	return ""
@@ -155,7 +155,7 @@ func (p *play) onlyWhile(what string, lost, regained time.Time) {
 		return
 	}
 	r := extra[0]
-	p.promise(false, what, "%s more, the first started %s after it: %v", count(len(extra), "failed request"), sec(r.Start.Sub(regained)), r.Err)
+	p.promise(false, what, "%s more, the first sent %s after that: %s", count(len(extra), "failed request"), ms(r.Start.Sub(regained)), reason(r.Err))
 }
 
 // gap is the longest time without an answer that has ended since from.

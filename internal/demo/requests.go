@@ -1,6 +1,8 @@
 package demo
 
 import (
+	"errors"
+	"net/url"
 	"slices"
 	"time"
 
@@ -84,4 +86,16 @@ func outside(requests []netlab.Result, lost, regained time.Time) []netlab.Result
 		}
 	}
 	return out
+}
+
+// reason tells in few words why a request has failed.
+func reason(err error) string {
+	var u *url.Error
+	if !errors.As(err, &u) {
+		return err.Error()
+	}
+	if u.Timeout() {
+		return "no answer within " + ms(requestTimeout)
+	}
+	return u.Err.Error()
 }

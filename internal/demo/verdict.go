@@ -87,11 +87,15 @@ func (r *report) verdict() string {
 			n++
 		}
 	}
-	switch {
-	case n < len(r.promises):
-		return fmt.Sprintf("%d of %d promises were NOT kept", len(r.promises)-n, len(r.promises))
+	switch lost := len(r.promises) - n; {
+	case lost == 1:
+		return fmt.Sprintf("1 of %d promises was NOT kept", len(r.promises))
+	case lost > 1:
+		return fmt.Sprintf("%d of %d promises were NOT kept", lost, len(r.promises))
 	case r.stopped != nil:
 		return fmt.Sprintf("the demo could not go on: %v", r.stopped)
+	case n == 0:
+		return "nothing was shown"
 	}
 	return fmt.Sprintf("all %d promises were kept", n)
 }
