@@ -277,6 +277,36 @@ func TestTrackScripts(t *testing.T) {
 	}
 }
 
+func TestScriptWarnings(t *testing.T) {
+	missing := []string{"/nonexistent/x"}
+	c := &config.Config{
+		Global:         config.Global{ScriptUser: "nosuchuser"},
+		Scripts:        []config.Script{{Name: "a", Command: []string{"/bin/true"}}, {Name: "b", Command: missing, User: "root"}},
+		Instances:      []config.Instance{{Name: "web", Notify: config.Notify{User: "root", Master: missing, Backup: missing, Fault: missing, Stop: missing, All: []string{"true"}}}},
+		VirtualServers: []config.VirtualServer{{Name: "farm", QuorumUp: []string{"/bin/true"}, QuorumDown: missing}},
+	}
+	c.Instances = append(c.Instances, config.Instance{Name: "db", Notify: config.Notify{User: "root", All: missing}})
+	var got []string
+	for _, w := range ScriptWarnings("f", c) {
+		got = append(got, w.String())
+	}
+	const no = "/nonexistent/x: no such file or directory"
+	want := []string{
+		"f: vrrp_script.a.script: user nosuchuser does not exist",
+		"f: vrrp_script.b.script: " + no,
+		"f: vrrp_instance.web.notify.master: " + no,
+		"f: vrrp_instance.web.notify.backup: " + no,
+		"f: vrrp_instance.web.notify.fault: " + no,
+		"f: vrrp_instance.web.notify.stop: " + no,
+		"f: vrrp_instance.db.notify.all: " + no,
+		"f: virtual_server.farm.quorum_up: user nosuchuser does not exist",
+		"f: virtual_server.farm.quorum_down: user nosuchuser does not exist",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestScriptOfADeadProcess shows that a script which outlives the process that
 // asked for it is not run twice at a time.
 func TestScriptOfADeadProcess(t *testing.T) {

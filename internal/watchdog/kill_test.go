@@ -190,6 +190,26 @@ func TestFinalErrorLater(t *testing.T) {
 	}
 }
 
+// TestStatusOfADyingChild shows that status does not wait for an answer that cannot come.
+func TestStatusOfADyingChild(t *testing.T) {
+	d := prepare(t)
+	c := conf("web", "farm")
+	c.Global.ChildTimeout = config.Duration(time.Minute)
+	d.configure(c)
+	d.start()
+	d.says("director is ready")
+	pid := d.process(RoleVRRP).PID
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	time.AfterFunc(100*time.Millisecond, func() { syscall.Kill(pid, syscall.SIGKILL) })
+	d.status()
+	if took := time.Since(start); took < 50*time.Millisecond || took > inquiryTimeout-50*time.Millisecond {
+		t.Errorf("status took %v", took)
+	}
+}
+
 // TestSilentChildIsShownAsSuch has a child that lives but does not answer inquiries.
 func TestSilentChildIsShownAsSuch(t *testing.T) {
 	d := ready(t, "web", "farm")

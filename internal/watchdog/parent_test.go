@@ -16,7 +16,7 @@ import (
 func TestStartAndStopOrder(t *testing.T) {
 	d := prepare(t)
 	d.configure(conf("web", "farm"))
-	d.file("checkers.delay", "100ms")
+	d.file("checkers.delay", "700ms") // longer than child_timeout: a start may take its time
 	d.file("vrrp.stop-delay", "100ms")
 	d.start()
 	d.says("director is ready")
