@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"director/config"
 	"director/internal/control"
 )
 
