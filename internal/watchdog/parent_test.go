@@ -17,6 +17,7 @@ func TestStartAndStopOrder(t *testing.T) {
 	d := prepare(t)
 	d.configure(conf("web", "farm"))
 	d.file("checkers.delay", "700ms") // longer than child_timeout: a start may take its time
+	d.file("vrrp.delay", "700ms")
 	d.file("vrrp.stop-delay", "100ms")
 	d.start()
 	d.says("director is ready")
