@@ -41,9 +41,10 @@ that has, as an ordinary process (User Mode Linux).`,
 				o.Terminal = os.Stdin
 			}
 			err := demo.Run(ctx, o)
+			var inside *demo.InsideError
 			switch {
-			case errors.Is(err, demo.ErrToldInside):
-				return &failure{status: exitFailure}
+			case errors.As(err, &inside):
+				return &failure{status: inside.Status}
 			case errors.Is(err, demo.ErrInterrupted):
 				return &failure{128 + int(syscall.SIGINT), err}
 			}

@@ -37,7 +37,7 @@ var ErrInterrupted = errors.New("demo: interrupted; nothing is left behind")
 // and leaves nothing behind, also when ctx ends it.
 //
 // The error is a *BrokenError when a promise was not kept, ErrInterrupted when ctx has
-// ended it, and ErrToldInside when the run inside User Mode Linux has failed and
+// ended it, and an *InsideError when the run inside User Mode Linux has failed and
 // has said why.
 func Run(ctx context.Context, o Options) error {
 	if o.Width < 80 {

@@ -18,9 +18,15 @@ import (
 	"director/internal/netlab"
 )
 
-// ErrToldInside says that the run inside User Mode Linux has failed and that its
-// output tells why.
-var ErrToldInside = errors.New("demo: it failed inside User Mode Linux")
+// InsideError says that the run inside User Mode Linux has failed. Its output has
+// told why.
+type InsideError struct {
+	Status int // its exit status, 1 to 255
+}
+
+func (e *InsideError) Error() string {
+	return fmt.Sprintf("demo: inside User Mode Linux it ended with status %d", e.Status)
+}
 
 // Environment variables by which the run inside knows the outside: the size of the
 // screen, and the file in which it leaves its verdict before it waits for its end.
@@ -85,7 +91,7 @@ func inside(ctx context.Context, o Options) error {
 	case err != nil:
 		return fmt.Errorf("demo: %w", err)
 	case code != 0:
-		return ErrToldInside
+		return &InsideError{code}
 	}
 	return nil
 }
@@ -103,7 +109,7 @@ func judged(path string) error {
 	case err == nil && strings.TrimSpace(string(text)) == verdictKept:
 		return nil
 	case err == nil:
-		return ErrToldInside
+		return &InsideError{1}
 	}
 	return ErrInterrupted
 }

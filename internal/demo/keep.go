@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"director/internal/netlab"
+	"director/internal/watchdog"
 )
 
 // logLines is how much of a director's log is shown when a promise was not kept.
@@ -37,7 +38,7 @@ func (p *play) keep(ctx context.Context, o Options, ok bool) error {
 	if err := leaveVerdict(ok); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	p.out.text(p.guide()...)
+	p.out.text(p.guide(ctx)...)
 	if !netlab.InUML() || o.Terminal == nil {
 		if netlab.InUML() {
 			p.out.text("", "These commands are for the demo's own kernel, which only its terminal reaches, and it was started without one.")
@@ -66,24 +67,25 @@ func (p *play) keep(ctx context.Context, o Options, ok bool) error {
 }
 
 // guide tells how to look around in the farm.
-func (p *play) guide() []string {
+func (p *play) guide(ctx context.Context) []string {
 	d := p.lb[0]
 	on := "ip netns exec " + d.Namespace() + " "
 	lines := []string{
 		"",
-		"Look around; lb2, web1, web2, gw and client go likewise:",
+		"Look around; on lb2, web1, web2, gw and client likewise:",
 		"  " + p.exe + " status --runtime-dir " + d.runtimeDir(),
 		"  " + on + "ipvsadm -Ln --stats",
 		"  " + on + "ip address show dev eth0",
 		"  " + on + "tcpdump -ni eth0 vrrp",
 		"  ip netns exec " + p.gw.Namespace() + " ip neighbour show " + vipText,
 		"  ip netns exec " + p.client.Namespace() + " curl -s " + pageURL,
-		"and play yourself:",
-		"  kill -9 $(pgrep -f '^director: vrrp')                # the VRRP processes of both",
-		"  " + on + "ip link set eth0 down         # and up",
-		"  $EDITOR " + d.configPath(),
-		"  " + p.exe + " reload --runtime-dir " + d.runtimeDir(),
 		"  tail -f " + d.Path("director.log"),
+		"and play yourself:",
+		"  " + on + "ip link set eth0 down",
+		"  $EDITOR " + d.configPath() + "; " + p.exe + " reload --runtime-dir " + d.runtimeDir(),
+	}
+	if c, err := d.process(ctx, watchdog.RoleVRRP); err == nil && c.PID > 0 {
+		lines = append(lines, fmt.Sprintf("  kill -9 %d  # `%s` on lb1", c.PID, watchdog.RoleVRRP.Title()))
 	}
 	return lines
 }
