@@ -21,7 +21,9 @@ type Error struct {
 }
 
 // Error gives "file:line: key: message" in one line.
-func (e Error) Error() string {
+func (e Error) Error() string { return e.text("") }
+
+func (e Error) text(severity string) string {
 	var b strings.Builder
 	b.WriteString(e.File)
 	if e.Line > 0 {
@@ -29,6 +31,7 @@ func (e Error) Error() string {
 		b.WriteString(strconv.Itoa(e.Line))
 	}
 	b.WriteString(": ")
+	b.WriteString(severity)
 	if e.Key != "" {
 		b.WriteString(e.Key)
 		b.WriteString(": ")
@@ -54,8 +57,8 @@ func (e Errors) Error() string {
 // was meant. Its fields are those of Error.
 type Warning Error
 
-// String gives "file:line: key: message" in one line.
-func (w Warning) String() string { return Error(w).Error() }
+// String gives "file:line: warning: key: message" in one line.
+func (w Warning) String() string { return Error(w).text("warning: ") }
 
 // report gathers what is wrong with one text.
 type report struct {

@@ -59,7 +59,7 @@ func testFile(t *testing.T, file, kind string) {
 		}
 	}
 	for _, w := range warnings {
-		got.WriteString("# warning: " + w.String() + "\n")
+		got.WriteString("# " + w.String() + "\n")
 	}
 	model, err := json.MarshalIndent(cfg, "", "  ")
 	if err != nil {
