@@ -318,9 +318,9 @@ func TestApplyKeepsValues(t *testing.T) {
 }
 
 func TestPending(t *testing.T) {
-	p, _ := NewPool(pool(server("a", 1, "tcp"), server("b", 1, "tcp"), server("c", 1, "tcp")), read("a:1 b:0"), nil, t0)
+	p, _ := NewPool(pool(server("a", 1, "tcp"), server("b", 1, "tcp"), server("c", 1, "tcp"), server("d", 0, "tcp")), read("a:1 b:0 d:0"), nil, t0)
 	result(t, p, t0, "c-")
-	for i, want := range []bool{false, true, false} {
+	for i, want := range []bool{false, true, false, false} {
 		if got := p.Pending(p.Servers()[i]); got != want {
 			t.Errorf("server %d: pending = %v", i, got)
 		}

@@ -42,14 +42,8 @@ func open(ctx context.Context, addr netip.Addr, kind, proto int) (*conn, error) 
 		c.File.Close()
 		return nil, err
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := c.SetDeadline(deadline); err != nil {
-			c.File.Close()
-			return nil, err
-		}
-	}
-	// The deadline above covers the usual end without a goroutine; this covers
-	// the caller who gives up earlier.
+	// The end of the context, be it its deadline or its caller, ends what the
+	// socket is waiting for.
 	c.stop = context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	return c, nil
 }

@@ -54,8 +54,9 @@ type table struct {
 	compareAt  time.Time
 	reconciled time.Time // of the last comparison
 	repairs    uint64
-	done       uint64         // operations that the kernel did
-	repeated   map[string]int // how often the same was repaired in a row
+	done       uint64            // operations that the kernel did
+	repeated   map[string]int    // how often the same was repaired in a row
+	owed       map[string]repair // differences that were found and could not be undone yet
 }
 
 // failure is a kernel call that fails and is retried.
@@ -71,7 +72,7 @@ func newTable(log *slog.Logger, report func(repair)) *table {
 	return &table{
 		log: log, report: report,
 		have: ipvs.Table{}, want: ipvs.Table{}, owned: ipvs.Set{}, interval: time.Minute,
-		dirty: map[ipvs.ServiceKey]struct{}{}, failures: map[string]*failure{}, repeated: map[string]int{},
+		dirty: map[ipvs.ServiceKey]struct{}{}, failures: map[string]*failure{}, repeated: map[string]int{}, owed: map[string]repair{},
 	}
 }
 
@@ -151,7 +152,7 @@ func (t *table) load(now time.Time) bool {
 }
 
 // flush sends what is wanted otherwise since the last time. It looks at the
-// changed services only. After an error the whole table is compared at once.
+// changed services only. After an error the next tick compares the whole table.
 func (t *table) flush(now time.Time) {
 	if len(t.dirty) == 0 || !t.known {
 		return
@@ -166,9 +167,7 @@ func (t *table) flush(now time.Time) {
 		}
 	}
 	clear(t.dirty)
-	if _, failed := t.apply(now, ipvs.Diff(have, want, t.owns)); failed {
-		t.compare(now)
-	}
+	t.apply(now, ipvs.Diff(have, want, t.owns))
 }
 
 // compare reads the whole table again and repairs what differs from what is
@@ -180,17 +179,39 @@ func (t *table) compare(now time.Time) {
 	}
 	clear(t.dirty)
 	ops := ipvs.Diff(t.have, t.want, t.owns)
-	repairs := drift(picture, t.have, ops)
+	repairs := t.addOwed(drift(picture, t.have, ops), ops)
 	t.forget(ops)
-	undone, _ := t.apply(now, ops)
+	undone := t.apply(now, ops)
+	clear(t.owed)
 	again := make(map[string]int, len(repairs))
 	for _, r := range repairs {
-		if !undone[r.op] {
+		object := r.op.Object()
+		if undone[r.op] {
+			t.owed[object] = r
+		} else {
 			t.repaired(r)
 		}
-		again[r.op.Object()] = t.repeated[r.op.Object()]
+		again[object] = t.repeated[object]
 	}
 	t.repeated = again
+}
+
+// addOwed adds the repairs among ops that could not be made when their
+// difference was found.
+func (t *table) addOwed(repairs []repair, ops []ipvs.Op) []repair {
+	if len(t.owed) == 0 {
+		return repairs
+	}
+	for _, r := range repairs {
+		delete(t.owed, r.op.Object())
+	}
+	for _, op := range ops {
+		if r, ok := t.owed[op.Object()]; ok {
+			r.op = op
+			repairs = append(repairs, r)
+		}
+	}
+	return repairs
 }
 
 // removeAll deletes every service that is ours.
@@ -234,10 +255,9 @@ func (t *table) repaired(r repair) {
 }
 
 // apply does the operations, except those whose back-off has not passed, and
-// records what happened. It returns which were not done, and whether the kernel
-// refused any.
-func (t *table) apply(now time.Time, ops []ipvs.Op) (undone map[ipvs.Op]bool, failed bool) {
-	undone = map[ipvs.Op]bool{}
+// records what happened. It returns which were not done.
+func (t *table) apply(now time.Time, ops []ipvs.Op) map[ipvs.Op]bool {
+	undone := map[ipvs.Op]bool{}
 	absent := map[ipvs.ServiceKey]bool{} // services that could not be added
 	// Services first: without its service, a server cannot be added.
 	split := slices.IndexFunc(ops, func(o ipvs.Op) bool { return o.Kind.OnDest() })
@@ -273,12 +293,12 @@ func (t *table) apply(now time.Time, ops []ipvs.Op) (undone map[ipvs.Op]bool, fa
 				t.succeed(op.Object())
 				continue
 			}
-			undone[op], failed = true, true
+			undone[op] = true
 			absent[op.Key] = absent[op.Key] || op.Kind == ipvs.AddService
 			t.fail(now, op.Object(), errs[i]).op = true
 		}
 	}
-	return undone, failed
+	return undone
 }
 
 // record does to our picture of the kernel's table what the kernel did.
