@@ -92,7 +92,10 @@ type Address struct {
 	Prefix    netip.Prefix `json:"address"`
 	Device    string       `json:"device"`
 	Installed bool         `json:"installed"`
-	Error     string       `json:"error,omitempty"`
+	// Own says that the host had the address before director came: the address
+	// owner's (priority 255). It stays when director stops.
+	Own   bool   `json:"own,omitempty"`
+	Error string `json:"error,omitempty"`
 }
 
 // Script is the state of one track script.
@@ -136,7 +139,7 @@ type Service struct {
 	Address    string    `json:"address"` // 192.0.2.1:80/tcp or fwmark 3
 	Scheduler  string    `json:"scheduler"`
 	Forwarding string    `json:"forwarding"`
-	State      string    `json:"state"` // up, down, sorry
+	State      string    `json:"state"` // up, down, sorry; unknown before the first verdict
 	Since      time.Time `json:"since"`
 	Reason     string    `json:"reason"`
 	Quorum     int       `json:"quorum"`
@@ -191,7 +194,7 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, service, server, script, address, process, reload
+	Kind       string    `json:"kind"`    // instance, service, server, script, address, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`
