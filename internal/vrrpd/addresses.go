@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"director/internal/control"
@@ -35,11 +36,22 @@ func (e *engine) add(r *router, addrs []*address) {
 }
 
 func (e *engine) remove(r *router, addrs []*address) {
+	list := make([]*address, 0, len(addrs))
 	for _, a := range addrs {
-		a.wanted, a.repairing, a.err, a.failures = false, false, nil, 0
+		if !r.own(a) {
+			list = append(list, a)
+		}
+		a.wanted, a.repairing, a.doubtful, a.err, a.failures, a.losses = false, false, false, nil, 0, 0
 	}
-	r.pending += len(addrs)
-	e.job(r, link.Remove, addrs, 0)
+	r.pending += len(list)
+	e.job(r, link.Remove, list, 0)
+}
+
+// clean removes addresses that are nobody's any more.
+func (e *engine) clean(list []link.Address) {
+	if len(list) > 0 {
+		e.jobs = append(e.jobs, link.Job{Op: link.Remove, Addresses: list})
+	}
 }
 
 func (e *engine) announce(r *router, addrs []*address, repeat int) {
@@ -61,59 +73,96 @@ func (e *engine) job(r *router, op link.Op, addrs []*address, count int) {
 
 // result takes what the worker reports of one address.
 func (e *engine) result(now time.Time, res link.Result) {
+	superseded := errors.Is(res.Err, link.ErrSuperseded)
 	r := e.byID[res.Instance]
 	if r == nil {
+		if res.Op == link.Remove && res.Err != nil && !superseded {
+			e.log.Error("cannot remove address", "vip", res.Address.Prefix, "reason", res.Err)
+		}
 		return
 	}
 	a := r.address(res.Address)
-	superseded := errors.Is(res.Err, link.ErrSuperseded)
 	switch res.Op {
 	case link.Add:
 		if a != nil && a.wanted && !superseded {
 			e.added(r, a, now, res)
 		}
 	case link.Remove:
-		if !superseded && res.Err != nil {
-			e.log.Error("cannot remove address", "instance", r.cfg.Name, "vip", res.Address.Prefix, "reason", res.Err)
-		}
-		if a != nil && !a.wanted {
-			a.installed = false
-			e.changed = true
-		}
+		e.removed(r, a, now, res)
 		r.pending--
 		e.settle(r)
 	case link.Announce:
-		if res.Err != nil && !superseded && !errors.Is(res.Err, link.ErrNotInstalled) {
-			e.warn(r, warnAnnounce, "cannot announce address", fmt.Sprintf("%s: %v", res.Address.Prefix, res.Err))
+		if res.Err != nil && !superseded && !errors.Is(res.Err, link.ErrNotInstalled) &&
+			r.warn(warnAnnounce, warning{text: res.Err.Error(), at: now}) {
+			e.log.Warn("cannot announce address", "instance", r.cfg.Name, "vip", res.Address.Prefix, "reason", res.Err)
 		}
 	}
 }
 
 func (e *engine) added(r *router, a *address, now time.Time, res link.Result) {
 	e.changed = true
-	if res.Err == nil {
-		if a.repairing && !res.Already {
-			e.repairs++
-			e.send(watchdog.Message{Event: &control.Event{
-				Time: now, Generation: e.generation, Kind: "address",
-				Subject: fmt.Sprintf("%s/%s", r.cfg.Name, a.prefix),
-				From:    "absent", To: "present",
-				Reason: "somebody else removed it from " + a.device + "; put back", Code: "repaired",
-			}})
+	if res.Err != nil {
+		a.installed = false
+		if a.failures == 0 {
+			e.log.Error("cannot add address", "instance", r.cfg.Name, "vip", a.prefix, "reason", res.Err)
 		}
-		if a.failures > 0 {
-			e.log.Info("address added after all", "instance", r.cfg.Name, "vip", a.prefix)
-		}
-		a.installed, a.repairing, a.err, a.failures = true, false, nil, 0
+		e.retryLater(r, a, now, res.Err)
 		return
 	}
-	a.installed = false
+	a.ours = a.ours || !res.Already || r.cfg.Priority != vrrp.PriorityOwner
+	if a.doubtful {
+		// A removal was reported since the Add was asked for, and nobody can say
+		// which of them came last.
+		a.doubtful, a.installed, a.repairing = false, false, true
+		e.add(r, []*address{a})
+		e.announce(r, []*address{a}, r.cfg.Garp.Repeat)
+		return
+	}
+	if a.repairing && !res.Already {
+		e.repairs++
+		e.send(watchdog.Message{Event: &control.Event{
+			Time: now, Generation: e.generation, Kind: "address",
+			Subject: fmt.Sprintf("%s/%s", r.cfg.Name, a.prefix),
+			From:    "absent", To: "present",
+			Reason: "somebody else removed it from " + a.device + "; put back", Code: "repaired",
+		}})
+	}
+	if a.failures > 0 {
+		e.log.Info("address added after all", "instance", r.cfg.Name, "vip", a.prefix)
+	}
+	a.installed, a.repairing, a.err, a.failures = true, false, nil, 0
+	if r.own(a) {
+		e.log.Info("the host had the address before, it will stay at a stop", "instance", r.cfg.Name, "vip", a.prefix)
+	}
+}
+
+func (e *engine) removed(r *router, a *address, now time.Time, res link.Result) {
+	superseded := errors.Is(res.Err, link.ErrSuperseded)
+	failed := res.Err != nil && !superseded
+	if failed && (a == nil || a.failures == 0) {
+		e.log.Error("cannot remove address", "instance", r.cfg.Name, "vip", res.Address.Prefix, "reason", res.Err)
+	}
+	if a == nil || a.wanted {
+		return
+	}
+	e.changed = true
+	if failed {
+		if !r.left {
+			e.retryLater(r, a, now, res.Err)
+		}
+		return
+	}
+	a.installed, a.ours, a.err, a.failures = false, false, nil, 0
+}
+
+// retryLater records that a kernel call for an address failed and when it is
+// made again.
+func (e *engine) retryLater(r *router, a *address, now time.Time, err error) {
 	if a.failures == 0 {
 		a.since = now
-		e.log.Error("cannot add address", "instance", r.cfg.Name, "vip", a.prefix, "reason", res.Err)
 	}
 	a.failures++
-	a.err = res.Err
+	a.err = err
 	a.retryAt = now.Add(backoff(a.failures))
 	if r.retryAt.IsZero() || a.retryAt.Before(r.retryAt) {
 		r.retryAt = a.retryAt
@@ -131,56 +180,86 @@ func backoff(n int) time.Duration {
 
 func (e *engine) retryAddresses(r *router, now time.Time) {
 	r.retryAt = time.Time{}
-	var again []*address
+	var add, remove []*address
 	for _, a := range r.addrs {
 		switch {
-		case !a.wanted || a.err == nil:
+		case a.err == nil:
 		case a.retryAt.After(now):
 			if r.retryAt.IsZero() || a.retryAt.Before(r.retryAt) {
 				r.retryAt = a.retryAt
 			}
+		case a.wanted:
+			add = append(add, a)
 		default:
-			again = append(again, a)
+			remove = append(remove, a)
 		}
 	}
-	e.add(r, again)
-	e.announce(r, again, r.cfg.Garp.Repeat)
+	e.add(r, add)
+	e.announce(r, add, r.cfg.Garp.Repeat)
+	r.pending += len(remove)
+	e.job(r, link.Remove, remove, 0)
 }
+
+const (
+	// repairCalm is how long nobody must have removed an address for the next
+	// removal to count as the first.
+	repairCalm = time.Minute
+	// promptRepairs is how many removals in a row are repaired at once; further
+	// ones wait longer and longer, so that two programs that disagree about an
+	// address do not keep the host busy.
+	promptRepairs = 3
+)
+
+var errContested = errors.New("somebody else keeps removing it")
 
 // lost puts back an address that somebody else removed from a MASTER.
-func (e *engine) lost(device string, prefix netip.Prefix) {
-	for _, r := range e.order {
-		if r.sm.State() != vrrp.Master {
-			continue
-		}
-		for _, a := range r.addrs {
-			if a.prefix == prefix && a.device == device && a.wanted && a.installed {
-				a.installed, a.repairing = false, true
-				e.add(r, []*address{a})
-				e.announce(r, []*address{a}, r.cfg.Garp.Repeat)
-				e.changed = true
-			}
-		}
-	}
-}
-
-// settle tells the end of a router whose last address is off.
-func (e *engine) settle(r *router) {
-	if r.pending > 0 || r.farewell == nil {
+func (e *engine) lost(now time.Time, device string, prefix netip.Prefix) {
+	r := e.holders[place{prefix, device}]
+	if r == nil || r.sm.State() != vrrp.Master {
 		return
 	}
-	e.send(watchdog.Message{Event: r.farewell})
-	r.farewell = nil
-	e.forget(r)
+	a := r.byPlace[place{prefix, device}]
+	switch {
+	case !a.wanted:
+		return
+	case !a.installed:
+		a.doubtful = true
+		return
+	}
+	e.changed = true
+	a.installed, a.repairing = false, true
+	if now.Sub(a.lostAt) > repairCalm {
+		a.losses = 0
+	}
+	a.lostAt = now
+	if a.losses++; a.losses > promptRepairs {
+		a.failures = a.losses - promptRepairs - 1
+		if a.failures == 0 {
+			e.log.Error("somebody else keeps removing an address", "instance", r.cfg.Name, "vip", a.prefix)
+		}
+		e.retryLater(r, a, now, errContested)
+		return
+	}
+	e.add(r, []*address{a})
+	e.announce(r, []*address{a}, r.cfg.Garp.Repeat)
 }
 
-// forget drops a router that has left and holds nothing any more.
-func (e *engine) forget(r *router) {
-	for i, l := range e.leaving {
-		if l == r {
-			e.leaving = append(e.leaving[:i], e.leaving[i+1:]...)
-			delete(e.byID, r.id)
-			return
-		}
+// settle ends a router that has left, when its last address is off.
+func (e *engine) settle(r *router) {
+	if !r.left || r.pending > 0 {
+		return
 	}
+	e.dismiss(r)
+}
+
+// dismiss drops a router that has left, and tells its end.
+func (e *engine) dismiss(r *router) {
+	if r.farewell != nil {
+		e.send(watchdog.Message{Event: r.farewell})
+		r.farewell = nil
+	}
+	if i := slices.Index(e.leaving, r); i >= 0 {
+		e.leaving = slices.Delete(e.leaving, i, i+1)
+	}
+	delete(e.byID, r.id)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -22,54 +23,103 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.changed = true
 	e.configureScripts(now, c.Config.Scripts, c.Config.Instances)
 
-	old := e.routers
+	old, previous := e.routers, e.order
+	ours := e.ours(c.Resume)
 	e.routers = make(map[routerKey]*router, len(c.Config.Instances))
-	e.order = e.order[:0]
-	clear(e.vips)
+	e.order = make([]*router, 0, len(c.Config.Instances))
+	names := make(map[string]bool, len(c.Config.Instances))
 	var added []*router
 	for i := range c.Config.Instances {
 		cfg := &c.Config.Instances[i]
+		names[cfg.Name] = true
 		key := routerKey{cfg.Interface, cfg.VRID}
 		r := old[key]
-		if r != nil {
-			delete(old, key)
-		} else {
+		if r == nil {
 			e.nextID++
 			r = &router{
 				id:       fmt.Sprintf("%s#%d", cfg.Name, e.nextID),
 				key:      key,
 				cfg:      cfg,
 				sm:       vrrp.New(now, settings(cfg)),
-				addrs:    addresses(cfg),
 				heapSlot: -1,
 			}
 			e.byID[r.id] = r
 			e.timers.add(r)
 			added = append(added, r)
 		}
+		r.generation = c.Generation
 		e.routers[key] = r
 		e.order = append(e.order, r)
-		if cfg.Priority != vrrp.PriorityOwner {
-			for _, a := range addresses(cfg) {
-				e.vips[a.prefix.Addr()] = true
-			}
-		}
 		r.tracks = r.tracks[:0]
 		for _, t := range cfg.TrackScripts {
 			r.tracks = append(r.tracks, track{e.scripts[t.Name], t.Weight})
 		}
 	}
-	// Routers that are gone say good-bye before others may claim what they held.
-	for _, r := range old {
-		e.leave(r, now, vrrp.ReasonRemoved)
+	// What is given up goes before what is claimed, so that an address can pass
+	// from one router to another.
+	for _, r := range previous {
+		if e.routers[r.key] != r {
+			e.leave(r, now, vrrp.ReasonRemoved, names[r.cfg.Name])
+		}
 	}
+	var grown []*router
 	for i, r := range e.order {
-		e.reconfigure(r, now, &c.Config.Instances[i])
+		if e.reconfigure(r, now, &c.Config.Instances[i], ours) {
+			grown = append(grown, r)
+		}
 	}
+	for _, r := range grown {
+		e.acquire(r, r.cfg.Garp.Repeat)
+	}
+	e.index()
 	e.resume(now, added, c.Resume)
 	err := e.openPorts(now)
 	e.review(now)
 	return err
+}
+
+// ours lists where we have put addresses, in this life or in the former one.
+func (e *engine) ours(res *watchdog.Resume) map[place]bool {
+	set := make(map[place]bool)
+	for _, r := range e.order {
+		for _, a := range r.addrs {
+			if a.ours {
+				set[a.place()] = true
+			}
+		}
+	}
+	if res != nil && res.Snapshot.VRRP != nil {
+		for _, i := range res.Snapshot.VRRP.Instances {
+			for _, a := range i.Addresses {
+				if !a.Own && (a.Installed || i.State == vrrp.Master.String()) {
+					set[place{a.Prefix, a.Device}] = true
+				}
+			}
+		}
+	}
+	return set
+}
+
+// index notes who has to do with which interface and address.
+func (e *engine) index() {
+	e.users = make(map[string][]*router)
+	e.holders = make(map[place]*router)
+	e.vips = make(map[netip.Addr]bool)
+	e.roaming = nil
+	for _, r := range e.order {
+		for _, name := range r.needs {
+			e.users[name] = append(e.users[name], r)
+		}
+		if r.cfg.Source.IsValid() {
+			e.roaming = append(e.roaming, r)
+		}
+		for _, a := range r.addrs {
+			e.holders[a.place()] = r
+			if r.cfg.Priority != vrrp.PriorityOwner {
+				e.vips[a.prefix.Addr()] = true
+			}
+		}
+	}
 }
 
 // configureScripts keeps the results of scripts that still run the same thing.
@@ -88,7 +138,11 @@ func (e *engine) configureScripts(now time.Time, scripts []config.Script, instan
 		}
 		s := old[c.Name]
 		if s == nil || !sameRun(s.cfg, c) {
-			s = newScript(now, c)
+			changed := newScript(now, c)
+			if s != nil {
+				changed.inherit(s)
+			}
+			s = changed
 			e.timers.add(s)
 		} else {
 			delete(old, c.Name)
@@ -106,31 +160,37 @@ func (e *engine) configureScripts(now time.Time, scripts []config.Script, instan
 	}
 }
 
-// reconfigure gives a kept router its new settings. A MASTER takes removed
-// addresses off, adds new ones and announces all of them.
-func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance) {
+// reconfigure gives a router its new settings. A MASTER takes removed
+// addresses off; the answer says whether it has to acquire new ones.
+func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, ours map[place]bool) (grown bool) {
 	next := addresses(cfg)
 	master := r.sm.State() == vrrp.Master
-	gone := slices.Clone(r.addrs)
-	grown := false
+	kept := make(map[*address]bool, len(next))
 	for i, a := range next {
-		at := slices.IndexFunc(gone, func(g *address) bool { return g.link() == a.link() })
-		if at >= 0 {
-			next[i] = gone[at]
-			gone = slices.Delete(gone, at, at+1)
+		if had := r.byPlace[a.place()]; had != nil && had.label == a.label {
+			next[i] = had
+			kept[had] = true
 			continue
 		}
+		a.ours = ours[a.place()]
 		grown = true
 	}
 	if master {
+		gone := slices.DeleteFunc(slices.Clone(r.addrs), func(a *address) bool { return kept[a] })
 		e.remove(r, gone)
 	}
-	r.cfg, r.addrs = cfg, next
-	r.sm.Reconfigure(now, settings(cfg))
-	if master && grown {
-		e.acquire(r, cfg.Garp.Repeat)
+	r.cfg = cfg
+	r.hold(next)
+	r.needs = append(r.needs[:0], r.key.device)
+	for _, name := range cfg.TrackInterface {
+		r.need(name)
 	}
+	for _, a := range next {
+		r.need(a.device)
+	}
+	r.sm.Reconfigure(now, settings(cfg))
 	e.timers.fix(r)
+	return master && grown
 }
 
 // resume decides for each router of a respawned process whether it goes on as
@@ -153,6 +213,15 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 				masters[routerKey{i.Interface, i.VRID}] = true
 			}
 		}
+		// What the former process had installed and the configuration no longer
+		// knows would stay for ever.
+		var orphans []link.Address
+		for at := range e.ours(res) {
+			if e.holders[at] == nil {
+				orphans = append(orphans, link.Address{Prefix: at.prefix, Device: at.device})
+			}
+		}
+		e.clean(orphans)
 	}
 	for _, r := range added {
 		if masters[r.key] {
@@ -173,35 +242,42 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 	}
 }
 
-// leave ends a router. It stays known until its addresses are off.
-func (e *engine) leave(r *router, now time.Time, why vrrp.Reason) {
+// leave ends a router. It stays known until its addresses are off. When its
+// name goes on at another place (moved), its end is told at once: what is told
+// of that name next belongs to the router that took over the name.
+func (e *engine) leave(r *router, now time.Time, why vrrp.Reason, moved bool) {
 	e.timers.remove(r)
 	e.leaving = append(e.leaving, r)
 	delete(e.routers, r.key)
-	if r.sm.State() == vrrp.Init {
-		e.forget(r)
-		return
+	r.left, r.moved = true, moved
+	if r.sm.State() != vrrp.Init {
+		e.step(r, now, vrrp.Event{Kind: vrrp.EventShutdown, Cause: vrrp.Cause{Reason: why}})
 	}
-	e.step(r, now, vrrp.Event{Kind: vrrp.EventShutdown, Cause: vrrp.Cause{Reason: why}})
-	if r.farewell == nil {
-		e.forget(r)
-	}
+	e.settle(r)
 }
 
-// stop ends every router. The loop goes on until stopped reports true.
+// stop ends every router. The loop goes on until settled reports true.
 func (e *engine) stop(now time.Time) {
 	for _, r := range e.order {
-		e.leave(r, now, vrrp.ReasonStopped)
+		e.leave(r, now, vrrp.ReasonStopped, false)
 	}
-	e.order = nil
+	e.order, e.users, e.roaming, e.holders = nil, nil, nil, nil
 	for _, s := range e.scripts {
 		e.timers.remove(s)
 	}
 	clear(e.scripts)
 }
 
-// stopped reports whether every address of the routers that left is off.
-func (e *engine) stopped() bool { return len(e.leaving) == 0 }
+// settled reports whether every address of the routers that left is off.
+func (e *engine) settled() bool { return len(e.leaving) == 0 }
+
+// abandon gives up waiting for the addresses of routers that left: their end is
+// told all the same.
+func (e *engine) abandon() {
+	for len(e.leaving) > 0 {
+		e.dismiss(e.leaving[0])
+	}
+}
 
 // openPorts opens the sockets that are needed, closes those that are not, and
 // tells each which virtual routers it is for. Only a missing permission is an
@@ -220,6 +296,7 @@ func (e *engine) openPorts(now time.Time) error {
 				}
 				_ = p.sock.Close()
 			}
+			e.timers.remove(p)
 			delete(e.ports, name)
 		}
 	}
@@ -229,12 +306,19 @@ func (e *engine) openPorts(now time.Time) error {
 		if p == nil {
 			p = &port{name: name}
 			e.ports[name] = p
+			e.timers.add(p)
 		}
+		same := slices.Equal(p.vrids, ids)
 		p.vrids = ids
+		if p.sock != nil && !same {
+			if err := p.sock.SetVRIDs(ids); err != nil {
+				// Deaf to a new VRID, its router would become a second MASTER.
+				e.log.Error("cannot set packet filter", "interface", name, "reason", err)
+				p.closePort()
+			}
+		}
 		if p.sock == nil {
 			e.openPort(now, p)
-		} else if err := p.sock.SetVRIDs(ids); err != nil {
-			e.log.Error("cannot set packet filter", "interface", name, "reason", err)
 		}
 		if errors.Is(p.err, fs.ErrPermission) {
 			final = p.err
@@ -247,6 +331,7 @@ func (e *engine) openPorts(now time.Time) error {
 // retried with back-off.
 func (e *engine) openPort(now time.Time, p *port) {
 	p.retryAt = time.Time{}
+	defer func() { e.timers.fix(p) }()
 	ifi, ok := e.link(p.name)
 	if !ok {
 		return

@@ -20,7 +20,8 @@ import (
 	"director/vrrp/link"
 )
 
-// stopLimit bounds the wait for the last addresses to come off at a stop.
+// stopLimit bounds the wait for the last addresses to come off, at a stop and
+// before a reload that removes routers is acknowledged.
 const stopLimit = 3 * time.Second
 
 // Daemon is the VRRP child.
@@ -32,17 +33,24 @@ type Daemon struct {
 
 	poller *link.Poller
 	engine *engine
-	ports  map[*link.Socket]string // interface names of the open sockets
+	ports  map[*link.Socket]receiver // the open sockets
 
 	synced    bool
 	configure *watchdog.Configure // arrived before the monitor's first list was complete
+	ack       *watchdog.Ack       // waits until the routers that left are gone
 	stopping  bool
-	stopBy    time.Time
+	limit     time.Time // ends the wait of a stop or an Ack
+}
+
+// receiver is an open socket's interface with what handles its packets.
+type receiver struct {
+	device string
+	handle func(link.Datagram)
 }
 
 // New returns a VRRP child that has started nothing yet.
 func New(log *slog.Logger) *Daemon {
-	return &Daemon{log: log, ports: make(map[*link.Socket]string)}
+	return &Daemon{log: log, ports: make(map[*link.Socket]receiver)}
 }
 
 // closed says that the parent's channel has ended with err.
@@ -111,8 +119,8 @@ func (d *Daemon) loop(ch *watchdog.Channel) error {
 	var inbox []any
 	for {
 		deadline := d.engine.deadline()
-		if d.stopping && (deadline.IsZero() || d.stopBy.Before(deadline)) {
-			deadline = d.stopBy
+		if (d.stopping || d.ack != nil) && (deadline.IsZero() || d.limit.Before(deadline)) {
+			deadline = d.limit
 		}
 		var err error
 		if ready, err = d.poller.Wait(deadline, ready[:0]); err != nil {
@@ -132,9 +140,15 @@ func (d *Daemon) loop(ch *watchdog.Channel) error {
 		now = time.Now()
 		d.engine.tick(now)
 		d.engine.flush(now)
-		if d.stopping && (d.engine.stopped() || !now.Before(d.stopBy)) {
-			if !d.engine.stopped() {
+		if settled := d.engine.settled(); settled || !now.Before(d.limit) {
+			d.acknowledge(ch)
+			if !d.stopping {
+				continue
+			}
+			if !settled {
 				d.log.Error("stopped with addresses still on", "reason", "the kernel did not answer in time")
+				d.engine.abandon()
+				d.engine.flush(now)
 			}
 			return nil
 		}
@@ -149,12 +163,12 @@ func (d *Daemon) receive(ready []*link.Socket) {
 		}
 	}
 	for _, s := range ready {
-		device, ok := d.ports[s]
+		r, ok := d.ports[s]
 		if !ok {
 			continue
 		}
-		if _, err := s.Receive(func(dg link.Datagram) { d.engine.receive(device, dg) }); err != nil {
-			d.log.Debug("cannot read VRRP socket", "interface", device, "reason", err)
+		if _, err := s.Receive(r.handle); err != nil {
+			d.log.Debug("cannot read VRRP socket", "interface", r.device, "reason", err)
 		}
 	}
 }
@@ -169,7 +183,7 @@ func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
 			return
 		}
 		d.synced = true
-		if d.configure != nil {
+		if d.configure != nil && !d.stopping {
 			d.apply(now, d.configure, ch)
 			d.configure = nil
 		}
@@ -204,19 +218,30 @@ func (d *Daemon) message(now time.Time, m watchdog.Message, ch *watchdog.Channel
 }
 
 func (d *Daemon) apply(now time.Time, c *watchdog.Configure, ch *watchdog.Channel) {
+	d.acknowledge(ch)
 	ack := &watchdog.Ack{Generation: c.Generation}
 	if err := d.engine.configure(now, c); err != nil {
 		ack.Error, ack.Final = err.Error(), true
 	}
 	d.engine.flush(now)
-	ch.Send(watchdog.Message{Ack: ack})
+	// With the Ack the parent forgets the former generation, and the scripts of
+	// routers that are gone with it: their end has to be told first.
+	d.ack, d.limit = ack, now.Add(stopLimit)
+}
+
+// acknowledge sends the Ack that waits.
+func (d *Daemon) acknowledge(ch *watchdog.Channel) {
+	if d.ack != nil {
+		ch.Send(watchdog.Message{Ack: d.ack})
+		d.ack = nil
+	}
 }
 
 func (d *Daemon) stop(now time.Time) {
 	if d.stopping {
 		return
 	}
-	d.stopping, d.stopBy = true, now.Add(stopLimit)
+	d.stopping, d.limit = true, now.Add(stopLimit)
 	d.engine.stop(now)
 }
 
@@ -228,7 +253,7 @@ func (o opener) Open(ifi link.Interface) (socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.d.ports[s] = ifi.Name
+	o.d.ports[s] = receiver{ifi.Name, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) }}
 	return openSocket{s, o.d}, nil
 }
 

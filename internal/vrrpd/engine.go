@@ -1,7 +1,6 @@
 package vrrpd
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -46,13 +45,19 @@ type engine struct {
 	scripts    map[string]*script
 	timers     timers
 	links      map[string]link.Interface // by name
+	names      map[int]string            // of the links by index, to notice a new name
+	users      map[string][]*router      // who needs an interface, by its name
+	roaming    []*router                 // whose configured source may be on any interface
 	vips       map[netip.Addr]bool       // virtual addresses that are never a source
+	holders    map[place]*router         // whose virtual address it is
 	ports      map[string]*port          // by interface name
+	dirty      []*port                   // with queued adverts
 	leaving    []*router                 // removed or stopping, until their addresses are off
 	// drain reads the sockets once more. It is called before a backup takes
 	// over, so that our own delay is not mistaken for the silence of a master.
 	drain func()
 
+	round    uint64 // counts flushes, from 1
 	acts     []vrrp.Action
 	jobs     []link.Job
 	messages []watchdog.Message
@@ -66,25 +71,32 @@ type engine struct {
 
 // port is a used interface with its socket.
 type port struct {
-	name    string
-	index   int // of the interface that sock is bound to
-	vrids   []uint8
-	sock    socket // nil while the interface is absent or opening failed
-	queued  bool
-	err     error
-	retryAt time.Time
-	failed  int
+	name     string
+	index    int // of the interface that sock is bound to
+	vrids    []uint8
+	sock     socket // nil while the interface is absent or opening failed
+	queued   bool   // listed in engine.dirty
+	err      error
+	retryAt  time.Time
+	failed   int
+	warned   string    // the newest error of sending, so that it is logged once
+	warnedAt time.Time //
+	heapSlot int
 }
+
+func (p *port) deadline() time.Time { return p.retryAt }
+
+func (p *port) slot() *int { return &p.heapSlot }
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	return &engine{
-		log: log, net: n, worker: w, parent: parent,
+		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers: make(map[routerKey]*router),
 		byID:    make(map[string]*router),
 		scripts: make(map[string]*script),
 		links:   make(map[string]link.Interface),
+		names:   make(map[int]string),
 		ports:   make(map[string]*port),
-		vips:    make(map[netip.Addr]bool),
 		drain:   func() {},
 	}
 }
@@ -95,16 +107,10 @@ func (e *engine) deadline() time.Time {
 	if t := e.timers.first(); t != nil {
 		d = t.deadline()
 	}
-	earlier := func(t time.Time) {
-		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
-			d = t
-		}
-	}
-	for _, p := range e.ports {
-		earlier(p.retryAt)
-	}
 	if e.changed {
-		earlier(e.pushed.Add(pushInterval))
+		if push := e.pushed.Add(pushInterval); d.IsZero() || push.Before(d) {
+			d = push
+		}
 	}
 	return d
 }
@@ -135,12 +141,9 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
-		}
-	}
-	for _, p := range e.ports {
-		if !p.retryAt.IsZero() && !p.retryAt.After(now) {
-			e.openPort(now, p)
-			e.review(now)
+		case *port:
+			e.openPort(now, t)
+			e.reviewUsers(now, t.name)
 		}
 	}
 }
@@ -176,7 +179,7 @@ func (e *engine) step(r *router, now time.Time, ev vrrp.Event) {
 // notify tells the parent about a transition; the parent logs it, runs scripts
 // and keeps the history.
 func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
-	r.warned = [numWarnings]string{}
+	r.warned = [numWarnings]warning{}
 	to := t.To.String()
 	if t.To == vrrp.Init {
 		// The end of an instance is told as STOP, keepalived's word, when its
@@ -185,7 +188,7 @@ func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
 	}
 	ev := &control.Event{
 		Time:       now,
-		Generation: e.generation,
+		Generation: r.generation,
 		Kind:       "instance",
 		Subject:    r.cfg.Name,
 		From:       t.From.String(),
@@ -195,7 +198,7 @@ func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
 		Priority:   int(r.sm.Priority()),
 	}
 	e.changed = true
-	if t.To == vrrp.Init && r.pending > 0 {
+	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
 		r.farewell = ev
 		return
 	}
@@ -212,19 +215,19 @@ const pushInterval = 100 * time.Millisecond
 // flush carries out what has gathered: adverts first, then address work, then
 // messages.
 func (e *engine) flush(now time.Time) {
-	for _, p := range e.ports {
+	e.round++
+	for _, p := range e.dirty {
 		if !p.queued || p.sock == nil {
 			continue
 		}
 		p.queued = false
 		if err := p.sock.Flush(); err != nil {
-			for _, r := range e.order {
-				if r.key.device == p.name {
-					e.warn(r, warnSend, "cannot send advert", err.Error())
-				}
-			}
+			e.warnPort(p, now, err)
+		} else {
+			p.warned = ""
 		}
 	}
+	e.dirty = e.dirty[:0]
 	for _, j := range e.jobs {
 		e.worker.Submit(j)
 	}
@@ -243,24 +246,22 @@ func (e *engine) flush(now time.Time) {
 
 func (e *engine) snapshot() *control.VRRP {
 	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness, Repairs: e.repairs}
+	v.Instances = make([]control.Instance, 0, len(e.order))
+	told := make(map[*script]bool, len(e.scripts))
 	for _, r := range e.order {
 		v.Instances = append(v.Instances, r.snapshot())
 		for _, a := range r.addrs {
 			if a.err != nil {
 				v.Failures = append(v.Failures, control.KernelFail{
-					What:  fmt.Sprintf("add %s to %s", a.prefix, a.device),
+					What:  a.task(),
 					Error: a.err.Error(), Since: a.since, Count: a.failures,
 				})
 			}
 		}
 		for _, t := range r.tracks {
-			s := t.script.snapshot()
-			known := false
-			for _, old := range v.Scripts {
-				known = known || old.Name == s.Name
-			}
-			if !known {
-				v.Scripts = append(v.Scripts, s)
+			if !told[t.script] {
+				told[t.script] = true
+				v.Scripts = append(v.Scripts, t.script.snapshot())
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,194 +16,6 @@ import (
 	"director/vrrp"
 	"director/vrrp/link"
 )
-
-// world is everything around an engine: a clock that only the test moves, a
-// network that writes adverts down, and a kernel that holds addresses.
-type world struct {
-	t      *testing.T
-	now    time.Time
-	e      *engine
-	log    []string           // adverts, address work and events, in order
-	kernel map[string]bool    // "device prefix" of what is installed
-	fail   map[string]error   // errors of Add by "device prefix"
-	hold   bool               // results are kept back
-	held   []link.Result      //
-	sent   []watchdog.Message // everything told to the parent
-	open   map[string]error   // errors of Open by interface name
-	queue  []func(*engine)    // what the drain hook finds in the sockets
-	socks  map[string][]uint8 // VRIDs by interface
-}
-
-type fakeSocket struct {
-	w    *world
-	name string
-	q    []string
-}
-
-func (w *world) Open(ifi link.Interface) (socket, error) {
-	if err := w.open[ifi.Name]; err != nil {
-		return nil, err
-	}
-	return &fakeSocket{w: w, name: ifi.Name}, nil
-}
-
-func (s *fakeSocket) SetVRIDs(v []uint8) error { s.w.socks[s.name] = slices.Clone(v); return nil }
-func (s *fakeSocket) Close() error             { delete(s.w.socks, s.name); return nil }
-func (s *fakeSocket) Queue(src, dst netip.Addr, pdu []byte) {
-	s.q = append(s.q, fmt.Sprintf("advert %d from %s", pdu[2], src))
-}
-func (s *fakeSocket) Flush() error {
-	s.w.log = append(s.w.log, s.q...)
-	s.q = nil
-	return nil
-}
-
-func (w *world) Submit(j link.Job) {
-	for i, a := range j.Addresses {
-		id := a.Device + " " + a.Prefix.String()
-		res := link.Result{Instance: j.Instance, Op: j.Op, Address: a, Last: i == len(j.Addresses)-1}
-		switch j.Op {
-		case link.Add:
-			res.Already = w.kernel[id]
-			if res.Err = w.fail[id]; res.Err == nil {
-				w.kernel[id] = true
-			}
-		case link.Remove:
-			res.Already = !w.kernel[id]
-			delete(w.kernel, id)
-		}
-		if !res.Already || j.Op == link.Announce {
-			w.log = append(w.log, fmt.Sprintf("%v %s", j.Op, a.Prefix))
-		}
-		w.held = append(w.held, res)
-	}
-}
-
-func (w *world) tell(m watchdog.Message) {
-	w.sent = append(w.sent, m)
-	switch {
-	case m.Event != nil:
-		w.log = append(w.log, fmt.Sprintf("%s %s->%s (%s)", m.Event.Subject, m.Event.From, m.Event.To, m.Event.Code))
-	case m.RunScript != nil:
-		w.log = append(w.log, "run "+m.RunScript.Name)
-	}
-}
-
-func newWorld(t *testing.T) *world {
-	w := &world{
-		t: t, now: time.Now(), kernel: make(map[string]bool), fail: make(map[string]error),
-		open: make(map[string]error), socks: make(map[string][]uint8),
-	}
-	w.e = newEngine(slog.New(slog.DiscardHandler), w, w, w.tell)
-	w.e.drain = func() {
-		for _, f := range w.queue {
-			f(w.e)
-		}
-		w.queue = nil
-	}
-	w.link("eth0", 2, true, "192.0.2.1/24")
-	return w
-}
-
-func (w *world) link(name string, index int, up bool, addrs ...string) {
-	ifi := link.Interface{Name: name, Index: index, Up: up}
-	for _, a := range addrs {
-		ifi.Addrs = append(ifi.Addrs, netip.MustParsePrefix(a))
-	}
-	w.e.linkEvent(w.now, link.Event{Kind: link.LinkChanged, Interface: ifi})
-	w.settle()
-}
-
-// settle lets everything that was asked for happen.
-func (w *world) settle() {
-	for {
-		w.e.flush(w.now)
-		if w.hold || len(w.held) == 0 {
-			return
-		}
-		res := w.held
-		w.held = nil
-		for _, r := range res {
-			w.e.result(w.now, r)
-		}
-	}
-}
-
-// pass moves the clock, stopping at each deadline.
-func (w *world) pass(d time.Duration) {
-	end := w.now.Add(d)
-	for {
-		next := w.e.deadline()
-		if next.IsZero() || next.After(end) {
-			break
-		}
-		if next.After(w.now) {
-			w.now = next
-		}
-		w.e.tick(w.now)
-		w.settle()
-	}
-	w.now = end
-}
-
-// take returns what was logged since the last call, one line each.
-func (w *world) take() string {
-	s := strings.Join(w.log, "\n")
-	w.log = nil
-	return s
-}
-
-func (w *world) want(want ...string) {
-	w.t.Helper()
-	if got := w.take(); got != strings.Join(want, "\n") {
-		w.t.Errorf("got:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))
-	}
-}
-
-func (w *world) router(name string) control.Instance {
-	w.t.Helper()
-	for _, i := range w.e.snapshot().Instances {
-		if i.Name == name {
-			return i
-		}
-	}
-	w.t.Fatalf("no instance %s", name)
-	return control.Instance{}
-}
-
-// instance is a configuration as config.Parse would make it.
-func instance(name string, vrid, prio uint8, addrs ...string) config.Instance {
-	c := config.Instance{
-		Name: name, Interface: "eth0", VRID: vrid, Version: 3, Priority: prio,
-		AdvertInterval: config.Duration(time.Second), Garp: config.Garp{Repeat: 1},
-	}
-	for _, a := range addrs {
-		c.Addresses = append(c.Addresses, config.VirtualAddress{Prefix: netip.MustParsePrefix(a)})
-	}
-	return c
-}
-
-func (w *world) configure(scripts []config.Script, instances ...config.Instance) error {
-	return w.resume(nil, scripts, instances...)
-}
-
-func (w *world) resume(r *watchdog.Resume, scripts []config.Script, instances ...config.Instance) error {
-	err := w.e.configure(w.now, &watchdog.Configure{
-		Generation: w.e.generation + 1, Resume: r,
-		Config: &config.Config{Scripts: scripts, Instances: instances},
-	})
-	w.settle()
-	return err
-}
-
-func (w *world) hear(from string, prio uint8, s vrrp.Settings) {
-	src := netip.MustParseAddr(from)
-	pdu, err := vrrp.AppendAdvert(nil, &s, prio, src, vrrp.Group4())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.e.receive("eth0", link.Datagram{Src: src, Dst: vrrp.Group4(), TTL: 255, Payload: pdu, Arrival: w.now})
-}
 
 func TestLifeOfARouter(t *testing.T) {
 	w := newWorld(t)
@@ -231,8 +42,8 @@ func TestLifeOfARouter(t *testing.T) {
 	w.settle()
 	// The end is told when the addresses are off, not before.
 	w.want("advert 0 from 192.0.2.1", "remove 192.0.2.10/32", "remove 192.0.2.11/32", "web MASTER->STOP (stopped)")
-	if !w.e.stopped() || len(w.kernel) != 0 {
-		t.Errorf("stopped=%v, kernel holds %v", w.e.stopped(), w.kernel)
+	if !w.gone() || len(w.kernel) != 0 {
+		t.Errorf("stopped=%v, kernel holds %v", w.gone(), w.kernel)
 	}
 }
 
@@ -281,24 +92,6 @@ func TestSourceIsNeverAVirtualAddress(t *testing.T) {
 	if got := w.router("web").Reason; !strings.Contains(got, "192.0.2.7 is on no interface") {
 		t.Errorf("reason %q", got)
 	}
-}
-
-func chk(weight int) ([]config.Script, config.TrackScript) {
-	s := config.Script{Name: "chk", Command: []string{"/chk"}, Interval: config.Duration(time.Second), Rise: 1, Fall: 2}
-	return []config.Script{s}, config.TrackScript{Name: "chk", Weight: weight}
-}
-
-// answer gives the result of the run that was last asked for.
-func (w *world) answer(ok bool) {
-	w.t.Helper()
-	for i := len(w.sent) - 1; i >= 0; i-- {
-		if req := w.sent[i].RunScript; req != nil {
-			w.e.scriptDone(w.now, &watchdog.ScriptDone{ID: req.ID, Name: req.Name, OK: ok, Result: "exit status 1"})
-			w.settle()
-			return
-		}
-	}
-	w.t.Fatal("no script was asked for")
 }
 
 func TestScriptLowersPriority(t *testing.T) {
@@ -448,7 +241,7 @@ func TestReload(t *testing.T) {
 		w.t = t
 		w.configure(nil, db)
 		w.want("advert 0 from 192.0.2.1", "remove 192.0.2.10/32", "remove 192.0.2.11/32", "site MASTER->STOP (removed)")
-		if len(w.e.byID) != 1 || len(w.e.timers) != 1 || !slices.Equal(w.socks["eth0"], []uint8{52}) {
+		if len(w.e.byID) != 1 || len(w.e.timers) != 2 || /* the other is the port's */ !slices.Equal(w.socks["eth0"], []uint8{52}) {
 			t.Errorf("left over: %d routers, %d timers, filter %v", len(w.e.byID), len(w.e.timers), w.socks)
 		}
 	})

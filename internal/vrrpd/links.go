@@ -13,55 +13,80 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 	case link.LinkChanged:
 		e.linkChanged(now, ifi)
 	case link.LinkRemoved:
-		e.linkGone(ifi.Name)
+		e.linkGone(ifi, "")
 	case link.AddrAdded:
-		e.links[ifi.Name] = ifi
+		e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
 		if e.vips[ev.Prefix.Addr()] {
 			return // our own work changes nobody's source address
 		}
 	case link.AddrRemoved:
-		e.links[ifi.Name] = ifi
-		e.lost(ifi.Name, ev.Prefix)
+		e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
+		e.lost(now, ifi.Name, ev.Prefix)
 		if e.vips[ev.Prefix.Addr()] {
 			return
 		}
 	default:
 		return
 	}
-	e.review(now)
+	e.reviewUsers(now, ifi.Name)
 }
 
 func (e *engine) linkChanged(now time.Time, ifi link.Interface) {
-	for name, l := range e.links {
-		if l.Index == ifi.Index && name != ifi.Name {
-			e.linkGone(name) // renamed: to whoever names it, the old interface is gone
-		}
+	// To whoever names it, a renamed interface is gone, and so is one whose name
+	// has passed to another: those who used it have to notice, because their
+	// addresses went with it.
+	if name, ok := e.names[ifi.Index]; ok && name != ifi.Name {
+		e.linkGone(e.links[name], ifi.Name)
+		e.reviewUsers(now, name)
 	}
-	e.links[ifi.Name] = ifi
+	if old, ok := e.links[ifi.Name]; ok && old.Index != ifi.Index {
+		e.linkGone(old, "")
+		e.reviewUsers(now, ifi.Name)
+	}
+	e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
 	p := e.ports[ifi.Name]
 	if p == nil {
 		return
-	}
-	if p.sock != nil && p.index != ifi.Index {
-		p.closePort() // the socket belongs to a former interface of that name
 	}
 	if p.sock == nil {
 		e.openPort(now, p)
 	}
 }
 
-// linkGone forgets an interface and all that went with it.
-func (e *engine) linkGone(name string) {
+// linkGone forgets an interface and all that went with it. An interface that
+// lives on under another name took our addresses along: they are removed there.
+func (e *engine) linkGone(ifi link.Interface, renamed string) {
+	name := ifi.Name
+	if e.links[name].Index != ifi.Index {
+		return // the name has passed to another one
+	}
 	delete(e.links, name)
+	delete(e.names, ifi.Index)
 	if p := e.ports[name]; p != nil {
 		p.closePort()
 	}
-	for _, r := range e.order {
+	var stranded []link.Address
+	for _, r := range e.users[name] {
 		for _, a := range r.addrs {
-			if a.device == name {
-				a.installed = false
+			if a.device != name {
+				continue
 			}
+			if a.installed && !r.own(a) && renamed != "" {
+				stranded = append(stranded, link.Address{Prefix: a.prefix, Device: renamed})
+			}
+			a.installed = false
 		}
 	}
+	e.clean(stranded)
 	e.changed = true
+}
+
+// reviewUsers reviews the routers that a change of one interface may concern.
+func (e *engine) reviewUsers(now time.Time, name string) {
+	for _, r := range e.users[name] {
+		e.reviewRouter(r, now)
+	}
+	for _, r := range e.roaming {
+		e.reviewRouter(r, now)
+	}
 }

@@ -69,21 +69,12 @@ func (e *engine) giveUpResume(r *router) {
 // inspect brings the router's source address and list of faults up to date.
 func (e *engine) inspect(r *router) {
 	device := r.key.device
-	need := append([]string{device}, r.cfg.TrackInterface...)
-	for _, a := range r.addrs {
-		need = append(need, a.device)
-	}
 	faults := r.faults
 	r.faults = nil
 	add := func(key string, c vrrp.Cause) {
 		r.faults = append(r.faults, fault{key, c})
 	}
-	seen := make(map[string]bool, len(need))
-	for _, name := range need {
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
+	for _, name := range r.needs {
 		ifi, ok := e.link(name)
 		switch {
 		case !ok:

@@ -3,6 +3,7 @@ package vrrpd
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"director/config"
@@ -21,28 +22,35 @@ type routerKey struct {
 // router is one virtual router at run time: the state machine, and everything
 // around it that the state machine must not know.
 type router struct {
-	id  string // names the router to the worker; never used twice
-	key routerKey
-	cfg *config.Instance
-	sm  *vrrp.Instance
+	id         string // names the router to the worker; never used twice
+	generation uint64 // of the configuration that cfg belongs to
+	key        routerKey
+	cfg        *config.Instance
+	sm         *vrrp.Instance
 
 	started bool
 	source  netip.Addr
+	needs   []string // interfaces without which it cannot serve
 	addrs   []*address
+	byPlace map[place]*address // the same
 	tracks  []track
 	faults  []fault // why the router cannot serve, oldest first
 	waiting string  // why it has not been started yet
 
-	resume   bool                // start as MASTER: we were it a moment ago
-	farewell *control.Event      // told when the last address is off
-	retryAt  time.Time           // next attempt of a failed address, zero = none
-	advert   []byte              // reused for each advert
-	lastSent time.Time           // of the newest advert
-	heapSlot int                 // index in the engine's timer heap
-	counters counters            //
-	pending  int                 // removals that the worker has not reported yet
-	warned   [numWarnings]string // the newest warning of each kind, so that it is logged once
-	notes    []priority          // terms of the effective priority, for status
+	resume   bool                 // start as MASTER: we were it a moment ago
+	left     bool                 // removed or stopped
+	moved    bool                 // left, and its name goes on at another place
+	farewell *control.Event       // told when the last address is off
+	retryAt  time.Time            // next attempt of a failed address, zero = none
+	advert   []byte               // reused for each advert
+	sentIn   uint64               // engine.round of the newest advert
+	sentPrio uint8                // and its priority
+	lastSent time.Time            // of the newest advert
+	heapSlot int                  // index in the engine's timer heap
+	counters counters             //
+	pending  int                  // removals that the worker has not reported yet
+	warned   [numWarnings]warning // the newest warning of each kind, so that it is logged once
+	notes    []priority           // terms of the effective priority, for status
 }
 
 // priority is one term of the effective priority with its origin.
@@ -75,12 +83,32 @@ type address struct {
 	label     string
 	wanted    bool // the router is MASTER
 	installed bool // the kernel has it, as far as we know
+	ours      bool // we put it there, now or in a former life
 	err       error
 	failures  int
 	since     time.Time // of the first failure in a row
 	retryAt   time.Time
-	repairing bool // somebody else removed it and it is being put back
+	repairing bool      // somebody else removed it and it is being put back
+	doubtful  bool      // it was removed while an Add was under way, before or after that
+	losses    int       // removals by others in a row
+	lostAt    time.Time // the newest of them
 }
+
+// task names what is to be done about the address.
+func (a *address) task() string {
+	if a.wanted {
+		return fmt.Sprintf("add %s to %s", a.prefix, a.device)
+	}
+	return fmt.Sprintf("remove %s from %s", a.prefix, a.device)
+}
+
+// place identifies an address on the host.
+type place struct {
+	prefix netip.Prefix
+	device string
+}
+
+func (a *address) place() place { return place{a.prefix, a.device} }
 
 func (a *address) link() link.Address {
 	return link.Address{Prefix: a.prefix, Device: a.device, Label: a.label}
@@ -125,14 +153,35 @@ func addresses(c *config.Instance) []*address {
 	return all
 }
 
+// hold gives the router its virtual addresses.
+func (r *router) hold(addrs []*address) {
+	r.addrs = addrs
+	r.byPlace = make(map[place]*address, len(addrs))
+	for _, a := range addrs {
+		r.byPlace[a.place()] = a
+	}
+}
+
+// need adds an interface to those without which the router cannot serve.
+func (r *router) need(name string) {
+	if !slices.Contains(r.needs, name) {
+		r.needs = append(r.needs, name)
+	}
+}
+
 // address finds the router's record of an address that the worker reports on.
 func (r *router) address(l link.Address) *address {
-	for _, a := range r.addrs {
-		if a.link() == l {
-			return a
-		}
+	if a := r.byPlace[place{l.Prefix, l.Device}]; a != nil && a.label == l.Label {
+		return a
 	}
 	return nil
+}
+
+// own says that an address was on the host before us: that of an address owner
+// (RFC 9568 section 1.6) which it has as its own. Such an address is not ours
+// to remove.
+func (r *router) own(a *address) bool {
+	return r.cfg.Priority == vrrp.PriorityOwner && a.installed && !a.ours
 }
 
 // deadline is when the router next needs the loop.
@@ -150,6 +199,9 @@ func (r *router) slot() *int { return &r.heapSlot }
 // keeps the terms for status.
 func (r *router) effective() uint8 {
 	r.notes = r.notes[:0]
+	if len(r.tracks) == 0 {
+		return r.cfg.Priority
+	}
 	var terms []vrrp.Term
 	for _, t := range r.tracks {
 		if t.weight == 0 {
@@ -212,18 +264,18 @@ func (r *router) snapshot() control.Instance {
 		})
 	}
 	for _, a := range r.addrs {
-		ca := control.Address{Prefix: a.prefix, Device: a.device, Installed: a.installed}
+		ca := control.Address{Prefix: a.prefix, Device: a.device, Installed: a.installed, Own: r.own(a)}
 		if a.err != nil {
 			ca.Error = a.err.Error()
 		}
 		s.Addresses = append(s.Addresses, ca)
 	}
-	for _, d := range vrrp.Discards() {
-		if n := r.counters.discards[d]; n > 0 {
+	for d, n := range r.counters.discards {
+		if n > 0 {
 			if s.Discards == nil {
 				s.Discards = make(map[string]uint64)
 			}
-			s.Discards[d.String()] = n
+			s.Discards[vrrp.Discard(d).String()] = n
 		}
 	}
 	return s

@@ -72,6 +72,14 @@ func (s *script) done(now time.Time, d *watchdog.ScriptDone) bool {
 	return true
 }
 
+// inherit takes over the verdict of the command that a reload has replaced, until
+// the new one has given its own: a reload by itself changes no priority.
+func (s *script) inherit(old *script) {
+	s.debounce.Resume(old.debounce.Verdict().String())
+	s.since = old.since
+	s.last.Result, s.last.Output, s.last.Duration = old.last.Result, old.last.Output, old.last.Duration
+}
+
 // resume takes over the verdict of a former life, so that a respawn changes no
 // priority.
 func (s *script) resume(old control.Script) {

@@ -1,7 +1,9 @@
 package vrrpd
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"director/vrrp"
@@ -14,16 +16,26 @@ func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
 	if p == nil || p.sock == nil || !r.source.IsValid() {
 		return
 	}
+	if r.sentIn == e.round && r.sentPrio == prio {
+		// A MASTER that was stalled may find many adverts of a router that took over
+		// meanwhile; it answers all of them with one.
+		return
+	}
 	dst := vrrp.Group4()
 	var err error
 	if r.advert, err = vrrp.AppendAdvert(r.advert[:0], r.sm.Settings(), prio, r.source, dst); err != nil {
-		e.warn(r, warnSend, "cannot send advert", err.Error())
+		if r.warn(warnSend, warning{text: err.Error(), at: now}) {
+			e.log.Warn("cannot send advert", "instance", r.cfg.Name, "reason", err)
+		}
 		return
 	}
 	p.sock.Queue(r.source, dst, r.advert)
-	p.queued = true
+	if !p.queued {
+		p.queued = true
+		e.dirty = append(e.dirty, p)
+	}
 	r.counters.sent++
-	r.lastSent = now
+	r.lastSent, r.sentIn, r.sentPrio = now, e.round, prio
 }
 
 // receive takes one datagram from the socket of a device.
@@ -48,21 +60,13 @@ func (e *engine) receive(device string, d link.Datagram) {
 	}
 	if why != vrrp.DiscardNone {
 		r.counters.discards[why]++
-		if why != vrrp.DiscardState {
-			e.warn(r, warnDiscard, "advert dropped", fmt.Sprintf("%s from %s", why, d.Src))
+		if why != vrrp.DiscardState && r.warn(warnDiscard, warning{text: why.String(), peer: d.Src, at: d.Arrival}) {
+			e.log.Warn("advert dropped", "instance", r.cfg.Name, "reason", why.String(), "peer", d.Src)
 		}
 		return
 	}
 	r.counters.heard++
-	if !adv.SameAddresses(r.sm.Settings().Addresses) {
-		e.warn(r, warnPeer, "peer's configuration differs",
-			fmt.Sprintf("%s advertises %d addresses that are not the %d configured here",
-				d.Src, adv.Addresses(), len(r.sm.Settings().Addresses)))
-	} else if adv.Interval != r.sm.Settings().AdvertInterval {
-		e.warn(r, warnPeer, "peer's configuration differs",
-			fmt.Sprintf("%s advertises every %v, this router every %v",
-				d.Src, adv.Interval, r.sm.Settings().AdvertInterval))
-	}
+	e.compare(r, &adv, &d)
 	// The packet counts from its arrival, not from when a stalled process got
 	// round to reading it.
 	e.step(r, d.Arrival, vrrp.Event{
@@ -70,8 +74,25 @@ func (e *engine) receive(device string, d link.Datagram) {
 	})
 }
 
-// The kinds of repeated warnings; a new text of a kind is logged, the same one
-// only counted.
+// compare warns of a peer that is configured otherwise.
+func (e *engine) compare(r *router, adv *vrrp.Advert, d *link.Datagram) {
+	own := r.sm.Settings()
+	switch {
+	case !adv.SameAddresses(own.Addresses):
+		if r.warn(warnPeer, warning{text: "addresses", peer: d.Src, at: d.Arrival}) {
+			e.log.Warn("peer's configuration differs", "instance", r.cfg.Name,
+				"reason", fmt.Sprintf("%s advertises %d addresses that are not the %d configured here",
+					d.Src, adv.Addresses(), len(own.Addresses)))
+		}
+	case adv.Interval != own.AdvertInterval:
+		if r.warn(warnPeer, warning{text: "interval", peer: d.Src, at: d.Arrival}) {
+			e.log.Warn("peer's configuration differs", "instance", r.cfg.Name,
+				"reason", fmt.Sprintf("%s advertises every %v, this router every %v", d.Src, adv.Interval, own.AdvertInterval))
+		}
+	}
+}
+
+// The kinds of warnings that repeat.
 const (
 	warnSend = iota
 	warnDiscard
@@ -80,10 +101,39 @@ const (
 	numWarnings
 )
 
-func (e *engine) warn(r *router, kind int, msg, detail string) {
-	if r.warned[kind] == detail {
+// warning is what tells a warning from another one of its kind.
+type warning struct {
+	text string
+	peer netip.Addr
+	at   time.Time
+}
+
+// warnPause is the least time between two warnings of one kind: two peers that
+// are both wrong, or a flood from made-up addresses, do not fill the log. What
+// is left out is counted.
+const warnPause = time.Minute
+
+// warn reports whether a warning is to be logged: it is not the same as the
+// last one of its kind, nor too soon after it.
+func (r *router) warn(kind int, w warning) bool {
+	last := &r.warned[kind]
+	if last.text == w.text && last.peer == w.peer || !last.at.IsZero() && w.at.Sub(last.at) < warnPause {
+		return false
+	}
+	*last = w
+	return true
+}
+
+// warnPort logs that adverts could not be sent, one line for all of them.
+func (e *engine) warnPort(p *port, now time.Time, err error) {
+	text := err.Error()
+	var first *link.SendError
+	if errors.As(err, &first) {
+		text = first.Error()
+	}
+	if p.warned == text || now.Sub(p.warnedAt) < warnPause {
 		return
 	}
-	r.warned[kind] = detail
-	e.log.Warn(msg, "instance", r.cfg.Name, "reason", detail)
+	p.warned, p.warnedAt = text, now
+	e.log.Warn("cannot send adverts", "interface", p.name, "reason", text)
 }
