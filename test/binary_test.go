@@ -64,3 +64,9 @@ var buildBinary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// command runs a program outside of the lab and returns what it printed.
+func command(name string, args ...string) (string, error) {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	return string(out), err
+}

@@ -22,8 +22,10 @@ const startLimit = 30 * time.Second
 // directory run and the log director.log.
 type director struct {
 	*netlab.Process
-	t    testing.TB
-	host *netlab.Host
+	t          testing.TB
+	host       *netlab.Host
+	configPath string
+	runtimeDir string
 }
 
 // startDirector starts director on a host with a configuration and returns when it is ready.
@@ -37,7 +39,7 @@ func startDirector(t testing.TB, h *netlab.Host, toml string) *director {
 // launchDirector is startDirector without the wait, with more KEY=VALUE settings in the environment.
 func launchDirector(t testing.TB, h *netlab.Host, toml string, env ...string) *director {
 	t.Helper()
-	d := &director{t: t, host: h}
+	d := &director{t: t, host: h, configPath: h.Path("director.toml"), runtimeDir: h.Path("run")}
 	d.WriteConfig(toml)
 	var err error
 	d.Process, err = h.StartEnv("director", env, d.argv("run", "-c", d.ConfigPath())...)
@@ -54,10 +56,10 @@ func (d *director) argv(command string, args ...string) []string {
 }
 
 // ConfigPath is the path of the configuration file.
-func (d *director) ConfigPath() string { return d.host.Path("director.toml") }
+func (d *director) ConfigPath() string { return d.configPath }
 
 // RuntimeDir is the path of the runtime directory.
-func (d *director) RuntimeDir() string { return d.host.Path("run") }
+func (d *director) RuntimeDir() string { return d.runtimeDir }
 
 // WriteConfig replaces the configuration file.
 func (d *director) WriteConfig(toml string) {

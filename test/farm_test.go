@@ -1,0 +1,395 @@
+package test
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"director/internal/control"
+	"director/internal/netlab"
+)
+
+// TestFarms puts director in front of web farms, on a kernel with IPVS: this one, or User Mode Linux, into which the
+// whole test moves with one boot. The binary is built before, where there is a Go tool chain.
+func TestFarms(t *testing.T) {
+	path := binary(t)
+	t.Setenv(binaryEnv, path)
+	if !netlab.RequireIPVS(t, filepath.Dir(path)) {
+		return
+	}
+	t.Run("nat", testNAT)
+	t.Run("direct routing", testDirectRouting)
+	t.Run("tunnel", testTunnel)
+	t.Run("pair", testPair)
+	t.Run("kill matrix", testKillMatrix)
+	t.Run("table", testTable)
+	t.Run("reload", testFarmReload)
+	t.Run("service manager", testServiceManager)
+	t.Run("systemd", testSystemd)
+}
+
+// The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'
+// virtual inside address is the servers' gateway.
+const (
+	outsideVIP = "192.0.2.80"
+	insideVIP  = "10.0.0.254"
+)
+
+// patience bounds every wait for a state: what is asserted of times is asserted separately.
+const patience = 30 * time.Second
+
+// A farm is a lab with a client, directors and servers.
+type farm struct {
+	*netlab.T
+	t             *testing.T
+	front, back   *netlab.Switch
+	client        *netlab.Host
+	directors     []*netlab.Host // a, b, ... with 192.0.2.1 and 10.0.0.1, ...
+	servers       []*netlab.Host // s1, s2, ... with 10.0.0.11, ...
+	backGatewayIP netip.Addr
+}
+
+// newFarm makes the hosts and starts nothing.
+func newFarm(t *testing.T, directors, servers int) *farm {
+	t.Helper()
+	f := &farm{T: netlab.NewT(t, "farm"), t: t, backGatewayIP: netip.MustParseAddr(insideVIP)}
+	f.front, f.back = f.Switch("front"), f.Switch("back")
+	f.client = f.Host("client")
+	f.Connect(f.client, "eth0", f.front, "192.0.2.100/24", "192.0.2.101/24")
+	for i := range directors {
+		h := f.Host(string(rune('a' + i)))
+		f.Connect(h, "eth0", f.front, fmt.Sprintf("192.0.2.%d/24", i+1))
+		f.Connect(h, "eth1", f.back, fmt.Sprintf("10.0.0.%d/24", i+1))
+		f.Must(h.Forward())
+		f.directors = append(f.directors, h)
+	}
+	for i := range servers {
+		f.servers = append(f.servers, f.server(fmt.Sprintf("s%d", i+1), fmt.Sprintf("10.0.0.%d/24", i+11)))
+	}
+	return f
+}
+
+// server makes a host on the inside network whose gateway is the directors' inside address.
+func (f *farm) server(name, prefix string) *netlab.Host {
+	f.t.Helper()
+	h := f.Host(name)
+	f.Connect(h, "eth0", f.back, prefix)
+	f.Must(h.DefaultRoute(f.backGatewayIP))
+	return h
+}
+
+// nginx starts an nginx on port 80 of each host, whose page is the host's name.
+func (f *farm) nginx(hosts ...*netlab.Host) []*netlab.Nginx {
+	f.t.Helper()
+	var list []*netlab.Nginx
+	for _, h := range hosts {
+		n, err := h.Nginx(netip.MustParseAddrPort("0.0.0.0:80"), h.Name(), netlab.NginxOptions{})
+		f.Must(err)
+		list = append(list, n)
+	}
+	return list
+}
+
+// webServers starts a web server on port 80 of each host, whose page is the host's name.
+func (f *farm) webServers(hosts ...*netlab.Host) []*netlab.WebServer {
+	f.t.Helper()
+	var list []*netlab.WebServer
+	for _, h := range hosts {
+		w, err := h.WebServer(netip.MustParseAddrPort("0.0.0.0:80"), h.Name())
+		f.Must(err)
+		f.t.Cleanup(w.Close)
+		list = append(list, w)
+	}
+	return list
+}
+
+// ask makes n requests one after another and counts the answers by body.
+func (f *farm) ask(n int, url string) map[string]int {
+	f.t.Helper()
+	answers := map[string]int{}
+	for range n {
+		status, body, err := f.client.Get(url, 10*time.Second)
+		if err != nil || status != 200 {
+			f.t.Fatalf("%s: status %d, %v", url, status, err)
+		}
+		answers[body]++
+	}
+	return answers
+}
+
+// pairConfig is the part of a configuration that makes both addresses of a farm belong to one of its directors.
+func pairConfig(priority int, advertInterval string) string {
+	return fmt.Sprintf(`
+[vrrp_instance.outside]
+interface = "eth0"
+virtual_router_id = 51
+priority = %[1]d
+advert_interval = %[2]q
+virtual_ipaddress = ["%[3]s/24"]
+track_interface = ["eth1"]
+
+[vrrp_instance.inside]
+interface = "eth1"
+virtual_router_id = 52
+priority = %[1]d
+advert_interval = %[2]q
+virtual_ipaddress = ["%[4]s/24"]
+track_interface = ["eth0"]
+`, priority, advertInterval, outsideVIP, insideVIP)
+}
+
+// waitMaster waits until both addresses are the director's.
+func (d *director) waitMaster() {
+	d.t.Helper()
+	for _, name := range []string{"outside", "inside"} {
+		d.WaitInstance(name, "MASTER", patience)
+	}
+}
+
+// Service returns what the status says of a virtual server.
+func (d *director) Service(name string) control.Service {
+	d.t.Helper()
+	s, err := findService(d.Status(), name)
+	if err != nil {
+		d.t.Fatalf("%s: %v", d.host.Name(), err)
+	}
+	return s
+}
+
+func findService(s control.Status, name string) (control.Service, error) {
+	if s.Checkers == nil {
+		return control.Service{}, fmt.Errorf("status has no checkers part")
+	}
+	for _, v := range s.Checkers.Services {
+		if v.Name == name {
+			return v, nil
+		}
+	}
+	return control.Service{}, fmt.Errorf("status has no virtual server %q", name)
+}
+
+// serverOf returns the real server of a virtual server by its name.
+func serverOf(v control.Service, name string) (control.Server, error) {
+	for _, s := range v.Servers {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return control.Server{}, fmt.Errorf("%s has no server %q", v.Name, name)
+}
+
+// WaitService waits until a virtual server is in a state, and returns it.
+func (d *director) WaitService(name, state string) control.Service {
+	d.t.Helper()
+	var found control.Service
+	d.waitFor(patience, fmt.Sprintf("virtual server %s becomes %s", name, state), func(s control.Status) (err error) {
+		if found, err = findService(s, name); err != nil {
+			return err
+		}
+		if found.State != state {
+			return fmt.Errorf("it is %s: %s", found.State, found.Reason)
+		}
+		return nil
+	})
+	return found
+}
+
+// WaitServer waits until a real server is in a state, and returns it.
+func (d *director) WaitServer(service, server, state string) control.Server {
+	d.t.Helper()
+	var found control.Server
+	d.waitFor(patience, fmt.Sprintf("server %s of %s becomes %s", server, service, state), func(s control.Status) error {
+		v, err := findService(s, service)
+		if err == nil {
+			found, err = serverOf(v, server)
+		}
+		if err == nil && found.Health != state {
+			err = fmt.Errorf("it is %s: %s", found.Health, found.Reason)
+		}
+		return err
+	})
+	return found
+}
+
+// WaitServers waits until all real servers of all virtual servers are up.
+func (d *director) WaitServers() {
+	d.t.Helper()
+	d.waitFor(patience, "all servers are up", func(s control.Status) error {
+		if s.Checkers == nil {
+			return fmt.Errorf("status has no checkers part")
+		}
+		for _, v := range s.Checkers.Services {
+			for _, r := range v.Servers {
+				if r.Health != "up" || !r.Installed {
+					return fmt.Errorf("server %s of %s is %s: %s", r.Name, v.Name, r.Health, r.Reason)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// ipvsTable is what `ipvsadm -Sn` prints, a program that is not ours, with its lines in order.
+func ipvsTable(t testing.TB, h *netlab.Host) string {
+	t.Helper()
+	out, err := h.Run("ipvsadm", "-Sn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sortLines(out)
+}
+
+func sortLines(text string) string {
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// wantTable compares a host's whole IPVS table with lines in the language of `ipvsadm -Sn`.
+func wantTable(t testing.TB, h *netlab.Host, want string) {
+	t.Helper()
+	if diff := cmp.Diff(sortLines(want), ipvsTable(t, h)); diff != "" {
+		t.Errorf("ipvsadm -Sn on %s (-want +got):\n%s", h.Name(), diff)
+	}
+}
+
+// waitTable is wantTable with patience.
+func waitTable(t testing.TB, h *netlab.Host, want string) {
+	t.Helper()
+	if err := netlab.EventuallyWithin(patience, func() error {
+		if diff := cmp.Diff(sortLines(want), ipvsTable(t, h)); diff != "" {
+			return fmt.Errorf("ipvsadm -Sn on %s (-want +got):\n%s", h.Name(), diff)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kernelCount is what `ipvsadm -Ln` says of a service (its name is the key) or of a server ("service server").
+type kernelCount struct {
+	Active, Inactive uint32
+	control.Counters
+}
+
+var ipvsLine = regexp.MustCompile(`^(TCP|UDP|FWM|  ->)\s+(\S+)\s+(.*)$`)
+
+// kernelCounts reads all counters with ipvsadm.
+func kernelCounts(t testing.TB, h *netlab.Host) map[string]kernelCount {
+	t.Helper()
+	counts := map[string]kernelCount{}
+	read := func(take func(c *kernelCount, service bool, fields []string) error, args ...string) {
+		out, err := h.Run(append([]string{"ipvsadm", "-Ln"}, args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		service := ""
+		for line := range strings.Lines(out) {
+			m := ipvsLine.FindStringSubmatch(strings.TrimRight(line, "\n"))
+			if m == nil || m[2] == "RemoteAddress:Port" {
+				continue
+			}
+			key := service + " " + m[2]
+			if m[1] != "  ->" {
+				service = m[2]
+				key = service
+			}
+			c := counts[key]
+			if err := take(&c, m[1] != "  ->", strings.Fields(m[3])); err != nil {
+				t.Fatalf("ipvsadm line %q: %v", line, err)
+			}
+			counts[key] = c
+		}
+	}
+	read(func(c *kernelCount, service bool, fields []string) error {
+		_, err := fmt.Sscan(strings.Join(fields, " "), &c.Connections, &c.InPackets, &c.OutPackets, &c.InBytes, &c.OutBytes)
+		return err
+	}, "--stats", "--exact")
+	read(func(c *kernelCount, service bool, fields []string) error {
+		if service {
+			return nil
+		}
+		_, err := fmt.Sscan(strings.Join(fields[2:], " "), &c.Active, &c.Inactive)
+		return err
+	})
+	return counts
+}
+
+// statusCounts is the same, by the status.
+func statusCounts(s control.Status) map[string]kernelCount {
+	counts := map[string]kernelCount{}
+	for _, v := range s.Checkers.Services {
+		address, _, _ := strings.Cut(v.Address, "/")
+		counts[address] = kernelCount{Counters: v.Counters}
+		servers := v.Servers
+		if v.Sorry != nil {
+			servers = append(slices.Clone(servers), *v.Sorry)
+		}
+		for _, r := range servers {
+			if r.Installed {
+				counts[address+" "+r.Address] = kernelCount{Active: r.Active, Inactive: r.Inactive, Counters: r.Counters}
+			}
+		}
+	}
+	return counts
+}
+
+// wantOwnCounts compares the status with the kernel. Only the tails of connections that are being closed may
+// move a counter in between, so it is tried again.
+func (d *director) wantOwnCounts() map[string]kernelCount {
+	d.t.Helper()
+	var counts map[string]kernelCount
+	if err := netlab.EventuallyWithin(patience, func() error {
+		before := kernelCounts(d.t, d.host)
+		counts = statusCounts(d.Status())
+		if diff := cmp.Diff(before, counts); diff != "" {
+			return fmt.Errorf("ipvsadm -Ln and the status differ (-kernel +status):\n%s", diff)
+		}
+		return nil
+	}); err != nil {
+		d.t.Error(err)
+	}
+	return counts
+}
+
+// total adds up answers.
+func total(answers map[string]int) int {
+	n := 0
+	for _, c := range answers {
+		n += c
+	}
+	return n
+}
+
+// only returns the one body of all answers.
+func only(t testing.TB, answers map[string]int) string {
+	t.Helper()
+	bodies := slices.Sorted(maps.Keys(answers))
+	if len(bodies) != 1 {
+		t.Fatalf("answers by %v, want them all by one server", answers)
+	}
+	return bodies[0]
+}
+
+// replaceFile replaces a file's content at once, as an editor does.
+func replaceFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}

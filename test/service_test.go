@@ -1,0 +1,468 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"director/internal/netlab"
+	"director/ipvs/kernel"
+)
+
+// unitPath is the unit as it is installed.
+const unitPath = "../etc/director.service"
+
+// TestUnit asks systemd what it thinks of the unit: that it is right, and that the sandbox is better than "medium".
+func TestUnit(t *testing.T) {
+	text, err := os.ReadFile(unitPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The command of the unit has to exist.
+	unit := filepath.Join(t.TempDir(), "director.service")
+	if err := os.WriteFile(unit, []byte(strings.ReplaceAll(string(text), "/usr/local/sbin/director", binary(t))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	analyze := func(args ...string) string {
+		t.Helper()
+		out, err := command("systemd-analyze", append(args, unit)...)
+		if err != nil {
+			t.Fatalf("systemd-analyze %v: %v\n%s", args, err, out)
+		}
+		return out
+	}
+	if out := analyze("--man=no", "verify"); strings.TrimSpace(out) != "" {
+		t.Errorf("systemd-analyze verify: %s", out)
+	}
+	out := analyze("security", "--offline=true", "--no-pager")
+	_, level, ok := strings.Cut(out, "Overall exposure level for director.service: ")
+	exposure, perr := strconv.ParseFloat(strings.SplitN(level, " ", 2)[0], 64)
+	if !ok || perr != nil {
+		t.Fatalf("systemd-analyze security says nothing of the exposure:\n%s", out)
+	}
+	t.Logf("exposure %.1f of 10", exposure)
+	if exposure >= 5 {
+		t.Errorf("exposure %.1f, want less than 5:\n%s", exposure, out)
+	}
+}
+
+// A manager stands in for systemd: it listens where NOTIFY_SOCKET points.
+type manager struct {
+	path string
+
+	mu   sync.Mutex
+	told []told
+	// onReady is called at the first READY=1, before anything more is received.
+	onReady func()
+}
+
+// told is one message with its sender.
+type told struct {
+	Time time.Time
+	PID  int
+	Text string
+}
+
+func newManager(t *testing.T, path string) *manager {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		if cerr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) }); err == nil {
+			err = cerr
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &manager{path: path}
+	go func() {
+		buf, oob := make([]byte, 8192), make([]byte, 256)
+		for {
+			n, oobn, _, _, err := conn.ReadMsgUnix(buf, oob)
+			if err != nil {
+				return
+			}
+			x := told{Time: time.Now(), Text: string(buf[:n])}
+			if msgs, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(msgs) == 1 {
+				if cred, err := unix.ParseUnixCredentials(&msgs[0]); err == nil {
+					x.PID = int(cred.Pid)
+				}
+			}
+			if m.onReady != nil && strings.Contains(x.Text, "READY=1") {
+				m.onReady()
+				m.onReady = nil
+			}
+			m.mu.Lock()
+			m.told = append(m.told, x)
+			m.mu.Unlock()
+		}
+	}()
+	return m
+}
+
+// all returns the messages so far.
+func (m *manager) all() []told {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.told)
+}
+
+// since returns the lines of the messages from the nth on, without status and signs of life.
+func (m *manager) since(n int) []string {
+	var lines []string
+	for _, x := range m.all()[n:] {
+		for l := range strings.SplitSeq(x.Text, "\n") {
+			if name, _, _ := strings.Cut(l, "="); name == "MONOTONIC_USEC" {
+				lines = append(lines, name)
+			} else if name != "STATUS" && name != "WATCHDOG" {
+				lines = append(lines, l)
+			}
+		}
+	}
+	return lines
+}
+
+// testServiceManager is the daemon's side of sd_notify (set-up 14).
+func testServiceManager(t *testing.T) {
+	f := newFarm(t, 1, 0)
+	h := f.directors[0]
+	m := newManager(t, h.Path("notify.sock"))
+	var k *kernel.Kernel
+	f.Must(h.Do(func() (err error) {
+		k, err = kernel.Open()
+		return err
+	}))
+	defer k.Close()
+	atReady := make(chan string, 1)
+	m.onReady = func() {
+		found, err := k.Dump()
+		atReady <- fmt.Sprintf("%v%v", found, err)
+	}
+	const conf = `
+[virtual_server.web]
+address = "192.0.2.80:80"
+scheduler = "rr"
+real_server = ["10.0.0.11:80", "10.0.0.12:80", "10.0.0.13:80"]
+` + outsideConfig
+	table := plainTable
+	entries := watchTable(t, h)
+	addresses := watchAddresses(t, h, outsideVIP)
+	d := launchDirector(t, h, conf, "NOTIFY_SOCKET="+m.path, "WATCHDOG_USEC=1000000")
+	d.WaitReady()
+	f.Within(patience, "READY=1 is told", func() bool { return len(m.since(0)) > 0 })
+	if got := sortLines(strings.TrimSuffix(<-atReady, "<nil>")); got != sortLines(table) {
+		t.Errorf("the table at READY=1:\n%s\nwant\n%s", got, table)
+	}
+	if got := m.since(0); !slices.Equal(got, []string{"READY=1"}) {
+		t.Errorf("told %q at the start, want READY=1 once", got)
+	}
+
+	// No address stands in front of an empty table.
+	d.WaitInstance("outside", "MASTER", patience)
+	f.Within(patience, "the address comes", func() bool { return len(addresses.Events()) > 0 })
+	if e := addresses.Events()[0]; !e.Added || !entries.LastChange().Before(e.Time) {
+		t.Errorf("%v, but the table was complete at %v only", e, entries.LastChange())
+	}
+	entries.Stop()
+
+	// The parent tells it, nobody else; children and scripts do not even know where.
+	f.Within(patience, "five signs of life", func() bool { return count(m.all(), "WATCHDOG=1") >= 5 })
+	var life []time.Time
+	for _, x := range m.all() {
+		if x.PID != d.Pid() {
+			t.Errorf("%q was told by process %d, want the parent, %d", x.Text, x.PID, d.Pid())
+		}
+		if x.Text == "WATCHDOG=1" {
+			life = append(life, x.Time)
+		}
+	}
+	for i := 1; i < len(life); i++ {
+		// Twice in the time after which systemd kills.
+		if gap := life[i].Sub(life[i-1]); gap > 500*time.Millisecond+slack {
+			t.Errorf("%v between two signs of life, want half a second", gap)
+		}
+	}
+	for _, role := range []string{"vrrp", "checkers"} {
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", d.PID(role)))
+		f.Must(err)
+		for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC"} {
+			if strings.Contains(string(env), name+"=") {
+				t.Errorf("%s has %s in its environment", role, name)
+			}
+		}
+	}
+	f.Eventually(patience, "the status line", func() error {
+		all := m.all()
+		for _, x := range slices.Backward(all) {
+			if s, ok := strings.CutPrefix(x.Text, "STATUS="); ok {
+				if s != "generation 1; outside MASTER; 1 of 1 virtual servers up" {
+					return fmt.Errorf("status %q", s)
+				}
+				return nil
+			}
+		}
+		return fmt.Errorf("none")
+	})
+
+	reloaded := []string{"RELOADING=1", "MONOTONIC_USEC", "READY=1"}
+	for _, r := range []struct{ what, text, status string }{
+		{"a reload", strings.Replace(conf, `"10.0.0.13:80"`, `{ address = "10.0.0.13:80", weight = 4 }`, 1), "generation 2;"},
+		{"a refused reload", conf + "nonsense", "the last reload was refused"},
+	} {
+		n := len(m.all())
+		d.WriteConfig(r.text)
+		f.Must(d.Signal(syscall.SIGHUP))
+		f.Within(patience, r.what+" is told", func() bool { return len(m.since(n)) >= 3 })
+		if got := m.since(n); !slices.Equal(got, reloaded) {
+			t.Errorf("%s: told %q, want %q", r.what, got, reloaded)
+		}
+		f.Within(patience, r.what+" is in the status line", func() bool {
+			return slices.ContainsFunc(m.all()[n:], func(x told) bool {
+				return strings.HasPrefix(x.Text, "STATUS=") && strings.Contains(x.Text, r.status)
+			})
+		})
+		wantTable(t, h, strings.Replace(table, "10.0.0.13:80 -m -w 1", "10.0.0.13:80 -m -w 4", 1))
+	}
+	n := len(m.all())
+	d.Stop()
+	f.Within(patience, "the stop is told", func() bool { return len(m.since(n)) > 0 })
+	if got := m.since(n); !slices.Equal(got, []string{"STOPPING=1"}) {
+		t.Errorf("told %q at the stop, want STOPPING=1", got)
+	}
+}
+
+func count(all []told, text string) int {
+	n := 0
+	for _, x := range all {
+		if x.Text == text {
+			n++
+		}
+	}
+	return n
+}
+
+// systemdBoot starts systemd as the first process of a container: with the machine's programs and /etc, and no
+// units but director's and the few that it needs.
+const systemdBoot = `#!/bin/sh
+set -e
+mount --make-rprivate /
+mount -t proc proc /proc
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t tmpfs -o mode=755 run /run
+mkdir -p /run/etc/up /run/etc/work /run/units/sysinit.target.wants
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/up,workdir=/run/etc/work overlay /etc
+mount -t tmpfs -o mode=755 sbin /usr/local/sbin
+cp @BINARY@ /usr/local/sbin/director
+mkdir -p /etc/director
+cp @CONFIG@ /etc/director/director.toml
+rm -f /etc/machine-id
+echo 0123456789abcdef0123456789abcdef >/etc/machine-id
+for u in sysinit.target basic.target multi-user.target shutdown.target network-online.target sockets.target \
+	systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket; do
+	cp /lib/systemd/system/$u /run/units/
+done
+ln -s ../systemd-journald.service /run/units/sysinit.target.wants/
+cp @UNIT@ /run/units/director.service
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=/run/units container=netlab \
+	/lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no
+`
+
+// testSystemd runs the unit under a real systemd (set-up 14), with a peer beside it.
+func testSystemd(t *testing.T) {
+	f := newFarm(t, 2, 2)
+	f.webServers(f.servers...)
+	conf := strings.Replace(plainFarm, `  { name = "s3", address = "10.0.0.13:80" },`, "", 1)
+	table := plainTable[:strings.LastIndex(plainTable, "-a")]
+	b := startDirector(t, f.directors[1], conf+pairConfig(50, "200ms"))
+	h := f.directors[0]
+	conf += pairConfig(100, "200ms")
+	config, err := h.WriteFile("first.toml", conf)
+	f.Must(err)
+	unit, err := filepath.Abs(unitPath)
+	f.Must(err)
+	boot, err := h.WriteFile("boot.sh", strings.NewReplacer("@BINARY@", binary(t), "@CONFIG@", config, "@UNIT@", unit).Replace(systemdBoot))
+	f.Must(err)
+	shell := f.Start(h, "systemd", "unshare", "--mount", "--pid", "--fork", "--kill-child", boot)
+	init := 0
+	f.Eventually(patience, "systemd runs", func() error {
+		for _, p := range h.Processes() {
+			if p.Args[0] == "/lib/systemd/systemd" {
+				init = p.Pid
+				return nil
+			}
+		}
+		return fmt.Errorf("it does not:\n%s", shell.Log())
+	})
+	inside := func(argv ...string) (string, error) {
+		return h.Run(append([]string{"nsenter", "--target", strconv.Itoa(init), "--mount", "--pid"}, argv...)...)
+	}
+	systemctl := func(args ...string) string {
+		t.Helper()
+		out, err := inside(append([]string{"systemctl", "--no-pager"}, args...)...)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, shell.Log())
+		}
+		return strings.TrimSpace(out)
+	}
+	property := func(name string) string {
+		t.Helper()
+		return systemctl("show", "--value", "--property="+name, "director")
+	}
+	root := fmt.Sprintf("/proc/%d/root", init)
+	d := &director{Process: shell, t: t, host: h, configPath: root + "/etc/director/director.toml", runtimeDir: root + "/run/director"}
+	f.Eventually(patience, "systemd is ready", func() error {
+		out, err := inside("systemctl", "is-active", "multi-user.target")
+		if err != nil {
+			return fmt.Errorf("%s\n%s", out, shell.Log())
+		}
+		return nil
+	})
+
+	// start returns when the daemon is ready: the table is there.
+	systemctl("start", "director")
+	wantActive := func() {
+		t.Helper()
+		if got := property("ActiveState") + " " + property("SubState"); got != "active running" {
+			t.Errorf("the service is %s", got)
+		}
+	}
+	wantActive()
+	d.waitMaster()
+	d.WaitServers()
+	wantTable(t, h, table)
+	if got := f.ask(4, farmURL); got["s1"] != 2 || got["s2"] != 2 {
+		t.Errorf("answers %v", got)
+	}
+	f.Eventually(patience, "systemctl status", func() error {
+		out := systemctl("status", "--full", "director")
+		for _, want := range []string{"active (running)", `Status: "generation 1; `, "inside MASTER", "1 of 1 virtual servers up", `"director: vrrp"`, `"director: checkers"`} {
+			if !strings.Contains(out, want) {
+				return fmt.Errorf("it does not say %s:\n%s", want, out)
+			}
+		}
+		return nil
+	})
+	if info, err := os.Stat(root + "/run/director/director.sock"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the control socket: %v, %v", info, err)
+	}
+
+	// reload returns when the new configuration is in force, or fails and changes nothing.
+	d.WriteConfig(strings.Replace(conf, `"10.0.0.12:80"`, `"10.0.0.12:80", weight = 2`, 1))
+	systemctl("reload", "director")
+	wantTable(t, h, strings.Replace(table, "10.0.0.12:80 -m -w 1", "10.0.0.12:80 -m -w 2", 1))
+	d.WriteConfig(conf + "\nnonsense = 1\n")
+	if out, err := inside("systemctl", "reload", "director"); err == nil {
+		t.Errorf("a reload of nonsense succeeded: %s", out)
+	}
+	wantActive()
+	d.WriteConfig(conf)
+	systemctl("reload", "director")
+	wantTable(t, h, table)
+
+	// restart: the peer has the addresses meanwhile.
+	main := property("MainPID")
+	transitions := b.Instance("outside").Transitions
+	systemctl("restart", "director")
+	wantActive()
+	if now := property("MainPID"); now == main {
+		t.Errorf("restart left process %s in place", now)
+	}
+	d.waitMaster()
+	d.WaitServers()
+	wantTable(t, h, table)
+	f.Eventually(patience, "the peer took over and gave back", func() error {
+		if i := b.Instance("outside"); i.State != "BACKUP" || i.Transitions != transitions+2 {
+			return fmt.Errorf("it is %s after %d transitions", i.State, i.Transitions-transitions)
+		}
+		return nil
+	})
+
+	// The main process is killed: the children say good-bye and take the addresses off before systemd clears the rest away
+	// and starts the daemon again; the table stays.
+	addresses, entries := watchAddresses(t, h, outsideVIP, insideVIP), watchTable(t, h)
+	capture, err := f.front.Capture(netlab.FilterVRRP)
+	f.Must(err)
+	main = property("MainPID")
+	began := time.Now()
+	for _, p := range h.Processes() {
+		if slices.Contains(p.Args, "run") {
+			f.Must(syscall.Kill(p.Pid, syscall.SIGKILL))
+		}
+	}
+	gone := addresses.waitGone(t)
+	goodbye, err := capture.WaitAdvert(patience, func(a netlab.Advert) bool { return a.Source.String() == "192.0.2.1" && a.Priority == 0 })
+	f.Must(err)
+	f.Must(capture.Close())
+	f.Eventually(patience, "systemd starts it again", func() error {
+		if now := property("MainPID"); now == main || now == "0" || property("NRestarts") != "1" || property("ActiveState") != "active" {
+			return fmt.Errorf("main process %s (was %s), restarts %s, %s", now, main, property("NRestarts"), property("ActiveState"))
+		}
+		return nil
+	})
+	started := monotonicTime(t, property("ExecMainStartTimestampMonotonic"))
+	t.Logf("the main process is killed: good-bye after %v, addresses off after %v, started again after %v",
+		goodbye.Time.Sub(began).Round(time.Millisecond), gone.Sub(began).Round(time.Millisecond), started.Sub(began).Round(time.Millisecond))
+	if !gone.Before(started) || !goodbye.Time.Before(started) {
+		t.Error("the addresses were not given up before the next start")
+	}
+	d.waitMaster()
+	d.WaitServers()
+	if changes, _ := entries.Changes(); len(changes) != 0 {
+		t.Errorf("the IPVS table changed: %s", strings.Join(changes, "\n"))
+	}
+	entries.Stop()
+
+	// stop: nothing is left, and it is not started again.
+	addresses.Reset()
+	systemctl("stop", "director")
+	addresses.waitGone(t)
+	wantTable(t, h, "")
+	if got := property("ActiveState") + " " + property("Result"); got != "inactive success" {
+		t.Errorf("the service is %s after the stop", got)
+	}
+	for _, p := range h.Processes() {
+		if strings.HasPrefix(p.Args[0], "director") || strings.HasSuffix(p.Args[0], "/director") {
+			t.Errorf("left behind: %v", p)
+		}
+	}
+	journal, err := inside("journalctl", "--no-pager", "--unit=director", "--output=cat")
+	f.Must(err)
+	for _, want := range []string{
+		`msg="instance state" instance=outside from=BACKUP to=MASTER reason=`,
+		`msg="instance state" instance=outside from=MASTER to=STOP reason="daemon stopped"`,
+		`msg="director has stopped"`,
+	} {
+		if !strings.Contains(journal, want) {
+			t.Errorf("the journal does not say %s:\n%s", want, journal)
+		}
+	}
+}
+
+// monotonicTime turns microseconds of CLOCK_MONOTONIC into a time.
+func monotonicTime(t *testing.T, usec string) time.Time {
+	t.Helper()
+	n, err := strconv.ParseInt(usec, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		t.Fatal(err)
+	}
+	return time.Now().Add(time.Duration(n)*time.Microsecond - time.Duration(now.Nano()))
+}
