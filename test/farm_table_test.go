@@ -132,7 +132,7 @@ func testTable(t *testing.T) {
 			})
 			found := ""
 			if err := netlab.EventuallyWithin(patience, func() error {
-				found = linesWith(d.Log()[begin:], "repaired the IPVS table")
+				found = linesWith(d.Log()[begin:], "to=repaired")
 				for _, w := range edit.says {
 					if !strings.Contains(found, w) {
 						return fmt.Errorf("the log does not say %q:\n%s", w, found)

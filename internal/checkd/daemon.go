@@ -326,7 +326,7 @@ func (d *Daemon) snapshotDue() time.Time {
 	return d.lastSnapshot.Add(snapshotGap + time.Duration(servers)*snapshotShare)
 }
 
-// announce logs changes of state and tells the parent of them.
+// announce tells the parent of changes of state; the parent logs them.
 func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) {
 	d.changed[s] = struct{}{}
 	d.news = true
@@ -336,28 +336,19 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 			Time: now, Generation: d.generation, Kind: "service", Subject: name,
 			From: c.From.String(), To: c.To.String(), Reason: c.Why(), Code: c.Reason.String(),
 		}
-		log := d.log.With("service", name)
 		if c.Server != "" {
 			e.Kind, e.Subject = "server", name+"/"+c.Server
-			log = log.With("server", c.Server)
 		}
-		level := slog.LevelWarn
-		if c.To == checkers.Up {
-			level = slog.LevelInfo
-		}
-		log.Log(context.Background(), level, e.Kind+" is "+e.To, "from", e.From, "reason", e.Reason)
 		d.events = append(d.events, e)
 	}
 }
 
-// repaired logs a repair of the kernel's table and tells the parent of it.
+// repaired tells the parent of a repair of the kernel's table; the parent logs it.
 func (d *Daemon) repaired(r repair) {
 	subject := r.op.Key.String()
-	log := d.log.With("service", subject)
 	s := d.byKey[r.op.Key]
 	if s != nil {
 		subject = s.pool.Config().Name
-		log = d.log.With("service", subject)
 	}
 	if r.op.Kind.OnDest() {
 		server := r.op.DestKey.String()
@@ -369,9 +360,7 @@ func (d *Daemon) repaired(r repair) {
 			}
 		}
 		subject += "/" + server
-		log = log.With("server", server)
 	}
-	log.Warn("repaired the IPVS table", "reason", r.text)
 	d.news = true
 	d.events = append(d.events, control.Event{
 		Time: d.table.reconciled, Generation: d.generation, Kind: "ipvs", Subject: subject,
