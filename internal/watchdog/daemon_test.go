@@ -292,15 +292,15 @@ func TestScriptWarnings(t *testing.T) {
 	}
 	const no = "/nonexistent/x: no such file or directory"
 	want := []string{
-		"f: vrrp_script.a.script: user nosuchuser does not exist",
-		"f: vrrp_script.b.script: " + no,
-		"f: vrrp_instance.web.notify.master: " + no,
-		"f: vrrp_instance.web.notify.backup: " + no,
-		"f: vrrp_instance.web.notify.fault: " + no,
-		"f: vrrp_instance.web.notify.stop: " + no,
-		"f: vrrp_instance.db.notify.all: " + no,
-		"f: virtual_server.farm.quorum_up: user nosuchuser does not exist",
-		"f: virtual_server.farm.quorum_down: user nosuchuser does not exist",
+		"f: warning: vrrp_script.a.script: user nosuchuser does not exist",
+		"f: warning: vrrp_script.b.script: " + no,
+		"f: warning: vrrp_instance.web.notify.master: " + no,
+		"f: warning: vrrp_instance.web.notify.backup: " + no,
+		"f: warning: vrrp_instance.web.notify.fault: " + no,
+		"f: warning: vrrp_instance.web.notify.stop: " + no,
+		"f: warning: vrrp_instance.db.notify.all: " + no,
+		"f: warning: virtual_server.farm.quorum_up: user nosuchuser does not exist",
+		"f: warning: virtual_server.farm.quorum_down: user nosuchuser does not exist",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
