@@ -276,15 +276,18 @@ func (h *Host) PowerOff() error {
 	return err
 }
 
-// killNamespace kills the processes in a network namespace until there is none.
+// killNamespace kills the processes in a network namespace until there is none. Each time all are stopped before the first is
+// killed: none lives to see another one die and to do something about it.
 func killNamespace(path string) {
 	for range 50 {
 		pids := namespacePids(path)
 		if len(pids) == 0 {
 			return
 		}
-		for _, pid := range pids {
-			_ = unix.Kill(pid, unix.SIGKILL)
+		for _, sig := range [...]unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
+			for _, pid := range pids {
+				_ = unix.Kill(pid, sig)
+			}
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
