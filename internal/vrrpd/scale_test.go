@@ -1,0 +1,196 @@
+package vrrpd
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"director/config"
+	"director/internal/watchdog"
+	"director/vrrp"
+	"director/vrrp/link"
+)
+
+// sink is a network, a worker and a parent that take everything and keep nothing.
+type sink struct{ adverts, jobs int }
+
+func (s *sink) Open(link.Interface) (socket, error)       { return sinkSocket{s}, nil }
+func (s *sink) Submit(link.Job)                           { s.jobs++ }
+func (s *sink) tell(watchdog.Message)                     {}
+func (sinkSocket) SetVRIDs([]uint8) error                 { return nil }
+func (s sinkSocket) Queue(netip.Addr, netip.Addr, []byte) { s.adverts++ }
+func (sinkSocket) Flush() error                           { return nil }
+func (sinkSocket) Close() error                           { return nil }
+func (s *sink) change(e *engine, now time.Time, l link.Interface) {
+	e.linkEvent(now, link.Event{Kind: link.LinkChanged, Interface: l})
+}
+
+type sinkSocket struct{ *sink }
+
+// many is an engine with n instances, all with the same priority, spread over
+// some links.
+func many(n, links int, prio uint8) (*engine, *sink, *watchdog.Configure, time.Time) {
+	s := &sink{}
+	now := time.Now()
+	e := newEngine(slog.New(slog.DiscardHandler), s, s, s.tell)
+	for l := range links {
+		s.change(e, now, sinkLink(l, true))
+	}
+	c := &watchdog.Configure{Generation: 1, Config: &config.Config{}}
+	for i := range n {
+		in := instance(fmt.Sprintf("i%d", i), uint8(i/links%255+1), prio, fmt.Sprintf("10.0.%d.%d/32", i/250, i%250+1))
+		in.Interface = fmt.Sprintf("eth%d", i%links)
+		c.Config.Instances = append(c.Config.Instances, in)
+	}
+	return e, s, c, now
+}
+
+func sinkLink(i int, up bool) link.Interface {
+	return link.Interface{Name: fmt.Sprintf("eth%d", i), Index: i + 1, Up: up,
+		Addrs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, byte(i), 1}), 24)}}
+}
+
+// An advert sent, or received, allocates nothing, also from a peer that is
+// configured otherwise or is refused.
+func TestAdvertsAllocateNothing(t *testing.T) {
+	e, s, c, now := many(100, 4, 255)
+	if err := e.configure(now, c); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Second)
+	e.flush(now) // the first snapshot
+	before := s.adverts
+	rounds := 0
+	if n := testing.AllocsPerRun(50, func() {
+		now = now.Add(time.Second)
+		rounds++
+		e.tick(now)
+		e.flush(now)
+	}); n != 0 {
+		t.Errorf("%v allocations to send 100 adverts", n)
+	}
+	if got := s.adverts - before; got != 100*rounds {
+		t.Fatalf("%d adverts in %d rounds", got, rounds)
+	}
+
+	e, _, c, now = many(100, 4, 100)
+	if err := e.configure(now, c); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Second)
+	e.flush(now)
+	src := netip.MustParseAddr("192.168.0.2")
+	for _, tc := range []struct {
+		name   string
+		change func(*vrrp.Settings, *link.Datagram)
+	}{
+		{"good", func(*vrrp.Settings, *link.Datagram) {}},
+		{"other interval", func(s *vrrp.Settings, _ *link.Datagram) { s.AdvertInterval *= 2 }},
+		{"other addresses", func(s *vrrp.Settings, _ *link.Datagram) { s.Addresses = []netip.Addr{src} }},
+		{"bad TTL", func(_ *vrrp.Settings, d *link.Datagram) { d.TTL = 1 }},
+	} {
+		set := settings(&c.Config.Instances[0])
+		d := link.Datagram{Src: src, Dst: vrrp.Group4(), TTL: 255}
+		tc.change(&set, &d)
+		d.Payload, _ = vrrp.AppendAdvert(nil, &set, 200, src, vrrp.Group4())
+		if n := testing.AllocsPerRun(50, func() {
+			now = now.Add(time.Millisecond)
+			d.Arrival = now
+			e.receive("eth0", d)
+			e.tick(now)
+			e.flush(now)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations to receive an advert", tc.name, n)
+		}
+	}
+}
+
+// The cost of a change of one interface does not grow with the number of others.
+func TestLinkChangesCostTheirOwnRoutersOnly(t *testing.T) {
+	e, _, c, now := many(1000, 1000, 100)
+	if err := e.configure(now, c); err != nil {
+		t.Fatal(err)
+	}
+	e.flush(now)
+	flap := func() {
+		for l := range 1000 {
+			e.linkEvent(now, link.Event{Kind: link.LinkChanged, Interface: sinkLink(l, false)})
+			e.linkEvent(now, link.Event{Kind: link.LinkChanged, Interface: sinkLink(l, true)})
+		}
+		e.flush(now)
+	}
+	start := time.Now()
+	flap()
+	// 1000 flaps by 1000 routers would be two million reviews: seconds.
+	if d := time.Since(start); d > 300*time.Millisecond {
+		t.Errorf("1000 links up and down take %v", d)
+	}
+}
+
+func BenchmarkThousandInstances(b *testing.B) {
+	b.Run("configure", func(b *testing.B) {
+		for b.Loop() {
+			e, _, c, now := many(1000, 4, 100)
+			e.configure(now, c)
+			e.flush(now)
+		}
+	})
+	b.Run("reload", func(b *testing.B) {
+		e, _, c, now := many(1000, 4, 255)
+		for b.Loop() {
+			c.Generation++
+			e.configure(now, c)
+			e.flush(now)
+		}
+	})
+	b.Run("tick", func(b *testing.B) { // every router sends an advert
+		e, _, c, now := many(1000, 4, 255)
+		e.configure(now, c)
+		for b.Loop() {
+			now = now.Add(time.Second)
+			e.tick(now)
+			e.flush(now)
+		}
+	})
+	b.Run("takeover", func(b *testing.B) { // of all at once
+		for b.Loop() {
+			b.StopTimer()
+			e, _, c, now := many(1000, 4, 100)
+			e.configure(now, c)
+			e.flush(now)
+			now = now.Add(4 * time.Second)
+			b.StartTimer()
+			e.tick(now)
+			e.flush(now)
+		}
+	})
+	b.Run("flap", func(b *testing.B) { // of one of 4 links: 250 routers
+		e, s, c, now := many(1000, 4, 255)
+		e.configure(now, c)
+		for b.Loop() {
+			s.change(e, now, sinkLink(0, false))
+			e.flush(now)
+			s.change(e, now, sinkLink(0, true))
+			e.flush(now)
+		}
+	})
+	b.Run("snapshot", func(b *testing.B) {
+		e, _, c, now := many(1000, 4, 255)
+		e.configure(now, c)
+		for b.Loop() {
+			e.snapshot()
+		}
+	})
+	b.Run("receive", func(b *testing.B) {
+		e, _, c, now := many(1000, 4, 100)
+		e.configure(now, c)
+		src := netip.MustParseAddr("192.168.0.2")
+		set := settings(&c.Config.Instances[0])
+		pdu, _ := vrrp.AppendAdvert(nil, &set, 200, src, vrrp.Group4())
+		for b.Loop() {
+			e.receive("eth0", link.Datagram{Src: src, Dst: vrrp.Group4(), TTL: 255, Payload: pdu, Arrival: now})
+		}
+	})
+}
