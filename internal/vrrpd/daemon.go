@@ -140,19 +140,26 @@ func (d *Daemon) loop(ch *watchdog.Channel) error {
 		now = time.Now()
 		d.engine.tick(now)
 		d.engine.flush(now)
-		if settled := d.engine.settled(); settled || !now.Before(d.limit) {
-			d.acknowledge(ch)
-			if !d.stopping {
-				continue
-			}
-			if !settled {
-				d.log.Error("stopped with addresses still on", "reason", "the kernel did not answer in time")
-				d.engine.abandon()
-				d.engine.flush(now)
-			}
+		if d.finish(now, ch) {
 			return nil
 		}
 	}
+}
+
+// finish ends the wait for routers that left: it acknowledges the configuration
+// that removed them, and reports whether a stop is complete.
+func (d *Daemon) finish(now time.Time, ch *watchdog.Channel) (stopped bool) {
+	settled := d.engine.settled()
+	if !settled && now.Before(d.limit) {
+		return false
+	}
+	d.acknowledge(ch)
+	if d.stopping && !settled {
+		d.log.Error("stopped with addresses still on", "reason", "the kernel did not answer in time")
+		d.engine.abandon()
+		d.engine.flush(now)
+	}
+	return d.stopping
 }
 
 // receive drains the given sockets, or all of them.
