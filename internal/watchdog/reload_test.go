@@ -71,7 +71,7 @@ func TestWarningsAreTold(t *testing.T) {
 	d := ready(t, "web", "")
 	d.configure(conf("web unwise", ""))
 	r := d.reload()
-	if want := []string{filepath.Join(d.dir, "config") + ":1: unwise"}; !r.OK || cmp.Diff(want, r.Warnings) != "" {
+	if want := []string{filepath.Join(d.dir, "config") + ":1: warning: unwise"}; !r.OK || cmp.Diff(want, r.Warnings) != "" {
 		t.Errorf("reload: %+v", r)
 	}
 }
