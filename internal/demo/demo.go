@@ -86,9 +86,11 @@ func show(ctx context.Context, o Options) (err error) {
 	if p.wire, err = p.lan.Capture(netlab.FilterVRRP); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	p.stalls = watchStalls(ctx)
-
+	watching, enough := context.WithCancel(ctx)
+	defer enough()
+	p.stalls = watchStalls(watching)
 	p.perform(ctx)
+	enough()
 	if ctx.Err() != nil {
 		return ErrInterrupted
 	}

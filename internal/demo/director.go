@@ -44,6 +44,10 @@ func (d *director) prepare() error {
 			d.kernel, err = kernel.Open()
 			return err
 		}),
+		// As etc/director.sysctl has it: a connection that the kernel remembers as one to
+		// a server that is out of the pool is not lost, when a client comes again
+		// from the same port.
+		d.Sysctl("net.ipv4.vs.expire_nodest_conn", "1"),
 		d.Do(func() error { return netlink.AddrSubscribe(d.changes, d.quiet) }),
 		d.configure(d.configuration(1, 1)),
 	)

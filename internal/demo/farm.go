@@ -92,7 +92,8 @@ func (f *farm) build() (err error) {
 	if _, err = f.lab.Connect(f.gw, "eth1", f.lan, netip.PrefixFrom(netip.MustParseAddr(lanGateway), 24)); err != nil {
 		return err
 	}
-	if err = errors.Join(f.gw.Forward(), f.client.DefaultRoute(netip.MustParseAddr(wanGateway))); err != nil {
+	if err = errors.Join(f.gw.Forward(), f.client.DefaultRoute(netip.MustParseAddr(wanGateway)),
+		f.client.Sysctl("net.ipv4.ip_local_port_range", "1024 65535")); err != nil {
 		return err
 	}
 	for i, priority := range []int{highPriority, lowPriority} {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"director/internal/netlab"
 	"director/internal/watchdog"
@@ -38,6 +39,9 @@ func (p *play) keep(ctx context.Context, o Options, ok bool) error {
 	if err := leaveVerdict(ok); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go p.goOn(ctx)
 	p.out.text(p.guide(ctx)...)
 	if !netlab.InUML() || o.Terminal == nil {
 		if netlab.InUML() {
@@ -64,6 +68,19 @@ func (p *play) keep(ctx context.Context, o Options, ok bool) error {
 		return fmt.Errorf("demo: shell: %w", err)
 	}
 	return nil
+}
+
+// goOn keeps the requests coming until ctx ends. What a load and a capture remember of
+// the past is dropped now and then.
+func (p *play) goOn(ctx context.Context) {
+	_ = p.wire.Close() // nobody reads it any more
+	if p.load == nil {
+		return // the first act did not get as far
+	}
+	for p.load.Stop(); ctx.Err() == nil; p.load.Stop() {
+		p.load = p.client.LoadHTTP(ctx, pageURL, requestPeriod, requestTimeout)
+		_ = p.wait(ctx, 10*time.Minute)
+	}
 }
 
 // guide tells how to look around in the farm.

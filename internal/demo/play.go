@@ -272,21 +272,22 @@ func (p *play) untilReached(ctx context.Context, d *director) (time.Time, error)
 // stalls measures for how long this machine stands still: a goroutine that wants
 // to wake up every few milliseconds notes when it could not.
 type stalls struct {
-	stop context.CancelFunc
 	mu   sync.Mutex
 	late []stall
 }
 
+// stall is one time of standing still.
 type stall struct {
 	end  time.Time
 	long time.Duration
 }
 
+// stallStep is how long the goroutine sleeps, and the shortest stall that counts.
 const stallStep = 5 * time.Millisecond
 
+// watchStalls measures until ctx ends.
 func watchStalls(ctx context.Context) *stalls {
-	ctx, cancel := context.WithCancel(ctx)
-	s := &stalls{stop: cancel}
+	s := &stalls{}
 	go func() {
 		for ctx.Err() == nil {
 			before := time.Now()
