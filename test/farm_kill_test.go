@@ -220,6 +220,9 @@ func testKillMatrix(t *testing.T) {
 		toldGap(t, began)
 	})
 	t.Run("stop and keep the table", func(t *testing.T) {
+		if a.Running() { // run alone
+			a.Stop()
+		}
 		keep := strings.Replace(conf, "[global]\n", "[global]\nkeep_ipvs_on_stop = true\n", 1)
 		a = startDirector(t, f.directors[0], keep)
 		a.waitMaster()

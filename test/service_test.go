@@ -158,7 +158,7 @@ func testServiceManager(t *testing.T) {
 address = "192.0.2.80:80"
 scheduler = "rr"
 real_server = ["10.0.0.11:80", "10.0.0.12:80", "10.0.0.13:80"]
-` + outsideConfig
+` + outsideConfig + "priority = 255\n" // as the owner it wants its address at once
 	table := plainTable
 	entries := watchTable(t, h)
 	addresses := watchAddresses(t, h, outsideVIP)
