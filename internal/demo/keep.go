@@ -15,7 +15,7 @@ import (
 )
 
 // logLines is how much of a director's log is shown when a promise was not kept.
-const logLines = 15
+const logLines = 60
 
 // logs is the end of what each director has written.
 func (p *play) logs() []string {
