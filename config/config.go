@@ -204,7 +204,7 @@ type RealServer struct {
 	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"=the virtual server's" alias:"lb_kind lvs_method"`
 	// Inhibit overrides the virtual server's; config.Parse resolves it.
 	Inhibit bool    `toml:"inhibit_on_failure" default:"=the virtual server's"`
-	Checks  []Check `toml:"check"` // resolved: the virtual server's when it has none
+	Checks  []Check `toml:"check" alias:"ping_check tcp_check http_get"` // resolved: the virtual server's when it has none
 }
 
 // SorryServer answers when the pool has lost its quorum.

@@ -33,6 +33,29 @@ func ParseWithWarnings(name string, text []byte) (*Config, []Warning, error) {
 	return cfg, r.warns, nil
 }
 
+// Positions returns a function that finds a key in the text of a configuration by
+// its path, part by part, such as "vrrp_script", "chk", "script". Line and column
+// count from 1 and are those of the value; both are 0 where the text does not hold
+// the key.
+func Positions(text []byte) func(path ...string) (line, col int) {
+	var tree *node // without one nothing is found
+	if _, keys, err := decodeTOML(string(text)); err == nil {
+		if n, ok := scan(string(text), keys); ok {
+			tree = n
+		}
+	}
+	return func(path ...string) (line, col int) {
+		n := tree
+		for _, key := range path {
+			n = n.child(key)
+		}
+		if n == nil {
+			return 0, 0
+		}
+		return n.val.line, n.val.col
+	}
+}
+
 func parse(r *report, text string) *Config {
 	schema := newSchema()
 	doc, keys, err := decodeTOML(text)

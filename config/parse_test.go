@@ -158,3 +158,25 @@ func TestLargeFarm(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 }
+
+// TestPositions finds keys as the text writes them, and nothing else.
+func TestPositions(t *testing.T) {
+	find := Positions([]byte("[vrrp_script.\"a.b\"]\ninterval = \"1s\"\nscript =   \"x\"\n[vrrp_instance.web]\nnotify = { all = \"y\" }\n"))
+	for _, tc := range []struct {
+		path      string // parts with a slash between
+		line, col int
+	}{
+		{"vrrp_script/a.b/script", 3, 12},
+		{"vrrp_script/a.b", 1, 1},
+		{"vrrp_instance/web/notify/all", 5, 18},
+		{"vrrp_instance/web/notify/fault", 0, 0},
+		{"vrrp_instance/none/notify/all", 0, 0},
+	} {
+		if line, col := find(strings.Split(tc.path, "/")...); line != tc.line || col != tc.col {
+			t.Errorf("%s: line %d, column %d, want %d and %d", tc.path, line, col, tc.line, tc.col)
+		}
+	}
+	if line, col := Positions([]byte("[x"))("x"); line != 0 || col != 0 {
+		t.Errorf("a text with an error: %d:%d", line, col)
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,7 +39,7 @@ is printed as file:line: what; the exit status is 1 when there is an error.`,
 			if err != nil {
 				return err
 			}
-			for _, w := range watchdog.ScriptWarnings(o.configPath, cfg) {
+			for _, w := range watchdog.ScriptWarnings(o.configPath, text, cfg) {
 				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s\n", o.configPath,
@@ -72,18 +73,22 @@ func newStatus(o *options) *cobra.Command {
 				terminal = true
 				colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 			}
-			show := func() error { return showStatus(ctx, out, o.socket(), asJSON, watch, colour) }
+			show := func(w io.Writer) error { return showStatus(ctx, w, o.socket(), asJSON, watch, colour) }
 			if !watch {
-				return show()
+				return show(out)
 			}
 			if interval < 100*time.Millisecond {
 				return &usageError{fmt.Errorf("--interval %v: must be at least 100ms", interval)}
 			}
-			return repeat(ctx, out, terminal && !asJSON, interval, show)
+			separator := "\n"
+			if asJSON {
+				separator = ""
+			}
+			return repeat(ctx, out, terminal && !asJSON, separator, interval, show)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "print it again and again; with --json one line each")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "print it again and again; with --json one line each time")
 	cmd.Flags().DurationVar(&interval, "interval", time.Second, "time between two prints of --watch")
 	return cmd
 }
@@ -107,23 +112,27 @@ func showStatus(ctx context.Context, out io.Writer, socket string, asJSON, line,
 	return enc.Encode(s)
 }
 
-// repeat calls show until ctx ends. A daemon that does not answer is no reason to
-// give up.
-func repeat(ctx context.Context, out io.Writer, clear bool, interval time.Duration, show func() error) error {
+// repeat calls show until ctx ends, and writes what it shows: on a cleared screen,
+// or one after another with a separator between. A daemon that does not answer is
+// no reason to give up.
+func repeat(ctx context.Context, out io.Writer, clear bool, separator string, interval time.Duration, show func(io.Writer) error) error {
 	t := time.NewTicker(interval)
 	defer t.Stop()
 	for {
-		if clear {
-			fmt.Fprint(out, "\x1b[H\x1b[2J")
+		var page bytes.Buffer // written at once, so that the screen does not flicker
+		if err := show(&page); err != nil && ctx.Err() == nil {
+			page.Reset()
+			fmt.Fprintln(&page, "director:", err)
 		}
-		if err := show(); err != nil && ctx.Err() == nil {
+		begin, end := "", separator
+		if clear {
+			begin, end = "\x1b[H\x1b[2J", ""
+		}
+		if _, err := io.WriteString(out, begin+page.String()+end); err != nil {
 			if errors.Is(err, syscall.EPIPE) {
 				return nil
 			}
-			fmt.Fprintln(out, "director:", err)
-		}
-		if !clear {
-			fmt.Fprintln(out)
+			return err
 		}
 		select {
 		case <-t.C:

@@ -286,21 +286,22 @@ func TestScriptWarnings(t *testing.T) {
 		VirtualServers: []config.VirtualServer{{Name: "farm", QuorumUp: []string{"/bin/true"}, QuorumDown: missing}},
 	}
 	c.Instances = append(c.Instances, config.Instance{Name: "db", Notify: config.Notify{User: "root", All: missing}})
+	const text = "[vrrp_script.b]\n\nscript = \"/nonexistent/x\"\n[vrrp_instance.web.notify]\nmaster = \"/nonexistent/x\"\n"
 	var got []string
-	for _, w := range ScriptWarnings("f", c) {
+	for _, w := range ScriptWarnings("f", []byte(text), c) {
 		got = append(got, w.String())
 	}
 	const no = "/nonexistent/x: no such file or directory"
 	want := []string{
 		"f: warning: vrrp_script.a.script: user nosuchuser does not exist",
-		"f: warning: vrrp_script.b.script: " + no,
-		"f: warning: vrrp_instance.web.notify.master: " + no,
 		"f: warning: vrrp_instance.web.notify.backup: " + no,
 		"f: warning: vrrp_instance.web.notify.fault: " + no,
 		"f: warning: vrrp_instance.web.notify.stop: " + no,
 		"f: warning: vrrp_instance.db.notify.all: " + no,
 		"f: warning: virtual_server.farm.quorum_up: user nosuchuser does not exist",
 		"f: warning: virtual_server.farm.quorum_down: user nosuchuser does not exist",
+		"f:3: warning: vrrp_script.b.script: " + no,
+		"f:5: warning: vrrp_instance.web.notify.master: " + no,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -212,7 +212,7 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	if err != nil {
 		return nil, warnings, err
 	}
-	warnings = append(warnings, ScriptWarnings(o.ConfigPath, cfg)...)
+	warnings = append(warnings, ScriptWarnings(o.ConfigPath, text, cfg)...)
 	if cfg.Global.RouterID == "" {
 		named := *cfg
 		if named.Global.RouterID, err = os.Hostname(); err != nil {

@@ -1,7 +1,10 @@
 package watchdog
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"sync"
 
 	"director/config"
@@ -12,11 +15,13 @@ import (
 const maxScriptOutput = 256
 
 // ScriptWarnings lists the scripts of a configuration that this host cannot run:
-// the program is missing or not executable, or the user does not exist. name is
-// the configuration file's. They are no errors: a script may be installed later.
-func ScriptWarnings(name string, c *config.Config) []config.Warning {
+// the program is missing or not executable, or the user does not exist. name and
+// text are the configuration file's. They are no errors: a script may be installed
+// later.
+func ScriptWarnings(name string, text []byte, c *config.Config) []config.Warning {
 	var list []config.Warning
-	check := func(key, user string, argv []string) {
+	find := sync.OnceValue(func() func(...string) (int, int) { return config.Positions(text) })
+	check := func(user string, argv []string, path ...string) {
 		if len(argv) == 0 {
 			return
 		}
@@ -24,24 +29,26 @@ func ScriptWarnings(name string, c *config.Config) []config.Warning {
 			user = c.Global.ScriptUser
 		}
 		if err := script.Check(script.Command{Argv: argv, User: user}); err != nil {
-			list = append(list, config.Warning{File: name, Key: key, Msg: err.Error()})
+			line, col := find()(path...)
+			list = append(list, config.Warning{File: name, Line: line, Col: col, Key: strings.Join(path, "."), Msg: err.Error()})
 		}
 	}
 	for _, s := range c.Scripts {
-		check("vrrp_script."+s.Name+".script", s.User, s.Command)
+		check(s.User, s.Command, "vrrp_script", s.Name, "script")
 	}
 	for _, i := range c.Instances {
-		key, n := "vrrp_instance."+i.Name+".notify.", i.Notify
-		check(key+"master", n.User, n.Master)
-		check(key+"backup", n.User, n.Backup)
-		check(key+"fault", n.User, n.Fault)
-		check(key+"stop", n.User, n.Stop)
-		check(key+"all", n.User, n.All)
+		n := i.Notify
+		check(n.User, n.Master, "vrrp_instance", i.Name, "notify", "master")
+		check(n.User, n.Backup, "vrrp_instance", i.Name, "notify", "backup")
+		check(n.User, n.Fault, "vrrp_instance", i.Name, "notify", "fault")
+		check(n.User, n.Stop, "vrrp_instance", i.Name, "notify", "stop")
+		check(n.User, n.All, "vrrp_instance", i.Name, "notify", "all")
 	}
 	for _, v := range c.VirtualServers {
-		check("virtual_server."+v.Name+".quorum_up", "", v.QuorumUp)
-		check("virtual_server."+v.Name+".quorum_down", "", v.QuorumDown)
+		check("", v.QuorumUp, "virtual_server", v.Name, "quorum_up")
+		check("", v.QuorumDown, "virtual_server", v.Name, "quorum_down")
 	}
+	slices.SortStableFunc(list, func(a, b config.Warning) int { return cmp.Compare(a.Line, b.Line) })
 	return list
 }
 
