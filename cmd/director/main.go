@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -92,7 +93,8 @@ func execute(root *cobra.Command, args []string) int {
 		status, usage = exitUsage, true
 	}
 	if text := err.Error(); text != "" {
-		fmt.Fprintln(root.ErrOrStderr(), "director:", text)
+		// A child's error begins with its title, which is "director: vrrp", say.
+		fmt.Fprintln(root.ErrOrStderr(), "director:", strings.TrimPrefix(text, "director: "))
 	}
 	if usage {
 		fmt.Fprintln(root.ErrOrStderr(), "`director --help` tells more")
@@ -120,6 +122,7 @@ func newRoot() *cobra.Command {
 		Use:           "director",
 		Short:         "LVS director with built-in VRRP",
 		Long:          longHelp,
+		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -135,9 +138,25 @@ func newRoot() *cobra.Command {
 		runtimeDir = watchdog.DefaultRuntimeDir
 	}
 	root.PersistentFlags().StringVar(&o.runtimeDir, "runtime-dir", runtimeDir, "folder of the control socket and the locks (environment: DIRECTOR_RUNTIME_DIR)")
+	root.SetVersionTemplate("director {{.Version}}\n")
+	root.SetHelpCommand(&cobra.Command{
+		Use:   "help [command]",
+		Short: "help about a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return &usageError{fmt.Errorf("unknown command %q", strings.Join(args, " "))}
+			}
+			return about.Help()
+		},
+	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newRun(o), newCheck(o), newStatus(o), newReload(o), newStop(o), newVersion(o), newDemo(), newChild())
+	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Short = "print the completion script for a shell"
+		}
 		if c.Args == nil {
 			c.Args = noArguments
 		}

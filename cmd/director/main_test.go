@@ -66,7 +66,10 @@ func TestExitStatus(t *testing.T) {
 	}{
 		{"", exitOK, "Usage:", ""},
 		{"help", exitOK, "Exit status:", ""},
+		{"help check", exitOK, "director check -c", ""},
+		{"help dance", exitUsage, "", `unknown command "dance"`},
 		{"version --runtime-dir " + none, exitOK, "director ", ""},
+		{"--version", exitOK, "director ", ""},
 		{"check -c " + valid, exitOK, "valid: 1 VRRP instance, 0 virtual servers", ""},
 		{"check -c " + invalid, exitFailure, "", invalid + ":2: "},
 		{"check -c " + invalid, exitFailure, "", invalid + ":3: "},
