@@ -160,7 +160,7 @@ func priority(i Instance) string {
 func master(i Instance) string {
 	switch {
 	case i.State == "MASTER":
-		return "this node"
+		return "this host"
 	case i.Master == "":
 		return "-"
 	default:
@@ -186,9 +186,38 @@ func discards(m map[string]uint64) string {
 		return strings.Compare(a, b)
 	})
 	for i, reason := range reasons {
-		reasons[i] = fmt.Sprintf("%d %s", m[reason], reason)
+		reasons[i] = fmt.Sprintf("%d %s", m[reason], discardText(reason))
 	}
-	return strings.Join(reasons, ", ")
+	if len(reasons) == 0 {
+		return ""
+	}
+	return "adverts: " + strings.Join(reasons, ", ")
+}
+
+// discardText says in words why adverts were dropped. Reasons are those of
+// vrrp.Discard.
+func discardText(reason string) string {
+	switch reason {
+	case "wrong_version":
+		return "of another VRRP version"
+	case "interval_mismatch":
+		return "with another advert interval"
+	case "wrong_password", "wrong_auth_type", "wrong_type":
+		return "with a " + strings.ReplaceAll(reason, "_", " ")
+	case "wrong_ttl":
+		return "with a time to live other than 255"
+	case "own_packet":
+		return "with this host's own source address"
+	case "bad_checksum":
+		return "with a bad checksum"
+	case "zero_interval":
+		return "with an advert interval of zero"
+	case "no_address":
+		return "without an address"
+	case "not_running":
+		return "while INIT or FAULT"
+	}
+	return strings.ReplaceAll(reason, "_", " ")
 }
 
 func (v View) scripts(p *page, list []Script) {
@@ -197,11 +226,15 @@ func (v View) scripts(p *page, list []Script) {
 	}
 	t := table{head: []string{"SCRIPT", "STATE", "FOR", "LAST RUN", "TOOK", "RESULT"}}
 	for _, s := range list {
-		took := "-"
-		if !s.LastRun.IsZero() {
+		took, result := "-", dash(s.Result)
+		switch {
+		case s.LastRun.IsZero():
+		case s.Result == "":
+			result = "runs for the first time"
+		default:
 			took = span(s.Duration)
 		}
-		t.add(text(s.Name), styled(s.State, healthStyle(s.State)), number(v.age(s.Since)), number(v.ago(s.LastRun)), number(took), text(dash(s.Result)))
+		t.add(text(s.Name), styled(s.State, healthStyle(s.State)), number(v.age(s.Since)), number(v.ago(s.LastRun)), number(took), text(result))
 		if s.State != "up" && s.Output != "" {
 			t.note("output", s.Output, faint)
 		}

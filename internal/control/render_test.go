@@ -39,8 +39,8 @@ func troubled() *Status {
 	s.Generation = 3
 	s.LoadedAt = at(3 * time.Hour)
 	s.LastReload = &ReloadResult{At: at(40 * time.Second), Errors: []string{
-		`/etc/director/director.toml:12: vrrp_instance.web.priority: 300 is out of range, allowed are 1 to 255`,
-		`/etc/director/director.toml:14: unknown key "virtual_router", nearest is "virtual_router_id"`,
+		`/etc/director/director.toml:12: vrrp_instance.web.priority: 300 is out of range, allowed is a whole number from 1 to 255`,
+		`/etc/director/director.toml:14: vrrp_instance.web.virtual_router: unknown key, did you mean virtual_router_id?`,
 	}}
 	s.Processes = []Process{
 		{Role: "parent", PID: 100, State: "running", StartedAt: at(3 * time.Hour)},
@@ -54,10 +54,10 @@ func troubled() *Status {
 			Reason: "heard 10.0.0.2 with the higher priority 90", Priority: 80, BasePriority: 100, Master: "10.0.0.2", MasterPriority: 90,
 			Terms:     []PriorityTerm{{Source: "script chk_nginx", Value: -20, Note: "down, weight -20"}, {Source: "script chk_dns", Value: 0, Up: true, Note: "up, weight -5"}},
 			Addresses: []Address{{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Device: "eth0"}, {Prefix: netip.MustParsePrefix("2001:db8::1/64"), Device: "eth0", Installed: true}},
-			Discards:  map[string]uint64{"wrong password": 7, "time to live is not 255": 12, "nothing": 0},
+			Discards:  map[string]uint64{"wrong_password": 7, "wrong_ttl": 12, "nothing": 0},
 		},
 		{
-			Name: "db", Interface: "bond0.17", VRID: 81, Version: 2, State: "MASTER", Since: at(400 * time.Hour), Reason: "this node owns the address", Priority: 255, BasePriority: 255,
+			Name: "db", Interface: "bond0.17", VRID: 81, Version: 2, State: "MASTER", Since: at(400 * time.Hour), Reason: "address owner (priority 255) started", Priority: 255, BasePriority: 255,
 			Addresses: []Address{
 				{Prefix: netip.MustParsePrefix("192.0.2.7/24"), Device: "bond0.17", Error: "permission denied"},
 				{Prefix: netip.MustParsePrefix("192.0.2.8/24"), Device: "bond0.17"},
@@ -69,6 +69,7 @@ func troubled() *Status {
 		{Name: "chk_nginx", State: "down", Since: at(12 * time.Second), LastRun: at(time.Second), Duration: 3456 * time.Microsecond, Result: "exit status 1", Output: "nginx is\nnot \x1b[31mrunning"},
 		{Name: "chk_dns", State: "up", Since: at(3 * time.Hour), LastRun: at(0), Duration: 2*time.Second + 34*time.Millisecond, Result: "exit status 0", Output: "fine"},
 		{Name: "chk_new", State: "unknown"},
+		{Name: "chk_slow", State: "unknown", Since: at(4 * time.Second), LastRun: at(4 * time.Second)},
 	}
 	s.VRRP.Failures = []KernelFail{{What: "add 192.0.2.7/24 to bond0.17", Error: "permission denied", Since: at(400 * time.Hour), Count: 1017}}
 	s.Checkers = &Checkers{Generation: 2, Repairs: 3, Services: []Service{
