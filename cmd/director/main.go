@@ -118,11 +118,11 @@ func (o *options) socket() string { return watchdog.SocketPath(o.runtimeDir) }
 // newRoot builds the tree of commands.
 func newRoot() *cobra.Command {
 	o := &options{}
+	var showVersion bool
 	root := &cobra.Command{
 		Use:           "director",
 		Short:         "LVS director with built-in VRRP",
 		Long:          longHelp,
-		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -131,14 +131,20 @@ func newRoot() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if showVersion {
+				fmt.Fprintln(cmd.OutOrStdout(), "director", versionText())
+				return nil
+			}
+			return cmd.Help()
+		},
 	}
+	root.Flags().BoolVar(&showVersion, "version", false, "print the version of this program")
 	runtimeDir := os.Getenv("DIRECTOR_RUNTIME_DIR")
 	if runtimeDir == "" {
 		runtimeDir = watchdog.DefaultRuntimeDir
 	}
 	root.PersistentFlags().StringVar(&o.runtimeDir, "runtime-dir", runtimeDir, "folder of the control socket and the locks (environment: DIRECTOR_RUNTIME_DIR)")
-	root.SetVersionTemplate("director {{.Version}}\n")
 	root.SetHelpCommand(&cobra.Command{
 		Use:   "help [command]",
 		Short: "help about a command",
