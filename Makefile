@@ -12,19 +12,25 @@ SUDO    = $(shell [ "$$(id -u)" = 0 ] || echo sudo -E env PATH="$$PATH")
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build install demo test test-unit test-lab check lint fuzz bench packages clean
+.PHONY: help build install demo test test-unit check fuzz bench packages clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo "Variables: PREFIX=$(PREFIX) DESTDIR= FUZZTIME=$(FUZZTIME) DEMOFLAGS=--keep GO=$(GO)"
 
 build: ## build ./director, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o director ./cmd/director
 
-install: build ## install the binary, the unit and the sample configuration below $(PREFIX) and /etc
+install: build ## install the binary and the documents below PREFIX; unit, kernel settings and a sample in /etc
 	install -D -m 0755 director $(DESTDIR)$(PREFIX)/sbin/director
-	install -D -m 0644 etc/director.service $(DESTDIR)/etc/systemd/system/director.service
+	install -d $(DESTDIR)/etc/systemd/system
+	sed 's|/usr/local/|$(PREFIX)/|g' etc/director.service >$(DESTDIR)/etc/systemd/system/director.service
 	install -D -m 0644 etc/director.sysctl $(DESTDIR)/etc/sysctl.d/90-director.conf
-	[ -e $(DESTDIR)/etc/director/director.toml ] || install -D -m 0600 etc/director.toml $(DESTDIR)/etc/director/director.toml
+	install -D -m 0644 etc/director.modules $(DESTDIR)/etc/modules-load.d/director.conf
+	install -D -m 0600 etc/director.toml $(DESTDIR)/etc/director/director.toml.sample
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director README.md CHANGELOG.md
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/docs docs/*.md
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/etc etc/director.toml
 
 demo: packages build ## two directors, two web servers, one VIP: see the main job done
 	$(SUDO) ./director demo $(DEMOFLAGS)
@@ -40,7 +46,7 @@ check: ## gofmt, vet and staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-fuzz: ## run every fuzzer for $(FUZZTIME)
+fuzz: ## every fuzzer, each for FUZZTIME
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r f; do \
 		for name in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+).*/\1/p' "$$f"); do \
 			echo "$$name ($$f)"; \
