@@ -78,9 +78,12 @@ func inside(ctx context.Context, o Options) error {
 		}
 		defer restore()
 	}
-	begun := time.Now()
+	begun, newline := time.Now(), "\n"
+	if uml.Stdin != nil {
+		newline = "\r\n" // as a terminal in raw mode wants it
+	}
 	uml.Stdout = &firstWrite{w: o.Stdout, before: func() string {
-		return fmt.Sprintf("Booted in %s.\r\n", sec(time.Since(begun)))
+		return fmt.Sprintf("Booted in %s.%s", sec(time.Since(begun)), newline)
 	}}
 	code, err := netlab.UML(ctx, uml)
 	switch {
