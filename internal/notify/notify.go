@@ -213,6 +213,7 @@ func environment(e control.Event) []string {
 		"DIRECTOR_FROM=" + e.From,
 		"DIRECTOR_TO=" + e.To,
 		"DIRECTOR_REASON=" + strings.ReplaceAll(e.Reason, "\x00", ""),
+		"DIRECTOR_REASON_CODE=" + e.Code,
 		"DIRECTOR_PRIORITY=" + strconv.Itoa(e.Priority),
 		"DIRECTOR_SEQ=" + strconv.FormatUint(e.Seq, 10),
 	}

@@ -127,11 +127,11 @@ func TestOrderAndArguments(t *testing.T) {
 
 func TestCommandSettings(t *testing.T) {
 	c := testConfig()
-	e := control.Event{Kind: "instance", Subject: "db", From: "BACKUP", To: "MASTER", Reason: "master is silent", Seq: 7, Priority: 150}
+	e := control.Event{Kind: "instance", Subject: "db", From: "BACKUP", To: "MASTER", Reason: "master is silent", Code: "master_down", Seq: 7, Priority: 150}
 	got := instanceCommands(c, e)[0]
 	want := script.Command{Argv: []string{"/m", "promote"}, User: "postgres", Timeout: 5 * time.Second, Env: []string{
 		"DIRECTOR_SUBJECT=db", "DIRECTOR_FROM=BACKUP", "DIRECTOR_TO=MASTER", "DIRECTOR_REASON=master is silent",
-		"DIRECTOR_PRIORITY=150", "DIRECTOR_SEQ=7",
+		"DIRECTOR_REASON_CODE=master_down", "DIRECTOR_PRIORITY=150", "DIRECTOR_SEQ=7",
 	}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -37,7 +37,10 @@ func (p *parent) event(e control.Event) {
 		e.Time = time.Now()
 	}
 	e = p.events.add(e)
-	attrs := []slog.Attr{slog.String(subjectKey(e.Kind), e.Subject), slog.String("from", e.From), slog.String("to", e.To), slog.String("reason", e.Reason)}
+	attrs := []slog.Attr{slog.String(subjectKey(e.Kind), e.Subject), slog.String("from", e.From), slog.String("to", e.To)}
+	if e.Reason != "" {
+		attrs = append(attrs, slog.String("reason", e.Reason))
+	}
 	if e.Kind == "instance" {
 		attrs = append(attrs, slog.Int("priority", e.Priority))
 	}

@@ -3,6 +3,7 @@ package watchdog
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -50,6 +51,11 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 	if err == nil {
 		_ = ch.Flush(time.Second) // nobody may be there any more
 		return 0
+	}
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) {
+		// The daemon has told that it stops for this, and done so.
+		log.Info("child ends", "reason", "the parent is gone")
+		return 1
 	}
 	log.Error("child ends", "reason", err)
 	if errors.Is(err, fs.ErrPermission) && !ch.sentFinal() {
