@@ -168,11 +168,12 @@ func master(i Instance) string {
 	}
 }
 
-// discards lists dropped packets by reason, most frequent first.
+// discards lists dropped packets by reason, most frequent first. Adverts that came
+// before the instance could hear them are no trouble and left out.
 func discards(m map[string]uint64) string {
 	var reasons []string
 	for reason, n := range m {
-		if n > 0 {
+		if n > 0 && reason != "not_running" {
 			reasons = append(reasons, reason)
 		}
 	}
@@ -214,8 +215,6 @@ func discardText(reason string) string {
 		return "with an advert interval of zero"
 	case "no_address":
 		return "without an address"
-	case "not_running":
-		return "while INIT or FAULT"
 	}
 	return strings.ReplaceAll(reason, "_", " ")
 }
@@ -314,6 +313,9 @@ func (v View) newestCheck(checks []CheckStatus) string {
 	})
 	if c.LastRun.IsZero() {
 		return c.Kind + ": not yet run"
+	}
+	if c.State == "down" { // what failed tells its time itself where it matters
+		return fmt.Sprintf("%s: %s, %s", c.Kind, c.Result, v.ago(c.LastRun))
 	}
 	return fmt.Sprintf("%s: %s in %s, %s", c.Kind, c.Result, span(c.Duration), v.ago(c.LastRun))
 }
