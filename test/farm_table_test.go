@@ -58,9 +58,9 @@ func testTable(t *testing.T) {
 		}
 	}
 
+	admin(t, stranger)
 	t.Run("start over a stale table", func(t *testing.T) {
 		// Half of what a former run left is gone, some of it differs, and there is something else.
-		admin(t, stranger)
 		admin(t, `
 			-A -t 192.0.2.80:80 -s rr
 			-a -t 192.0.2.80:80 -r 10.0.0.11:80 -m -w 3
@@ -105,13 +105,13 @@ func testTable(t *testing.T) {
 		repairs       uint64
 		says          []string
 	}{
-		{"a server is deleted", "-d -t 192.0.2.80:80 -r 10.0.0.12:80", 1, []string{"server=s2", "was removed from the kernel's table; added again"}},
-		{"a weight is changed", "-e -t 192.0.2.80:80 -r 10.0.0.11:80 -m -w 40", 1, []string{"server=s1", "had weight 40 instead of 3; set back"}},
-		{"a server is added", "-a -t 192.0.2.80:80 -r 10.0.0.66:80 -m -w 1", 1, []string{"server=10.0.0.66:80", "appeared in the kernel's table with weight 1; removed"}},
-		{"the forwarding is changed", "-e -u 192.0.2.80:53 -r 10.0.0.11:53 -m -w 1", 1, []string{"service=dns", "had forwarding nat instead of dr; set back"}},
-		{"the scheduler is changed", "-E -t 192.0.2.80:80 -s sh", 1, []string{"service=web", "had scheduler sh instead of wrr; set back"}},
-		{"a service is deleted", "-D -u 192.0.2.80:53", 1, []string{"service=dns", "was removed from the kernel's table with its 2 servers; added again"}},
-		{"the table is flushed", "-C", 2, []string{"service=web", "was removed from the kernel's table with its 3 servers; added again"}},
+		{"a server is deleted", "-d -t 192.0.2.80:80 -r 10.0.0.12:80", 1, []string{"ipvs=web/s2 from=missing to=repaired", "was removed from the kernel's table; added again"}},
+		{"a weight is changed", "-e -t 192.0.2.80:80 -r 10.0.0.11:80 -m -w 40", 1, []string{"ipvs=web/s1 from=changed to=repaired", "had weight 40 instead of 3; set back"}},
+		{"a server is added", "-a -t 192.0.2.80:80 -r 10.0.0.66:80 -m -w 1", 1, []string{"ipvs=web/10.0.0.66:80 from=unexpected to=repaired", "appeared in the kernel's table with weight 1; removed"}},
+		{"the forwarding is changed", "-e -u 192.0.2.80:53 -r 10.0.0.11:53 -m -w 1", 1, []string{"ipvs=dns/10.0.0.11:53 from=changed to=repaired", "had forwarding nat instead of dr; set back"}},
+		{"the scheduler is changed", "-E -t 192.0.2.80:80 -s sh", 1, []string{"ipvs=web from=changed to=repaired", "had scheduler sh instead of wrr; set back"}},
+		{"a service is deleted", "-D -u 192.0.2.80:53", 1, []string{"ipvs=dns from=missing to=repaired", "was removed from the kernel's table with its 2 servers; added again"}},
+		{"the table is flushed", "-C", 2, []string{"ipvs=web from=missing to=repaired", "was removed from the kernel's table with its 3 servers; added again"}},
 	} {
 		t.Run(edit.name, func(t *testing.T) {
 			begin := len(d.Log())
