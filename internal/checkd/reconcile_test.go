@@ -28,7 +28,7 @@ func TestHandEditsAreRepaired(t *testing.T) {
 		edit    []ipvs.Op
 		events  string
 		repairs uint64
-		logged  string
+		reason  string
 	}{
 		{"a server removed", []ipvs.Op{onDest(ipvs.DeleteDest, "web", "a1")}, "web/a missing>repaired", 1, "was removed from the kernel's table; added again"},
 		{"a weight changed", []ipvs.Op{onDest(ipvs.EditDest, "web", "a7")}, "web/a changed>repaired", 1, "had weight 7 instead of 1; set back"},
@@ -59,11 +59,11 @@ func TestHandEditsAreRepaired(t *testing.T) {
 				if got := w.events(); got != test.events {
 					t.Errorf("events %q, want %q", got, test.events)
 				}
+				if got := strings.Join(w.reasons, "\n"); !strings.Contains(got, test.reason) {
+					t.Errorf("the reasons %q lack %q", got, test.reason)
+				}
 				if got := w.inquire().Repairs; got != test.repairs {
 					t.Errorf("%d repairs, want %d", got, test.repairs)
-				}
-				if !strings.Contains(w.log.String(), test.logged) {
-					t.Errorf("the log lacks %q:\n%s", test.logged, &w.log)
 				}
 				w.kill()
 			})
@@ -121,11 +121,11 @@ func TestFightingProgram(t *testing.T) {
 		if got := strings.Count(w.events(), "repaired"); got != 5 { // 1, 2, 4, 8, 16
 			t.Errorf("%d reports of 16 repairs", got)
 		}
+		if got := strings.Join(w.reasons, "\n"); !strings.Contains(got, "16 times in a row: another program changes it") {
+			t.Errorf("the reasons do not tell: %q", got)
+		}
 		if got := w.inquire().Repairs; got != 16 {
 			t.Errorf("%d repairs", got)
-		}
-		if !strings.Contains(w.log.String(), "16 times in a row: another program changes it") {
-			t.Errorf("the log does not tell:\n%s", &w.log)
 		}
 		w.kill()
 	})

@@ -25,7 +25,8 @@ import (
 // world is what surrounds a daemon in a test: a parent, a kernel, servers to
 // probe, and a runtime directory. It lives in a synctest bubble.
 type world struct {
-	t interface {
+	reasons []string // of the events that were last taken
+	t       interface {
 		Helper()
 		Fatalf(string, ...any)
 		Errorf(string, ...any)
@@ -150,8 +151,10 @@ func (w *world) acks(want ...uint64) {
 // events returns the events since the last time as "web/a unknown>up".
 func (w *world) events() string {
 	var words []string
+	w.reasons = nil
 	for _, m := range w.parent.take(func(m watchdog.Message) bool { return m.Event != nil }) {
 		words = append(words, fmt.Sprintf("%s %s>%s", m.Event.Subject, m.Event.From, m.Event.To))
+		w.reasons = append(w.reasons, m.Event.Reason)
 	}
 	return strings.Join(words, ", ")
 }
