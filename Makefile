@@ -55,12 +55,10 @@ fuzz: ## every fuzzer, each for FUZZTIME
 
 bench: packages ## benchmarks, beside keepalived where it has the same job
 	$(SUDO) $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+	$(SUDO) env DIRECTOR_BENCH=1 $(GO) test -count=1 -run TestKernel/speed -v ./ipvs/kernel
 
 packages:
-	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' || echo $$p; done); \
-	[ -z "$$missing" ] || { echo "installing: $$(echo $$missing)"; \
-		$(SUDO) apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
+	@$(SUDO) .ci/packages $(PACKAGES)
 
 clean: ## remove what was built
 	rm -f director
