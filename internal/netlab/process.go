@@ -236,16 +236,10 @@ func (h *Host) Processes() []ProcessInfo {
 	for _, pid := range namespacePids(filepath.Join(netnsDir, h.Namespace())) {
 		folder := "/proc/" + strconv.Itoa(pid)
 		args, _ := os.ReadFile(folder + "/cmdline")
-		stat, err := os.ReadFile(folder + "/stat")
-		if err != nil {
-			continue
+		if len(args) == 0 {
+			continue // it has just ended
 		}
-		info := ProcessInfo{Pid: pid, Args: strings.Split(strings.TrimRight(string(args), "\x00"), "\x00")}
-		if _, rest, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " "); ok {
-			if f := strings.Fields(rest); len(f) > 1 {
-				info.Parent, _ = strconv.Atoi(f[1])
-			}
-		}
+		info := ProcessInfo{Pid: pid, Parent: parentOf(pid), Args: strings.Split(strings.TrimRight(string(args), "\x00"), "\x00")}
 		out = append(out, info)
 	}
 	return out
@@ -277,20 +271,50 @@ func (h *Host) PowerOff() error {
 }
 
 // killNamespace kills the processes in a network namespace until there is none. Each time all are stopped before the first is
-// killed: none lives to see another one die and to do something about it.
+// killed, and children are killed before their parents: none lives to see another one die and to do something about it. (The
+// end of a parent would make the kernel continue its stopped children.)
 func killNamespace(path string) {
 	for range 50 {
 		pids := namespacePids(path)
 		if len(pids) == 0 {
 			return
 		}
-		for _, sig := range [...]unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
-			for _, pid := range pids {
-				_ = unix.Kill(pid, sig)
-			}
+		for _, pid := range pids {
+			_ = unix.Kill(pid, unix.SIGSTOP)
+		}
+		for _, pid := range childrenFirst(pids) {
+			_ = unix.Kill(pid, unix.SIGKILL)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// childrenFirst orders processes so that each comes before its parent.
+func childrenFirst(pids []int) []int {
+	depth := make(map[int]int, len(pids))
+	for _, pid := range pids {
+		for p := pid; p > 1 && depth[pid] < 1000; p = parentOf(p) {
+			depth[pid]++
+		}
+	}
+	out := slices.Clone(pids)
+	slices.SortStableFunc(out, func(a, b int) int { return depth[b] - depth[a] })
+	return out
+}
+
+// parentOf returns the number of a process's parent, 0 when the process is gone.
+func parentOf(pid int) int {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	// The name, in brackets, may hold anything; after it come the state and the parent.
+	f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(f) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(f[1])
+	return parent
 }
 
 // namespacePids lists the processes, except this one, whose main thread is in the network namespace and that are not zombies.
