@@ -105,7 +105,13 @@ type Instance struct {
 	NoPreempt      bool     `toml:"nopreempt" default:"false" alias:"no_preempt"`
 	// Source is the source address of adverts (keepalived: mcast_src_ip).
 	// Invalid (zero) means the interface's primary address.
-	Source         netip.Addr       `toml:"mcast_src_ip" default:"=the interface's primary address"`
+	Source netip.Addr `toml:"mcast_src_ip" default:"=the interface's primary address"`
+	// Peers are the other routers of an instance that speaks by unicast; none:
+	// it speaks by multicast.
+	Peers         []UnicastPeer `toml:"unicast_peer" short:"address" alias:"unicast_peers peers"`
+	UnicastSource netip.Addr    `toml:"unicast_src_ip" default:"=the interface's primary address"`
+	// UnicastTTL is the time to live of adverts to peers. Default 255.
+	UnicastTTL     uint8            `toml:"unicast_ttl" default:"255" min:"1" max:"255"`
 	Authentication Authentication   `toml:"authentication" optional:"true"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
@@ -113,6 +119,18 @@ type Instance struct {
 	TrackInterface []string         `toml:"track_interface" form:"interface"` // FAULT while one is down
 	Garp           Garp             `toml:"garp"`
 	Notify         Notify           `toml:"notify"`
+}
+
+// Unicast says that the instance sends adverts to peers, not to the multicast
+// group.
+func (i *Instance) Unicast() bool { return len(i.Peers) > 0 }
+
+// UnicastPeer is another router of an instance, and how far away it may be: its
+// adverts are dropped when they arrive with a time to live outside the bounds.
+type UnicastPeer struct {
+	Address netip.Addr `toml:"address" required:"true"`
+	MinTTL  uint8      `toml:"min_ttl" default:"255" min:"1" max:"255"`
+	MaxTTL  uint8      `toml:"max_ttl" default:"255" min:"1" max:"255"`
 }
 
 // Authentication is VRRP version 2 authentication.

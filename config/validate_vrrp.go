@@ -32,6 +32,7 @@ func (v *validator) instances() {
 		in := &v.cfg.Instances[i]
 		at := tables.child(in.Name)
 		v.protocol(at, in)
+		v.unicast(at, in)
 
 		idAt := at.child("virtual_router_id")
 		id := router{in.Interface, in.VRID}

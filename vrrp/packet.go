@@ -12,7 +12,7 @@ import (
 // Protocol constants.
 const (
 	ProtocolNumber = 112 // IP protocol (RFC 9568 section 5.1.1.4)
-	TTL            = 255 // of every advert sent, and expected (section 5.1.1.3)
+	TTL            = 255 // of every multicast advert sent, and expected (section 5.1.1.3)
 
 	typeAdvertisement = 1
 	headerLen         = 8
@@ -131,6 +131,9 @@ const (
 	DiscardNoAddress
 	DiscardChecksum
 	DiscardInterval
+	DiscardMulticast // by multicast, and we speak to peers
+	DiscardUnicast   // by unicast, and we speak by multicast
+	DiscardPeer      // by unicast from an address that is no peer's
 	DiscardTTL
 	DiscardAuthType
 	DiscardAuthPassword
@@ -148,6 +151,9 @@ var discardNames = [numDiscards]string{
 	DiscardNoAddress:        "no_address",
 	DiscardChecksum:         "bad_checksum",
 	DiscardInterval:         "zero_interval",
+	DiscardMulticast:        "multicast",
+	DiscardUnicast:          "unicast",
+	DiscardPeer:             "unknown_peer",
 	DiscardTTL:              "wrong_ttl",
 	DiscardAuthType:         "wrong_auth_type",
 	DiscardAuthPassword:     "wrong_password",

@@ -55,7 +55,7 @@ func TestKeepalivedPackets(t *testing.T) {
 			if why != DiscardNone {
 				t.Fatalf("Parse: %v", why)
 			}
-			if why := tc.settings.Check(&a, 255); why != DiscardNone {
+			if why := tc.settings.Check(&a, netip.MustParseAddr("192.0.2.1"), Group4(), 255); why != DiscardNone {
 				t.Errorf("Check: %v", why)
 			}
 			if a.VRID != 51 || a.Priority != 255 || a.Interval != time.Second || a.Checksum != ChecksumPseudo {
@@ -166,10 +166,44 @@ func TestCheckDiscards(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := v2Settings()
 			tc.change(&s)
-			if got := s.Check(&tc.advert, tc.ttl); got != tc.want {
+			if got := s.Check(&tc.advert, src, Group4(), tc.ttl); got != tc.want {
 				t.Errorf("got %v, want %v", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestUnicastChecks(t *testing.T) {
+	a, why := Parse(unhex(t, keepalivedV2), src, Group4())
+	if why != DiscardNone {
+		t.Fatal(why)
+	}
+	here, far, stranger := netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr("198.51.100.3")
+	unicast := []Peer{{src, 255, 255}, {far, 250, 253}}
+	for _, tc := range []struct {
+		name  string
+		peers []Peer
+		src   netip.Addr
+		dst   netip.Addr
+		ttl   int
+		want  Discard
+	}{
+		{"multicast", nil, src, Group4(), 255, DiscardNone},
+		{"unicast to a multicast router", nil, src, here, 255, DiscardUnicast},
+		{"from a peer", unicast, src, here, 255, DiscardNone},
+		{"multicast to a unicast router", unicast, src, Group4(), 255, DiscardMulticast},
+		{"from a stranger", unicast, stranger, here, 255, DiscardPeer},
+		{"from beyond the link", unicast, src, here, 254, DiscardTTL},
+		{"peer behind routers", unicast, far, here, 250, DiscardNone},
+		{"peer behind fewer routers", unicast, far, here, 253, DiscardNone},
+		{"too many routers", unicast, far, here, 249, DiscardTTL},
+		{"too few routers", unicast, far, here, 254, DiscardTTL},
+	} {
+		s := v2Settings()
+		s.Peers = tc.peers
+		if got := s.Check(&a, tc.src, tc.dst, tc.ttl); got != tc.want {
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
+		}
 	}
 }
 
@@ -224,7 +258,7 @@ func TestAdvertsCostNoAllocation(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		buf, _ = AppendAdvert(buf[:0], &s, 100, src, Group4())
 		a, _ := Parse(pdu, src, Group4())
-		_ = s.Check(&a, 255)
+		_ = s.Check(&a, netip.MustParseAddr("192.0.2.1"), Group4(), 255)
 		_ = a.SameAddresses(addresses)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -26,6 +26,12 @@ type Settings struct {
 	Password       [authLen]byte // v2 only, padded with zeros
 	Checksum       ChecksumForm  // v3: the form that is sent; both are accepted
 
+	// Peers are the other routers, each of which gets adverts of its own; none:
+	// adverts go to the multicast group. TTL is the time to live of adverts sent
+	// to them, 1..255.
+	Peers []Peer
+	TTL   uint8
+
 	// GarpRepeat is how often each address is announced in a burst, GarpDelay
 	// the time to a second burst (0 = none) and GarpRefresh the period of single
 	// announcements while MASTER (0 = never).
@@ -34,12 +40,50 @@ type Settings struct {
 	GarpRefresh time.Duration
 }
 
+// Peer is another router that is spoken to by unicast.
+type Peer struct {
+	Addr netip.Addr
+	// Adverts from it arrive with a time to live from MinTTL to MaxTTL. Only 255
+	// says that no router is in between: whoever is further away can write any
+	// sender into a packet, but routers have counted its time to live down.
+	MinTTL, MaxTTL uint8
+}
+
+// Unicast says that adverts go to peers rather than to the multicast group.
+func (s *Settings) Unicast() bool { return len(s.Peers) > 0 }
+
+// Peer returns the index of the peer with an address, -1 when there is none.
+func (s *Settings) Peer(addr netip.Addr) int {
+	for i := range s.Peers {
+		if s.Peers[i].Addr == addr {
+			return i
+		}
+	}
+	return -1
+}
+
 // Check makes the checks of a received advert that need the configuration
 // (RFC 9568 section 7.1, RFC 3768 section 7.1). A different address list or,
 // in version 3, another interval is no reason to drop an advert: a router that
 // did so would become a second MASTER in the middle of an address change.
-func (s *Settings) Check(a *Advert, ttl int) Discard {
-	if ttl != TTL {
+//
+// A unicast router hears its peers alone, and neither kind hears the other: an
+// advert that arrives in the wrong way is from a router configured otherwise.
+func (s *Settings) Check(a *Advert, src, dst netip.Addr, ttl int) Discard {
+	least, most := TTL, TTL
+	switch {
+	case s.Unicast() && dst.IsMulticast():
+		return DiscardMulticast
+	case s.Unicast():
+		i := s.Peer(src)
+		if i < 0 {
+			return DiscardPeer
+		}
+		least, most = int(s.Peers[i].MinTTL), int(s.Peers[i].MaxTTL)
+	case !dst.IsMulticast():
+		return DiscardUnicast
+	}
+	if ttl < least || ttl > most {
 		return DiscardTTL
 	}
 	if a.Version != s.Version {

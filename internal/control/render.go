@@ -106,6 +106,10 @@ func (v View) instances(p *page, list []Instance) {
 			}
 			t.note("tracks", s, st)
 		}
+		for _, peer := range i.Peers {
+			s, st := v.peer(i, peer)
+			t.note("peer", s, st)
+		}
 		for _, a := range i.Addresses {
 			s, st := a.Prefix.String()+" on "+a.Device, faint
 			switch {
@@ -129,6 +133,20 @@ func (v View) instances(p *page, list []Instance) {
 	}
 	p.line()
 	p.table("", t)
+}
+
+// peer tells what was heard of a unicast peer.
+func (v View) peer(i Instance, p Peer) (string, style) {
+	s := p.Address.String()
+	switch {
+	case p.Self:
+		return s + " is this host itself: nothing is sent there", warn
+	case p.Heard > 0:
+		return fmt.Sprintf("%s heard %s, %s", s, v.ago(p.LastHeard), plural(p.Heard, "packet", "packets")), plain
+	case i.State == "MASTER":
+		return s + " never heard: it has always been a backup, or a firewall drops IP protocol 112", plain
+	}
+	return s + " never heard", faint
 }
 
 func instanceStyle(state string) style {
@@ -206,7 +224,13 @@ func discardText(reason string) string {
 	case "wrong_password", "wrong_auth_type", "wrong_type":
 		return "with a " + strings.ReplaceAll(reason, "_", " ")
 	case "wrong_ttl":
-		return "with a time to live other than 255"
+		return "with a time to live out of bounds"
+	case "multicast":
+		return "by multicast, to an instance that uses unicast"
+	case "unicast":
+		return "by unicast, to an instance that uses multicast"
+	case "unknown_peer":
+		return "from a host that is no unicast_peer"
 	case "own_packet":
 		return "with this host's own source address"
 	case "bad_checksum":

@@ -54,10 +54,16 @@ func troubled() *Status {
 			Reason: "heard 10.0.0.2 with the higher priority 90", Priority: 80, BasePriority: 100, Master: "10.0.0.2", MasterPriority: 90,
 			Terms:     []PriorityTerm{{Source: "script chk_nginx", Value: -20, Note: "down, weight -20"}, {Source: "script chk_dns", Value: 0, Up: true, Note: "up, weight -5"}},
 			Addresses: []Address{{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Device: "eth0"}, {Prefix: netip.MustParsePrefix("2001:db8::1/64"), Device: "eth0", Installed: true}},
-			Discards:  map[string]uint64{"wrong_password": 7, "wrong_ttl": 12, "bad_checksum": 0, "not_running": 30},
+			Peers: []Peer{
+				{Address: netip.MustParseAddr("10.0.0.2"), Heard: 4711, LastHeard: at(time.Second)},
+				{Address: netip.MustParseAddr("10.0.0.3")},
+				{Address: netip.MustParseAddr("10.0.0.1"), Self: true},
+			},
+			Discards: map[string]uint64{"wrong_password": 7, "wrong_ttl": 12, "bad_checksum": 0, "not_running": 30},
 		},
 		{
-			Name: "db", Interface: "bond0.17", VRID: 81, Version: 2, State: "MASTER", Since: at(400 * time.Hour), Reason: "address owner (priority 255) started", Priority: 255, BasePriority: 255,
+			Peers: []Peer{{Address: netip.MustParseAddr("10.0.17.2")}},
+			Name:  "db", Interface: "bond0.17", VRID: 81, Version: 2, State: "MASTER", Since: at(400 * time.Hour), Reason: "address owner (priority 255) started", Priority: 255, BasePriority: 255,
 			Addresses: []Address{
 				{Prefix: netip.MustParsePrefix("192.0.2.7/24"), Device: "bond0.17", Error: "permission denied"},
 				{Prefix: netip.MustParsePrefix("192.0.2.8/24"), Device: "bond0.17"},

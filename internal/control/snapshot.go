@@ -69,14 +69,25 @@ type Instance struct {
 	Master         string            `json:"master,omitempty"`
 	MasterPriority int               `json:"master_priority,omitempty"`
 	Source         string            `json:"source,omitempty"`
+	Peers          []Peer            `json:"unicast_peers,omitempty"` // empty: multicast
 	Addresses      []Address         `json:"addresses"`
 	Transitions    uint64            `json:"transitions"`
-	AdvertsSent    uint64            `json:"adverts_sent"`
+	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
 	AdvertsHeard   uint64            `json:"adverts_received"`
 	Discards       map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`
+}
+
+// Peer is another router to which an instance speaks by unicast.
+type Peer struct {
+	Address netip.Addr `json:"address"`
+	// Heard counts the VRRP packets that came from it for the instance, those
+	// that were dropped as well, and LastHeard is when the newest came.
+	Heard     uint64    `json:"packets_received"`
+	LastHeard time.Time `json:"last_heard,omitzero"`
+	Self      bool      `json:"self,omitempty"` // it is this host's own address
 }
 
 // PriorityTerm is one reason why an instance's priority differs from its base.

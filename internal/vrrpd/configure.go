@@ -110,7 +110,7 @@ func (e *engine) index() {
 		for _, name := range r.needs {
 			e.users[name] = append(e.users[name], r)
 		}
-		if r.cfg.Source.IsValid() {
+		if want, _ := wantedSource(r.cfg); want.IsValid() {
 			e.roaming = append(e.roaming, r)
 		}
 		for _, a := range r.addrs {
@@ -188,7 +188,9 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	for _, a := range next {
 		r.need(a.device)
 	}
-	r.sm.Reconfigure(now, settings(cfg))
+	set := settings(cfg)
+	r.meet(set.Peers)
+	r.sm.Reconfigure(now, set)
 	e.timers.fix(r)
 	return master && grown
 }

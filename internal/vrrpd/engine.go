@@ -19,7 +19,7 @@ type network interface {
 // socket is the one socket of an interface.
 type socket interface {
 	SetVRIDs(vrids []uint8) error
-	Queue(src, dst netip.Addr, pdu []byte)
+	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
 	Close() error
 }

@@ -123,7 +123,7 @@ func (e *engine) inspect(r *router) {
 // else the first of the interface that is nobody's virtual address (after a
 // crash those may still be there).
 func (e *engine) chooseSource(r *router, ifi link.Interface) (netip.Addr, string) {
-	if want := r.cfg.Source; want.IsValid() {
+	if want, key := wantedSource(r.cfg); want.IsValid() {
 		for _, l := range e.links {
 			for _, p := range l.Addrs {
 				if p.Addr() == want {
@@ -131,7 +131,7 @@ func (e *engine) chooseSource(r *router, ifi link.Interface) (netip.Addr, string
 				}
 			}
 		}
-		return netip.Addr{}, fmt.Sprintf("mcast_src_ip %s is on no interface", want)
+		return netip.Addr{}, fmt.Sprintf("%s %s is on no interface", key, want)
 	}
 	if own := ifi.Primary(false, func(a netip.Addr) bool { return e.vips[a] }); own.IsValid() {
 		return own, ""

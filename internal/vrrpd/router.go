@@ -34,6 +34,7 @@ type router struct {
 	addrs   []*address
 	byPlace map[place]*address // the same
 	tracks  []track
+	peers   []peer  // of unicast, in the order of the settings
 	faults  []fault // why the router cannot serve, oldest first
 	waiting string  // why it has not been started yet
 
@@ -74,6 +75,13 @@ type fault struct {
 type track struct {
 	script *script
 	weight int
+}
+
+// peer is what was heard of a unicast peer.
+type peer struct {
+	addr  netip.Addr
+	heard uint64 // packets of our VRID, those that were dropped as well
+	last  time.Time
 }
 
 // address is one virtual address and what the kernel is known to hold.
@@ -129,6 +137,12 @@ func settings(c *config.Instance) vrrp.Settings {
 	for _, a := range c.Addresses {
 		s.Addresses = append(s.Addresses, a.Prefix.Addr())
 	}
+	if c.Unicast() {
+		s.TTL = c.UnicastTTL
+		for _, p := range c.Peers {
+			s.Peers = append(s.Peers, vrrp.Peer{Addr: p.Address, MinTTL: p.MinTTL, MaxTTL: p.MaxTTL})
+		}
+	}
 	if c.Authentication.Type == "PASS" {
 		s.AuthType = vrrp.AuthPass
 		copy(s.Password[:], c.Authentication.Password)
@@ -160,6 +174,28 @@ func (r *router) hold(addrs []*address) {
 	for _, a := range addrs {
 		r.byPlace[a.place()] = a
 	}
+}
+
+// meet gives the router its unicast peers. What was heard of one that it had
+// already is kept.
+func (r *router) meet(list []vrrp.Peer) {
+	old := r.peers
+	r.peers = make([]peer, len(list))
+	for i, p := range list {
+		r.peers[i].addr = p.Addr
+		if j := slices.IndexFunc(old, func(o peer) bool { return o.addr == p.Addr }); j >= 0 {
+			r.peers[i] = old[j]
+		}
+	}
+}
+
+// wantedSource returns the configured source address of adverts, invalid when
+// there is none, and its key.
+func wantedSource(c *config.Instance) (netip.Addr, string) {
+	if c.Unicast() {
+		return c.UnicastSource, "unicast_src_ip"
+	}
+	return c.Source, "mcast_src_ip"
 }
 
 // need adds an interface to those without which the router cannot serve.
@@ -254,6 +290,9 @@ func (r *router) snapshot() control.Instance {
 	}
 	if !r.lastSent.IsZero() {
 		s.Mono = link.Monotonic() - int64(time.Since(r.lastSent))
+	}
+	for _, p := range r.peers {
+		s.Peers = append(s.Peers, control.Peer{Address: p.addr, Heard: p.heard, LastHeard: p.last, Self: p.addr == r.source})
 	}
 	for _, p := range r.notes {
 		s.Terms = append(s.Terms, control.PriorityTerm{

@@ -21,21 +21,38 @@ func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
 		// meanwhile; it answers all of them with one.
 		return
 	}
-	dst := vrrp.Group4()
-	var err error
-	if r.advert, err = vrrp.AppendAdvert(r.advert[:0], r.sm.Settings(), prio, r.source, dst); err != nil {
-		if r.warn(warnSend, warning{text: err.Error(), at: now}) {
-			e.log.Warn("cannot send advert", "instance", r.cfg.Name, "reason", err)
+	set := r.sm.Settings()
+	if !set.Unicast() {
+		if !e.queueAdvert(r, now, p, prio, vrrp.Group4(), vrrp.TTL) {
+			return
 		}
-		return
 	}
-	p.sock.Queue(r.source, dst, r.advert)
+	for i := range set.Peers {
+		// A list that is the same on all routers names this one as well.
+		if to := set.Peers[i].Addr; to != r.source && !e.queueAdvert(r, now, p, prio, to, set.TTL) {
+			return
+		}
+	}
 	if !p.queued {
 		p.queued = true
 		e.dirty = append(e.dirty, p)
 	}
 	r.counters.sent++
 	r.lastSent, r.sentIn, r.sentPrio = now, e.round, prio
+}
+
+// queueAdvert queues the advert for one destination: the checksum of version 3
+// covers it.
+func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, dst netip.Addr, ttl uint8) bool {
+	var err error
+	if r.advert, err = vrrp.AppendAdvert(r.advert[:0], r.sm.Settings(), prio, r.source, dst); err != nil {
+		if r.warn(warnSend, warning{text: err.Error(), at: now}) {
+			e.log.Warn("cannot send advert", "instance", r.cfg.Name, "reason", err)
+		}
+		return false
+	}
+	p.sock.Queue(r.source, dst, ttl, r.advert)
+	return true
 }
 
 // receive takes one datagram from the socket of a device.
@@ -49,8 +66,13 @@ func (e *engine) receive(device string, d link.Datagram) {
 	if r == nil {
 		return
 	}
+	set := r.sm.Settings()
+	if i := set.Peer(d.Src); i >= 0 && !d.Dst.IsMulticast() {
+		r.peers[i].heard++
+		r.peers[i].last = d.Arrival
+	}
 	if why == vrrp.DiscardNone {
-		why = r.sm.Settings().Check(&adv, d.TTL)
+		why = set.Check(&adv, d.Src, d.Dst, d.TTL)
 	}
 	if why == vrrp.DiscardNone && d.Src == r.source {
 		why = vrrp.DiscardOwnPacket

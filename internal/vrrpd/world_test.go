@@ -56,8 +56,15 @@ func (s *fakeSocket) SetVRIDs(v []uint8) error {
 	return nil
 }
 func (s *fakeSocket) Close() error { delete(s.w.socks, s.name); return nil }
-func (s *fakeSocket) Queue(src, dst netip.Addr, pdu []byte) {
-	s.q = append(s.q, fmt.Sprintf("advert %d from %s", pdu[2], src))
+func (s *fakeSocket) Queue(src, dst netip.Addr, ttl uint8, pdu []byte) {
+	line := fmt.Sprintf("advert %d from %s", pdu[2], src)
+	if dst != vrrp.Group4() || ttl != vrrp.TTL {
+		line += fmt.Sprintf(" to %s, TTL %d", dst, ttl)
+	}
+	if _, why := vrrp.Parse(pdu, src, dst); why != vrrp.DiscardNone {
+		line += " " + why.String()
+	}
+	s.q = append(s.q, line)
 }
 func (s *fakeSocket) Flush() error {
 	s.w.log = append(s.w.log, s.q...)
@@ -204,12 +211,16 @@ func (w *world) resume(r *watchdog.Resume, scripts []config.Script, instances ..
 }
 
 func (w *world) hear(from string, prio uint8, s vrrp.Settings) {
+	w.hearAt(from, vrrp.Group4(), 255, prio, s)
+}
+
+func (w *world) hearAt(from string, dst netip.Addr, ttl int, prio uint8, s vrrp.Settings) {
 	src := netip.MustParseAddr(from)
-	pdu, err := vrrp.AppendAdvert(nil, &s, prio, src, vrrp.Group4())
+	pdu, err := vrrp.AppendAdvert(nil, &s, prio, src, dst)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.e.receive("eth0", link.Datagram{Src: src, Dst: vrrp.Group4(), TTL: 255, Payload: pdu, Arrival: w.now})
+	w.e.receive("eth0", link.Datagram{Src: src, Dst: dst, TTL: ttl, Payload: pdu, Arrival: w.now})
 }
 
 func chk(weight int) ([]config.Script, config.TrackScript) {

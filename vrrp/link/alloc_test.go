@@ -13,7 +13,7 @@ func TestAdvertsAllocateNothing(t *testing.T) {
 	pdu, src, dst := advert(51), ip("10.1.0.1"), GroupIPv4()
 	send := func() {
 		for range burst {
-			p.sa.Queue(src, dst, pdu)
+			p.sa.Queue(src, dst, 255, pdu)
 		}
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)
@@ -55,7 +55,7 @@ func BenchmarkSend(b *testing.B) {
 			pdu, src, dst := advert(51), ip("10.1.0.1"), GroupIPv4()
 			b.ReportAllocs()
 			for sent := 0; b.Loop(); {
-				p.sa.Queue(src, dst, pdu)
+				p.sa.Queue(src, dst, 255, pdu)
 				if sent++; sent%batch == 0 {
 					if err := p.sa.Flush(); err != nil {
 						b.Fatal(err)
@@ -79,7 +79,7 @@ func BenchmarkReceive(b *testing.B) {
 			for n := 0; n < b.N; {
 				b.StopTimer()
 				for range burst {
-					p.sa.Queue(src, dst, pdu)
+					p.sa.Queue(src, dst, 255, pdu)
 				}
 				if err := p.sa.Flush(); err != nil {
 					b.Fatal(err)

@@ -12,7 +12,7 @@ func TestForeignPacketsAreCounted(t *testing.T) {
 	send := func(vrid uint8, n int) {
 		t.Helper()
 		for range n {
-			p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), advert(vrid))
+			p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, advert(vrid))
 		}
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)
@@ -77,7 +77,7 @@ func TestLostPacketsAreCounted(t *testing.T) {
 	}
 	send := func(n int) {
 		for range n {
-			p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), advert(51))
+			p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, advert(51))
 		}
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)

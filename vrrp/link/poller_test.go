@@ -159,7 +159,7 @@ func TestWaitLateness(t *testing.T) {
 func TestWaitReturnsSocketsAtOnce(t *testing.T) {
 	p := newPair(t, 51)
 	for _, deadline := range []time.Time{{}, time.Now().Add(time.Minute), time.Now().Add(-time.Minute)} {
-		p.sa.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+		p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)
 		}

@@ -1,10 +1,12 @@
 package link
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"unsafe"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
@@ -35,9 +37,13 @@ type slot struct {
 	oob []byte
 }
 
-// sourceOffset is where the source address lies in a slot's control message:
-// behind the header and the interface index of struct in_pktinfo.
-var sourceOffset = unix.CmsgLen(0) + 4
+// sourceOffset and ttlOffset are where the source address and the time to live
+// lie in a slot's control messages: the one behind the header and the interface
+// index of struct in_pktinfo, the other, an int, behind the header of IP_TTL.
+var (
+	sourceOffset = unix.CmsgLen(0) + 4
+	ttlOffset    = unix.CmsgSpace(unix.SizeofInet4Pktinfo) + unix.CmsgLen(0)
+)
 
 func (s *Socket) newSlot() *slot {
 	sl := &slot{
@@ -45,14 +51,19 @@ func (s *Socket) newSlot() *slot {
 		oob: (&ipv4.ControlMessage{IfIndex: s.ifi.Index}).Marshal(),
 	}
 	sl.dst.IP = sl.ip[:]
+	sl.oob = append(sl.oob, make([]byte, unix.CmsgSpace(4))...)
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&sl.oob[unix.CmsgSpace(unix.SizeofInet4Pktinfo)]))
+	h.Level, h.Type = unix.IPPROTO_IP, unix.IP_TTL
+	h.SetLen(unix.CmsgLen(4))
 	return sl
 }
 
 // Queue takes a VRRP packet for the next Flush. The packet is copied. The
 // source must be an address of this host; the zero Addr lets the kernel choose the
 // interface's primary address. The destination is the multicast group or a
-// unicast peer. It panics on addresses that are not IPv4.
-func (s *Socket) Queue(src, dst netip.Addr, pdu []byte) {
+// unicast peer, which may be behind a router of this interface's network. The
+// time to live is 1 to 255. It panics on addresses that are not IPv4.
+func (s *Socket) Queue(src, dst netip.Addr, ttl uint8, pdu []byte) {
 	if s.queued == len(s.slots) {
 		sl := s.newSlot()
 		s.slots = append(s.slots, sl)
@@ -66,6 +77,7 @@ func (s *Socket) Queue(src, dst netip.Addr, pdu []byte) {
 		from = src.As4()
 	}
 	copy(sl.oob[sourceOffset:], from[:])
+	binary.NativeEndian.PutUint32(sl.oob[ttlOffset:], uint32(ttl))
 	s.out[s.queued].Buffers[0] = sl.pdu
 	s.queued++
 }

@@ -20,7 +20,6 @@ const Protocol = 112
 func GroupIPv4() netip.Addr { return netip.AddrFrom4([4]byte{224, 0, 0, 18}) }
 
 const (
-	ttl = 255  // RFC 9568 section 5.1.1.3
 	tos = 0xc0 // internetwork control, as other implementations send it
 
 	// receiveBuffer holds what arrives while the process is stalled: some
@@ -94,8 +93,6 @@ func (s *Socket) open() (err error) {
 		// TC_PRIO_CONTROL, the first band of the default queue. IP_TOS sets a
 		// priority as well, so this comes after it.
 		setOption(s.fd, unix.SOL_SOCKET, unix.SO_PRIORITY, 7, "SO_PRIORITY"),
-		s.tx.SetTTL(ttl),
-		s.tx.SetMulticastTTL(ttl),
 		s.tx.SetMulticastLoopback(false), // our own adverts are not for us
 		s.tx.SetMulticastInterface(&net.Interface{Index: s.ifi.Index}),
 	)

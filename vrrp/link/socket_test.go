@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func TestAdvertsBothWays(t *testing.T) {
 	} {
 		for _, src := range []netip.Addr{ip(way.src), {}} { // named, and left to the kernel
 			before := time.Now()
-			way.from.Queue(src, GroupIPv4(), advert(51))
+			way.from.Queue(src, GroupIPv4(), 255, advert(51))
 			if err := way.from.Flush(); err != nil {
 				t.Fatal(err)
 			}
@@ -67,14 +68,27 @@ func TestAdvertsBothWays(t *testing.T) {
 
 func TestUnicast(t *testing.T) {
 	p := newPair(t, 51)
-	p.sa.Queue(ip("10.1.0.1"), ip("10.1.0.2"), advert(51))
-	if err := p.sa.Flush(); err != nil {
-		t.Fatal(err)
+	// The time to live is each packet's own, whatever the one before it had.
+	want := []heard{
+		{src: "10.1.0.1", dst: "10.1.0.2", ttl: 255, vrid: 51, length: 12},
+		{src: "10.1.0.1", dst: "10.1.0.2", ttl: 1, vrid: 51, length: 12},
+		{src: "10.1.0.1", dst: "224.0.0.18", ttl: 64, vrid: 51, length: 12},
+		{src: "10.1.0.1", dst: "10.1.0.2", ttl: 200, vrid: 51, length: 12},
 	}
-	got := listen(t, p.pb, 1)[p.sb][0]
-	got.arrival = time.Time{}
-	if want := (heard{src: "10.1.0.1", dst: "10.1.0.2", ttl: 255, vrid: 51, length: 12}); got != want {
-		t.Errorf("heard %v, want %v", got, want)
+	for range 2 { // the second time in memory that was used before
+		for _, h := range want {
+			p.sa.Queue(ip(h.src), ip(h.dst), uint8(h.ttl), advert(h.vrid))
+		}
+		if err := p.sa.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		got := listen(t, p.pb, len(want))[p.sb]
+		for i := range got {
+			if got[i].arrival = (time.Time{}); got[i] != want[i] {
+				t.Errorf("heard %v, want %v", got[i], want[i])
+			}
+		}
+		slices.Reverse(want)
 	}
 }
 
@@ -83,7 +97,7 @@ func TestForeignVRIDsAreDroppedInTheKernel(t *testing.T) {
 	send := func(vrids ...uint8) {
 		t.Helper()
 		for _, v := range vrids {
-			p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), advert(v))
+			p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, advert(v))
 		}
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)
@@ -118,9 +132,9 @@ func TestSourceIsSelectable(t *testing.T) {
 	p := newPair(t, 51, 52, 53)
 	p.a.address("eth0", "10.1.0.77/32")
 	p.a.address("lo", "192.0.2.9/32")
-	p.sa.Queue(ip("10.1.0.77"), GroupIPv4(), advert(51))
-	p.sa.Queue(ip("10.9.9.9"), GroupIPv4(), advert(52)) // not ours
-	p.sa.Queue(ip("192.0.2.9"), GroupIPv4(), advert(53))
+	p.sa.Queue(ip("10.1.0.77"), GroupIPv4(), 255, advert(51))
+	p.sa.Queue(ip("10.9.9.9"), GroupIPv4(), 255, advert(52)) // not ours
+	p.sa.Queue(ip("192.0.2.9"), GroupIPv4(), 255, advert(53))
 	err := p.sa.Flush()
 	got := listen(t, p.pb, 2)[p.sb]
 	if got[0].src != "10.1.0.77" || got[0].vrid != 51 || got[1].src != "192.0.2.9" || got[1].vrid != 53 {
@@ -135,8 +149,8 @@ func TestSourceIsSelectable(t *testing.T) {
 	}
 	// The failure is forgotten, and the slots are used again with other lengths.
 	long := append(advert(51), make([]byte, 1000)...)
-	p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), long)
-	p.sa.Queue(netip.Addr{}, GroupIPv4(), advert(52))
+	p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, long)
+	p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(52))
 	if err := p.sa.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +174,7 @@ func TestManyInterfacesAreSeparate(t *testing.T) {
 		sb = append(sb, b.open(pb, name, 51))
 	}
 	for i, s := range sa {
-		s.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+		s.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
 		if err := s.Flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +186,7 @@ func TestManyInterfacesAreSeparate(t *testing.T) {
 			t.Errorf("eth%d: from %s", i, src)
 		}
 		// Unicast goes to the interface it came in by as well, whatever the address.
-		s.Queue(netip.Addr{}, ip(fmt.Sprintf("10.1.%d.2", i)), advert(51))
+		s.Queue(netip.Addr{}, ip(fmt.Sprintf("10.1.%d.2", i)), 255, advert(51))
 		if err := s.Flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +206,7 @@ func TestReceiveDrainsAStall(t *testing.T) {
 	var sent []time.Time
 	for range rounds {
 		for range burst {
-			p.sa.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+			p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
 		}
 		sent = append(sent, time.Now())
 		if err := p.sa.Flush(); err != nil {
@@ -231,7 +245,7 @@ func TestReceiveEndsUnderFlood(t *testing.T) {
 	p := newPair(t, 51)
 	send := func() {
 		for range batchSize {
-			p.sa.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+			p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
 		}
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)
@@ -253,7 +267,7 @@ func TestLinkDownAndBack(t *testing.T) {
 	p := newPair(t, 51)
 	p.a.down("eth0")
 	for range 3 {
-		p.sa.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+		p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
 	}
 	err := p.sa.Flush()
 	var failed *SendError
@@ -266,8 +280,8 @@ func TestLinkDownAndBack(t *testing.T) {
 	p.a.up("eth0")
 	eventually(t, "carrier", func() bool { return p.b.iface("eth0").Up })
 	// Membership and binding outlive it, both ways.
-	p.sa.Queue(netip.Addr{}, GroupIPv4(), advert(51))
-	p.sb.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+	p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+	p.sb.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
 	if err := errors.Join(p.sa.Flush(), p.sb.Flush()); err != nil {
 		t.Fatal(err)
 	}
@@ -285,8 +299,8 @@ func TestOpenEarly(t *testing.T) {
 	a.up("eth0")
 	a.address("eth0", "10.1.0.1/24")
 	eventually(t, "carrier", func() bool { return b.iface("eth0").Up })
-	sa.Queue(netip.Addr{}, GroupIPv4(), advert(51))
-	sb.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+	sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+	sb.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
 	if err := errors.Join(sa.Flush(), sb.Flush()); err != nil {
 		t.Fatal(err)
 	}
@@ -305,12 +319,12 @@ func TestInterfaceReplaced(t *testing.T) {
 
 	// The old socket is deaf and says so only when it sends.
 	fresh := p.b.open(p.pb, "eth0", 51)
-	fresh.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+	fresh.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
 	if err := fresh.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	silence(t, p.pa)
-	p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), advert(51))
+	p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, advert(51))
 	if err := p.sa.Flush(); !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.ENXIO) {
 		t.Errorf("sending on a deleted interface: %v", err)
 	}
@@ -319,8 +333,8 @@ func TestInterfaceReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := p.a.open(p.pa, "eth0", 51)
-	fresh.Queue(netip.Addr{}, GroupIPv4(), advert(51))
-	again.Queue(ip("10.1.0.1"), GroupIPv4(), advert(51))
+	fresh.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+	again.Queue(ip("10.1.0.1"), GroupIPv4(), 255, advert(51))
 	if err := errors.Join(fresh.Flush(), again.Flush()); err != nil {
 		t.Fatal(err)
 	}
@@ -345,8 +359,8 @@ func TestOpenOnMissingInterface(t *testing.T) {
 func TestClosed(t *testing.T) {
 	p := newPair(t, 51)
 	pdu := advert(51)
-	p.sb.Queue(netip.Addr{}, GroupIPv4(), pdu)
-	p.sb.Queue(netip.Addr{}, GroupIPv4(), pdu)
+	p.sb.Queue(netip.Addr{}, GroupIPv4(), 255, pdu)
+	p.sb.Queue(netip.Addr{}, GroupIPv4(), 255, pdu)
 	clear(pdu) // was copied
 	if err := p.sb.Flush(); err != nil {
 		t.Fatal(err)
@@ -364,7 +378,7 @@ func TestClosed(t *testing.T) {
 	if _, err := p.sa.Receive(nil); err != ErrClosed {
 		t.Errorf("Receive: %v", err)
 	}
-	p.sa.Queue(netip.Addr{}, GroupIPv4(), advert(51))
+	p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
 	if err := p.sa.Flush(); err != ErrClosed {
 		t.Errorf("Flush: %v", err)
 	}

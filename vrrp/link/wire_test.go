@@ -48,9 +48,9 @@ func TestAdvertsOnTheWire(t *testing.T) {
 	for i := range 255 {
 		long = append(long, 192, 0, 2, byte(i))
 	}
-	p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), version2(7))
-	p.sa.Queue(src, GroupIPv4(), version3(8, src))
-	p.sa.Queue(src, GroupIPv4(), long)
+	p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, version2(7))
+	p.sa.Queue(src, GroupIPv4(), 255, version3(8, src))
+	p.sa.Queue(src, GroupIPv4(), 255, long)
 	if err := p.sa.Flush(); err != nil {
 		t.Fatal(err)
 	}
