@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"director/config"
+	"director/internal/notify"
 	"director/internal/script"
 )
 
@@ -12,8 +13,9 @@ import (
 const maxScriptOutput = 256
 
 // ScriptWarnings lists the scripts of a configuration that this host cannot run:
-// the program is missing or not executable, or the user does not exist. name is
-// the configuration file's. They are no errors: a script may be installed later.
+// the program is missing or not executable, or the user does not exist; and the
+// files of passwords that cannot be read. name is the configuration file's. They
+// are no errors: a script may be installed later.
 func ScriptWarnings(name string, c *config.Config) []config.Warning {
 	var list []config.Warning
 	check := func(key, user string, argv []string) {
@@ -41,6 +43,9 @@ func ScriptWarnings(name string, c *config.Config) []config.Warning {
 	for _, v := range c.VirtualServers {
 		check("virtual_server."+v.Name+".quorum_up", "", v.QuorumUp)
 		check("virtual_server."+v.Name+".quorum_down", "", v.QuorumDown)
+	}
+	for key, err := range notify.CheckFiles(c) {
+		list = append(list, config.Warning{File: name, Key: key, Msg: err.Error()})
 	}
 	return list
 }
