@@ -41,6 +41,7 @@ type Config struct {
 	Scripts        []Script        `toml:"vrrp_script" form:"named"`
 	Instances      []Instance      `toml:"vrrp_instance" form:"named"`
 	VirtualServers []VirtualServer `toml:"virtual_server" form:"named"`
+	Notify         Channels        `toml:"notify"`
 }
 
 // Global holds what concerns the whole daemon.
@@ -119,6 +120,7 @@ type Instance struct {
 	TrackInterface []string         `toml:"track_interface" form:"interface"` // FAULT while one is down
 	Garp           Garp             `toml:"garp"`
 	Notify         Notify           `toml:"notify"`
+	Mail           bool             `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
 }
 
 // Unicast says that the instance sends adverts to peers, not to the multicast
@@ -212,6 +214,7 @@ type VirtualServer struct {
 	RealServers []RealServer `toml:"real_server" short:"address"`
 	QuorumUp    []string     `toml:"quorum_up" form:"command"` // command when the quorum is gained
 	QuorumDown  []string     `toml:"quorum_down" form:"command"`
+	Mail        bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
 }
 
 // RealServer is one member of a pool.

@@ -63,6 +63,9 @@ func TestAnnotatedFileIsComplete(t *testing.T) {
 		// The same tables at another place need not be shown again.
 		path := strings.Replace(f.Path, "real_server[].check", "check", 1)
 		path = strings.Replace(path, "_excluded[]", "[]", 1)
+		if f.Secret && all[path+"_file"] != nil {
+			continue // stands there in words: only one of the two is allowed
+		}
 		if all[path] == nil {
 			t.Errorf("%s is not in %s", f.Path, annotated)
 		}
@@ -74,8 +77,9 @@ func TestAnnotatedFileIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for kind, tables := range doc {
+		used, _ := delivered[kind].(map[string]any)
 		for name := range tables.(map[string]any) {
-			if kind != "global" && delivered[kind].(map[string]any)[name] == nil {
+			if kind != "global" && used[name] == nil {
 				delete(tables.(map[string]any), name)
 			}
 		}

@@ -42,6 +42,12 @@ func formProblem(form, s string) (what, allowed string) {
 	case "method":
 		allowed = "a method in capital letters, such as \"GET\" or \"HEAD\""
 		ok = len(s) <= 32 && all(s, func(c byte) bool { return c >= 'A' && c <= 'Z' || c == '-' })
+	case "mail":
+		allowed = "a mail address such as \"ops@example.com\", without a name beside it"
+		ok = isMail(s)
+	case "file":
+		allowed = "the absolute path of a file"
+		ok = len(s) <= 4095 && s[:min(1, len(s))] == "/" && !strings.HasSuffix(s, "/") && strings.IndexByte(s, 0) < 0
 	case "body":
 		allowed = "1 to 4096 bytes"
 		ok = len(s) >= 1 && len(s) <= 4096
@@ -94,4 +100,12 @@ func isHost(s string) bool {
 		return strings.HasSuffix(v6, "]") && err == nil && a.Is6() && a.Zone() == ""
 	}
 	return len(host) <= 253 && all(host, isNameByte)
+}
+
+// isMail takes the addresses of RFC 5321 section 4.1.2 that need no quotes.
+func isMail(s string) bool {
+	local, domain, both := strings.Cut(s, "@")
+	return both && len(local) <= 64 && len(domain) <= 253 && all(domain, isNameByte) &&
+		local[:min(1, len(local))] != "." && !strings.HasSuffix(local, ".") && !strings.Contains(local, "..") &&
+		all(local, func(c byte) bool { return isNameByte(c) || strings.IndexByte("!#$%&'*+/=?^`{|}~", c) >= 0 })
 }

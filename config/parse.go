@@ -152,6 +152,7 @@ func (v *validator) validate() {
 	v.scripts()
 	v.instances()
 	v.virtualServers()
+	v.channels()
 	if len(v.cfg.Instances) == 0 && len(v.cfg.VirtualServers) == 0 && len(v.errs) == 0 {
 		v.errorf(place{pos: pos{1, 1}}, "there is nothing to do: write at least one [vrrp_instance.NAME] or [virtual_server.NAME]")
 	}

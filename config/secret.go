@@ -7,7 +7,7 @@ import (
 )
 
 // Secret is a password. It prints as "***" wherever it is formatted or
-// logged; only encoding/json, which carries it to the VRRP child, sees it.
+// logged; only encoding/json, which carries VRRP's to its child, sees it.
 type Secret string
 
 const hidden = "***"
@@ -44,6 +44,18 @@ func (i Instance) LogValue() slog.Value {
 		slog.String("interface", i.Interface),
 		slog.Int("virtual_router_id", int(i.VRID)))
 }
+
+// LogValue logs which channels there are; see Authentication.LogValue.
+func (c Channels) LogValue() slog.Value {
+	return slog.GroupValue(slog.Bool("mail", c.Mail != nil))
+}
+
+// Format shows the server only: through a pointer, a verb that does not fit prints
+// the bare fields.
+func (m Mail) Format(f fmt.State, _ rune) { io.WriteString(f, "mail by "+m.Server) }
+
+// LogValue logs the server's name only; see Authentication.LogValue.
+func (m Mail) LogValue() slog.Value { return slog.StringValue(m.Server) }
 
 // LogValue logs the size of the configuration; see Authentication.LogValue.
 func (c Config) LogValue() slog.Value {

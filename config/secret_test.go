@@ -89,3 +89,37 @@ func TestErrorsHideSecrets(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestChannelSecretsAreHidden does the same with the password of mail.
+func TestChannelSecretsAreHidden(t *testing.T) {
+	const password = "geheim7"
+	const text = "[vrrp_instance.a]\ninterface = \"eth0\"\nvirtual_router_id = 1\nvirtual_ipaddress = [\"192.0.2.1\"]\n" +
+		"[notify.mail]\nto = \"a@example.com\"\nserver = \"mx\"\nuser = \"u\"\n"
+	cfg, err := Parse("x.toml", []byte(text+"password = \""+password+"\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := cfg.Notify.Mail
+	if string(m.Password) != password {
+		t.Fatal("the password was not read")
+	}
+	var out bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		for _, v := range []any{*m, m, cfg.Notify, *cfg} {
+			fmt.Fprintf(&out, verb+"\n", v)
+		}
+	}
+	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+		slog.New(h).Info("x", "mail", *m, "pointer", m, "channels", cfg.Notify, "config", cfg)
+	}
+	for _, line := range []string{"password = geheim7", "password = \"geheim7", "password = [\"geheim7\"]", "password = 'geheim7' x"} {
+		_, err := Parse("x.toml", []byte(text+line+"\n"))
+		if err == nil {
+			t.Errorf("no error for %s", line)
+		}
+		fmt.Fprintln(&out, err)
+	}
+	if strings.Contains(out.String(), password) || strings.Contains(out.String(), fmt.Sprintf("%x", password)) {
+		t.Errorf("the password is in the output:\n%s", out.String())
+	}
+}

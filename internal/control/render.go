@@ -32,6 +32,7 @@ func Render(w io.Writer, s *Status, v View) error {
 		v.services(p, s.Checkers.Services)
 	}
 	v.troubles(p, s)
+	v.notifications(p, s.Notify)
 	_, err := w.Write(p.out.Bytes())
 	return err
 }
@@ -378,6 +379,32 @@ func (v View) troubles(p *page, s *Status) {
 	if s.Checkers != nil && s.Checkers.Repairs > 0 {
 		p.line()
 		p.line(styled(fmt.Sprintf("%s in the kernel's IPVS table repaired that director had not made", plural(s.Checkers.Repairs, "difference", "differences")), warn))
+	}
+}
+
+// notifications lists the channels that have failed or have something to do.
+func (v View) notifications(p *page, list []NotifyChannel) {
+	t := table{head: []string{"NOTIFY", "SENT", "FAILED", "DROPPED", "QUEUED", "LAST ERROR"}}
+	for _, c := range list {
+		if c.Failed == 0 && c.Dropped == 0 && c.Queued == 0 {
+			continue
+		}
+		count := func(n uint64, st style) cell {
+			c := number(strconv.FormatUint(n, 10))
+			if n > 0 {
+				c.style = st
+			}
+			return c
+		}
+		last := "-"
+		if c.LastError != "" {
+			last = v.ago(c.LastErrorAt) + ": " + c.LastError
+		}
+		t.add(text(c.Channel), count(c.Sent, plain), count(c.Failed, warn), count(c.Dropped, bad), count(uint64(c.Queued), plain), text(last))
+	}
+	if len(t.rows) > 0 {
+		p.line()
+		p.table("", t)
 	}
 }
 

@@ -78,6 +78,10 @@ func troubled() *Status {
 		{Name: "chk_slow", State: "unknown", Since: at(4 * time.Second), LastRun: at(4 * time.Second)},
 	}
 	s.VRRP.Failures = []KernelFail{{What: "add 192.0.2.7/24 to bond0.17", Error: "permission denied", Since: at(400 * time.Hour), Count: 1017}}
+	s.Notify = []NotifyChannel{
+		{Channel: "script", Sent: 7},
+		{Channel: "mail", Sent: 12, Failed: 3, Dropped: 1, Queued: 2, LastError: "mail server mx: connection refused", LastErrorAt: at(4 * time.Second)},
+	}
 	s.Checkers = &Checkers{Generation: 2, Repairs: 3, Services: []Service{
 		{
 			Name: "web", Address: "192.0.2.1:80/tcp", Scheduler: "wrr", Forwarding: "nat", State: "up", Since: at(3 * time.Hour), Reason: "quorum reached: weight 3 of 2",

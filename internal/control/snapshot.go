@@ -19,6 +19,20 @@ type Status struct {
 	Processes  []Process     `json:"processes"`
 	VRRP       *VRRP         `json:"vrrp,omitempty"`
 	Checkers   *Checkers     `json:"checkers,omitempty"`
+	// Notify lists the ways in which changes of state are told.
+	Notify []NotifyChannel `json:"notify,omitempty"`
+}
+
+// NotifyChannel is how one way of notification has fared since the daemon started.
+type NotifyChannel struct {
+	Channel     string    `json:"channel"`   // script, mail
+	Sent        uint64    `json:"sent"`      // delivered; scripts: succeeded
+	Failed      uint64    `json:"failed"`    // tries
+	Dropped     uint64    `json:"dropped"`   // notifications given up
+	Coalesced   uint64    `json:"coalesced"` // states told with, or left out for, a newer one
+	Queued      int       `json:"queued"`    // waiting or under way
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 }
 
 // ReloadResult is the outcome of the newest reload.

@@ -1,9 +1,12 @@
-// Package notify tells scripts of changes of state: notify_master, notify_backup,
-// notify_fault, notify_stop and notify of a VRRP instance, quorum_up and
-// quorum_down of a virtual server.
+// Package notify tells of changes of state: to scripts (notify_master,
+// notify_backup, notify_fault, notify_stop and notify of a VRRP instance,
+// quorum_up and quorum_down of a virtual server) and by mail.
 //
-// Each subject has an ordered queue of its own: its scripts run one at a time,
-// in the order of the changes, while those of other subjects run beside them.
+// Whoever is told is a consumer with ordered queues of its own, and a slow one
+// delays nobody else. Scripts have a queue for each subject: those of one subject
+// run one at a time, in the order of the changes, while those of other subjects
+// run beside them. Mail has one queue. A queue that is behind tells the newest
+// state of a subject only, and says which states it left out.
 package notify
 
 import (
@@ -12,24 +15,15 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"director/config"
 	"director/internal/control"
-	"director/internal/script"
 )
 
-// defaultTimeout bounds a script whose configuration gives no limit.
-const defaultTimeout = 30 * time.Second
-
-// Runner runs one command, as script.Run does.
-type Runner func(context.Context, script.Command) script.Result
-
-// Notifier runs the scripts that belong to events. It is safe for use by
-// several goroutines.
+// Notifier tells of events. It is safe for use by several goroutines.
 type Notifier struct {
 	run    Runner
 	log    *slog.Logger
@@ -37,230 +31,226 @@ type Notifier struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	configs []held // oldest first
-	queues  map[string]*queue
+	configs []held            // oldest first
 	told    map[string]string // the newest state queued, by subject
+	running int               // queues at work
 	closed  bool
+	closing chan struct{} // closed by Close
 	idle    chan struct{} // closed when the last queue has ended after Close
+
+	queues  map[string]*queue // of scripts
+	scripts control.NotifyChannel
+	boxes   []*outbox
 }
 
 // held is a generation of the configuration whose events can still come.
 type held struct {
 	generation uint64
 	config     *config.Config
-}
-
-// queue is what one subject still has to be told. It exists while a goroutine
-// works on it.
-type queue struct {
-	next    *job // the newest change not yet begun
-	skipped []string
-}
-
-// job is the scripts of one event.
-type job struct {
-	event    control.Event
-	commands []script.Command
+	instances  map[string]*config.Instance
+	services   map[string]*config.VirtualServer
+	channels   []channel // beside the boxes; nil where the configuration has none
 }
 
 // New returns a Notifier that runs commands by run.
-func New(run func(context.Context, script.Command) script.Result, log *slog.Logger) *Notifier {
+func New(run Runner, log *slog.Logger) *Notifier {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &Notifier{
+	n := &Notifier{
 		run: run, log: log, ctx: ctx,
 		cancel: func() { cancel(errors.New("director stops")) },
-		queues: make(map[string]*queue), told: make(map[string]string), idle: make(chan struct{}),
+		queues: make(map[string]*queue), told: make(map[string]string),
+		closing: make(chan struct{}), idle: make(chan struct{}),
+		scripts: control.NotifyChannel{Channel: "script"},
 	}
+	n.boxes = []*outbox{newOutbox(n, "mail", 1)}
+	return n
 }
 
 // Apply makes a generation known, beside those known already. Events name the
-// generation under which they happened.
+// generation under which they happened. What waits is told by the channels of
+// the newest generation, or by its own where that has none.
 func (n *Notifier) Apply(generation uint64, c *config.Config) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.forget(generation)
-	n.configs = append(n.configs, held{generation, c})
+	h := held{generation: generation, config: c, channels: make([]channel, len(n.boxes)),
+		instances: make(map[string]*config.Instance, len(c.Instances)),
+		services:  make(map[string]*config.VirtualServer, len(c.VirtualServers))}
+	for i := range c.Instances {
+		h.instances[c.Instances[i].Name] = &c.Instances[i]
+	}
+	for i := range c.VirtualServers {
+		h.services[c.VirtualServers[i].Name] = &c.VirtualServers[i]
+	}
+	if m := c.Notify.Mail; m != nil {
+		h.channels[0] = newMailer(m, c.Global.RouterID)
+	}
+	n.apply(h)
 }
 
-// Forget drops a generation. Scripts already queued still run.
+func (n *Notifier) apply(h held) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.forget(h.generation)
+	n.configs = append(n.configs, h)
+	n.newest()
+}
+
+// Forget drops a generation. What is queued already is still told.
 func (n *Notifier) Forget(generation uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.forget(generation)
+	n.newest()
 }
 
 func (n *Notifier) forget(generation uint64) {
 	n.configs = slices.DeleteFunc(n.configs, func(h held) bool { return h.generation == generation })
 }
 
-// Handle queues the scripts of one event and returns at once. While a script of
-// the same subject runs, only the newest change waits: states in between
-// are left out, and logged. A state that was the last one told already is not told
-// again: a child that was started anew begins in the state of the former.
+// newest hands the boxes the channels of the newest generation.
+func (n *Notifier) newest() {
+	if len(n.configs) == 0 {
+		return
+	}
+	for i, b := range n.boxes {
+		b.use(n.configs[len(n.configs)-1].channels[i])
+	}
+}
+
+// Handle queues what is to be told of one event and returns at once. A state that
+// was the last one told already is not told again: a child that was started anew
+// begins in the state of the former.
 func (n *Notifier) Handle(e control.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed {
+	if n.closed || e.From == e.To {
 		return
 	}
 	key := e.Kind + "/" + e.Subject
-	if e.From == e.To || e.To == n.told[key] {
+	lasting := e.Kind == "instance" || e.Kind == "service" || e.Kind == "server" || e.Kind == "script"
+	if lasting && e.To == n.told[key] {
 		return
 	}
-	commands := n.commands(e)
-	if commands != nil { // somebody's subject, whether or not this change is of interest
-		n.told[key] = e.To
-	}
-	if len(commands) == 0 {
+	h := n.whose(e)
+	if h == nil {
 		return
 	}
-	if q := n.queues[key]; q != nil {
-		if q.next != nil {
-			q.skipped = append(q.skipped, q.next.event.To)
-		}
-		q.next = &job{e, commands}
-		return
-	}
-	q := &queue{next: &job{e, commands}}
-	n.queues[key] = q
-	go n.work(key, q)
-}
-
-// commands returns what the configuration wants run for e, in order.
-func (n *Notifier) commands(e control.Event) []script.Command {
-	find := func(of func(*config.Config) []script.Command) []script.Command {
-		// The generation of the event, else the newest that knows the subject.
-		for _, h := range n.configs {
-			if h.generation == e.Generation {
-				if c := of(h.config); c != nil {
-					return c
-				}
-			}
-		}
-		for _, h := range slices.Backward(n.configs) {
-			if c := of(h.config); c != nil {
-				return c
-			}
-		}
-		return nil
-	}
+	mine := false // somebody has an interest, in this change or the next
 	switch e.Kind {
 	case "instance":
-		return find(func(c *config.Config) []script.Command { return instanceCommands(c, e) })
+		mine = true
+		if c := instanceCommands(h.config, h.instances[e.Subject].Notify, e); len(c) > 0 {
+			n.queueScripts(key, e, c)
+		}
 	case "service":
-		return find(func(c *config.Config) []script.Command { return serviceCommands(c, e) })
+		mine = true
+		if c := serviceCommands(h.config, h.services[e.Subject], e); len(c) > 0 {
+			n.queueScripts(key, e, c)
+		}
 	}
-	return nil
+	for i, b := range n.boxes {
+		if ch := h.channels[i]; ch != nil && ch.wants(h, e) {
+			mine = true
+			b.add(&note{event: e, held: h, via: ch})
+		}
+	}
+	if mine && lasting {
+		n.told[key] = e.To
+	}
 }
 
-// instanceCommands returns nil when c has no such instance, and an empty list
-// when the instance wants nothing run.
-func instanceCommands(c *config.Config, e control.Event) []script.Command {
-	i := slices.IndexFunc(c.Instances, func(i config.Instance) bool { return i.Name == e.Subject })
-	if i < 0 {
+// whose returns the generation that an event belongs to: its own, else the newest
+// that knows the subject; nil without one.
+func (n *Notifier) whose(e control.Event) *held {
+	var found *held
+	for i := range n.configs {
+		h := &n.configs[i]
+		if !h.knows(e) {
+			continue
+		}
+		if h.generation == e.Generation {
+			found = h
+			break
+		}
+		found = h
+	}
+	if found == nil {
 		return nil
 	}
-	nt := c.Instances[i].Notify
-	own := map[string][]string{"MASTER": nt.Master, "BACKUP": nt.Backup, "FAULT": nt.Fault, "STOP": nt.Stop}
-	argv, known := own[e.To]
-	commands := []script.Command{}
-	if !known {
-		return commands
-	}
-	user := nt.User
-	if user == "" {
-		user = c.Global.ScriptUser
-	}
-	timeout := nt.Timeout.D()
-	if timeout <= 0 {
-		timeout = defaultTimeout
-	}
-	add := func(argv []string) {
-		commands = append(commands, script.Command{Argv: argv, User: user, Timeout: timeout, Env: environment(e)})
-	}
-	if len(argv) > 0 {
-		add(argv)
-	}
-	if len(nt.All) > 0 {
-		add(append(slices.Clone(nt.All), "INSTANCE", e.Subject, e.To, strconv.Itoa(e.Priority)))
-	}
-	return commands
+	h := *found // the list moves, this one stays
+	return &h
 }
 
-// serviceCommands returns nil when c has no such virtual server.
-func serviceCommands(c *config.Config, e control.Event) []script.Command {
-	i := slices.IndexFunc(c.VirtualServers, func(v config.VirtualServer) bool { return v.Name == e.Subject })
-	if i < 0 {
+// knows reports whether the subject of e is in the configuration.
+func (h *held) knows(e control.Event) bool {
+	switch e.Kind {
+	case "instance", "address":
+		return h.instance(e) != nil
+	case "service", "server":
+		return h.service(e) != nil
+	}
+	return true
+}
+
+// instance returns the instance that an event is about, nil without one.
+func (h *held) instance(e control.Event) *config.Instance {
+	if e.Kind != "instance" && e.Kind != "address" {
 		return nil
 	}
-	var argv []string
-	switch {
-	case e.To == "up":
-		argv = c.VirtualServers[i].QuorumUp
-	case e.From == "up":
-		argv = c.VirtualServers[i].QuorumDown
-	}
-	if len(argv) == 0 {
-		return []script.Command{}
-	}
-	return []script.Command{{Argv: argv, User: c.Global.ScriptUser, Timeout: defaultTimeout, Env: environment(e)}}
+	name, _, _ := strings.Cut(e.Subject, "/")
+	return h.instances[name]
 }
 
-// environment tells a script more than keepalived's arguments do.
-func environment(e control.Event) []string {
-	return []string{
-		"DIRECTOR_SUBJECT=" + e.Subject,
-		"DIRECTOR_FROM=" + e.From,
-		"DIRECTOR_TO=" + e.To,
-		"DIRECTOR_REASON=" + strings.ReplaceAll(e.Reason, "\x00", ""),
-		"DIRECTOR_REASON_CODE=" + e.Code,
-		"DIRECTOR_PRIORITY=" + strconv.Itoa(e.Priority),
-		"DIRECTOR_SEQ=" + strconv.FormatUint(e.Seq, 10),
+// service returns the virtual server that an event is about, nil without one.
+func (h *held) service(e control.Event) *config.VirtualServer {
+	if e.Kind != "service" && e.Kind != "server" && e.Kind != "ipvs" {
+		return nil
 	}
+	name, _, _ := strings.Cut(e.Subject, "/")
+	return h.services[name]
 }
 
-// work runs the jobs of one subject until none is left.
-func (n *Notifier) work(key string, q *queue) {
-	for {
-		n.mu.Lock()
-		j, skipped := q.next, q.skipped
-		q.next, q.skipped = nil, nil
-		if j == nil {
-			delete(n.queues, key)
-			if n.closed && len(n.queues) == 0 {
-				close(n.idle)
-			}
-			n.mu.Unlock()
-			return
+// Status says how each consumer fares: those that the configuration has, and
+// those that have had something to do.
+func (n *Notifier) Status() []control.NotifyChannel {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var list []control.NotifyChannel
+	s := n.scripts
+	for _, q := range n.queues {
+		s.Queued++
+		if q.next != nil {
+			s.Queued++
 		}
-		n.mu.Unlock()
+	}
+	if s.Sent+s.Failed > 0 || s.Queued > 0 {
+		list = append(list, s)
+	}
+	for _, b := range n.boxes {
+		if s := b.status(); b.channel != nil || s.Sent+s.Failed+s.Dropped > 0 || s.Queued > 0 {
+			list = append(list, s)
+		}
+	}
+	return list
+}
 
-		log := n.log.With(j.event.Kind, j.event.Subject, "to", j.event.To, "seq", j.event.Seq)
-		if len(skipped) > 0 {
-			log.Warn("notification is behind: only the newest state is told", "skipped", strings.Join(skipped, " "))
-		}
-		for _, c := range j.commands {
-			r := n.run(n.ctx, c)
-			attrs := []any{"command", strings.Join(c.Argv, " "), "result", r.String(), "duration", r.Duration.Round(time.Millisecond)}
-			if r.OK {
-				log.Info("notify script", attrs...)
-				continue
-			}
-			if r.Output != "" {
-				attrs = append(attrs, "output", script.LastBytes(r.Output, 256))
-			}
-			log.Warn("notify script failed", attrs...)
-		}
+// began and ended count the queues at work. The caller holds the lock.
+func (n *Notifier) began() { n.running++ }
+
+func (n *Notifier) ended() {
+	n.running--
+	if n.closed && n.running == 0 {
+		close(n.idle)
 	}
 }
 
-// Close takes no more events and waits until the queued scripts have run, at
-// most for timeout; then those that run are ended and the rest is given up.
+// Close takes no more events and waits until all queues are empty, at most for
+// timeout; then scripts and deliveries that run are ended and the rest is given
+// up. A delivery that fails meanwhile is not tried again.
 func (n *Notifier) Close(timeout time.Duration) error {
 	n.mu.Lock()
 	if !n.closed {
 		n.closed = true
-		if len(n.queues) == 0 {
+		close(n.closing)
+		if n.running == 0 {
 			close(n.idle)
 		}
 	}
@@ -278,6 +268,11 @@ func (n *Notifier) Close(timeout time.Duration) error {
 	for key, q := range n.queues {
 		left = append(left, key)
 		q.next = nil
+	}
+	for _, b := range n.boxes {
+		if len(b.lanes) > 0 {
+			left = append(left, b.name)
+		}
 	}
 	n.mu.Unlock()
 	n.cancel()

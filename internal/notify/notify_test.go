@@ -128,7 +128,7 @@ func TestOrderAndArguments(t *testing.T) {
 func TestCommandSettings(t *testing.T) {
 	c := testConfig()
 	e := control.Event{Kind: "instance", Subject: "db", From: "BACKUP", To: "MASTER", Reason: "master is silent", Code: "master_down", Seq: 7, Priority: 150}
-	got := instanceCommands(c, e)[0]
+	got := instanceCommands(c, c.Instances[0].Notify, e)[0]
 	want := script.Command{Argv: []string{"/m", "promote"}, User: "postgres", Timeout: 5 * time.Second, Env: []string{
 		"DIRECTOR_SUBJECT=db", "DIRECTOR_FROM=BACKUP", "DIRECTOR_TO=MASTER", "DIRECTOR_REASON=master is silent",
 		"DIRECTOR_REASON_CODE=master_down", "DIRECTOR_PRIORITY=150", "DIRECTOR_SEQ=7",
@@ -137,7 +137,7 @@ func TestCommandSettings(t *testing.T) {
 		t.Error(d)
 	}
 	e.Subject = "web"
-	if got := instanceCommands(c, e)[0]; got.User != "nobody" || got.Timeout != defaultTimeout {
+	if got := instanceCommands(c, c.Instances[1].Notify, e)[0]; got.User != "nobody" || got.Timeout != defaultTimeout {
 		t.Errorf("defaults: user %q, timeout %v", got.User, got.Timeout)
 	}
 	if d := cmp.Diff([]string{"/all"}, c.Instances[1].Notify.All); d != "" {

@@ -1,15 +1,19 @@
 package watchdog
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -375,4 +379,70 @@ func TestNonsenseEndsAChild(t *testing.T) {
 	d.says(`msg="child cannot be understood" process=vrrp reason="watchdog: channel: message of 2 kinds at once"`)
 	d.remove("vrrp.nonsense")
 	d.says("director is ready")
+}
+
+// TestMailOfTheStop has a mail channel: the parent sends the mail of the stop, and
+// keeps the password for itself.
+func TestMailOfTheStop(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var mu sync.Mutex
+	var got []string
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			answers := map[string]string{"DATA": "354 go on", "QUIT": "221 bye", ".": "250 ok"}
+			fmt.Fprint(conn, "220 mx\r\n")
+			body := false
+			for in := bufio.NewScanner(conn); in.Scan(); {
+				line := in.Text()
+				mu.Lock()
+				if strings.HasPrefix(line, "Subject: ") {
+					got = append(got, line)
+				}
+				mu.Unlock()
+				if body && line != "." {
+					continue
+				}
+				verb, _, _ := strings.Cut(line, " ")
+				body = verb == "DATA"
+				answer := answers[verb]
+				if answer == "" {
+					answer = "250 ok"
+				}
+				fmt.Fprintf(conn, "%s\r\n", answer)
+			}
+			conn.Close()
+		}
+	}()
+	d := prepare(t)
+	c := conf("web", "")
+	c.Instances[0].Mail = true
+	c.Notify.Mail = &config.Mail{To: []string{"ops@example.com"}, Server: l.Addr().String(), TLS: config.TLSNone, Password: "geheim",
+		ConnectTimeout: config.Duration(5 * time.Second), Timeout: config.Duration(5 * time.Second), Events: []string{"instance"}}
+	g, err := newGeneration(1, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(g.text), "geheim") || g.config.Notify.Mail == nil {
+		t.Errorf("the children get %s", g.text)
+	}
+	d.configure(c)
+	d.start()
+	d.says("director is ready")
+	d.cancel()
+	if err := d.ends(); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"Subject: [lb1] VRRP instance web: BACKUP (started)", "Subject: [lb1] VRRP instance web: STOP"}; !slices.Equal(want, got) {
+		t.Errorf("got %q", got)
+	}
 }

@@ -18,7 +18,10 @@ type generation struct {
 }
 
 func newGeneration(number uint64, c *config.Config) (*generation, error) {
-	text, err := json.Marshal(c)
+	// The channels of notification are the parent's, and so are their passwords.
+	sent := *c
+	sent.Notify = config.Channels{}
+	text, err := json.Marshal(&sent)
 	if err != nil {
 		return nil, fmt.Errorf("watchdog: encode the configuration: %w", err)
 	}

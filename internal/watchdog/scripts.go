@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"director/config"
+	"director/internal/notify"
 	"director/internal/script"
 )
 
@@ -15,9 +16,9 @@ import (
 const maxScriptOutput = 256
 
 // ScriptWarnings lists the scripts of a configuration that this host cannot run:
-// the program is missing or not executable, or the user does not exist. name and
-// text are the configuration file's. They are no errors: a script may be installed
-// later.
+// the program is missing or not executable, or the user does not exist; and the
+// files of passwords that cannot be read. name and text are the configuration
+// file's. They are no errors: a script may be installed later.
 func ScriptWarnings(name string, text []byte, c *config.Config) []config.Warning {
 	var list []config.Warning
 	find := sync.OnceValue(func() func(...string) (int, int) { return config.Positions(text) })
@@ -47,6 +48,10 @@ func ScriptWarnings(name string, text []byte, c *config.Config) []config.Warning
 	for _, v := range c.VirtualServers {
 		check("", v.QuorumUp, "virtual_server", v.Name, "quorum_up")
 		check("", v.QuorumDown, "virtual_server", v.Name, "quorum_down")
+	}
+	for key, err := range notify.CheckFiles(c) {
+		line, col := find()(strings.Split(key, ".")...)
+		list = append(list, config.Warning{File: name, Line: line, Col: col, Key: key, Msg: err.Error()})
 	}
 	slices.SortStableFunc(list, func(a, b config.Warning) int { return cmp.Compare(a.Line, b.Line) })
 	return list

@@ -66,6 +66,7 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 		Version: p.o.Version, RouterID: p.force.config.Global.RouterID, ConfigPath: p.o.ConfigPath,
 		Generation: p.force.number, LoadedAt: p.force.since, LastReload: p.reloads.last,
 		Processes: []control.Process{{Role: "parent", PID: os.Getpid(), State: p.phase.String(), StartedAt: p.started}},
+		Notify:    p.notifier.Status(),
 	}
 	for _, role := range []Role{RoleVRRP, RoleCheckers} {
 		c := p.child(role)

@@ -116,7 +116,7 @@ func (p *parent) stopNext() {
 		err := p.notifier.Close(limit)
 		p.post(func() {
 			if err != nil {
-				p.log.Warn("notify scripts given up", "reason", err)
+				p.log.Warn("notifications given up", "reason", err)
 			}
 			p.log.Info("director has stopped")
 			p.phase = ended

@@ -1,0 +1,96 @@
+package config
+
+// Channels are the ways, beside scripts, in which changes of state are told.
+type Channels struct {
+	Mail *Mail `toml:"mail" alias:"notification_email"` // nil: no mail
+}
+
+// Mail sends one mail for each change of state through an SMTP server.
+type Mail struct {
+	To   []string `toml:"to" form:"mail" required:"true" alias:"notification_email recipients"`
+	From string   `toml:"from" form:"mail" default:"=director@ and the router_id" alias:"notification_email_from"`
+	// Server is host or host:port. Without a port it is 25; 465 means TLS from
+	// the first byte (RFC 8314).
+	Server         string   `toml:"server" form:"host" required:"true" alias:"smtp_server"`
+	Helo           string   `toml:"helo" form:"host" default:"=the host name" alias:"smtp_helo_name helo_name"`
+	ConnectTimeout Duration `toml:"connect_timeout" default:"30s" min:"1s" max:"10m" alias:"smtp_connect_timeout"`
+	Timeout        Duration `toml:"timeout" default:"2m" min:"1s" max:"10m"` // of one delivery, the connection included
+	// TLS is none, opportunistic (STARTTLS where it is offered, with whatever
+	// certificate: mail that comes is better than none) or required (with a
+	// certificate that is valid for the host). A password needs required.
+	TLS          string   `toml:"tls" oneof:"none opportunistic required" default:"=required with a user, else opportunistic"`
+	User         string   `toml:"user" form:"text" default:"=no authentication"`
+	Password     Secret   `toml:"password"`
+	PasswordFile string   `toml:"password_file" form:"file"` // read at each delivery; a newline at its end does not count
+	Events       []string `toml:"events" oneof:"instance service server script address ipvs process reload" default:"=instance and service"`
+}
+
+// The values of Mail.TLS.
+const (
+	TLSNone          = "none"
+	TLSOpportunistic = "opportunistic"
+	TLSRequired      = "required"
+)
+
+// defaultEvents are the kinds of events that a channel tells when it lists none.
+func defaultEvents() []string { return []string{"instance", "service"} }
+
+// channels checks the channels and resolves their defaults.
+func (v *validator) channels() {
+	tables := v.root.child("notify")
+	if m := v.cfg.Notify.Mail; m != nil {
+		v.mail(tables.child("mail"), m)
+	}
+}
+
+func (v *validator) mail(at place, m *Mail) {
+	if to := at.child("to"); to.exists() && len(m.To) == 0 && v.ok(to) {
+		v.errorf(to, "an empty list is not allowed, required is at least one mail address")
+	}
+	v.duplicates(at.child("to").list(), m.To)
+	m.Events = v.events(at.child("events"), m.Events)
+	if limit := at.child("connect_timeout"); m.ConnectTimeout > m.Timeout && v.ok(limit) && v.ok(at.child("timeout")) {
+		v.errorf(limit, "%s is longer than the timeout of the whole delivery, allowed is up to %s", m.ConnectTimeout, m.Timeout)
+	}
+	tls := at.child("tls")
+	authenticated := at.child("user").exists()
+	switch {
+	case !tls.exists() && authenticated:
+		m.TLS = TLSRequired
+	case !tls.exists():
+		m.TLS = TLSOpportunistic
+	case authenticated && m.TLS != TLSRequired && v.ok(tls):
+		v.errorf(tls, "%s may show the password to others, allowed with a user is %q", show(tls.raw), TLSRequired)
+	}
+	v.secret(at, "password", m.Password)
+	given := at.child("password").exists() || at.child("password_file").exists()
+	switch {
+	case authenticated && !given:
+		v.errorf(at.child("password"), "is missing, required with a user is a password or a password_file")
+	case !authenticated && given:
+		v.errorf(at.child("user"), "is missing, required with a password is the name of a user")
+	}
+}
+
+// events checks a list of kinds of events and returns it or its default.
+func (v *validator) events(at place, list []string) []string {
+	switch {
+	case !at.exists():
+		return defaultEvents()
+	case len(list) == 0 && v.ok(at):
+		v.errorf(at, "an empty list is not allowed: nothing would be told")
+	}
+	v.duplicates(at.list(), list)
+	return list
+}
+
+// secret checks a secret that stands in the text or in a file of its own.
+func (v *validator) secret(at place, key string, value Secret) {
+	text, file := at.child(key), at.child(key+"_file")
+	switch {
+	case text.exists() && file.exists():
+		v.errorf(file, "there is also a %s, allowed is one of them", key)
+	case text.exists() && v.ok(text) && value == "":
+		v.errorf(text, "the %s is empty", key)
+	}
+}

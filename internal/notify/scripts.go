@@ -1,0 +1,154 @@
+package notify
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"director/config"
+	"director/internal/control"
+	"director/internal/script"
+)
+
+// defaultTimeout bounds a script whose configuration gives no limit.
+const defaultTimeout = 30 * time.Second
+
+// Runner runs one command, as script.Run does.
+type Runner func(context.Context, script.Command) script.Result
+
+// queue is the scripts that one subject still has to be told by. It exists while
+// a goroutine works on it.
+type queue struct {
+	next    *job // the newest change not yet begun
+	skipped []string
+}
+
+// job is the scripts of one event.
+type job struct {
+	event    control.Event
+	commands []script.Command
+}
+
+// queueScripts queues the scripts of one event. While a script of the same
+// subject runs, only the newest change waits. The caller holds the lock.
+func (n *Notifier) queueScripts(key string, e control.Event, commands []script.Command) {
+	if q := n.queues[key]; q != nil {
+		if q.next != nil {
+			q.skipped = append(q.skipped, q.next.event.To)
+			n.scripts.Coalesced++
+		}
+		q.next = &job{e, commands}
+		return
+	}
+	q := &queue{next: &job{e, commands}}
+	n.queues[key] = q
+	n.began()
+	go n.work(key, q)
+}
+
+// work runs the jobs of one subject until none is left.
+func (n *Notifier) work(key string, q *queue) {
+	for {
+		n.mu.Lock()
+		j, skipped := q.next, q.skipped
+		q.next, q.skipped = nil, nil
+		if j == nil {
+			delete(n.queues, key)
+			n.ended()
+			n.mu.Unlock()
+			return
+		}
+		n.mu.Unlock()
+
+		log := n.log.With(j.event.Kind, j.event.Subject, "to", j.event.To, "seq", j.event.Seq)
+		if len(skipped) > 0 {
+			log.Warn("notification is behind: only the newest state is told", "skipped", strings.Join(skipped, " "))
+		}
+		for _, c := range j.commands {
+			n.script(log, c)
+		}
+	}
+}
+
+// script runs one command and logs how it ended.
+func (n *Notifier) script(log *slog.Logger, c script.Command) {
+	r := n.run(n.ctx, c)
+	n.mu.Lock()
+	if r.OK {
+		n.scripts.Sent++
+	} else {
+		n.scripts.Failed++
+		n.scripts.LastError = strings.Join(c.Argv, " ") + ": " + r.String()
+		n.scripts.LastErrorAt = time.Now()
+	}
+	n.mu.Unlock()
+	attrs := []any{"command", strings.Join(c.Argv, " "), "result", r.String(), "duration", r.Duration.Round(time.Millisecond)}
+	if r.OK {
+		log.Info("notify script", attrs...)
+		return
+	}
+	if r.Output != "" {
+		attrs = append(attrs, "output", script.LastBytes(r.Output, 256))
+	}
+	log.Warn("notify script failed", attrs...)
+}
+
+// instanceCommands returns what an instance wants run for one of its changes, in
+// order.
+func instanceCommands(c *config.Config, nt config.Notify, e control.Event) []script.Command {
+	own := map[string][]string{"MASTER": nt.Master, "BACKUP": nt.Backup, "FAULT": nt.Fault, "STOP": nt.Stop}
+	argv, known := own[e.To]
+	if !known {
+		return nil
+	}
+	var commands []script.Command
+	user := nt.User
+	if user == "" {
+		user = c.Global.ScriptUser
+	}
+	timeout := nt.Timeout.D()
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	add := func(argv []string) {
+		commands = append(commands, script.Command{Argv: argv, User: user, Timeout: timeout, Env: environment(e)})
+	}
+	if len(argv) > 0 {
+		add(argv)
+	}
+	if len(nt.All) > 0 {
+		add(append(slices.Clone(nt.All), "INSTANCE", e.Subject, e.To, strconv.Itoa(e.Priority)))
+	}
+	return commands
+}
+
+// serviceCommands returns what a virtual server wants run for one of its changes.
+func serviceCommands(c *config.Config, vs *config.VirtualServer, e control.Event) []script.Command {
+	var argv []string
+	switch {
+	case e.To == "up":
+		argv = vs.QuorumUp
+	case e.From == "up":
+		argv = vs.QuorumDown
+	}
+	if len(argv) == 0 {
+		return nil
+	}
+	return []script.Command{{Argv: argv, User: c.Global.ScriptUser, Timeout: defaultTimeout, Env: environment(e)}}
+}
+
+// environment tells a script more than keepalived's arguments do.
+func environment(e control.Event) []string {
+	return []string{
+		"DIRECTOR_SUBJECT=" + e.Subject,
+		"DIRECTOR_FROM=" + e.From,
+		"DIRECTOR_TO=" + e.To,
+		"DIRECTOR_REASON=" + strings.ReplaceAll(e.Reason, "\x00", ""),
+		"DIRECTOR_REASON_CODE=" + e.Code,
+		"DIRECTOR_PRIORITY=" + strconv.Itoa(e.Priority),
+		"DIRECTOR_SEQ=" + strconv.FormatUint(e.Seq, 10),
+	}
+}
