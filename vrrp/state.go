@@ -129,7 +129,7 @@ func (c Cause) String() string {
 	case ReasonScript:
 		return "script " + c.Detail
 	case ReasonRecovered:
-		return "recovered: " + c.Detail
+		return "recovered from: " + c.Detail
 	case ReasonStopped:
 		return "daemon stopped"
 	case ReasonRemoved:

@@ -58,7 +58,7 @@ func TestInterfaceDownAndBack(t *testing.T) {
 	w.want()
 	w.link("eth0", 2, true, "192.0.2.1/24")
 	w.want("web FAULT->BACKUP (recovered)")
-	if got := w.router("web").Reason; got != "recovered: no longer: interface eth0 is down" {
+	if got := w.router("web").Reason; got != "recovered from: interface eth0 is down" {
 		t.Errorf("reason %q", got)
 	}
 	// The interface is deleted and made anew: its socket is another one.

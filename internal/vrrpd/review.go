@@ -37,11 +37,11 @@ func (e *engine) reviewRouter(r *router, now time.Time) {
 		if r.waiting = r.gate(); r.waiting != "" {
 			return
 		}
-		cause := vrrp.Cause{Reason: vrrp.ReasonRecovered, Detail: "the cause is gone"}
+		cause := vrrp.Cause{Reason: vrrp.ReasonRecovered, Detail: "FAULT"}
 		if len(before) > 0 {
-			cause.Detail = "no longer: " + before[0].cause.String()
+			cause.Detail = before[0].cause.String()
 		} else if c := r.sm.Cause(); c.Reason != vrrp.ReasonNone {
-			cause.Detail = "no longer: " + c.String()
+			cause.Detail = c.String()
 		}
 		e.step(r, now, vrrp.Event{Kind: vrrp.EventRecover, Cause: cause})
 	case !r.started:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"director/vrrp"
@@ -103,8 +104,8 @@ func (e *engine) compare(r *router, adv *vrrp.Advert, d *link.Datagram) {
 	case !adv.SameAddresses(own.Addresses):
 		if r.warn(warnPeer, warning{text: "addresses", peer: d.Src, at: d.Arrival}) {
 			e.log.Warn("peer's configuration differs", "instance", r.cfg.Name,
-				"reason", fmt.Sprintf("%s advertises %d addresses that are not the %d configured here",
-					d.Src, adv.Addresses(), len(own.Addresses)))
+				"reason", fmt.Sprintf("%s advertises %s, configured here is %s",
+					d.Src, addressList(adv.Addresses(), adv.Address), addressList(len(own.Addresses), func(i int) netip.Addr { return own.Addresses[i] })))
 		}
 	case adv.Interval != own.AdvertInterval:
 		if r.warn(warnPeer, warning{text: "interval", peer: d.Src, at: d.Arrival}) {
@@ -158,4 +159,17 @@ func (e *engine) warnPort(p *port, now time.Time, err error) {
 	}
 	p.warned, p.warnedAt = text, now
 	e.log.Warn("cannot send adverts", "interface", p.name, "reason", text)
+}
+
+// addressList writes the first few of n addresses.
+func addressList(n int, at func(int) netip.Addr) string {
+	const shown = 4
+	var list []string
+	for i := range min(n, shown) {
+		list = append(list, at(i).String())
+	}
+	if n > shown {
+		list = append(list, fmt.Sprintf("%d more", n-shown))
+	}
+	return strings.Join(list, ", ")
 }
