@@ -1,5 +1,5 @@
 // Package notify tells scripts of changes of state: notify_master, notify_backup,
-// notify_fault, notify_stop and notify of a VRRP instance, quorum_up and
+// notify_fault, notify_stop and notify of a VRRP instance or sync group, quorum_up and
 // quorum_down of a virtual server.
 //
 // Each subject has an ordered queue of its own: its scripts run one at a time,
@@ -147,6 +147,8 @@ func (n *Notifier) commands(e control.Event) []script.Command {
 	switch e.Kind {
 	case "instance":
 		return find(func(c *config.Config) []script.Command { return instanceCommands(c, e) })
+	case "group":
+		return find(func(c *config.Config) []script.Command { return groupCommands(c, e) })
 	case "service":
 		return find(func(c *config.Config) []script.Command { return serviceCommands(c, e) })
 	}
@@ -160,7 +162,21 @@ func instanceCommands(c *config.Config, e control.Event) []script.Command {
 	if i < 0 {
 		return nil
 	}
-	nt := c.Instances[i].Notify
+	return stateCommands(c, c.Instances[i].Notify, e, "INSTANCE", strconv.Itoa(e.Priority))
+}
+
+// groupCommands returns nil when c has no such sync group.
+func groupCommands(c *config.Config, e control.Event) []script.Command {
+	i := slices.IndexFunc(c.Groups, func(g config.SyncGroup) bool { return g.Name == e.Subject })
+	if i < 0 {
+		return nil
+	}
+	return stateCommands(c, c.Groups[i].Notify, e, "GROUP", "0")
+}
+
+// stateCommands returns the commands for a state, those for every state with
+// keepalived's arguments.
+func stateCommands(c *config.Config, nt config.Notify, e control.Event, kind, priority string) []script.Command {
 	own := map[string][]string{"MASTER": nt.Master, "BACKUP": nt.Backup, "FAULT": nt.Fault, "STOP": nt.Stop}
 	argv, known := own[e.To]
 	commands := []script.Command{}
@@ -182,7 +198,7 @@ func instanceCommands(c *config.Config, e control.Event) []script.Command {
 		add(argv)
 	}
 	if len(nt.All) > 0 {
-		add(append(slices.Clone(nt.All), "INSTANCE", e.Subject, e.To, strconv.Itoa(e.Priority)))
+		add(append(slices.Clone(nt.All), kind, e.Subject, e.To, priority))
 	}
 	return commands
 }

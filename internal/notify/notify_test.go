@@ -291,3 +291,18 @@ func TestRealScript(t *testing.T) {
 		t.Errorf("got %q, %v, want %q", text, err, want)
 	}
 }
+
+// A sync group has commands of its own, with keepalived's arguments for groups.
+func TestGroupCommands(t *testing.T) {
+	c := &config.Config{
+		Instances: []config.Instance{{Name: "farm", Notify: config.Notify{All: []string{"/instance"}}}},
+		Groups:    []config.SyncGroup{{Name: "farm", Notify: config.Notify{Master: []string{"/master", "x"}, All: []string{"/all"}, User: "me"}}},
+	}
+	got := groupCommands(c, control.Event{Kind: "group", Subject: "farm", From: "BACKUP", To: "MASTER", Priority: 7})
+	if len(got) != 2 || strings.Join(got[0].Argv, " ") != "/master x" || strings.Join(got[1].Argv, " ") != "/all GROUP farm MASTER 0" || got[1].User != "me" {
+		t.Errorf("commands %+v", got)
+	}
+	if groupCommands(c, control.Event{Kind: "group", Subject: "other", To: "MASTER"}) != nil {
+		t.Error("commands of a group that is not there")
+	}
+}

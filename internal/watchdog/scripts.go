@@ -30,13 +30,18 @@ func ScriptWarnings(name string, c *config.Config) []config.Warning {
 	for _, s := range c.Scripts {
 		check("vrrp_script."+s.Name+".script", s.User, s.Command)
 	}
+	notify := func(key string, n config.Notify) {
+		check(key+".notify.master", n.User, n.Master)
+		check(key+".notify.backup", n.User, n.Backup)
+		check(key+".notify.fault", n.User, n.Fault)
+		check(key+".notify.stop", n.User, n.Stop)
+		check(key+".notify.all", n.User, n.All)
+	}
 	for _, i := range c.Instances {
-		key, n := "vrrp_instance."+i.Name+".notify.", i.Notify
-		check(key+"master", n.User, n.Master)
-		check(key+"backup", n.User, n.Backup)
-		check(key+"fault", n.User, n.Fault)
-		check(key+"stop", n.User, n.Stop)
-		check(key+"all", n.User, n.All)
+		notify("vrrp_instance."+i.Name, i.Notify)
+	}
+	for _, g := range c.Groups {
+		notify("vrrp_sync_group."+g.Name, g.Notify)
 	}
 	for _, v := range c.VirtualServers {
 		check("virtual_server."+v.Name+".quorum_up", "", v.QuorumUp)
