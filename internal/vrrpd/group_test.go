@@ -86,12 +86,19 @@ func TestGroupScript(t *testing.T) {
 	w.link("eth1", 3, true, "10.0.0.2/24")
 	outside, inside := sides()
 	scripts, use := chk(0)
-	w.farm(nil, scripts, config.SyncGroup{TrackScripts: []config.TrackScript{use}}, outside, inside)
+	inside.TrackScripts = []config.TrackScript{use}
+	w.farm(nil, scripts, config.SyncGroup{}, outside, inside)
 	w.want()
 	w.pass(time.Second)
 	w.take()
 	w.answer(true)
 	w.want("chk unknown->up (script)", "outside INIT->BACKUP (started)", "inside INIT->BACKUP (started)", "farm INIT->BACKUP (started)")
+	for range 2 {
+		w.pass(time.Second)
+		w.take()
+		w.answer(false)
+	}
+	w.want("chk up->down (script)", "inside BACKUP->FAULT (script_failed)", "outside BACKUP->FAULT (sync_group)", "farm BACKUP->FAULT (script_failed)")
 }
 
 func TestGroupResumesTogether(t *testing.T) {
