@@ -40,6 +40,7 @@ type Config struct {
 	Global         Global          `toml:"global"`
 	Scripts        []Script        `toml:"vrrp_script" form:"named"`
 	Instances      []Instance      `toml:"vrrp_instance" form:"named"`
+	Groups         []SyncGroup     `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
 	VirtualServers []VirtualServer `toml:"virtual_server" form:"named"`
 	Notify         Channels        `toml:"notify"`
 }
@@ -135,6 +136,17 @@ type UnicastPeer struct {
 	MaxTTL  uint8      `toml:"max_ttl" default:"255" min:"1" max:"255"`
 }
 
+// SyncGroup is a set of instances that are MASTER together or not at all. What
+// it tracks counts for every member, and so does every weight of a member:
+// within a group priorities move together.
+type SyncGroup struct {
+	Name           string        // the table's name: [vrrp_sync_group.NAME]
+	Members        []string      `toml:"group" form:"name" required:"true" alias:"members instances"`
+	TrackScripts   []TrackScript `toml:"track_script" short:"name"`
+	TrackInterface []string      `toml:"track_interface" form:"interface"`
+	Notify         Notify        `toml:"notify"`
+}
+
 // Authentication is VRRP version 2 authentication.
 type Authentication struct {
 	Type     string `toml:"type" oneof:"PASS" default:"PASS" alias:"auth_type"` // empty: no authentication
@@ -164,7 +176,7 @@ type Garp struct {
 
 // Notify lists the commands run on a change of state. Each is an argument
 // vector, run without a shell. All gets four more arguments, as keepalived
-// gives them: INSTANCE name STATE priority.
+// gives them: INSTANCE name STATE priority, and of a sync group GROUP name STATE 0.
 type Notify struct {
 	Master  []string `toml:"master" form:"command" alias:"notify_master"`
 	Backup  []string `toml:"backup" form:"command" alias:"notify_backup"`

@@ -27,6 +27,28 @@ func (v *validator) instances() {
 		names = append(names, s.Name)
 	}
 
+	track := func(list place, scriptsOf []TrackScript) {
+		var tracked []string
+		for j, e := range list.list() {
+			e = e.asShort("name")
+			ts := &scriptsOf[j]
+			tracked = append(tracked, ts.Name)
+			if !v.ok(e) || !v.ok(e.child("name")) || ts.Name == "" {
+				continue
+			}
+			script := scripts[ts.Name]
+			if script == nil {
+				v.unknownName(e.child("name"), "vrrp_script", ts.Name, names)
+				continue
+			}
+			used[ts.Name] = true
+			if !e.has("weight") {
+				ts.Weight = script.Weight
+			}
+		}
+		v.duplicates(list.list(), tracked)
+	}
+
 	tables := v.root.child("vrrp_instance")
 	for i := range v.cfg.Instances {
 		in := &v.cfg.Instances[i]
@@ -70,34 +92,20 @@ func (v *validator) instances() {
 			}
 		}
 
-		var tracked []string
+		track(at.child("track_script"), in.TrackScripts)
 		for j, e := range at.child("track_script").list() {
-			e = e.asShort("name")
-			ts := &in.TrackScripts[j]
-			tracked = append(tracked, ts.Name)
-			if !v.ok(e) || !v.ok(e.child("name")) || ts.Name == "" {
-				continue
-			}
-			script := scripts[ts.Name]
-			if script == nil {
-				v.unknownScript(e.child("name"), ts.Name, names)
-				continue
-			}
-			used[ts.Name] = true
-			if !e.has("weight") {
-				ts.Weight = script.Weight
-			}
-			if ts.Weight != 0 && in.Priority == 255 {
-				v.warnf(e, "the weight %d has no effect: the address owner (priority 255) keeps its priority", ts.Weight)
+			if ts := in.TrackScripts[j]; ts.Weight != 0 && in.Priority == 255 {
+				v.warnf(e.asShort("name"), "the weight %d has no effect: the address owner (priority 255) keeps its priority", ts.Weight)
 			}
 		}
-		v.duplicates(at.child("track_script").list(), tracked)
 		v.duplicates(at.child("track_interface").list(), in.TrackInterface)
 
 		if in.Notify.User == "" {
 			in.Notify.User = v.cfg.Global.ScriptUser
 		}
 	}
+
+	v.groups(track)
 
 	for _, name := range names {
 		if !used[name] {
@@ -216,13 +224,14 @@ func networkProblem(p netip.Prefix) string {
 	return ""
 }
 
-func (v *validator) unknownScript(at place, name string, names []string) {
+// unknownName reports a name for which there is no table [kind.NAME].
+func (v *validator) unknownName(at place, kind, name string, names []string) {
 	if near := nearest(name, names); near != "" {
-		v.errorf(at, "there is no [vrrp_script.%s], did you mean %q?", quoteKey(name), near)
+		v.errorf(at, "there is no [%s.%s], did you mean %q?", kind, quoteKey(name), near)
 		return
 	}
 	if len(names) == 0 {
-		v.errorf(at, "there is no [vrrp_script.%s], and no other vrrp_script", quoteKey(name))
+		v.errorf(at, "there is no [%s.%s], and no other %s", kind, quoteKey(name), kind)
 		return
 	}
 	const most = 10
@@ -234,5 +243,5 @@ func (v *validator) unknownScript(at place, name string, names []string) {
 	if len(names) > most {
 		more = ", ..."
 	}
-	v.errorf(at, "there is no [vrrp_script.%s], allowed are %s%s", quoteKey(name), orList(shown), more)
+	v.errorf(at, "there is no [%s.%s], allowed are %s%s", kind, quoteKey(name), orList(shown), more)
 }

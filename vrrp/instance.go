@@ -96,6 +96,12 @@ type Instance struct {
 	lower          netip.Addr // a router of lower priority heard since the timer was started
 	lowerPriority  uint8
 
+	grouped bool      // a Group decides whether a BACKUP takes over
+	wants   bool      // grouped BACKUP: would take over
+	patient time.Time // grouped: master-down timers started before this run an interval longer
+	silent  time.Time // wants: since when no acceptable advert was heard
+	wish    Cause     // wants: why
+
 	announce     time.Time // next announcement, zero = none
 	announceBig  bool      // the next announcement is the second burst
 	lastConflict time.Time
@@ -166,10 +172,7 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 		if i.state != Init {
 			return acts
 		}
-		if i.settings.Priority == PriorityOwner {
-			return i.becomeMaster(now, Cause{Reason: ReasonOwner}, acts)
-		}
-		return i.becomeBackup(now, Cause{Reason: ReasonStarted}, acts)
+		return i.begin(now, Cause{Reason: ReasonOwner}, Cause{Reason: ReasonStarted}, acts)
 	case EventResume:
 		if i.state != Init {
 			return acts
@@ -187,10 +190,7 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 		if i.state != Fault {
 			return acts
 		}
-		if i.settings.Priority == PriorityOwner {
-			return i.becomeMaster(now, ev.Cause, acts)
-		}
-		return i.becomeBackup(now, ev.Cause, acts)
+		return i.begin(now, ev.Cause, ev.Cause, acts)
 	case EventPriority:
 		return i.setPriority(now, ev.Priority, acts)
 	case EventAdvert:
@@ -260,7 +260,7 @@ func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action
 		return acts
 	}
 	i.master, i.masterPriority, i.stopping = ev.Src, ev.Priority, false
-	i.lower = netip.Addr{}
+	i.lower, i.wants = netip.Addr{}, false
 	if i.settings.Version == 3 {
 		i.interval = ev.Interval
 	}
@@ -321,6 +321,10 @@ func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {
 	case i.lower.IsValid():
 		cause = Cause{Reason: ReasonPreempted, Peer: i.lower, Priority: i.lowerPriority, Silence: cause.Silence}
 	}
+	if i.grouped {
+		i.want(now, cause)
+		return acts
+	}
 	return i.becomeMaster(now, cause, acts)
 }
 
@@ -360,10 +364,27 @@ func (i *Instance) setPriority(now time.Time, priority uint8, acts []Action) []A
 	case Backup:
 		v, interval := i.settings.Version, i.interval
 		i.timer = i.timer.Add(SkewTime(v, priority, interval) - SkewTime(v, old, interval))
+		if i.lower.IsValid() && i.lowerPriority >= priority {
+			i.wants = false // the MASTER is no longer the lower one
+		}
 	case Master:
 		// Tell at once: a backup that is now better can start counting.
 		i.timer = now.Add(i.interval)
 		acts = append(acts, Action{Kind: ActionAdvert, Priority: priority})
+	}
+	return acts
+}
+
+// begin takes up the work: the address owner as MASTER, any other as BACKUP. An
+// owner in a group waits for the others.
+func (i *Instance) begin(now time.Time, asOwner, asBackup Cause, acts []Action) []Action {
+	owner := i.settings.Priority == PriorityOwner
+	if owner && !i.grouped {
+		return i.becomeMaster(now, asOwner, acts)
+	}
+	acts = i.becomeBackup(now, asBackup, acts)
+	if owner {
+		i.want(now, asOwner)
 	}
 	return acts
 }
@@ -415,7 +436,7 @@ func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []
 	if to != Master {
 		i.announce, i.announceBig = time.Time{}, false
 	}
-	i.state, i.since, i.cause = to, now, cause
+	i.state, i.since, i.cause, i.wants = to, now, cause, false
 	i.transitions++
 	return append(acts, Action{Kind: ActionNotify, Transition: t})
 }
@@ -423,4 +444,7 @@ func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []
 func (i *Instance) armMasterDown(now time.Time) {
 	i.timerSet = now
 	i.timer = now.Add(i.MasterDownTime())
+	if now.Before(i.patient) {
+		i.timer = i.timer.Add(i.interval)
+	}
 }

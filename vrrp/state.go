@@ -48,6 +48,7 @@ const (
 	ReasonNoSource               // there is no address to send adverts from
 	ReasonSocket                 // the protocol's socket cannot be opened
 	ReasonScript                 // a track script without weight failed
+	ReasonGroup                  // another member of the sync group does so; Detail says which and why
 	ReasonRecovered              // every cause of FAULT is gone
 	ReasonStopped                // the daemon stops
 	ReasonRemoved                // the instance is gone from the configuration
@@ -69,6 +70,7 @@ var reasonNames = [numReasons]string{
 	ReasonNoSource:        "no_source_address",
 	ReasonSocket:          "socket",
 	ReasonScript:          "script_failed",
+	ReasonGroup:           "sync_group",
 	ReasonRecovered:       "recovered",
 	ReasonStopped:         "stopped",
 	ReasonRemoved:         "removed",
@@ -128,6 +130,8 @@ func (c Cause) String() string {
 		return "cannot open a VRRP socket on " + c.Detail
 	case ReasonScript:
 		return "script " + c.Detail
+	case ReasonGroup:
+		return "with its sync group: " + c.Detail
 	case ReasonRecovered:
 		return "recovered from: " + c.Detail
 	case ReasonStopped:

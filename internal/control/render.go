@@ -26,6 +26,7 @@ func Render(w io.Writer, s *Status, v View) error {
 	v.processes(p, s.Processes)
 	if s.VRRP != nil {
 		v.instances(p, s.VRRP.Instances)
+		v.groups(p, s.VRRP.Groups)
 		v.scripts(p, s.VRRP.Scripts)
 	}
 	if s.Checkers != nil {
@@ -242,6 +243,21 @@ func discardText(reason string) string {
 		return "without an address"
 	}
 	return strings.ReplaceAll(reason, "_", " ")
+}
+
+func (v View) groups(p *page, list []Group) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"SYNC GROUP", "STATE", "FOR", "MEMBERS", "WHY"}}
+	for _, g := range list {
+		t.add(text(g.Name), styled(g.State, instanceStyle(g.State)), number(v.age(g.Since)), text(strings.Join(g.Members, ", ")), text(dash(g.Reason)))
+		if g.Waiting != "" {
+			t.note("waits", g.Waiting, plain)
+		}
+	}
+	p.line()
+	p.table("", t)
 }
 
 func (v View) scripts(p *page, list []Script) {

@@ -71,6 +71,8 @@ func troubled() *Status {
 		},
 		{Name: "lab", Interface: "eth9", VRID: 9, Version: 3, State: "FAULT", Since: at(time.Minute), Reason: "interface eth9 does not exist", Priority: 50, BasePriority: 50},
 	}
+	s.VRRP.Groups = []Group{{Name: "farm", Members: []string{"web", "db"}, State: "BACKUP", Since: at(12 * time.Second),
+		Reason: "web: heard 10.0.0.2", Waiting: "db would take over, waiting for web (BACKUP)"}}
 	s.VRRP.Scripts = []Script{
 		{Name: "chk_nginx", State: "down", Since: at(12 * time.Second), LastRun: at(time.Second), Duration: 3456 * time.Microsecond, Result: "exit status 1", Output: "nginx is\nnot \x1b[31mrunning"},
 		{Name: "chk_dns", State: "up", Since: at(3 * time.Hour), LastRun: at(0), Duration: 2*time.Second + 34*time.Millisecond, Result: "exit status 0", Output: "fine"},

@@ -59,6 +59,7 @@ type Process struct {
 type VRRP struct {
 	Generation uint64       `json:"generation"`
 	Instances  []Instance   `json:"instances"`
+	Groups     []Group      `json:"groups,omitempty"`
 	Scripts    []Script     `json:"scripts"`
 	Lateness   Lateness     `json:"lateness"` // of the event loop's timer
 	Repairs    uint64       `json:"repairs"`  // addresses put back after somebody else removed them
@@ -68,6 +69,7 @@ type VRRP struct {
 // Instance is the state of one virtual router.
 type Instance struct {
 	Name      string    `json:"name"`
+	Group     string    `json:"group,omitempty"` // its sync group
 	Interface string    `json:"interface"`
 	VRID      uint8     `json:"virtual_router_id"`
 	Version   uint8     `json:"version"`
@@ -92,6 +94,19 @@ type Instance struct {
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`
+}
+
+// Group is the state of one sync group.
+type Group struct {
+	Name        string    `json:"name"`
+	Members     []string  `json:"members"`
+	State       string    `json:"state"` // that the members share
+	Since       time.Time `json:"since"`
+	Reason      string    `json:"reason"`      // the member that led to the newest transition, and why
+	Code        string    `json:"reason_code"` // see vrrp.Reason
+	Transitions uint64    `json:"transitions"`
+	// Waiting tells which members would take over and which they wait for.
+	Waiting string `json:"waiting,omitempty"`
 }
 
 // Peer is another router to which an instance speaks by unicast.
@@ -219,7 +234,7 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, service, server, script, address, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, script, address, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,12 @@ func testCapture(t *testing.T) {
 	for _, addr := range []string{"10.0.0.2", "2001:db8::2"} {
 		lab.Within(3*time.Second, "a reaches "+addr, func() bool { return reaches(a, addr) })
 	}
-	lab.Within(2*time.Second, "ARP", func() bool { return len(c.ARPs()) >= 2 })
+	lab.Within(2*time.Second, "ARP and neighbour discovery", func() bool {
+		return len(c.ARPs()) >= 2 && slices.ContainsFunc(c.Frames(), func(f Frame) bool {
+			_, _, proto, _, p, ok := f.IP()
+			return ok && proto == 58 && p[0] == 135
+		})
+	})
 	var request, reply, ndp bool
 	for _, f := range c.Frames() {
 		if f.Time.Before(before.Add(-time.Millisecond)) || f.Time.After(time.Now()) {

@@ -1,6 +1,6 @@
 // Package notify tells of changes of state: to scripts (notify_master,
-// notify_backup, notify_fault, notify_stop and notify of a VRRP instance,
-// quorum_up and quorum_down of a virtual server) and by mail.
+// notify_backup, notify_fault, notify_stop and notify of a VRRP instance or sync
+// group, quorum_up and quorum_down of a virtual server) and by mail.
 //
 // Whoever is told is a consumer with ordered queues of its own, and a slow one
 // delays nobody else. Scripts have a queue for each subject: those of one subject
@@ -48,6 +48,7 @@ type held struct {
 	generation uint64
 	config     *config.Config
 	instances  map[string]*config.Instance
+	groups     map[string]*config.SyncGroup
 	services   map[string]*config.VirtualServer
 	channels   []channel // beside the boxes; nil where the configuration has none
 }
@@ -72,7 +73,11 @@ func New(run Runner, log *slog.Logger) *Notifier {
 func (n *Notifier) Apply(generation uint64, c *config.Config) {
 	h := held{generation: generation, config: c, channels: make([]channel, len(n.boxes)),
 		instances: make(map[string]*config.Instance, len(c.Instances)),
+		groups:    make(map[string]*config.SyncGroup, len(c.Groups)),
 		services:  make(map[string]*config.VirtualServer, len(c.VirtualServers))}
+	for i := range c.Groups {
+		h.groups[c.Groups[i].Name] = &c.Groups[i]
+	}
 	for i := range c.Instances {
 		h.instances[c.Instances[i].Name] = &c.Instances[i]
 	}
@@ -125,7 +130,7 @@ func (n *Notifier) Handle(e control.Event) {
 		return
 	}
 	key := e.Kind + "/" + e.Subject
-	lasting := e.Kind == "instance" || e.Kind == "service" || e.Kind == "server" || e.Kind == "script"
+	lasting := e.Kind == "instance" || e.Kind == "group" || e.Kind == "service" || e.Kind == "server" || e.Kind == "script"
 	if lasting && e.To == n.told[key] {
 		return
 	}
@@ -138,6 +143,11 @@ func (n *Notifier) Handle(e control.Event) {
 	case "instance":
 		mine = true
 		if c := instanceCommands(h.config, h.instances[e.Subject].Notify, e); len(c) > 0 {
+			n.queueScripts(key, e, c)
+		}
+	case "group":
+		mine = true
+		if c := groupCommands(h.config, h.groups[e.Subject].Notify, e); len(c) > 0 {
 			n.queueScripts(key, e, c)
 		}
 	case "service":
@@ -184,6 +194,8 @@ func (h *held) knows(e control.Event) bool {
 	switch e.Kind {
 	case "instance", "address":
 		return h.instance(e) != nil
+	case "group":
+		return h.groups[e.Subject] != nil
 	case "service", "server":
 		return h.service(e) != nil
 	}

@@ -291,3 +291,29 @@ func TestRealScript(t *testing.T) {
 		t.Errorf("got %q, %v, want %q", text, err, want)
 	}
 }
+
+// A sync group has commands of its own, with keepalived's arguments for groups,
+// and they are those of the group, not of an instance that has the same name.
+func TestGroupCommands(t *testing.T) {
+	c := &config.Config{
+		Instances: []config.Instance{{Name: "farm", Notify: config.Notify{All: []string{"/instance"}}}},
+		Groups:    []config.SyncGroup{{Name: "farm", Notify: config.Notify{Master: []string{"/master", "x"}, All: []string{"/all"}, User: "me"}}},
+	}
+	var mu sync.Mutex
+	var got []script.Command
+	n := New(func(_ context.Context, c script.Command) script.Result {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, c)
+		return script.Result{OK: true}
+	}, slog.New(slog.DiscardHandler))
+	n.Apply(1, c)
+	n.Handle(control.Event{Kind: "group", Subject: "farm", From: "BACKUP", To: "MASTER", Priority: 7, Generation: 1})
+	n.Handle(control.Event{Kind: "group", Subject: "other", From: "BACKUP", To: "MASTER", Generation: 1})
+	if err := n.Close(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || strings.Join(got[0].Argv, " ") != "/master x" || strings.Join(got[1].Argv, " ") != "/all GROUP farm MASTER 0" || got[1].User != "me" {
+		t.Errorf("commands %+v", got)
+	}
+}

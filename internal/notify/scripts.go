@@ -99,6 +99,17 @@ func (n *Notifier) script(log *slog.Logger, c script.Command) {
 // instanceCommands returns what an instance wants run for one of its changes, in
 // order.
 func instanceCommands(c *config.Config, nt config.Notify, e control.Event) []script.Command {
+	return stateCommands(c, nt, e, "INSTANCE", strconv.Itoa(e.Priority))
+}
+
+// groupCommands is the same for a sync group, which has no priority.
+func groupCommands(c *config.Config, nt config.Notify, e control.Event) []script.Command {
+	return stateCommands(c, nt, e, "GROUP", "0")
+}
+
+// stateCommands returns the commands for a state, those for every state with
+// keepalived's arguments.
+func stateCommands(c *config.Config, nt config.Notify, e control.Event, kind, priority string) []script.Command {
 	own := map[string][]string{"MASTER": nt.Master, "BACKUP": nt.Backup, "FAULT": nt.Fault, "STOP": nt.Stop}
 	argv, known := own[e.To]
 	if !known {
@@ -120,7 +131,7 @@ func instanceCommands(c *config.Config, nt config.Notify, e control.Event) []scr
 		add(argv)
 	}
 	if len(nt.All) > 0 {
-		add(append(slices.Clone(nt.All), "INSTANCE", e.Subject, e.To, strconv.Itoa(e.Priority)))
+		add(append(slices.Clone(nt.All), kind, e.Subject, e.To, priority))
 	}
 	return commands
 }

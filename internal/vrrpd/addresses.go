@@ -262,4 +262,5 @@ func (e *engine) dismiss(r *router) {
 		e.leaving = slices.Delete(e.leaving, i, i+1)
 	}
 	delete(e.byID, r.id)
+	e.partGroup(r.group)
 }

@@ -21,7 +21,7 @@ import (
 func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.generation = c.Generation
 	e.changed = true
-	e.configureScripts(now, c.Config.Scripts, c.Config.Instances)
+	e.configureScripts(now, c.Config)
 
 	old, previous := e.routers, e.order
 	ours := e.ours(c.Resume)
@@ -66,6 +66,14 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	for i, r := range e.order {
 		if e.reconfigure(r, now, &c.Config.Instances[i], ours) {
 			grown = append(grown, r)
+		}
+	}
+	e.configureGroups(now, c.Config.Groups)
+	for _, r := range e.order {
+		if r.group != nil {
+			for _, name := range r.group.cfg.TrackInterface {
+				r.need(name)
+			}
 		}
 	}
 	for _, r := range grown {
@@ -123,10 +131,16 @@ func (e *engine) index() {
 }
 
 // configureScripts keeps the results of scripts that still run the same thing.
-func (e *engine) configureScripts(now time.Time, scripts []config.Script, instances []config.Instance) {
+func (e *engine) configureScripts(now time.Time, cfg *config.Config) {
+	scripts := cfg.Scripts
 	used := make(map[string]bool)
-	for _, i := range instances {
+	for _, i := range cfg.Instances {
 		for _, t := range i.TrackScripts {
+			used[t.Name] = true
+		}
+	}
+	for _, g := range cfg.Groups {
+		for _, t := range g.TrackScripts {
 			used[t.Name] = true
 		}
 	}
@@ -242,6 +256,7 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 			e.release(r)
 		}
 	}
+	e.resumeTogether()
 }
 
 // leave ends a router. It stays known until its addresses are off. When its

@@ -42,6 +42,7 @@ type engine struct {
 	routers    map[routerKey]*router
 	byID       map[string]*router // with those that are leaving
 	order      []*router          // in the order of the configuration
+	groups     map[string]*group
 	scripts    map[string]*script
 	timers     timers
 	links      map[string]link.Interface // by name
@@ -56,6 +57,8 @@ type engine struct {
 	// drain reads the sockets once more. It is called before a backup takes
 	// over, so that our own delay is not mistaken for the silence of a master.
 	drain func()
+
+	groupActs []vrrp.GroupAction
 
 	round    uint64 // counts flushes, from 1
 	acts     []vrrp.Action
@@ -156,23 +159,31 @@ func (e *engine) late(d time.Duration) {
 
 // step moves one router and carries out what the state machine answers.
 func (e *engine) step(r *router, now time.Time, ev vrrp.Event) {
+	if r.group != nil {
+		e.stepGroup(r, now, ev)
+		return
+	}
 	e.acts = r.sm.Step(now, ev, e.acts[:0])
 	for _, a := range e.acts {
-		switch a.Kind {
-		case vrrp.ActionAdvert:
-			e.sendAdvert(r, now, a.Priority)
-		case vrrp.ActionAcquire:
-			e.acquire(r, a.Repeat)
-		case vrrp.ActionRelease:
-			e.release(r)
-		case vrrp.ActionAnnounce:
-			e.announce(r, r.addrs, a.Repeat)
-		case vrrp.ActionNotify:
-			e.notify(r, now, a.Transition)
-		}
+		e.carryOut(r, now, a)
 	}
 	if r.heapSlot >= 0 {
 		e.timers.fix(r)
+	}
+}
+
+func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
+	switch a.Kind {
+	case vrrp.ActionAdvert:
+		e.sendAdvert(r, now, a.Priority)
+	case vrrp.ActionAcquire:
+		e.acquire(r, a.Repeat)
+	case vrrp.ActionRelease:
+		e.release(r)
+	case vrrp.ActionAnnounce:
+		e.announce(r, r.addrs, a.Repeat)
+	case vrrp.ActionNotify:
+		e.notify(r, now, a.Transition)
 	}
 }
 
@@ -247,6 +258,11 @@ func (e *engine) flush(now time.Time) {
 func (e *engine) snapshot() *control.VRRP {
 	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness, Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
+	for _, r := range e.order {
+		if g := r.group; g != nil && g.members[0] == r {
+			v.Groups = append(v.Groups, g.snapshot())
+		}
+	}
 	told := make(map[*script]bool, len(e.scripts))
 	for _, r := range e.order {
 		v.Instances = append(v.Instances, r.snapshot())

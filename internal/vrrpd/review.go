@@ -34,7 +34,7 @@ func (e *engine) reviewRouter(r *router, now time.Time) {
 			e.changed = true
 		}
 	case r.started && r.sm.State() == vrrp.Fault:
-		if r.waiting = r.gate(); r.waiting != "" {
+		if r.waiting = e.gate(r); r.waiting != "" {
 			return
 		}
 		cause := vrrp.Cause{Reason: vrrp.ReasonRecovered, Detail: "FAULT"}
@@ -45,7 +45,7 @@ func (e *engine) reviewRouter(r *router, now time.Time) {
 		}
 		e.step(r, now, vrrp.Event{Kind: vrrp.EventRecover, Cause: cause})
 	case !r.started:
-		if r.waiting = r.gate(); r.waiting != "" {
+		if r.waiting = e.gate(r); r.waiting != "" {
 			e.giveUpResume(r)
 			return
 		}

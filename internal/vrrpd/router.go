@@ -27,6 +27,8 @@ type router struct {
 	key        routerKey
 	cfg        *config.Instance
 	sm         *vrrp.Instance
+	group      *group // nil: on its own
+	member     int    // its index in the group
 
 	started bool
 	source  netip.Addr
@@ -278,6 +280,9 @@ func (r *router) snapshot() control.Instance {
 		Transitions:    r.sm.Transitions(),
 		AdvertsSent:    r.counters.sent,
 		AdvertsHeard:   r.counters.heard,
+	}
+	if r.group != nil {
+		s.Group = r.group.cfg.Name
 	}
 	if !r.started && r.waiting != "" {
 		s.Reason, s.Code = r.waiting, "waiting"

@@ -37,13 +37,18 @@ func ScriptWarnings(name string, text []byte, c *config.Config) []config.Warning
 	for _, s := range c.Scripts {
 		check(s.User, s.Command, "vrrp_script", s.Name, "script")
 	}
+	scripts := func(kind, name string, n config.Notify) {
+		check(n.User, n.Master, kind, name, "notify", "master")
+		check(n.User, n.Backup, kind, name, "notify", "backup")
+		check(n.User, n.Fault, kind, name, "notify", "fault")
+		check(n.User, n.Stop, kind, name, "notify", "stop")
+		check(n.User, n.All, kind, name, "notify", "all")
+	}
 	for _, i := range c.Instances {
-		n := i.Notify
-		check(n.User, n.Master, "vrrp_instance", i.Name, "notify", "master")
-		check(n.User, n.Backup, "vrrp_instance", i.Name, "notify", "backup")
-		check(n.User, n.Fault, "vrrp_instance", i.Name, "notify", "fault")
-		check(n.User, n.Stop, "vrrp_instance", i.Name, "notify", "stop")
-		check(n.User, n.All, "vrrp_instance", i.Name, "notify", "all")
+		scripts("vrrp_instance", i.Name, i.Notify)
+	}
+	for _, g := range c.Groups {
+		scripts("vrrp_sync_group", g.Name, g.Notify)
 	}
 	for _, v := range c.VirtualServers {
 		check("", v.QuorumUp, "virtual_server", v.Name, "quorum_up")
