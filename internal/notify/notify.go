@@ -1,11 +1,11 @@
 // Package notify tells of changes of state: to scripts (notify_master,
 // notify_backup, notify_fault, notify_stop and notify of a VRRP instance,
-// quorum_up and quorum_down of a virtual server) and by mail.
+// quorum_up and quorum_down of a virtual server), by mail and to a webhook.
 //
 // Whoever is told is a consumer with ordered queues of its own, and a slow one
 // delays nobody else. Scripts have a queue for each subject: those of one subject
 // run one at a time, in the order of the changes, while those of other subjects
-// run beside them. Mail has one queue. A queue that is behind tells the newest
+// run beside them, and so do requests to the webhook. Mail has one queue. A queue that is behind tells the newest
 // state of a subject only, and says which states it left out.
 package notify
 
@@ -62,7 +62,7 @@ func New(run Runner, log *slog.Logger) *Notifier {
 		closing: make(chan struct{}), idle: make(chan struct{}),
 		scripts: control.NotifyChannel{Channel: "script"},
 	}
-	n.boxes = []*outbox{newOutbox(n, "mail", 1)}
+	n.boxes = []*outbox{newOutbox(n, "mail", 1), newOutbox(n, "webhook", hooksAtOnce)}
 	return n
 }
 
@@ -81,6 +81,9 @@ func (n *Notifier) Apply(generation uint64, c *config.Config) {
 	}
 	if m := c.Notify.Mail; m != nil {
 		h.channels[0] = newMailer(m, c.Global.RouterID)
+	}
+	if w := c.Notify.Webhook; w != nil {
+		h.channels[1] = newWebhook(w, c.Global.RouterID)
 	}
 	n.apply(h)
 }
