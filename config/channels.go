@@ -4,8 +4,15 @@ import "net/url"
 
 // Channels are the ways, beside scripts, in which changes of state are told.
 type Channels struct {
-	Mail    *Mail    `toml:"mail" alias:"notification_email"` // nil: no mail
-	Webhook *Webhook `toml:"webhook"`                         // nil: none
+	Mail    *Mail    `toml:"mail" alias:"notification_email"`                           // nil: no mail
+	Webhook *Webhook `toml:"webhook"`                                                   // nil: none
+	FIFO    *FIFO    `toml:"fifo" alias:"notify_fifo vrrp_notify_fifo lvs_notify_fifo"` // nil: none
+}
+
+// FIFO gets one line for each change of an instance, a virtual server or a real
+// server, in keepalived's format.
+type FIFO struct {
+	Path string `toml:"path" form:"file" required:"true"` // made with mode 0600 when it is missing
 }
 
 // Webhook sends one HTTP request for each change of state.

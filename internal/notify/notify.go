@@ -1,6 +1,6 @@
 // Package notify tells of changes of state: to scripts (notify_master,
 // notify_backup, notify_fault, notify_stop and notify of a VRRP instance,
-// quorum_up and quorum_down of a virtual server), by mail and to a webhook.
+// quorum_up and quorum_down of a virtual server), by mail, to a webhook and into a FIFO.
 //
 // Whoever is told is a consumer with ordered queues of its own, and a slow one
 // delays nobody else. Scripts have a queue for each subject: those of one subject
@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ type Notifier struct {
 	queues  map[string]*queue // of scripts
 	scripts control.NotifyChannel
 	boxes   []*outbox
+	fifos   *fifos
 }
 
 // held is a generation of the configuration whose events can still come.
@@ -60,9 +62,11 @@ func New(run Runner, log *slog.Logger) *Notifier {
 		cancel: func() { cancel(errors.New("director stops")) },
 		queues: make(map[string]*queue), told: make(map[string]string),
 		closing: make(chan struct{}), idle: make(chan struct{}),
+		fifos:   &fifos{open: make(map[string]*os.File), made: make(map[string]os.FileInfo)},
 		scripts: control.NotifyChannel{Channel: "script"},
 	}
-	n.boxes = []*outbox{newOutbox(n, "mail", 1), newOutbox(n, "webhook", hooksAtOnce)}
+	n.boxes = []*outbox{newOutbox(n, "mail", 1), newOutbox(n, "webhook", hooksAtOnce), newOutbox(n, "fifo", 1)}
+	n.boxes[2].quiet, n.boxes[2].neverFolds = true, true
 	return n
 }
 
@@ -84,6 +88,9 @@ func (n *Notifier) Apply(generation uint64, c *config.Config) {
 	}
 	if w := c.Notify.Webhook; w != nil {
 		h.channels[1] = newWebhook(w, c.Global.RouterID)
+	}
+	if f := c.Notify.FIFO; f != nil {
+		h.channels[2] = &fifo{path: f.Path, kept: n.fifos}
 	}
 	n.apply(h)
 }
@@ -259,6 +266,7 @@ func (n *Notifier) Close(timeout time.Duration) error {
 	}
 	n.mu.Unlock()
 	defer n.cancel()
+	defer n.fifos.close()
 	limit := time.NewTimer(timeout)
 	defer limit.Stop()
 	select {
