@@ -32,10 +32,11 @@ func TestFIFO(t *testing.T) {
 	n.Handle(change("service", "six", "up", "sorry", "", 3))
 	n.Handle(change("service", "six", "sorry", "down", "", 4)) // was down already
 	n.Handle(change("server", "web/one", "up", "down", "", 5))
+	n.Handle(change("service", "mark", "unknown", "down", "", 6))
 	n.Handle(change("service", "mark", "down", "up", "", 6))
 	n.Handle(change("server", "mark/m", "down", "up", "", 7))
 	n.Handle(change("process", "vrrp", "running", "dead", "", 8))
-	eventually(t, "six lines", func() bool { return n.Status()[0].Sent == 6 })
+	eventually(t, "seven lines", func() bool { return n.Status()[0].Sent == 7 })
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode() != os.ModeNamedPipe|0o600 {
 		t.Fatal(info, err)
@@ -50,7 +51,7 @@ func TestFIFO(t *testing.T) {
 	}
 	text, err := io.ReadAll(r)
 	want := "INSTANCE \"VI_1\" MASTER 100\nVS [10.0.0.1]:tcp:80 UP\nVS [2001:db8::1]:udp:53 DOWN\n" +
-		"RS [1.2.3.4]:tcp:80 [10.0.0.1]:tcp:80 DOWN\nVS FWM 3 UP\nRS [1.2.3.4]:0 FWM 3 UP\n"
+		"RS [1.2.3.4]:tcp:80 [10.0.0.1]:tcp:80 DOWN\nVS FWM 3 DOWN\nVS FWM 3 UP\nRS [1.2.3.4]:0 FWM 3 UP\n"
 	if err != nil || string(text) != want {
 		t.Errorf("got %q, %v", text, err)
 	}

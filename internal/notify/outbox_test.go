@@ -93,11 +93,12 @@ func TestFinalFailureDropsOne(t *testing.T) {
 		n, _ := withFake(f)
 		n.Handle(now("instance", "db", "BACKUP", "MASTER"))
 		n.Handle(now("instance", "web", "BACKUP", "MASTER"))
-		if err := n.Close(time.Minute); err != nil {
-			t.Error(err)
-		}
+		synctest.Wait()
 		if d := cmp.Diff([]string{"0s db MASTER []", "0s web MASTER []"}, f.lines); d != "" {
 			t.Error(d)
+		}
+		if err := n.Close(time.Minute); err != nil {
+			t.Error(err)
 		}
 	})
 }
