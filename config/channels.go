@@ -1,8 +1,31 @@
 package config
 
+import "net/url"
+
 // Channels are the ways, beside scripts, in which changes of state are told.
 type Channels struct {
-	Mail *Mail `toml:"mail" alias:"notification_email"` // nil: no mail
+	Mail    *Mail    `toml:"mail" alias:"notification_email"`                           // nil: no mail
+	Webhook *Webhook `toml:"webhook"`                                                   // nil: none
+	FIFO    *FIFO    `toml:"fifo" alias:"notify_fifo vrrp_notify_fifo lvs_notify_fifo"` // nil: none
+}
+
+// FIFO gets one line for each change of an instance, a virtual server or a real
+// server, in keepalived's format.
+type FIFO struct {
+	Path string `toml:"path" form:"file" required:"true"` // made with mode 0600 when it is missing
+}
+
+// Webhook sends one HTTP request for each change of state.
+type Webhook struct {
+	// URL is http or https. It is a Secret because many receivers tell their
+	// senders apart by it.
+	URL     Secret   `toml:"url" required:"true"`
+	Timeout Duration `toml:"timeout" default:"10s" min:"100ms" max:"5m"` // of one request
+	Retries int      `toml:"retries" default:"8" min:"0" max:"100"`      // after the first request
+	// Secret is the key of the signature; empty: no signature.
+	Secret     Secret   `toml:"secret"`
+	SecretFile string   `toml:"secret_file" form:"file"` // read at each request; a newline at its end does not count
+	Events     []string `toml:"events" oneof:"instance group service server script address ipvs process reload" default:"=instance and service"`
 }
 
 // Mail sends one mail for each change of state through an SMTP server.
@@ -22,7 +45,7 @@ type Mail struct {
 	User         string   `toml:"user" form:"text" default:"=no authentication"`
 	Password     Secret   `toml:"password"`
 	PasswordFile string   `toml:"password_file" form:"file"` // read at each delivery; a newline at its end does not count
-	Events       []string `toml:"events" oneof:"instance service server script address ipvs process reload" default:"=instance and service"`
+	Events       []string `toml:"events" oneof:"instance group service server script address ipvs process reload" default:"=instance and service"`
 }
 
 // The values of Mail.TLS.
@@ -40,6 +63,9 @@ func (v *validator) channels() {
 	tables := v.root.child("notify")
 	if m := v.cfg.Notify.Mail; m != nil {
 		v.mail(tables.child("mail"), m)
+	}
+	if w := v.cfg.Notify.Webhook; w != nil {
+		v.webhook(tables.child("webhook"), w)
 	}
 }
 
@@ -69,6 +95,20 @@ func (v *validator) mail(at place, m *Mail) {
 		v.errorf(at.child("password"), "is missing, required with a user is a password or a password_file")
 	case !authenticated && given:
 		v.errorf(at.child("user"), "is missing, required with a password is the name of a user")
+	}
+}
+
+func (v *validator) webhook(at place, w *Webhook) {
+	w.Events = v.events(at.child("events"), w.Events)
+	v.secret(at, "secret", w.Secret)
+	if at := at.child("url"); at.exists() && v.ok(at) {
+		u, err := url.Parse(string(w.URL))
+		// The value is not shown: it may hold a token.
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !isHost(u.Host) {
+			v.errorf(at, "is not valid, allowed is a URL with a host such as \"https://hooks.example.com/director\"")
+		} else if u.Scheme == "http" && u.User != nil {
+			v.warnf(at, "the password in it travels readable: https would hide it")
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func (i Instance) LogValue() slog.Value {
 
 // LogValue logs which channels there are; see Authentication.LogValue.
 func (c Channels) LogValue() slog.Value {
-	return slog.GroupValue(slog.Bool("mail", c.Mail != nil))
+	return slog.GroupValue(slog.Bool("mail", c.Mail != nil), slog.Bool("webhook", c.Webhook != nil))
 }
 
 // Format shows the server only: through a pointer, a verb that does not fit prints
@@ -56,6 +56,12 @@ func (m Mail) Format(f fmt.State, _ rune) { io.WriteString(f, "mail by "+m.Serve
 
 // LogValue logs the server's name only; see Authentication.LogValue.
 func (m Mail) LogValue() slog.Value { return slog.StringValue(m.Server) }
+
+// Format shows no more than that there is one; see Mail.Format.
+func (Webhook) Format(f fmt.State, _ rune) { io.WriteString(f, "webhook") }
+
+// LogValue logs no more than that there is one; see Authentication.LogValue.
+func (Webhook) LogValue() slog.Value { return slog.StringValue("webhook") }
 
 // LogValue logs the size of the configuration; see Authentication.LogValue.
 func (c Config) LogValue() slog.Value {

@@ -90,12 +90,13 @@ func TestErrorsHideSecrets(t *testing.T) {
 	}
 }
 
-// TestChannelSecretsAreHidden does the same with the password of mail.
+// TestChannelSecretsAreHidden does the same with the secrets of mail and webhook.
 func TestChannelSecretsAreHidden(t *testing.T) {
 	const password = "geheim7"
 	const text = "[vrrp_instance.a]\ninterface = \"eth0\"\nvirtual_router_id = 1\nvirtual_ipaddress = [\"192.0.2.1\"]\n" +
 		"[notify.mail]\nto = \"a@example.com\"\nserver = \"mx\"\nuser = \"u\"\n"
-	cfg, err := Parse("x.toml", []byte(text+"password = \""+password+"\"\n"))
+	cfg, err := Parse("x.toml", []byte(text+"password = \""+password+"\"\n"+
+		"[notify.webhook]\nurl = \"https://h/"+password+"\"\nsecret = \""+password+"\"\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,14 +106,15 @@ func TestChannelSecretsAreHidden(t *testing.T) {
 	}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		for _, v := range []any{*m, m, cfg.Notify, *cfg} {
+		for _, v := range []any{*m, m, *cfg.Notify.Webhook, cfg.Notify.Webhook, cfg.Notify, *cfg} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
 	}
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-		slog.New(h).Info("x", "mail", *m, "pointer", m, "channels", cfg.Notify, "config", cfg)
+		slog.New(h).Info("x", "mail", *m, "pointer", m, "webhook", *cfg.Notify.Webhook, "channels", cfg.Notify, "config", cfg)
 	}
-	for _, line := range []string{"password = geheim7", "password = \"geheim7", "password = [\"geheim7\"]", "password = 'geheim7' x"} {
+	for _, line := range []string{"password = geheim7", "password = \"geheim7", "password = [\"geheim7\"]", "password = 'geheim7' x",
+		"[notify.webhook]\nurl = \"ftp://geheim7\"", "[notify.webhook]\nurl = geheim7", "[notify.webhook]\nsecret = 'geheim7"} {
 		_, err := Parse("x.toml", []byte(text+line+"\n"))
 		if err == nil {
 			t.Errorf("no error for %s", line)

@@ -25,7 +25,7 @@ type Status struct {
 
 // NotifyChannel is how one way of notification has fared since the daemon started.
 type NotifyChannel struct {
-	Channel     string    `json:"channel"`   // script, mail
+	Channel     string    `json:"channel"`   // script, mail, webhook, fifo
 	Sent        uint64    `json:"sent"`      // delivered; scripts: succeeded
 	Failed      uint64    `json:"failed"`    // tries
 	Dropped     uint64    `json:"dropped"`   // notifications given up

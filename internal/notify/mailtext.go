@@ -55,6 +55,8 @@ func title(kind string) string {
 	switch kind {
 	case "instance":
 		return "VRRP instance"
+	case "group":
+		return "VRRP sync group"
 	case "service":
 		return "virtual server"
 	case "server":

@@ -1,12 +1,14 @@
 // Package notify tells of changes of state: to scripts (notify_master,
 // notify_backup, notify_fault, notify_stop and notify of a VRRP instance or sync
-// group, quorum_up and quorum_down of a virtual server) and by mail.
+// group, quorum_up and quorum_down of a virtual server), by mail, to a webhook and
+// into a FIFO.
 //
 // Whoever is told is a consumer with ordered queues of its own, and a slow one
 // delays nobody else. Scripts have a queue for each subject: those of one subject
 // run one at a time, in the order of the changes, while those of other subjects
-// run beside them. Mail has one queue. A queue that is behind tells the newest
-// state of a subject only, and says which states it left out.
+// run beside them, and so do requests to the webhook. Mail has one queue. A queue
+// that is behind tells the newest state of a subject only, and says which states
+// it left out.
 package notify
 
 import (
@@ -14,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +44,7 @@ type Notifier struct {
 	queues  map[string]*queue // of scripts
 	scripts control.NotifyChannel
 	boxes   []*outbox
+	fifos   *fifos
 }
 
 // held is a generation of the configuration whose events can still come.
@@ -61,9 +65,11 @@ func New(run Runner, log *slog.Logger) *Notifier {
 		cancel: func() { cancel(errors.New("director stops")) },
 		queues: make(map[string]*queue), told: make(map[string]string),
 		closing: make(chan struct{}), idle: make(chan struct{}),
+		fifos:   &fifos{open: make(map[string]*os.File), made: make(map[string]os.FileInfo)},
 		scripts: control.NotifyChannel{Channel: "script"},
 	}
-	n.boxes = []*outbox{newOutbox(n, "mail", 1)}
+	n.boxes = []*outbox{newOutbox(n, "mail", 1), newOutbox(n, "webhook", hooksAtOnce), newOutbox(n, "fifo", 1)}
+	n.boxes[2].quiet, n.boxes[2].neverFolds = true, true
 	return n
 }
 
@@ -86,6 +92,12 @@ func (n *Notifier) Apply(generation uint64, c *config.Config) {
 	}
 	if m := c.Notify.Mail; m != nil {
 		h.channels[0] = newMailer(m, c.Global.RouterID)
+	}
+	if w := c.Notify.Webhook; w != nil {
+		h.channels[1] = newWebhook(w, c.Global.RouterID)
+	}
+	if f := c.Notify.FIFO; f != nil {
+		h.channels[2] = &fifo{path: f.Path, kept: n.fifos}
 	}
 	n.apply(h)
 }
@@ -268,6 +280,7 @@ func (n *Notifier) Close(timeout time.Duration) error {
 	}
 	n.mu.Unlock()
 	defer n.cancel()
+	defer n.fifos.close()
 	limit := time.NewTimer(timeout)
 	defer limit.Stop()
 	select {

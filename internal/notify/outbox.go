@@ -52,16 +52,18 @@ type note struct {
 // outbox is the queues of one channel through all generations. The notifier's
 // lock guards it.
 type outbox struct {
-	n       *Notifier
-	name    string
-	log     *slog.Logger
-	slots   chan struct{} // bounds deliveries at the same time
-	channel channel       // of the newest generation, nil without one
-	changed chan struct{} // closed when channel changes
-	lanes   map[string]*lane
-	failing bool // the newest delivery failed, and that was logged
-	full    bool // a note was pushed out, and that was logged
-	stats   control.NotifyChannel
+	n          *Notifier
+	name       string
+	log        *slog.Logger
+	slots      chan struct{} // bounds deliveries at the same time
+	channel    channel       // of the newest generation, nil without one
+	changed    chan struct{} // closed when channel changes
+	lanes      map[string]*lane
+	quiet      bool // drops are counted, and only the first in a row is logged
+	neverFolds bool // each change is told
+	failing    bool // the newest delivery failed, and that was logged
+	full       bool // a note was pushed out, and that was logged
+	stats      control.NotifyChannel
 }
 
 // lane is what waits in one queue. It exists while a goroutine works on it.
@@ -96,7 +98,7 @@ func (b *outbox) add(nt *note) {
 		return
 	}
 	behind := len(l.waiting) >= foldAt || l.busy != nil && l.busy.failures > 0
-	if behind && nt.event.Subject != "" {
+	if behind && !b.neverFolds && nt.event.Subject != "" {
 		i := slices.IndexFunc(l.waiting, func(o *note) bool {
 			return o.event.Kind == nt.event.Kind && o.event.Subject == nt.event.Subject
 		})
@@ -212,6 +214,10 @@ func (b *outbox) settle(l *lane, ch channel, err error, last bool) (wait time.Du
 // drop gives a note up.
 func (b *outbox) drop(err error, nt *note) {
 	b.stats.Dropped++
+	if b.quiet && b.failing {
+		return
+	}
+	b.failing = b.failing || b.quiet
 	b.log.Warn("notification dropped", append(nt.attrs(), "tries", nt.failures, "reason", err)...)
 }
 

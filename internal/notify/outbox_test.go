@@ -42,7 +42,7 @@ func withFake(f *fakeMail) (*Notifier, *bytes.Buffer) {
 	f.settings.Events = []string{"instance", "service", "server", "reload"}
 	out := new(bytes.Buffer)
 	n := New(nil, slog.New(slog.NewTextHandler(out, nil)))
-	h := held{generation: 1, config: &config.Config{}, channels: []channel{f},
+	h := held{generation: 1, config: &config.Config{}, channels: []channel{f, nil, nil},
 		instances: map[string]*config.Instance{"db": {Name: "db", Mail: true}, "web": {Name: "web", Mail: true}},
 		services:  map[string]*config.VirtualServer{"farm": {Name: "farm", Mail: true}, "lab": {Name: "lab"}}}
 	n.apply(h)
@@ -93,11 +93,12 @@ func TestFinalFailureDropsOne(t *testing.T) {
 		n, _ := withFake(f)
 		n.Handle(now("instance", "db", "BACKUP", "MASTER"))
 		n.Handle(now("instance", "web", "BACKUP", "MASTER"))
-		if err := n.Close(time.Minute); err != nil {
-			t.Error(err)
-		}
+		synctest.Wait()
 		if d := cmp.Diff([]string{"0s db MASTER []", "0s web MASTER []"}, f.lines); d != "" {
 			t.Error(d)
+		}
+		if err := n.Close(time.Minute); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -121,14 +122,17 @@ func TestMailKeepsEveryChange(t *testing.T) {
 		f.lines, f.start = nil, time.Now()
 		for i := range 100 {
 			n.Handle(now("instance", "web", "", []string{"MASTER", "FAULT"}[i%2]))
+			if i == 0 {
+				synctest.Wait() // the first one is under way
+			}
 		}
 		synctest.Wait()
-		if st := n.Status()[0]; st.Queued != 32 || st.Coalesced != 68 {
+		if st := n.Status()[0]; st.Queued != 33 || st.Coalesced != 67 {
 			t.Errorf("%+v", st)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if last := f.lines[len(f.lines)-1]; len(f.lines) != 32 || !strings.Contains(last, "web FAULT [") {
+		if last := f.lines[len(f.lines)-1]; len(f.lines) != 33 || !strings.Contains(last, "web FAULT [") {
 			t.Errorf("%d mails, the last %s", len(f.lines), last)
 		}
 		n.Close(time.Second)

@@ -25,6 +25,11 @@ func CheckFiles(c *config.Config) iter.Seq2[string, error] {
 				return
 			}
 		}
+		if w := c.Notify.Webhook; w != nil && w.SecretFile != "" {
+			if _, err := readSecret(w.SecretFile); err != nil && !yield("notify.webhook.secret_file", err) {
+				return
+			}
+		}
 	}
 }
 

@@ -84,9 +84,12 @@ func (s *smtpServer) mails() []received {
 
 func (s *smtpServer) serve(conn net.Conn) {
 	s.set(func() { s.open++; s.greeted++; s.most = max(s.most, s.open) })
+	// A client that has said QUIT may connect again before this end has noticed
+	// that it is gone.
+	over := sync.OnceFunc(func() { s.set(func() { s.open-- }) })
 	defer func() {
 		conn.Close()
-		s.set(func() { s.open-- })
+		over()
 	}()
 	r := bufio.NewReader(conn)
 	var m received
@@ -181,6 +184,7 @@ func (s *smtpServer) serve(conn net.Conn) {
 			say(".", "250 queued")
 			m.to = nil
 		case "QUIT":
+			over()
 			say("QUIT", "221 bye")
 			return
 		default:

@@ -166,6 +166,8 @@ func (p *parent) read(c *child, run *process) {
 func (p *parent) message(c *child, run *process, m Message, now int64) {
 	switch {
 	case m.Ack != nil:
+		run.lives(time.Now())
+		run.alive = now
 		p.acknowledged(c, run, m.Ack)
 	case m.Pong != nil:
 		run.answered(m.Pong.Seq)

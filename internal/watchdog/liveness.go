@@ -25,6 +25,15 @@ func (run *process) answered(seq uint64) {
 	run.pings = run.pings[i:]
 }
 
+// lives counts the open questions from now: the child has just acknowledged a
+// configuration, and comes to them next. Without it a child that took longer than
+// child_timeout to start would be found silent the moment it was done.
+func (run *process) lives(now time.Time) {
+	for i := range run.pings {
+		run.pings[i].at = now
+	}
+}
+
 // silent returns how long the child owes an answer at now. When the parent
 // itself was held up since the last cycle (a stopped or starved machine), that
 // time does not count against the child.
