@@ -130,7 +130,7 @@ func (p *play) stops(ctx context.Context) (string, error) {
 		return "", err
 	}
 	p.promise(code == 0 && table == "" && !old.holds(), "lb1 leaves nothing behind",
-		"exit status %d, %s in the IPVS table, has the address: %t", code, count(strings.Count(table, "\n"), "line"), old.holds())
+		"exit status %d, %s in the IPVS table, the address is %s", code, count(strings.Count(table, "\n"), "line"), map[bool]string{true: "still there", false: "gone"}[old.holds()])
 	if err := p.settle(ctx); err != nil {
 		return "", err
 	}
