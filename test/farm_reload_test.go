@@ -214,4 +214,15 @@ real_server = ["10.0.0.11:80", "10.0.0.12:80"]
 	if c := d.Status().Checkers; c.Repairs != 0 {
 		t.Errorf("%d repairs, want none", c.Repairs)
 	}
+
+	// The command returns when all is over.
+	transfer.Stop()
+	load.Stop()
+	if out, err := d.CLI("stop"); err != nil {
+		t.Errorf("director stop: %v\n%s", err, out)
+	}
+	wantTable(t, d.host, "")
+	if code, err := d.Wait(patience); err != nil || code != 0 {
+		t.Errorf("director ended with %d after director stop, want 0: %v", code, err)
+	}
 }
