@@ -79,20 +79,12 @@ func run(ctx context.Context, o *options, level, format string) error {
 		Version:    versionText(),
 		Parse:      config.ParseWithWarnings,
 		Leftovers: func(r watchdog.Role) bool {
-			return r == watchdog.RoleCheckers && ownsServices(dir)
+			return r == watchdog.RoleCheckers && checkd.OwnsServices(dir)
 		},
 		Log:        log,
 		Configured: configured,
 		Signals:    signals,
 	})
-}
-
-// ownsServices reports whether the checkers' record lists IPVS services that a
-// former run left in the kernel: they have to be taken away, or adopted, even when
-// the configuration lists none any more.
-func ownsServices(runtimeDir string) bool {
-	_, err := os.Stat(filepath.Join(runtimeDir, "ipvs-owned.json"))
-	return err == nil
 }
 
 // newLog returns the log on standard error, a function that makes it obey a

@@ -18,6 +18,14 @@ import (
 // removed, and a stranger's is not.
 const recordName = "ipvs-owned.json"
 
+// OwnsServices reports whether the record in dir lists services that a former run
+// left in the kernel: they have to be taken away, or adopted, even when the
+// configuration lists none any more.
+func OwnsServices(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, recordName))
+	return err == nil
+}
+
 // recordFile is the content of the record.
 type recordFile struct {
 	Version  int               `json:"version"`

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"director/vrrp"
 )
 
 // The path of an advert allocates nothing, neither out nor in.
 func TestAdvertsAllocateNothing(t *testing.T) {
 	p := newPair(t, 51)
 	const burst = 20
-	pdu, src, dst := advert(51), ip("10.1.0.1"), GroupIPv4()
+	pdu, src, dst := advert(51), ip("10.1.0.1"), vrrp.Group4()
 	send := func() {
 		for range burst {
 			p.sa.Queue(src, dst, 255, pdu)
@@ -52,7 +54,7 @@ func BenchmarkSend(b *testing.B) {
 	for _, batch := range []int{1, 20, 255} {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
 			p := newPair(b) // the other end drops all
-			pdu, src, dst := advert(51), ip("10.1.0.1"), GroupIPv4()
+			pdu, src, dst := advert(51), ip("10.1.0.1"), vrrp.Group4()
 			b.ReportAllocs()
 			for sent := 0; b.Loop(); {
 				p.sa.Queue(src, dst, 255, pdu)
@@ -72,7 +74,7 @@ func BenchmarkReceive(b *testing.B) {
 	for _, burst := range []int{1, 20, 255} {
 		b.Run(fmt.Sprintf("burst=%d", burst), func(b *testing.B) {
 			p := newPair(b, 51)
-			pdu, src, dst := advert(51), ip("10.1.0.1"), GroupIPv4()
+			pdu, src, dst := advert(51), ip("10.1.0.1"), vrrp.Group4()
 			var ready []*Socket
 			b.ReportAllocs()
 			b.ResetTimer()

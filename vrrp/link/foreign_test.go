@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"director/vrrp"
 )
 
 func TestForeignPacketsAreCounted(t *testing.T) {
@@ -12,7 +14,7 @@ func TestForeignPacketsAreCounted(t *testing.T) {
 	send := func(vrid uint8, n int) {
 		t.Helper()
 		for range n {
-			p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, advert(vrid))
+			p.sa.Queue(ip("10.1.0.1"), vrrp.Group4(), 255, advert(vrid))
 		}
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)
@@ -77,7 +79,7 @@ func TestLostPacketsAreCounted(t *testing.T) {
 	}
 	send := func(n int) {
 		for range n {
-			p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, advert(51))
+			p.sa.Queue(ip("10.1.0.1"), vrrp.Group4(), 255, advert(51))
 		}
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)

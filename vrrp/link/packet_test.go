@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"director/vrrp"
 )
 
 // ipv4Packet builds a packet with a header of the given number of 32-bit words.
@@ -16,7 +18,7 @@ func ipv4Packet(words int, payload []byte) []byte {
 	b := make([]byte, words*4, words*4+len(payload))
 	b[0] = 0x40 | byte(words)
 	binary.BigEndian.PutUint16(b[2:], uint16(words*4+len(payload)))
-	b[8], b[9] = 255, Protocol
+	b[8], b[9] = 255, vrrp.ProtocolNumber
 	copy(b[12:], []byte{10, 1, 0, 1})
 	copy(b[16:], []byte{224, 0, 0, 18})
 	for i := 20; i < len(b); i++ {
@@ -48,7 +50,7 @@ func TestParseIPv4(t *testing.T) {
 			t.Errorf("%s: %v", name, ok)
 			continue
 		}
-		if ok && (d.Src != ip("10.1.0.1") || d.Dst != GroupIPv4() || d.TTL != 255 || !bytes.Equal(d.Payload, payload)) {
+		if ok && (d.Src != ip("10.1.0.1") || d.Dst != vrrp.Group4() || d.TTL != 255 || !bytes.Equal(d.Payload, payload)) {
 			t.Errorf("%s: %+v", name, d)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"director/vrrp"
 )
 
 func newTestPoller(t testing.TB) *Poller {
@@ -159,7 +161,7 @@ func TestWaitLateness(t *testing.T) {
 func TestWaitReturnsSocketsAtOnce(t *testing.T) {
 	p := newPair(t, 51)
 	for _, deadline := range []time.Time{{}, time.Now().Add(time.Minute), time.Now().Add(-time.Minute)} {
-		p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+		p.sa.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)
 		}

@@ -4,20 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
+
+	"director/vrrp"
 )
-
-// Protocol is the IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
-const Protocol = 112
-
-// GroupIPv4 returns the multicast group of IPv4 adverts, 224.0.0.18 (RFC 9568
-// section 5.1.1.2).
-func GroupIPv4() netip.Addr { return netip.AddrFrom4([4]byte{224, 0, 0, 18}) }
 
 const (
 	tos = 0xc0 // internetwork control, as other implementations send it
@@ -109,7 +103,7 @@ func (s *Socket) open() (err error) {
 // openRaw opens a raw socket that hears adverts on one interface, and whose
 // filter lets nothing through yet. The messages are scratch space.
 func openRaw(ifi Interface, scratch []ipv4.Message) (fd int, err error) {
-	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, Protocol)
+	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, vrrp.ProtocolNumber)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
@@ -134,7 +128,7 @@ func openRaw(ifi Interface, scratch []ipv4.Message) (fd int, err error) {
 		// Without this a socket receives all groups that any socket of the host joined.
 		setOption(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL"),
 		setOption(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1, "SO_RXQ_OVFL"),
-		c.JoinGroup(&net.Interface{Index: ifi.Index}, &net.IPAddr{IP: GroupIPv4().AsSlice()}),
+		c.JoinGroup(&net.Interface{Index: ifi.Index}, &net.IPAddr{IP: vrrp.Group4().AsSlice()}),
 	)
 	if err != nil {
 		return fd, err

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"director/vrrp"
 )
 
 // pair is two hosts on one cable, each with a poller and a socket.
@@ -39,7 +41,7 @@ func TestAdvertsBothWays(t *testing.T) {
 	} {
 		for _, src := range []netip.Addr{ip(way.src), {}} { // named, and left to the kernel
 			before := time.Now()
-			way.from.Queue(src, GroupIPv4(), 255, advert(51))
+			way.from.Queue(src, vrrp.Group4(), 255, advert(51))
 			if err := way.from.Flush(); err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +99,7 @@ func TestForeignVRIDsAreDroppedInTheKernel(t *testing.T) {
 	send := func(vrids ...uint8) {
 		t.Helper()
 		for _, v := range vrids {
-			p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, advert(v))
+			p.sa.Queue(ip("10.1.0.1"), vrrp.Group4(), 255, advert(v))
 		}
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)
@@ -132,9 +134,9 @@ func TestSourceIsSelectable(t *testing.T) {
 	p := newPair(t, 51, 52, 53)
 	p.a.address("eth0", "10.1.0.77/32")
 	p.a.address("lo", "192.0.2.9/32")
-	p.sa.Queue(ip("10.1.0.77"), GroupIPv4(), 255, advert(51))
-	p.sa.Queue(ip("10.9.9.9"), GroupIPv4(), 255, advert(52)) // not ours
-	p.sa.Queue(ip("192.0.2.9"), GroupIPv4(), 255, advert(53))
+	p.sa.Queue(ip("10.1.0.77"), vrrp.Group4(), 255, advert(51))
+	p.sa.Queue(ip("10.9.9.9"), vrrp.Group4(), 255, advert(52)) // not ours
+	p.sa.Queue(ip("192.0.2.9"), vrrp.Group4(), 255, advert(53))
 	err := p.sa.Flush()
 	got := listen(t, p.pb, 2)[p.sb]
 	if got[0].src != "10.1.0.77" || got[0].vrid != 51 || got[1].src != "192.0.2.9" || got[1].vrid != 53 {
@@ -149,8 +151,8 @@ func TestSourceIsSelectable(t *testing.T) {
 	}
 	// The failure is forgotten, and the slots are used again with other lengths.
 	long := append(advert(51), make([]byte, 1000)...)
-	p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, long)
-	p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(52))
+	p.sa.Queue(ip("10.1.0.1"), vrrp.Group4(), 255, long)
+	p.sa.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(52))
 	if err := p.sa.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +176,7 @@ func TestManyInterfacesAreSeparate(t *testing.T) {
 		sb = append(sb, b.open(pb, name, 51))
 	}
 	for i, s := range sa {
-		s.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+		s.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
 		if err := s.Flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +208,7 @@ func TestReceiveDrainsAStall(t *testing.T) {
 	var sent []time.Time
 	for range rounds {
 		for range burst {
-			p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+			p.sa.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
 		}
 		sent = append(sent, time.Now())
 		if err := p.sa.Flush(); err != nil {
@@ -245,7 +247,7 @@ func TestReceiveEndsUnderFlood(t *testing.T) {
 	p := newPair(t, 51)
 	send := func() {
 		for range batchSize {
-			p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+			p.sa.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
 		}
 		if err := p.sa.Flush(); err != nil {
 			t.Fatal(err)
@@ -267,7 +269,7 @@ func TestLinkDownAndBack(t *testing.T) {
 	p := newPair(t, 51)
 	p.a.down("eth0")
 	for range 3 {
-		p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+		p.sa.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
 	}
 	err := p.sa.Flush()
 	var failed *SendError
@@ -280,8 +282,8 @@ func TestLinkDownAndBack(t *testing.T) {
 	p.a.up("eth0")
 	eventually(t, "carrier", func() bool { return p.b.iface("eth0").Up })
 	// Membership and binding outlive it, both ways.
-	p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
-	p.sb.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+	p.sa.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
+	p.sb.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
 	if err := errors.Join(p.sa.Flush(), p.sb.Flush()); err != nil {
 		t.Fatal(err)
 	}
@@ -299,8 +301,8 @@ func TestOpenEarly(t *testing.T) {
 	a.up("eth0")
 	a.address("eth0", "10.1.0.1/24")
 	eventually(t, "carrier", func() bool { return b.iface("eth0").Up })
-	sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
-	sb.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+	sa.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
+	sb.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
 	if err := errors.Join(sa.Flush(), sb.Flush()); err != nil {
 		t.Fatal(err)
 	}
@@ -319,12 +321,12 @@ func TestInterfaceReplaced(t *testing.T) {
 
 	// The old socket is deaf and says so only when it sends.
 	fresh := p.b.open(p.pb, "eth0", 51)
-	fresh.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+	fresh.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
 	if err := fresh.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	silence(t, p.pa)
-	p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, advert(51))
+	p.sa.Queue(ip("10.1.0.1"), vrrp.Group4(), 255, advert(51))
 	if err := p.sa.Flush(); !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.ENXIO) {
 		t.Errorf("sending on a deleted interface: %v", err)
 	}
@@ -333,8 +335,8 @@ func TestInterfaceReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := p.a.open(p.pa, "eth0", 51)
-	fresh.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
-	again.Queue(ip("10.1.0.1"), GroupIPv4(), 255, advert(51))
+	fresh.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
+	again.Queue(ip("10.1.0.1"), vrrp.Group4(), 255, advert(51))
 	if err := errors.Join(fresh.Flush(), again.Flush()); err != nil {
 		t.Fatal(err)
 	}
@@ -359,8 +361,8 @@ func TestOpenOnMissingInterface(t *testing.T) {
 func TestClosed(t *testing.T) {
 	p := newPair(t, 51)
 	pdu := advert(51)
-	p.sb.Queue(netip.Addr{}, GroupIPv4(), 255, pdu)
-	p.sb.Queue(netip.Addr{}, GroupIPv4(), 255, pdu)
+	p.sb.Queue(netip.Addr{}, vrrp.Group4(), 255, pdu)
+	p.sb.Queue(netip.Addr{}, vrrp.Group4(), 255, pdu)
 	clear(pdu) // was copied
 	if err := p.sb.Flush(); err != nil {
 		t.Fatal(err)
@@ -378,7 +380,7 @@ func TestClosed(t *testing.T) {
 	if _, err := p.sa.Receive(nil); err != ErrClosed {
 		t.Errorf("Receive: %v", err)
 	}
-	p.sa.Queue(netip.Addr{}, GroupIPv4(), 255, advert(51))
+	p.sa.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
 	if err := p.sa.Flush(); err != ErrClosed {
 		t.Errorf("Flush: %v", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"director/vrrp"
 )
 
 // version2 and version3 build whole adverts with their checksums: RFC 3768
@@ -20,7 +22,7 @@ func version2(vrid uint8) []byte {
 
 func version3(vrid uint8, src netip.Addr) []byte {
 	b := []byte{0x31, vrid, 100, 2, 0, 1, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2}
-	pseudo := append(src.AsSlice(), 224, 0, 0, 18, 0, Protocol, 0, byte(len(b)))
+	pseudo := append(src.AsSlice(), 224, 0, 0, 18, 0, vrrp.ProtocolNumber, 0, byte(len(b)))
 	binary.BigEndian.PutUint16(b[6:], checksum(append(pseudo, b...)))
 	return b
 }
@@ -48,9 +50,9 @@ func TestAdvertsOnTheWire(t *testing.T) {
 	for i := range 255 {
 		long = append(long, 192, 0, 2, byte(i))
 	}
-	p.sa.Queue(ip("10.1.0.1"), GroupIPv4(), 255, version2(7))
-	p.sa.Queue(src, GroupIPv4(), 255, version3(8, src))
-	p.sa.Queue(src, GroupIPv4(), 255, long)
+	p.sa.Queue(ip("10.1.0.1"), vrrp.Group4(), 255, version2(7))
+	p.sa.Queue(src, vrrp.Group4(), 255, version3(8, src))
+	p.sa.Queue(src, vrrp.Group4(), 255, long)
 	if err := p.sa.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func TestAdvertsOnTheWire(t *testing.T) {
 		file = binary.LittleEndian.AppendUint32(file, v)
 	}
 	for range 3 {
-		frame := next(func(f []byte) bool { return f[12] == 8 && f[13] == 0 && f[23] == Protocol })
+		frame := next(func(f []byte) bool { return f[12] == 8 && f[13] == 0 && f[23] == vrrp.ProtocolNumber })
 		for _, v := range []int{0, 0, len(frame), len(frame)} {
 			file = binary.LittleEndian.AppendUint32(file, uint32(v))
 		}
