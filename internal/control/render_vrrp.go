@@ -1,0 +1,202 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func (v View) instances(p *page, list []Instance) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"INSTANCE", "STATE", "FOR", "PRIORITY", "INTERFACE", "VRID", "MASTER", "WHY"}}
+	for _, i := range list {
+		t.add(text(i.Name), styled(i.State, instanceStyle(i.State)), number(v.age(i.Since)), number(priority(i)),
+			text(i.Interface), text(fmt.Sprintf("%d/v%d", i.VRID, i.Version)), text(master(i)), text(i.Reason))
+		for _, term := range i.Terms {
+			st := plain
+			if !term.Up {
+				st = warn
+			}
+			s := fmt.Sprintf("%+d %s", term.Value, term.Source)
+			if term.Note != "" {
+				s += " (" + term.Note + ")"
+			}
+			t.note("tracks", s, st)
+		}
+		for _, peer := range i.Peers {
+			s, st := v.peer(i, peer)
+			t.note("peer", s, st)
+		}
+		for _, a := range i.Addresses {
+			s, st := a.Prefix.String()+" on "+a.Device, faint
+			switch {
+			case a.Error != "":
+				s, st = s+": "+a.Error, bad
+			case a.Installed:
+				s, st = s+" here", plain
+				if i.State != "MASTER" {
+					s, st = s+" although not MASTER", warn
+				}
+			case i.State == "MASTER":
+				s, st = s+" missing", bad
+			default:
+				s += " not here"
+			}
+			t.note("address", s, st)
+		}
+		if n := discards(i.Discards); n != "" {
+			t.note("dropped", n, warn)
+		}
+	}
+	p.line()
+	p.table("", t)
+}
+
+// peer tells what was heard of a unicast peer.
+func (v View) peer(i Instance, p Peer) (string, style) {
+	s := p.Address.String()
+	switch {
+	case p.Self:
+		return s + " is this host itself: nothing is sent there", warn
+	case p.Heard > 0:
+		return fmt.Sprintf("%s heard %s, %s", s, v.ago(p.LastHeard), plural(p.Heard, "packet", "packets")), plain
+	case i.State == "MASTER":
+		return s + " never heard: it has always been a backup, or a firewall drops IP protocol 112", plain
+	}
+	return s + " never heard", faint
+}
+
+func instanceStyle(state string) style {
+	switch state {
+	case "MASTER":
+		return good
+	case "FAULT":
+		return bad
+	case "BACKUP":
+		return plain
+	}
+	return warn
+}
+
+// priority shows the effective priority and, when tracking moves it, the sum.
+func priority(i Instance) string {
+	if i.Priority == i.BasePriority {
+		return strconv.Itoa(i.Priority)
+	}
+	sum := strconv.Itoa(i.BasePriority)
+	for _, t := range i.Terms {
+		if t.Value != 0 {
+			sum += fmt.Sprintf("%+d", t.Value)
+		}
+	}
+	return fmt.Sprintf("%d (%s)", i.Priority, sum)
+}
+
+func master(i Instance) string {
+	switch {
+	case i.State == "MASTER":
+		return "this host"
+	case i.Master == "":
+		return "-"
+	default:
+		return fmt.Sprintf("%s (%d)", i.Master, i.MasterPriority)
+	}
+}
+
+// discards lists dropped packets by reason, most frequent first. Adverts that came
+// before the instance could hear them are no trouble and left out.
+func discards(m map[string]uint64) string {
+	var reasons []string
+	for reason, n := range m {
+		if n > 0 && reason != "not_running" {
+			reasons = append(reasons, reason)
+		}
+	}
+	slices.SortFunc(reasons, func(a, b string) int {
+		if m[a] != m[b] {
+			if m[a] > m[b] {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	for i, reason := range reasons {
+		reasons[i] = fmt.Sprintf("%d %s", m[reason], discardText(reason))
+	}
+	if len(reasons) == 0 {
+		return ""
+	}
+	return "adverts: " + strings.Join(reasons, ", ")
+}
+
+// discardText says in words why adverts were dropped. Reasons are those of
+// vrrp.Discard.
+func discardText(reason string) string {
+	switch reason {
+	case "wrong_version":
+		return "of another VRRP version"
+	case "interval_mismatch":
+		return "with another advert interval"
+	case "wrong_password", "wrong_auth_type", "wrong_type":
+		return "with a " + strings.ReplaceAll(reason, "_", " ")
+	case "wrong_ttl":
+		return "with a time to live out of bounds"
+	case "multicast":
+		return "by multicast, to an instance that uses unicast"
+	case "unicast":
+		return "by unicast, to an instance that uses multicast"
+	case "unknown_peer":
+		return "from a host that is no unicast_peer"
+	case "own_packet":
+		return "with this host's own source address"
+	case "bad_checksum":
+		return "with a bad checksum"
+	case "zero_interval":
+		return "with an advert interval of zero"
+	case "no_address":
+		return "without an address"
+	}
+	return strings.ReplaceAll(reason, "_", " ")
+}
+
+func (v View) groups(p *page, list []Group) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"SYNC GROUP", "STATE", "FOR", "MEMBERS", "WHY"}}
+	for _, g := range list {
+		t.add(text(g.Name), styled(g.State, instanceStyle(g.State)), number(v.age(g.Since)), text(strings.Join(g.Members, ", ")), text(dash(g.Reason)))
+		if g.Waiting != "" {
+			t.note("waits", g.Waiting, plain)
+		}
+	}
+	p.line()
+	p.table("", t)
+}
+
+func (v View) scripts(p *page, list []Script) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"SCRIPT", "STATE", "FOR", "LAST RUN", "TOOK", "RESULT"}}
+	for _, s := range list {
+		took, result := "-", dash(s.Result)
+		switch {
+		case s.LastRun.IsZero():
+		case s.Result == "":
+			result = "runs for the first time"
+		default:
+			took = span(s.Duration)
+		}
+		t.add(text(s.Name), styled(s.State, healthStyle(s.State)), number(v.age(s.Since)), number(v.ago(s.LastRun)), number(took), text(result))
+		if s.State != "up" && s.Output != "" {
+			t.note("output", s.Output, faint)
+		}
+	}
+	p.line()
+	p.table("", t)
+}
