@@ -43,6 +43,8 @@ type Config struct {
 	Groups         []SyncGroup     `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
 	VirtualServers []VirtualServer `toml:"virtual_server" form:"named"`
 	Notify         Channels        `toml:"notify"`
+	VRRPProcess    Process         `toml:"vrrp_process"`
+	CheckerProcess Process         `toml:"checker_process"`
 }
 
 // Global holds what concerns the whole daemon.

@@ -53,6 +53,10 @@ type Process struct {
 	Restarts  int       `json:"restarts"` // since the daemon started
 	LastExit  string    `json:"last_exit,omitempty"`
 	Stale     bool      `json:"stale,omitempty"` // its part of this status is its last known one
+	// Scheduling is how the kernel runs it: priority, CPUs when it may not use all,
+	// and whether its memory is locked.
+	Scheduling string `json:"scheduling,omitempty"`
+	Unfit      string `json:"unfit,omitempty"` // what of that could not be made as configured
 }
 
 // VRRP is the VRRP child's part of a snapshot.
@@ -147,13 +151,6 @@ type Script struct {
 	Duration time.Duration `json:"duration"` // nanoseconds, of the last run
 	Result   string        `json:"result"`   // such as "exit status 1"
 	Output   string        `json:"output,omitempty"`
-}
-
-// Lateness says how late the VRRP loop woke up for its timers.
-type Lateness struct {
-	Count uint64        `json:"count"`
-	Last  time.Duration `json:"last"`
-	Max   time.Duration `json:"max"`
 }
 
 // KernelFail is a kernel call that failed and is being retried.

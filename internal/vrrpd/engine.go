@@ -68,7 +68,7 @@ type engine struct {
 	pushed   time.Time // when the last one was pushed
 
 	nextID   uint64
-	lateness control.Lateness
+	lateness control.LatenessMeter
 	repairs  uint64
 }
 
@@ -133,7 +133,7 @@ func (e *engine) tick(now time.Time) {
 				e.drain()
 				continue
 			}
-			e.late(now.Sub(t.deadline()))
+			e.lateness.Observe(now.Sub(t.deadline()))
 			if !t.retryAt.IsZero() && !t.retryAt.After(now) {
 				e.retryAddresses(t, now)
 			}
@@ -149,12 +149,6 @@ func (e *engine) tick(now time.Time) {
 			e.reviewUsers(now, t.name)
 		}
 	}
-}
-
-func (e *engine) late(d time.Duration) {
-	e.lateness.Count++
-	e.lateness.Last = d
-	e.lateness.Max = max(e.lateness.Max, d)
 }
 
 // step moves one router and carries out what the state machine answers.
@@ -256,7 +250,7 @@ func (e *engine) flush(now time.Time) {
 }
 
 func (e *engine) snapshot() *control.VRRP {
-	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness, Repairs: e.repairs}
+	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
 		if g := r.group; g != nil && g.members[0] == r {
