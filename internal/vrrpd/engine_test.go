@@ -34,7 +34,7 @@ func TestLifeOfARouter(t *testing.T) {
 	}
 	w.hear("192.0.2.2", 200, settings(&c))
 	w.settle()
-	w.want("remove 192.0.2.10/32", "remove 192.0.2.11/32", "web MASTER->BACKUP (higher_priority)")
+	w.want("advert 100 from 192.0.2.1", "remove 192.0.2.10/32", "remove 192.0.2.11/32", "web MASTER->BACKUP (higher_priority)")
 	w.hear("192.0.2.2", 0, settings(&c))
 	w.pass(610 * time.Millisecond)
 	w.take()
