@@ -62,8 +62,8 @@ type VRRP struct {
 	Groups     []Group      `json:"groups,omitempty"`
 	Scripts    []Script     `json:"scripts"`
 	Trackers   []Tracker    `json:"trackers,omitempty"` // interfaces and all else that is tracked
-	Lateness   Lateness     `json:"lateness"` // of the event loop's timer
-	Repairs    uint64       `json:"repairs"`  // addresses put back after somebody else removed them
+	Lateness   Lateness     `json:"lateness"`           // of the event loop's timer
+	Repairs    uint64       `json:"repairs"`            // addresses put back after somebody else removed them
 	Failures   []KernelFail `json:"failures,omitempty"`
 }
 
