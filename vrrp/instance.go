@@ -270,10 +270,6 @@ func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action
 
 // masterAdvert is RFC 9568 section 6.4.3, "if an advertisement is received".
 func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action {
-	if ev.Priority == PriorityStop {
-		i.timer = now.Add(i.interval)
-		return append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
-	}
 	reason := ReasonNone
 	switch {
 	case ev.Priority > i.priority:
@@ -283,20 +279,19 @@ func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action
 	}
 	if reason == ReasonNone {
 		// The loser is answered at once, so that it learns of us without waiting
-		// for our next advert (RFC 9568 section 6.4.3), and the link is told again
-		// who has the addresses: the other one may have announced them.
+		// for our next advert (RFC 9568 section 6.4.3), and so is one that gives up
+		// by priority 0.
 		i.timer = now.Add(i.interval)
 		acts = append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
-		if now.Sub(i.lastConflict) >= conflictAnnounce {
-			i.lastConflict = now
-			acts = append(acts, Action{Kind: ActionAnnounce, Repeat: i.settings.GarpRepeat})
-			if i.settings.GarpDelay > 0 {
-				// The other one's announcement may still be under way and come last:
-				// ours is repeated when that one has long given up.
-				i.announce, i.announceBig = now.Add(i.settings.GarpDelay), true
-			}
-		}
-		return acts
+		return i.announceAgain(now, acts)
+	}
+	if !i.grouped {
+		// The winner cannot know that there were two of us unless it hears us once:
+		// it then announces the addresses again, which our own announcement may
+		// have drawn here. Its answer finds us a BACKUP, so there is no more than
+		// this. Members of a group are silent here: the others, which follow with
+		// priority 0, tell the winner.
+		acts = append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
 	}
 	i.master, i.masterPriority = ev.Src, ev.Priority
 	acts = append(acts, Action{Kind: ActionRelease})
@@ -308,6 +303,21 @@ func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action
 	i.lower, i.stopping = netip.Addr{}, false
 	i.armMasterDown(now)
 	return acts
+}
+
+// announceAgain tells the link once more who has the addresses, after another
+// router may have said that it has them.
+func (i *Instance) announceAgain(now time.Time, acts []Action) []Action {
+	if now.Sub(i.lastConflict) < conflictAnnounce {
+		return acts
+	}
+	i.lastConflict = now
+	if i.settings.GarpDelay > 0 {
+		// The other one's announcement may still be under way and come last:
+		// ours is repeated when that one has long given up.
+		i.announce, i.announceBig = now.Add(i.settings.GarpDelay), true
+	}
+	return append(acts, Action{Kind: ActionAnnounce, Repeat: i.settings.GarpRepeat})
 }
 
 func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {
@@ -329,8 +339,13 @@ func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {
 }
 
 func (i *Instance) masterTimer(now time.Time, acts []Action) []Action {
-	if !now.Before(i.timer) {
+	if late := now.Sub(i.timer); late >= 0 {
 		acts = append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
+		// We were silent for an interval and this. A backup may have taken over
+		// meanwhile, announced the addresses, and be gone again.
+		if i.interval+late > MasterDownTime(i.settings.Version, PriorityOwner, i.interval) {
+			acts = i.announceAgain(now, acts)
+		}
 		// The schedule is kept, so that small delays do not add up; after a stall
 		// the missed adverts are not made up for.
 		i.timer = i.timer.Add(i.interval)
