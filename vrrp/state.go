@@ -48,6 +48,7 @@ const (
 	ReasonNoSource               // there is no address to send adverts from
 	ReasonSocket                 // the protocol's socket cannot be opened
 	ReasonScript                 // a track script without weight failed
+	ReasonTracker                // another tracker without weight does not allow it
 	ReasonGroup                  // another member of the sync group does so; Detail says which and why
 	ReasonRecovered              // every cause of FAULT is gone
 	ReasonStopped                // the daemon stops
@@ -70,6 +71,7 @@ var reasonNames = [numReasons]string{
 	ReasonNoSource:        "no_source_address",
 	ReasonSocket:          "socket",
 	ReasonScript:          "script_failed",
+	ReasonTracker:         "tracker",
 	ReasonGroup:           "sync_group",
 	ReasonRecovered:       "recovered",
 	ReasonStopped:         "stopped",
@@ -130,6 +132,8 @@ func (c Cause) String() string {
 		return "cannot open a VRRP socket on " + c.Detail
 	case ReasonScript:
 		return "script " + c.Detail
+	case ReasonTracker:
+		return c.Detail
 	case ReasonGroup:
 		return "with its sync group: " + c.Detail
 	case ReasonRecovered:
