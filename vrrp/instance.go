@@ -18,10 +18,11 @@ const (
 	EventPriority                  // the effective priority is now Priority
 	EventFault                     // the router cannot serve; Cause says why
 	EventRecover                   // it can again; Cause says what recovered
+	EventPeerDown                  // another protocol found the router Src dead; Cause says how
 	numEvents
 )
 
-var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover"}
+var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down"}
 
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
@@ -33,10 +34,10 @@ func (k EventKind) String() string {
 // Event is one thing that happened. Which fields count depends on Kind.
 type Event struct {
 	Kind     EventKind
-	Src      netip.Addr    // EventAdvert: the sender
+	Src      netip.Addr    // EventAdvert: the sender; EventPeerDown: who is dead
 	Priority uint8         // EventAdvert: advertised; EventPriority: ours, 1..255
-	Interval time.Duration // EventAdvert: advertised
-	Cause    Cause         // EventShutdown, EventFault, EventRecover
+	Interval time.Duration // EventAdvert: advertised; EventPeerDown: how long it takes to find out
+	Cause    Cause         // EventShutdown, EventFault, EventRecover, EventPeerDown
 }
 
 // ActionKind says what the owner of an Instance has to do.
@@ -95,6 +96,7 @@ type Instance struct {
 	stopping       bool       // the MASTER sent priority 0
 	lower          netip.Addr // a router of lower priority heard since the timer was started
 	lowerPriority  uint8
+	dead           Cause // EventPeerDown told that the MASTER is dead: why; see peerDown
 
 	grouped bool      // a Group decides whether a BACKUP takes over
 	wants   bool      // grouped BACKUP: would take over
@@ -193,6 +195,8 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 		return i.begin(now, ev.Cause, ev.Cause, acts)
 	case EventPriority:
 		return i.setPriority(now, ev.Priority, acts)
+	case EventPeerDown:
+		i.peerDown(now, ev)
 	case EventAdvert:
 		switch i.state {
 		case Backup:
@@ -250,13 +254,16 @@ func (i *Instance) Reconfigure(now time.Time, s Settings) {
 func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action {
 	if ev.Priority == PriorityStop {
 		i.master, i.masterPriority, i.stopping = ev.Src, 0, true
-		i.timerSet = now
+		i.timerSet, i.dead = now, Cause{}
 		i.timer = now.Add(SkewTime(i.settings.Version, i.priority, i.interval))
 		return acts
 	}
 	if i.settings.Preempt && ev.Priority < i.priority {
 		// Discarded: the running timer decides (section 6.4.2 line 455).
 		i.lower, i.lowerPriority = ev.Src, ev.Priority
+		if i.dead.Reason != ReasonNone {
+			i.armMasterDown(now) // somebody serves: no hurry any more
+		}
 		return acts
 	}
 	i.master, i.masterPriority, i.stopping = ev.Src, ev.Priority, false
@@ -326,6 +333,8 @@ func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {
 	}
 	cause := Cause{Reason: ReasonMasterDown, Peer: i.master, Silence: now.Sub(i.timerSet)}
 	switch {
+	case i.dead.Reason != ReasonNone:
+		cause = i.dead
 	case i.stopping:
 		cause.Reason = ReasonMasterStopped
 	case i.lower.IsValid():
@@ -378,7 +387,9 @@ func (i *Instance) setPriority(now time.Time, priority uint8, acts []Action) []A
 	switch i.state {
 	case Backup:
 		v, interval := i.settings.Version, i.interval
-		i.timer = i.timer.Add(SkewTime(v, priority, interval) - SkewTime(v, old, interval))
+		if i.dead.Reason == ReasonNone {
+			i.timer = i.timer.Add(SkewTime(v, priority, interval) - SkewTime(v, old, interval))
+		}
 		if i.lower.IsValid() && i.lowerPriority >= priority {
 			i.wants = false // the MASTER is no longer the lower one
 		}
@@ -457,7 +468,7 @@ func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []
 }
 
 func (i *Instance) armMasterDown(now time.Time) {
-	i.timerSet = now
+	i.timerSet, i.dead = now, Cause{}
 	i.timer = now.Add(i.MasterDownTime())
 	if now.Before(i.patient) {
 		i.timer = i.timer.Add(i.interval)
