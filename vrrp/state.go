@@ -49,6 +49,8 @@ const (
 	ReasonSocket                 // the protocol's socket cannot be opened
 	ReasonScript                 // a track script without weight failed
 	ReasonGroup                  // another member of the sync group does so; Detail says which and why
+	ReasonFamily                 // the other address family of the instance does so; Detail says why
+	ReasonAdvertSize             // adverts do not fit into a packet of the interface
 	ReasonRecovered              // every cause of FAULT is gone
 	ReasonStopped                // the daemon stops
 	ReasonRemoved                // the instance is gone from the configuration
@@ -71,6 +73,8 @@ var reasonNames = [numReasons]string{
 	ReasonSocket:          "socket",
 	ReasonScript:          "script_failed",
 	ReasonGroup:           "sync_group",
+	ReasonFamily:          "other_family",
+	ReasonAdvertSize:      "advert_size",
 	ReasonRecovered:       "recovered",
 	ReasonStopped:         "stopped",
 	ReasonRemoved:         "removed",
@@ -92,6 +96,9 @@ type Cause struct {
 	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert
 	Detail   string        // the interface, the script and its result
 }
+
+// Shared says that the cause is another router's, which this one follows.
+func (c Cause) Shared() bool { return c.Reason == ReasonGroup || c.Reason == ReasonFamily }
 
 // String tells the cause to a person.
 func (c Cause) String() string {
@@ -132,6 +139,10 @@ func (c Cause) String() string {
 		return "script " + c.Detail
 	case ReasonGroup:
 		return "with its sync group: " + c.Detail
+	case ReasonFamily:
+		return "with " + c.Detail
+	case ReasonAdvertSize:
+		return "adverts are too long: " + c.Detail
 	case ReasonRecovered:
 		return "recovered from: " + c.Detail
 	case ReasonStopped:
