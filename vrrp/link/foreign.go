@@ -51,7 +51,7 @@ func (o *observer) close() error {
 // since the last call to the handler, without their Arrival, and returns how
 // many there were since the socket was opened, as known when the newest of the
 // few arrived. It does not wait; it is meant to be called every few seconds, or
-// when somebody asks. What holds for the handler of Receive holds here.
+// when somebody asks. What holds for the handler given to Open holds here.
 func (s *Socket) Foreign(handle func(Datagram)) (uint64, error) {
 	if s.fd < 0 {
 		return 0, ErrClosed

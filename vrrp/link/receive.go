@@ -23,18 +23,23 @@ type Datagram struct {
 	// the wall clock of the reading, and that age is subtracted from a reading
 	// that carries the monotonic clock. Should the wall clock be set between
 	// arrival and reading, Arrival still lies between the previous complete
-	// Receive and this one.
+	// reading and this one.
 	Arrival time.Time
 }
 
-// Receive hands all packets that had arrived when it was called, oldest first,
+// read is what the Poller calls. An error does not end the watch: it says that
+// the interface went down, for one, and passes with that.
+func (s *Socket) read() {
+	if _, err := s.receive(s.handle); err != nil {
+		s.stats.Errors++
+	}
+}
+
+// receive hands all packets that had arrived when it was called, oldest first,
 // to the handler, and returns how many there were. It does not wait, and no
 // flood of packets keeps it longer than it takes to read one full receive
 // buffer. It allocates nothing, unless there is nothing to read.
-//
-// All sockets of a Poller are read into the same memory: the handler must not
-// call Receive, Foreign or Open. It may queue and flush adverts and close sockets.
-func (s *Socket) Receive(handle func(Datagram)) (int, error) {
+func (s *Socket) receive(handle func(Datagram)) (int, error) {
 	if s.fd < 0 {
 		return 0, ErrClosed
 	}

@@ -32,6 +32,7 @@ const (
 type Socket struct {
 	poller *Poller
 	ifi    Interface
+	handle func(Datagram)
 	fd     int
 	tx     *ipv4.PacketConn
 	rx     *ipv4.PacketConn // the same socket, read without source addresses
@@ -55,14 +56,20 @@ type Stats struct {
 	Lost   uint32
 	Sent   uint64 // adverts that the kernel took
 	Failed uint64 // adverts that the kernel refused
+	Errors uint64 // failed attempts to read
 }
 
-// Open opens a socket for IPv4 adverts on an interface. It hears the multicast
+// Open opens a socket for IPv4 adverts on an interface and watches it: the
+// Poller's Wait hands the handler what has arrived, oldest first. The handler
+// must not call Foreign, Open, Wait or Drain, as all sockets of a Poller are
+// read into the same memory; it may queue and flush adverts and close sockets.
+//
+// The socket hears the multicast
 // group and what is sent to the host's own addresses, but not its own packets;
 // it receives nothing until SetVRIDs names the virtual routers. The interface
 // may be down, and needs no address.
-func (p *Poller) Open(ifi Interface) (*Socket, error) {
-	s := &Socket{poller: p, ifi: ifi, fd: -1}
+func (p *Poller) Open(ifi Interface, handle func(Datagram)) (*Socket, error) {
+	s := &Socket{poller: p, ifi: ifi, handle: handle, fd: -1}
 	if err := s.open(); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("link: open VRRP socket on %s: %w", ifi.Name, err)
@@ -97,7 +104,11 @@ func (s *Socket) open() (err error) {
 		return err
 	}
 	s.drained = time.Now()
-	return s.poller.register(s)
+	if err := s.poller.Watch(s.fd, s.read); err != nil {
+		return err
+	}
+	s.poller.sockets[s] = struct{}{}
+	return nil
 }
 
 // openRaw opens a raw socket that hears adverts on one interface, and whose
@@ -196,7 +207,8 @@ func (s *Socket) Close() error {
 	if s.fd < 0 {
 		return nil
 	}
-	s.poller.unregister(s)
+	s.poller.Unwatch(s.fd)
+	delete(s.poller.sockets, s)
 	err := os.NewSyscallError("close", unix.Close(s.fd))
 	s.fd = -1
 	if s.foreign != nil {
