@@ -126,6 +126,8 @@ func (g *Group) Step(now time.Time, member int, ev Event, acts []GroupAction) []
 	case EventAdvert:
 		if m.follows() {
 			acts = g.yield(now, member, acts)
+		} else if m.state == Master && m.lastConflict.Equal(now) {
+			acts = g.announceAgain(now, acts)
 		}
 	}
 	return g.settle(now, member, acts)
@@ -188,6 +190,19 @@ func (g *Group) yield(now time.Time, member int, acts []GroupAction) []GroupActi
 				m.patient = now.Add(m.settings.AdvertInterval)
 			}
 			g.acts = m.yield(now, g.with(member), g.acts[:0])
+			acts = g.take(i, acts)
+		}
+	}
+	return acts
+}
+
+// announceAgain has every member announce its addresses when one of them has met
+// another MASTER: who holds one link by mistake has held all of them, and only
+// those members that follow give a sign of it when they go.
+func (g *Group) announceAgain(now time.Time, acts []GroupAction) []GroupAction {
+	for i, m := range g.members {
+		if m.state == Master {
+			g.acts = m.announceAgain(now, g.acts[:0])
 			acts = g.take(i, acts)
 		}
 	}

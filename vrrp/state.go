@@ -48,6 +48,7 @@ const (
 	ReasonNoSource               // there is no address to send adverts from
 	ReasonSocket                 // the protocol's socket cannot be opened
 	ReasonScript                 // a track script without weight failed
+	ReasonTracker                // another tracker without weight does not allow it
 	ReasonGroup                  // another member of the sync group does so; Detail says which and why
 	ReasonFamily                 // the other address family of the instance does so; Detail says why
 	ReasonAdvertSize             // adverts do not fit into a packet of the interface
@@ -72,6 +73,7 @@ var reasonNames = [numReasons]string{
 	ReasonNoSource:        "no_source_address",
 	ReasonSocket:          "socket",
 	ReasonScript:          "script_failed",
+	ReasonTracker:         "tracker",
 	ReasonGroup:           "sync_group",
 	ReasonFamily:          "other_family",
 	ReasonAdvertSize:      "advert_size",
@@ -137,6 +139,8 @@ func (c Cause) String() string {
 		return "cannot open a VRRP socket on " + c.Detail
 	case ReasonScript:
 		return "script " + c.Detail
+	case ReasonTracker:
+		return c.Detail
 	case ReasonGroup:
 		return "with its sync group: " + c.Detail
 	case ReasonFamily:

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -145,6 +146,9 @@ func runChild(role watchdog.Role) int {
 	defer flush()
 	log = log.With("process", string(role))
 	daemon := func(ctx context.Context, ch *watchdog.Channel) error {
+		// On few CPUs the loop would wait until the collector or another goroutine
+		// lets go of the runtime, real-time priority or not.
+		runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
 		return vrrpd.New(log).Run(ctx, ch)
 	}
 	if role == watchdog.RoleCheckers {

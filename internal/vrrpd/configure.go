@@ -20,8 +20,8 @@ import (
 // what is configured can work.
 func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.generation = c.Generation
-	e.changed = true
-	e.configureScripts(now, c.Config)
+	e.touched = true
+	e.configureTrackers(now, c.Config)
 
 	old, previous := e.routers, e.order
 	ours := e.ours(c.Resume)
@@ -50,10 +50,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 		r.generation = c.Generation
 		e.routers[key] = r
 		e.order = append(e.order, r)
-		r.tracks = r.tracks[:0]
-		for _, t := range cfg.TrackScripts {
-			r.tracks = append(r.tracks, track{e.scripts[t.Name], t.Weight})
-		}
+		r.tracks = e.uses(&cfg.Tracking)
 	}
 	// What is given up goes before what is claimed, so that an address can pass
 	// from one router to another.
@@ -69,13 +66,6 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 		}
 	}
 	e.configureGroups(now, c.Config.Groups)
-	for _, r := range e.order {
-		if r.group != nil {
-			for _, name := range r.group.cfg.TrackInterface {
-				r.need(name)
-			}
-		}
-	}
 	for _, r := range grown {
 		e.acquire(r, r.cfg.Garp.Repeat)
 	}
@@ -130,50 +120,6 @@ func (e *engine) index() {
 	}
 }
 
-// configureScripts keeps the results of scripts that still run the same thing.
-func (e *engine) configureScripts(now time.Time, cfg *config.Config) {
-	scripts := cfg.Scripts
-	used := make(map[string]bool)
-	for _, i := range cfg.Instances {
-		for _, t := range i.TrackScripts {
-			used[t.Name] = true
-		}
-	}
-	for _, g := range cfg.Groups {
-		for _, t := range g.TrackScripts {
-			used[t.Name] = true
-		}
-	}
-	old := e.scripts
-	e.scripts = make(map[string]*script, len(scripts))
-	for _, c := range scripts {
-		if !used[c.Name] {
-			continue
-		}
-		s := old[c.Name]
-		if s == nil || !sameRun(s.cfg, c) {
-			changed := newScript(now, c)
-			if s != nil {
-				changed.inherit(s)
-			}
-			s = changed
-			e.timers.add(s)
-		} else {
-			delete(old, c.Name)
-			if next := s.lastRun.Add(c.Interval.D()); s.cfg.Interval != c.Interval && next.Before(s.next) {
-				s.next = next
-				e.timers.fix(s)
-			}
-			s.cfg = c
-			s.debounce.Rise, s.debounce.Fall = max(c.Rise, 1), max(c.Fall, 1)
-		}
-		e.scripts[c.Name] = s
-	}
-	for _, s := range old {
-		e.timers.remove(s)
-	}
-}
-
 // reconfigure gives a router its new settings. A MASTER takes removed
 // addresses off; the answer says whether it has to acquire new ones.
 func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, ours map[place]bool) (grown bool) {
@@ -196,9 +142,6 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	r.cfg = cfg
 	r.hold(next)
 	r.needs = append(r.needs[:0], r.key.device)
-	for _, name := range cfg.TrackInterface {
-		r.need(name)
-	}
 	for _, a := range next {
 		r.need(a.device)
 	}
@@ -220,7 +163,7 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 	masters := make(map[routerKey]bool)
 	if former != nil {
 		for _, s := range former.Scripts {
-			if own := e.scripts[s.Name]; own != nil && own.lastRun.IsZero() {
+			if own, ok := e.trackers[trackerKey{config.KindScript, s.Name}].(*script); ok && own.lastRun.IsZero() {
 				own.resume(s)
 			}
 		}
@@ -279,10 +222,12 @@ func (e *engine) stop(now time.Time) {
 		e.leave(r, now, vrrp.ReasonStopped, false)
 	}
 	e.order, e.users, e.roaming, e.holders = nil, nil, nil, nil
-	for _, s := range e.scripts {
-		e.timers.remove(s)
+	for _, t := range e.trackers {
+		if timer, ok := t.(timed); ok {
+			e.timers.remove(timer)
+		}
 	}
-	clear(e.scripts)
+	clear(e.trackers)
 }
 
 // settled reports whether every address of the routers that left is off.

@@ -43,7 +43,7 @@ type engine struct {
 	byID       map[string]*router // with those that are leaving
 	order      []*router          // in the order of the configuration
 	groups     map[string]*group
-	scripts    map[string]*script
+	trackers   map[trackerKey]tracker
 	timers     timers
 	links      map[string]link.Interface // by name
 	names      map[int]string            // of the links by index, to notice a new name
@@ -64,11 +64,11 @@ type engine struct {
 	acts     []vrrp.Action
 	jobs     []link.Job
 	messages []watchdog.Message
-	changed  bool      // something that status shows changed: push a snapshot
+	touched  bool      // something that status shows changed: push a snapshot
 	pushed   time.Time // when the last one was pushed
 
 	nextID   uint64
-	lateness control.Lateness
+	lateness control.LatenessMeter
 	repairs  uint64
 }
 
@@ -96,7 +96,6 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers: make(map[routerKey]*router),
 		byID:    make(map[string]*router),
-		scripts: make(map[string]*script),
 		links:   make(map[string]link.Interface),
 		names:   make(map[int]string),
 		ports:   make(map[string]*port),
@@ -110,7 +109,7 @@ func (e *engine) deadline() time.Time {
 	if t := e.timers.first(); t != nil {
 		d = t.deadline()
 	}
-	if e.changed {
+	if e.touched {
 		if push := e.pushed.Add(pushInterval); d.IsZero() || push.Before(d) {
 			d = push
 		}
@@ -133,7 +132,7 @@ func (e *engine) tick(now time.Time) {
 				e.drain()
 				continue
 			}
-			e.late(now.Sub(t.deadline()))
+			e.lateness.Observe(now.Sub(t.deadline()))
 			if !t.retryAt.IsZero() && !t.retryAt.After(now) {
 				e.retryAddresses(t, now)
 			}
@@ -149,12 +148,6 @@ func (e *engine) tick(now time.Time) {
 			e.reviewUsers(now, t.name)
 		}
 	}
-}
-
-func (e *engine) late(d time.Duration) {
-	e.lateness.Count++
-	e.lateness.Last = d
-	e.lateness.Max = max(e.lateness.Max, d)
 }
 
 // step moves one router and carries out what the state machine answers.
@@ -208,7 +201,7 @@ func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
 		Code:       t.Cause.Reason.String(),
 		Priority:   int(r.sm.Priority()),
 	}
-	e.changed = true
+	e.touched = true
 	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
 		r.farewell = ev
 		return
@@ -244,8 +237,8 @@ func (e *engine) flush(now time.Time) {
 	}
 	clear(e.jobs)
 	e.jobs = e.jobs[:0]
-	if e.changed && now.Sub(e.pushed) >= pushInterval {
-		e.changed, e.pushed = false, now
+	if e.touched && now.Sub(e.pushed) >= pushInterval {
+		e.touched, e.pushed = false, now
 		e.send(watchdog.Message{Snapshot: &watchdog.Snapshot{VRRP: e.snapshot()}})
 	}
 	for _, m := range e.messages {
@@ -256,14 +249,14 @@ func (e *engine) flush(now time.Time) {
 }
 
 func (e *engine) snapshot() *control.VRRP {
-	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness, Repairs: e.repairs}
+	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
 		if g := r.group; g != nil && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}
-	told := make(map[*script]bool, len(e.scripts))
+	told := make(map[tracker]bool, len(e.trackers))
 	for _, r := range e.order {
 		v.Instances = append(v.Instances, r.snapshot())
 		for _, a := range r.addrs {
@@ -275,9 +268,14 @@ func (e *engine) snapshot() *control.VRRP {
 			}
 		}
 		for _, t := range r.tracks {
-			if !told[t.script] {
-				told[t.script] = true
-				v.Scripts = append(v.Scripts, t.script.snapshot())
+			if told[t.tracker] {
+				continue
+			}
+			told[t.tracker] = true
+			if s, ok := t.tracker.(*script); ok {
+				v.Scripts = append(v.Scripts, s.snapshot())
+			} else {
+				v.Trackers = append(v.Trackers, trackerStatus(t.tracker))
 			}
 		}
 	}

@@ -78,11 +78,12 @@ func (e *engine) linkGone(ifi link.Interface, renamed string) {
 		}
 	}
 	e.clean(stranded)
-	e.changed = true
+	e.touched = true
 }
 
 // reviewUsers reviews the routers that a change of one interface may concern.
 func (e *engine) reviewUsers(now time.Time, name string) {
+	e.interfaceChanged(now, name)
 	for _, r := range e.users[name] {
 		e.reviewRouter(r, now)
 	}

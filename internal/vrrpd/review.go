@@ -23,7 +23,7 @@ func (e *engine) reviewRouter(r *router, now time.Time) {
 	prio := r.effective()
 	if prio != r.sm.Priority() {
 		e.step(r, now, vrrp.Event{Kind: vrrp.EventPriority, Priority: prio})
-		e.changed = true
+		e.touched = true
 	}
 	switch {
 	case len(r.faults) > 0:
@@ -31,7 +31,7 @@ func (e *engine) reviewRouter(r *router, now time.Time) {
 			e.giveUpResume(r)
 			r.started, r.waiting = true, ""
 			e.step(r, now, vrrp.Event{Kind: vrrp.EventFault, Cause: r.faults[0].cause})
-			e.changed = true
+			e.touched = true
 		}
 	case r.started && r.sm.State() == vrrp.Fault:
 		if r.waiting = e.gate(r); r.waiting != "" {
@@ -90,18 +90,15 @@ func (e *engine) inspect(r *router) {
 		} else if src != r.source {
 			r.source = src
 			r.sm.SetSource(src)
-			e.changed = true
+			e.touched = true
 		}
 		if p := e.ports[device]; p != nil && p.sock == nil && p.err != nil {
 			add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
 		}
 	}
 	for _, t := range r.tracks {
-		if t.weight == 0 && t.script.debounce.Verdict() == vrrp.Down {
-			add("script "+t.script.cfg.Name, vrrp.Cause{
-				Reason: vrrp.ReasonScript,
-				Detail: fmt.Sprintf("%s failed: %s", t.script.cfg.Name, t.script.last.Result),
-			})
+		if t.term().Fault() {
+			r.faults = append(r.faults, t.fault())
 		}
 	}
 	// The oldest cause stays the one that is told, so that a second one does

@@ -53,13 +53,6 @@ type router struct {
 	counters counters             //
 	pending  int                  // removals that the worker has not reported yet
 	warned   [numWarnings]warning // the newest warning of each kind, so that it is logged once
-	notes    []priority           // terms of the effective priority, for status
-}
-
-// priority is one term of the effective priority with its origin.
-type priority struct {
-	source string
-	term   vrrp.Term
 }
 
 type counters struct {
@@ -71,12 +64,6 @@ type counters struct {
 type fault struct {
 	key   string // such as "interface eth0"
 	cause vrrp.Cause
-}
-
-// track is the use of a script by a router.
-type track struct {
-	script *script
-	weight int
 }
 
 // peer is what was heard of a unicast peer.
@@ -233,31 +220,24 @@ func (r *router) deadline() time.Time {
 
 func (r *router) slot() *int { return &r.heapSlot }
 
-// effective computes the priority from the base and the tracking terms, and
-// keeps the terms for status.
+// effective computes the priority from the base and the tracking terms.
 func (r *router) effective() uint8 {
-	r.notes = r.notes[:0]
 	if len(r.tracks) == 0 {
 		return r.cfg.Priority
 	}
-	var terms []vrrp.Term
-	for _, t := range r.tracks {
-		if t.weight == 0 {
-			continue
-		}
-		term := vrrp.Term{Weight: t.weight, Verdict: t.script.debounce.Verdict()}
-		terms = append(terms, term)
-		r.notes = append(r.notes, priority{"script " + t.script.cfg.Name, term})
+	terms := make([]vrrp.Term, len(r.tracks))
+	for i, t := range r.tracks {
+		terms[i] = t.term()
 	}
 	return vrrp.EffectivePriority(r.cfg.Priority, terms)
 }
 
-// gate names a script without weight that has no verdict yet: until then
+// gate names a tracker without weight that has no verdict yet: until then
 // nobody can say whether this router may serve.
 func (r *router) gate() string {
 	for _, t := range r.tracks {
-		if t.weight == 0 && t.script.debounce.Verdict() == vrrp.Unknown {
-			return fmt.Sprintf("waiting for the first verdict of script %s", t.script.cfg.Name)
+		if t.term().Open() {
+			return fmt.Sprintf("waiting for the first verdict of %s", t.id())
 		}
 	}
 	return ""
@@ -299,13 +279,8 @@ func (r *router) snapshot() control.Instance {
 	for _, p := range r.peers {
 		s.Peers = append(s.Peers, control.Peer{Address: p.addr, Heard: p.heard, LastHeard: p.last, Self: p.addr == r.source})
 	}
-	for _, p := range r.notes {
-		s.Terms = append(s.Terms, control.PriorityTerm{
-			Source: p.source,
-			Value:  p.term.Value(),
-			Up:     p.term.Verdict == vrrp.Up,
-			Note:   fmt.Sprintf("%s, weight %d", p.term.Verdict, p.term.Weight),
-		})
+	for _, t := range r.tracks {
+		s.Terms = append(s.Terms, t.explain())
 	}
 	for _, a := range r.addrs {
 		ca := control.Address{Prefix: a.prefix, Device: a.device, Installed: a.installed, Own: r.own(a)}

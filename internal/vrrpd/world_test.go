@@ -223,9 +223,9 @@ func (w *world) hearAt(from string, dst netip.Addr, ttl int, prio uint8, s vrrp.
 	w.e.receive("eth0", link.Datagram{Src: src, Dst: dst, TTL: ttl, Payload: pdu, Arrival: w.now})
 }
 
-func chk(weight int) ([]config.Script, config.TrackScript) {
+func chk(weight int) ([]config.Script, config.Track) {
 	s := config.Script{Name: "chk", Command: []string{"/chk"}, Interval: config.Duration(time.Second), Rise: 1, Fall: 2}
-	return []config.Script{s}, config.TrackScript{Name: "chk", Weight: weight}
+	return []config.Script{s}, config.Track{Name: "chk", Weight: weight}
 }
 
 // answer gives the result of the run that was last asked for.
