@@ -26,16 +26,6 @@ func (f Family) String() string {
 	return fmt.Sprintf("family %d", uint8(f))
 }
 
-// ParseFamily returns the family of a name that String has given.
-func ParseFamily(name string) (Family, error) {
-	for _, f := range []Family{IPv4, IPv6} {
-		if f.String() == name {
-			return f, nil
-		}
-	}
-	return 0, fmt.Errorf("vrrp: no address family %q", name)
-}
-
 // FamilyOf returns the family of an address.
 func FamilyOf(a netip.Addr) Family {
 	if a.Is6() {
