@@ -18,6 +18,7 @@ func (v *validator) instances() {
 	}
 	routers := make(map[router]place)
 	owners := make(map[ownership]place)
+	routes, rules := v.static(func(dev string, addr netip.Addr, at place) { owners[ownership{dev, addr}] = at })
 	known := v.trackers()
 
 	tables := v.root.child("vrrp_instance")
@@ -54,6 +55,8 @@ func (v *validator) instances() {
 		}
 		own(at.child("virtual_ipaddress"), in.Addresses)
 		own(at.child("virtual_ipaddress_excluded"), in.Excluded)
+		v.routes(at.child("virtual_routes"), in.Routes, routes)
+		v.rules(at.child("virtual_rules"), in.Rules, rules)
 		if list := at.child("virtual_ipaddress"); list.exists() && v.ok(list) {
 			switch n := len(in.Addresses); {
 			case n == 0:
@@ -143,11 +146,7 @@ func (v *validator) virtualAddress(e place, in *Instance, a *VirtualAddress) {
 	} else if what := networkProblem(a.Prefix); what != "" {
 		v.errorf(at, "%q %s, allowed is the address of a host", shown, what)
 	}
-	if at := e.child("label"); at.exists() && v.ok(at) && a.Device != "" &&
-		a.Label != a.Device && !strings.HasPrefix(a.Label, a.Device+":") {
-		v.errorf(at, "%q does not begin with the device, allowed is %q, or %q and more, at most %d characters",
-			a.Label, a.Device, a.Device+":", maxInterfaceName)
-	}
+	v.addressOptions(e, a.Prefix, a.Device, &a.AddressOptions)
 }
 
 // hostAddressProblem says why an address cannot be an IPv4 host's, "" when it can.

@@ -26,6 +26,7 @@ func Render(w io.Writer, s *Status, v View) error {
 		v.instances(p, s.VRRP.Instances)
 		v.groups(p, s.VRRP.Groups)
 		v.scripts(p, s.VRRP.Scripts)
+		v.static(p, s.VRRP.Static)
 	}
 	if s.Checkers != nil {
 		v.services(p, s.Checkers.Services)

@@ -21,7 +21,8 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 		}
 	case link.AddrRemoved:
 		e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
-		e.lost(now, ifi.Name, ev.Prefix)
+		e.lost(now, link.Key{Kind: link.KindAddress, Prefix: ev.Prefix, Device: ifi.Name})
+		e.recheck(ifi.Name)
 		if e.vips[ev.Prefix.Addr()] {
 			return
 		}
@@ -29,6 +30,15 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 		return
 	}
 	e.reviewUsers(now, ifi.Name)
+}
+
+// routeEvent takes what the monitor saw of routes and rules.
+func (e *engine) routeEvent(now time.Time, ev link.RouteEvent) {
+	if ev.Key == (link.Key{}) {
+		e.recheckAll()
+		return
+	}
+	e.lost(now, ev.Key)
 }
 
 func (e *engine) linkChanged(now time.Time, ifi link.Interface) {
@@ -44,6 +54,7 @@ func (e *engine) linkChanged(now time.Time, ifi link.Interface) {
 		e.reviewUsers(now, ifi.Name)
 	}
 	e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
+	e.recheck(ifi.Name)
 	p := e.ports[ifi.Name]
 	if p == nil {
 		return
@@ -65,20 +76,23 @@ func (e *engine) linkGone(ifi link.Interface, renamed string) {
 	if p := e.ports[name]; p != nil {
 		p.closePort()
 	}
-	var stranded []link.Address
+	e.strand(&e.host.holding, name, renamed)
 	for _, r := range e.users[name] {
-		for _, a := range r.addrs {
-			if a.device != name {
-				continue
+		e.strand(&r.holding, name, renamed)
+	}
+	e.touched = true
+}
+
+// strand notes that an interface took addresses along.
+func (e *engine) strand(h *holding, name, renamed string) {
+	for _, i := range h.items {
+		if a, ok := i.address(); ok && a.Device == name {
+			if i.installed && !h.own(i) && renamed != "" {
+				e.clean(link.Address{Prefix: a.Prefix, Device: renamed, Peer: a.Peer})
 			}
-			if a.installed && !r.own(a) && renamed != "" {
-				stranded = append(stranded, link.Address{Prefix: a.prefix, Device: renamed})
-			}
-			a.installed = false
+			i.installed = false
 		}
 	}
-	e.clean(stranded)
-	e.touched = true
 }
 
 // reviewUsers reviews the routers that a change of one interface may concern.

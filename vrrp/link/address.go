@@ -42,6 +42,9 @@ type Address struct {
 	// Preferred does so after that many seconds; 0 is never.
 	Deprecated bool
 	Preferred  uint32
+	// OnlyMarked makes a Remove leave the address alone that does not carry Protocol:
+	// somebody else put it there.
+	OnlyMarked bool
 }
 
 // Key returns the address's identity: the kernel allows one local address and mask
@@ -55,7 +58,7 @@ func (a Address) String() string { return a.Prefix.String() + " on " + a.Device 
 
 // Variant returns the options in the words of ip(8).
 func (a Address) Variant() string {
-	plain := Address{Prefix: a.Prefix, Device: a.Device, Label: a.Label}
+	plain := Address{Prefix: a.Prefix, Device: a.Device, Label: a.Label, OnlyMarked: a.OnlyMarked}
 	if a == plain { // by far the most
 		return a.Label
 	}
@@ -97,13 +100,20 @@ func (a Address) remove(k *kernel) (already bool, err error) {
 	// What more is said of the address the kernel would look for.
 	bare := Address{Prefix: a.Prefix, Device: a.Device, Peer: a.Peer}
 	err = k.on(a.Device, func(d *device) error {
+		if a.OnlyMarked {
+			marked, err := k.marked(d.Index, a.Prefix)
+			if err != nil || !marked {
+				already = true
+				return err
+			}
+		}
 		_, err := k.request(unix.RTM_DELADDR, 0, bare.identity(d.Index)...)
 		return err
 	})
 	if absent(err) {
 		return true, nil
 	}
-	return false, err
+	return already, err
 }
 
 // identity is the part of the message that tells which address is meant.
