@@ -23,7 +23,7 @@ type Settings struct {
 	Preempt        bool          // take over from a lower priority
 	Addresses      []netip.Addr  // listed in adverts, 1..255
 	AuthType       AuthType      // v2 only
-	Password       [authLen]byte // v2 only, padded with zeros
+	Password       Password      // AuthPass only
 	Checksum       ChecksumForm  // v3: the form that is sent; both are accepted
 
 	// Peers are the other routers, each of which gets adverts of its own; none:
