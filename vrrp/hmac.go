@@ -167,11 +167,11 @@ func (h *HMAC) Sign(pdu []byte, src netip.Addr, now time.Time) []byte {
 // set back by more than the window must be followed, as everybody would find a
 // time outside the window.
 func (h *HMAC) next(t stamp) stamp {
-	switch {
-	case !h.hasSent || t.after(h.sent):
+	if !h.hasSent || t.after(h.sent) {
 		return t
-	case h.settings.Replay == ReplayMonotonic || h.sent.sub(t) <= span(h.settings.Window):
-		return h.sent + 1
+	}
+	if n := h.sent + 1; h.settings.Replay == ReplayMonotonic || n.sub(t) <= span(h.settings.Window) {
+		return n
 	}
 	return t
 }

@@ -125,12 +125,11 @@ func (l *senders) fresh(addr netip.Addr, key uint8, at stamp, now time.Time, win
 
 const (
 	// trialIntervals is how long a sender has to go on in a time before its last
-	// one until it is believed, in its own advert intervals.
+	// one until it is believed, in its own advert intervals: longer than a backup
+	// waits for its master.
 	trialIntervals = 5
 	// trialGap is the longest pause in that.
 	trialGap = 3
-	// silenceIntervals is how long its former adverts must have ceased to come.
-	silenceIntervals = 3
 )
 
 // newer judges without a clock: the stamp is newer than the last one of its
@@ -138,8 +137,8 @@ const (
 //
 // A router that came up with its clock set back sends older ones for ever. It is
 // believed again once it has sent older stamps in a row, each newer than the one
-// before, for several of its intervals, in step with the time that passes here,
-// while nothing newer came. Adverts that were recorded and are sent again one by
+// before, for several of its intervals, in step with the time that passes here
+// give or take one interval, while nothing newer came. Adverts that were recorded and are sent again one by
 // one, in a burst, in a loop or faster than they were recorded never do that. Until
 // then each of them is dropped and counted, and a newer one ends the trial.
 func (l *senders) newer(addr netip.Addr, key uint8, at stamp, now time.Time, interval time.Duration) Discard {
@@ -147,21 +146,13 @@ func (l *senders) newer(addr netip.Addr, key uint8, at stamp, now time.Time, int
 	if s == nil || at.after(s.last) {
 		return l.take(s, addr, key, at, now)
 	}
-	pause := now.Sub(s.trialAt)
-	if s.trialAt.IsZero() || !at.after(s.trial) || pause > trialGap*interval || !inStep(at.sub(s.trial), pause, interval) {
+	if s.trialAt.IsZero() || !at.after(s.trial) || now.Sub(s.trialAt) > trialGap*interval {
 		s.trialStart, s.trialStartAt = at, now
 	}
 	s.trial, s.trialAt = at, now
 	length := now.Sub(s.trialStartAt)
-	if length >= trialIntervals*interval && now.Sub(s.at) >= (trialIntervals+silenceIntervals)*interval &&
-		inStep(at.sub(s.trialStart), length, interval) {
+	if d := at.sub(s.trialStart) - span(length); length >= trialIntervals*interval && max(d, -d) <= span(interval) {
 		return l.take(s, addr, key, at, now)
 	}
 	return DiscardReplay
-}
-
-// inStep says that stamps moved on as the time did, give or take one interval.
-func inStep(stamps int64, passed, interval time.Duration) bool {
-	d := stamps - span(passed)
-	return max(d, -d) <= span(interval)
 }
