@@ -43,6 +43,8 @@ type Config struct {
 	Groups         []SyncGroup     `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
 	VirtualServers []VirtualServer `toml:"virtual_server" form:"named"`
 	Notify         Channels        `toml:"notify"`
+	VRRPProcess    Process         `toml:"vrrp_process"`
+	CheckerProcess Process         `toml:"checker_process"`
 }
 
 // Global holds what concerns the whole daemon.
@@ -53,6 +55,9 @@ type Global struct {
 	// ScriptUser is the user[:group] that scripts run as when they name none.
 	// Empty means the user of the daemon itself (root).
 	ScriptUser string `toml:"script_user" form:"user" default:"=the daemon's own user"`
+	// NetworkNamespace is the name of the network namespace, below /run/netns, in
+	// which the whole daemon runs, scripts included. Empty: the one it is started in.
+	NetworkNamespace string `toml:"network_namespace" form:"name" default:"=the one that director is started in" alias:"net_namespace"`
 	// LogLevel is one of debug, info, warn, error. Default info.
 	LogLevel string `toml:"log_level" oneof:"debug info warn error" default:"info"`
 	// LogFormat is text or json. Default text.
@@ -83,6 +88,7 @@ type Script struct {
 	Rise     int      `toml:"rise" default:"1" min:"1" max:"100"`              // successes in a row to be up
 	Fall     int      `toml:"fall" default:"1" min:"1" max:"100"`              // failures in a row to be down
 	Weight   int      `toml:"weight" default:"0" min:"-253" max:"253"`         // 0: failure means FAULT
+	Reverse  bool     `toml:"reverse" default:"false"`                         // see Track
 	User     string   `toml:"user" form:"user" default:"=global.script_user"`  // user[:group]
 }
 
@@ -117,11 +123,10 @@ type Instance struct {
 	Authentication Authentication   `toml:"authentication" optional:"true"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
-	TrackScripts   []TrackScript    `toml:"track_script" short:"name"`
-	TrackInterface []string         `toml:"track_interface" form:"interface"` // FAULT while one is down
-	Garp           Garp             `toml:"garp"`
-	Notify         Notify           `toml:"notify"`
-	Mail           bool             `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
+	Tracking
+	Garp   Garp   `toml:"garp"`
+	Notify Notify `toml:"notify"`
+	Mail   bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
 }
 
 // Unicast says that the instance sends adverts to peers, not to the multicast
@@ -140,11 +145,10 @@ type UnicastPeer struct {
 // it tracks counts for every member, and so does every weight of a member:
 // within a group priorities move together.
 type SyncGroup struct {
-	Name           string        // the table's name: [vrrp_sync_group.NAME]
-	Members        []string      `toml:"group" form:"name" required:"true" alias:"members instances"`
-	TrackScripts   []TrackScript `toml:"track_script" short:"name"`
-	TrackInterface []string      `toml:"track_interface" form:"interface"`
-	Notify         Notify        `toml:"notify"`
+	Name    string   // the table's name: [vrrp_sync_group.NAME]
+	Members []string `toml:"group" form:"name" required:"true" alias:"members instances"`
+	Tracking
+	Notify Notify `toml:"notify"`
 }
 
 // Authentication is VRRP version 2 authentication.
@@ -159,12 +163,6 @@ type VirtualAddress struct {
 	Prefix netip.Prefix `toml:"address" required:"true"`
 	Device string       `toml:"device" form:"interface" default:"=the instance's interface" alias:"dev"`
 	Label  string       `toml:"label" form:"label"` // the device's name, or that, a colon and more; at most 15 bytes
-}
-
-// TrackScript is the use of a Script by an instance.
-type TrackScript struct {
-	Name   string `toml:"name" form:"name" required:"true"`
-	Weight int    `toml:"weight" default:"=the script's weight" min:"-253" max:"253"`
 }
 
 // Garp says how a new MASTER announces its addresses by gratuitous ARP.

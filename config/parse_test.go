@@ -28,8 +28,8 @@ const trailer = "\n#=>\n" // what follows in a file of testdata is expected, one
 func TestFiles(t *testing.T) {
 	for kind, count := range map[string]int{"good": 4, "bad": 25} {
 		files, err := filepath.Glob("testdata/*." + kind + ".toml")
-		if err != nil || len(files) != count {
-			t.Errorf("%d %s files, want %d (%v)", len(files), kind, count, err)
+		if err != nil || len(files) < count {
+			t.Errorf("%d %s files, want %d at least (%v)", len(files), kind, count, err)
 		}
 		for _, file := range files {
 			t.Run(filepath.Base(file), func(t *testing.T) { testFile(t, file, kind) })

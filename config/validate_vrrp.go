@@ -18,36 +18,7 @@ func (v *validator) instances() {
 	}
 	routers := make(map[router]place)
 	owners := make(map[ownership]place)
-	scripts := make(map[string]*Script)
-	used := make(map[string]bool)
-	names := make([]string, 0, len(v.cfg.Scripts))
-	for i := range v.cfg.Scripts {
-		s := &v.cfg.Scripts[i]
-		scripts[s.Name] = s
-		names = append(names, s.Name)
-	}
-
-	track := func(list place, scriptsOf []TrackScript) {
-		var tracked []string
-		for j, e := range list.list() {
-			e = e.asShort("name")
-			ts := &scriptsOf[j]
-			tracked = append(tracked, ts.Name)
-			if !v.ok(e) || !v.ok(e.child("name")) || ts.Name == "" {
-				continue
-			}
-			script := scripts[ts.Name]
-			if script == nil {
-				v.unknownName(e.child("name"), "vrrp_script", ts.Name, names)
-				continue
-			}
-			used[ts.Name] = true
-			if !e.has("weight") {
-				ts.Weight = script.Weight
-			}
-		}
-		v.duplicates(list.list(), tracked)
-	}
+	known := v.trackers()
 
 	tables := v.root.child("vrrp_instance")
 	for i := range v.cfg.Instances {
@@ -92,26 +63,15 @@ func (v *validator) instances() {
 			}
 		}
 
-		track(at.child("track_script"), in.TrackScripts)
-		for j, e := range at.child("track_script").list() {
-			if ts := in.TrackScripts[j]; ts.Weight != 0 && in.Priority == 255 {
-				v.warnf(e.asShort("name"), "the weight %d has no effect: the address owner (priority 255) keeps its priority", ts.Weight)
-			}
-		}
-		v.duplicates(at.child("track_interface").list(), in.TrackInterface)
+		v.tracking(at, &in.Tracking, known, in.Priority == 255)
 
 		if in.Notify.User == "" {
 			in.Notify.User = v.cfg.Global.ScriptUser
 		}
 	}
 
-	v.groups(track)
-
-	for _, name := range names {
-		if !used[name] {
-			v.warnf(v.root.child("vrrp_script").child(name), "is used by no track_script and so never run")
-		}
-	}
+	v.groups(known)
+	v.unused(known)
 }
 
 // protocol checks the keys of an instance that depend on each other.

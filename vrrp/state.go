@@ -40,6 +40,7 @@ const (
 	ReasonResumed                // a respawned process goes on as MASTER
 	ReasonMasterDown             // no advert for the master-down time
 	ReasonMasterStopped          // the MASTER sent priority 0
+	ReasonBFDDown                // the BFD session to the MASTER went down; Detail names it
 	ReasonPreempted              // only a router of lower priority was heard for the master-down time
 	ReasonHigherPriority         // a router of higher priority advertises
 	ReasonHigherAddress          // a router of equal priority and higher address advertises
@@ -48,7 +49,10 @@ const (
 	ReasonNoSource               // there is no address to send adverts from
 	ReasonSocket                 // the protocol's socket cannot be opened
 	ReasonScript                 // a track script without weight failed
+	ReasonTracker                // another tracker without weight does not allow it
 	ReasonGroup                  // another member of the sync group does so; Detail says which and why
+	ReasonFamily                 // the other address family of the instance does so; Detail says why
+	ReasonAdvertSize             // adverts do not fit into a packet of the interface
 	ReasonRecovered              // every cause of FAULT is gone
 	ReasonStopped                // the daemon stops
 	ReasonRemoved                // the instance is gone from the configuration
@@ -62,6 +66,7 @@ var reasonNames = [numReasons]string{
 	ReasonResumed:         "resumed",
 	ReasonMasterDown:      "master_down",
 	ReasonMasterStopped:   "master_stopped",
+	ReasonBFDDown:         "bfd_down",
 	ReasonPreempted:       "preempted",
 	ReasonHigherPriority:  "higher_priority",
 	ReasonHigherAddress:   "higher_address",
@@ -70,7 +75,10 @@ var reasonNames = [numReasons]string{
 	ReasonNoSource:        "no_source_address",
 	ReasonSocket:          "socket",
 	ReasonScript:          "script_failed",
+	ReasonTracker:         "tracker",
 	ReasonGroup:           "sync_group",
+	ReasonFamily:          "other_family",
+	ReasonAdvertSize:      "advert_size",
 	ReasonRecovered:       "recovered",
 	ReasonStopped:         "stopped",
 	ReasonRemoved:         "removed",
@@ -89,9 +97,12 @@ type Cause struct {
 	Reason   Reason
 	Peer     netip.Addr    // the other router, where one is meant
 	Priority uint8         // the priority that it advertised
-	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert
+	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert; ReasonBFDDown: without a packet
 	Detail   string        // the interface, the script and its result
 }
+
+// Shared says that the cause is another router's, which this one follows.
+func (c Cause) Shared() bool { return c.Reason == ReasonGroup || c.Reason == ReasonFamily }
 
 // String tells the cause to a person.
 func (c Cause) String() string {
@@ -114,6 +125,8 @@ func (c Cause) String() string {
 		return fmt.Sprintf("no advert from %s for %v", peer, silence)
 	case ReasonMasterStopped:
 		return fmt.Sprintf("%s stopped (priority 0)", peer)
+	case ReasonBFDDown:
+		return fmt.Sprintf("BFD session %s to %s is down: nothing heard for %v", c.Detail, peer, silence)
 	case ReasonPreempted:
 		return fmt.Sprintf("preempting %s, which has the lower priority %d", peer, c.Priority)
 	case ReasonHigherPriority:
@@ -130,8 +143,14 @@ func (c Cause) String() string {
 		return "cannot open a VRRP socket on " + c.Detail
 	case ReasonScript:
 		return "script " + c.Detail
+	case ReasonTracker:
+		return c.Detail
 	case ReasonGroup:
 		return "with its sync group: " + c.Detail
+	case ReasonFamily:
+		return "with " + c.Detail
+	case ReasonAdvertSize:
+		return "adverts are too long: " + c.Detail
 	case ReasonRecovered:
 		return "recovered from: " + c.Detail
 	case ReasonStopped:

@@ -13,12 +13,13 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface) (socket, error)
+	Open(ifi link.Interface, family vrrp.Family) (socket, error)
 }
 
-// socket is the one socket of an interface.
+// socket is the one socket of an interface and family.
 type socket interface {
 	SetVRIDs(vrids []uint8) error
+	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
 	Close() error
@@ -43,15 +44,15 @@ type engine struct {
 	byID       map[string]*router // with those that are leaving
 	order      []*router          // in the order of the configuration
 	groups     map[string]*group
-	scripts    map[string]*script
+	trackers   map[trackerKey]tracker
 	timers     timers
 	links      map[string]link.Interface // by name
 	names      map[int]string            // of the links by index, to notice a new name
 	users      map[string][]*router      // who needs an interface, by its name
 	roaming    []*router                 // whose configured source may be on any interface
-	vips       map[netip.Addr]bool       // virtual addresses that are never a source
+	vips       map[vip]bool              // virtual addresses that are never a source
 	holders    map[place]*router         // whose virtual address it is
-	ports      map[string]*port          // by interface name
+	ports      map[portKey]*port         //
 	dirty      []*port                   // with queued adverts
 	leaving    []*router                 // removed or stopping, until their addresses are off
 	// drain reads the sockets once more. It is called before a backup takes
@@ -64,42 +65,22 @@ type engine struct {
 	acts     []vrrp.Action
 	jobs     []link.Job
 	messages []watchdog.Message
-	changed  bool      // something that status shows changed: push a snapshot
+	touched  bool      // something that status shows changed: push a snapshot
 	pushed   time.Time // when the last one was pushed
 
 	nextID   uint64
-	lateness control.Lateness
+	lateness control.LatenessMeter
 	repairs  uint64
 }
-
-// port is a used interface with its socket.
-type port struct {
-	name     string
-	index    int // of the interface that sock is bound to
-	vrids    []uint8
-	sock     socket // nil while the interface is absent or opening failed
-	queued   bool   // listed in engine.dirty
-	err      error
-	retryAt  time.Time
-	failed   int
-	warned   string    // the newest error of sending, so that it is logged once
-	warnedAt time.Time //
-	heapSlot int
-}
-
-func (p *port) deadline() time.Time { return p.retryAt }
-
-func (p *port) slot() *int { return &p.heapSlot }
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	return &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers: make(map[routerKey]*router),
 		byID:    make(map[string]*router),
-		scripts: make(map[string]*script),
 		links:   make(map[string]link.Interface),
 		names:   make(map[int]string),
-		ports:   make(map[string]*port),
+		ports:   make(map[portKey]*port),
 		drain:   func() {},
 	}
 }
@@ -110,7 +91,7 @@ func (e *engine) deadline() time.Time {
 	if t := e.timers.first(); t != nil {
 		d = t.deadline()
 	}
-	if e.changed {
+	if e.touched {
 		if push := e.pushed.Add(pushInterval); d.IsZero() || push.Before(d) {
 			d = push
 		}
@@ -133,7 +114,7 @@ func (e *engine) tick(now time.Time) {
 				e.drain()
 				continue
 			}
-			e.late(now.Sub(t.deadline()))
+			e.lateness.Observe(now.Sub(t.deadline()))
 			if !t.retryAt.IsZero() && !t.retryAt.After(now) {
 				e.retryAddresses(t, now)
 			}
@@ -146,15 +127,9 @@ func (e *engine) tick(now time.Time) {
 			e.timers.fix(t)
 		case *port:
 			e.openPort(now, t)
-			e.reviewUsers(now, t.name)
+			e.reviewUsers(now, t.key.device)
 		}
 	}
-}
-
-func (e *engine) late(d time.Duration) {
-	e.lateness.Count++
-	e.lateness.Last = d
-	e.lateness.Max = max(e.lateness.Max, d)
 }
 
 // step moves one router and carries out what the state machine answers.
@@ -208,7 +183,7 @@ func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
 		Code:       t.Cause.Reason.String(),
 		Priority:   int(r.sm.Priority()),
 	}
-	e.changed = true
+	e.touched = true
 	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
 		r.farewell = ev
 		return
@@ -244,8 +219,8 @@ func (e *engine) flush(now time.Time) {
 	}
 	clear(e.jobs)
 	e.jobs = e.jobs[:0]
-	if e.changed && now.Sub(e.pushed) >= pushInterval {
-		e.changed, e.pushed = false, now
+	if e.touched && now.Sub(e.pushed) >= pushInterval {
+		e.touched, e.pushed = false, now
 		e.send(watchdog.Message{Snapshot: &watchdog.Snapshot{VRRP: e.snapshot()}})
 	}
 	for _, m := range e.messages {
@@ -256,14 +231,14 @@ func (e *engine) flush(now time.Time) {
 }
 
 func (e *engine) snapshot() *control.VRRP {
-	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness, Repairs: e.repairs}
+	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
 		if g := r.group; g != nil && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}
-	told := make(map[*script]bool, len(e.scripts))
+	told := make(map[tracker]bool, len(e.trackers))
 	for _, r := range e.order {
 		v.Instances = append(v.Instances, r.snapshot())
 		for _, a := range r.addrs {
@@ -275,9 +250,14 @@ func (e *engine) snapshot() *control.VRRP {
 			}
 		}
 		for _, t := range r.tracks {
-			if !told[t.script] {
-				told[t.script] = true
-				v.Scripts = append(v.Scripts, t.script.snapshot())
+			if told[t.tracker] {
+				continue
+			}
+			told[t.tracker] = true
+			if s, ok := t.tracker.(*script); ok {
+				v.Scripts = append(v.Scripts, s.snapshot())
+			} else {
+				v.Trackers = append(v.Trackers, trackerStatus(t.tracker))
 			}
 		}
 	}
