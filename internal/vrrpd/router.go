@@ -133,6 +133,7 @@ func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 	s := vrrp.Settings{
 		VRID:           c.VRID,
 		Family:         family,
+		Group:          c.Group.Of(family == vrrp.IPv6),
 		Version:        uint8(c.Version),
 		Priority:       c.Priority,
 		AdvertInterval: c.AdvertInterval.D(),
@@ -145,6 +146,9 @@ func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 		if addr := a.Prefix.Addr(); vrrp.FamilyOf(addr) == family {
 			s.Addresses = append(s.Addresses, addr)
 		}
+	}
+	if c.Checksum == vrrp.ChecksumPlain.String() {
+		s.Checksum = vrrp.ChecksumPlain
 	}
 	if family == vrrp.IPv6 {
 		// The link-local address comes first (RFC 9568 section 5.2.9).

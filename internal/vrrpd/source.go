@@ -25,14 +25,11 @@ func vipOf(addr netip.Addr, device string) vip {
 // wantedSource returns the configured source address of adverts, invalid when
 // there is none, and its key.
 func (r *router) wantedSource() (netip.Addr, string) {
-	addr, key := r.cfg.Source, "mcast_src_ip"
+	ipv6 := r.key.family == vrrp.IPv6
 	if r.cfg.Unicast() {
-		addr, key = r.cfg.UnicastSource, "unicast_src_ip"
+		return r.cfg.UnicastSource.Of(ipv6), "unicast_src_ip"
 	}
-	if addr.IsValid() && vrrp.FamilyOf(addr) != r.key.family {
-		return netip.Addr{}, key
-	}
-	return addr, key
+	return r.cfg.Source.Of(ipv6), "mcast_src_ip"
 }
 
 // chooseSource picks the address that adverts come from: the configured one,
