@@ -24,7 +24,7 @@ type Settings struct {
 	Preempt        bool          // take over from a lower priority
 	Addresses      []netip.Addr  // listed in adverts in this order, 1..255
 	AuthType       AuthType      // v2 only
-	Password       [authLen]byte // v2 only, padded with zeros
+	Password       Password      // AuthPass only
 	Checksum       ChecksumForm  // v3 over IPv4: the form that is sent; both are accepted
 
 	// Group is the multicast group to which adverts go, and from which alone they
