@@ -9,7 +9,7 @@ import (
 func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action {
 	if ev.Priority == PriorityStop {
 		i.master, i.masterPriority, i.stopping = ev.Src, 0, true
-		i.timerSet = now
+		i.timerSet, i.dead = now, Cause{}
 		i.timer = now.Add(SkewTime(i.settings.Version, i.priority, i.interval))
 		if !i.preemptAt.IsZero() {
 			i.preemptAt, i.lower = time.Time{}, netip.Addr{} // a delay is that of one MASTER
@@ -60,6 +60,9 @@ func (i *Instance) lowerAdvert(now time.Time, ev Event) {
 		i.timer = i.preemptAt
 	}
 	i.lower, i.lowerPriority = ev.Src, ev.Priority
+	if i.dead.Reason != ReasonNone {
+		i.armMasterDown(now) // somebody serves: no hurry any more
+	}
 }
 
 // reconfigureBackup puts in force what a change of the settings means for the
@@ -88,6 +91,8 @@ func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {
 	}
 	cause := Cause{Reason: ReasonMasterDown, Peer: i.master, Silence: now.Sub(i.timerSet)}
 	switch {
+	case i.dead.Reason != ReasonNone:
+		cause = i.dead
 	case i.stopping:
 		cause.Reason = ReasonMasterStopped
 	case i.lower.IsValid():
@@ -114,7 +119,7 @@ func (i *Instance) becomeBackup(now time.Time, cause Cause, acts []Action) []Act
 }
 
 func (i *Instance) armMasterDown(now time.Time) {
-	i.timerSet = now
+	i.timerSet, i.dead = now, Cause{}
 	i.timer = now.Add(i.MasterDownTime())
 	if now.Before(i.patient) {
 		i.timer = i.timer.Add(i.interval)
