@@ -17,20 +17,25 @@ const (
 // as config.Parse leaves them; the state machine does not check them again.
 type Settings struct {
 	VRID           uint8         // 1..255
-	Version        uint8         // 2 or 3
+	Family         Family        // of the addresses, of the source and of the destinations; zero: IPv4
+	Version        uint8         // 2 (IPv4 only) or 3
 	Priority       uint8         // base priority, 1..255
 	AdvertInterval time.Duration // whole seconds in v2, multiples of 10 ms up to 40.95 s in v3
 	Preempt        bool          // take over from a lower priority
 	PreemptDelay   time.Duration // wait so long before that, from the first advert of the lower one on; 0 = no longer than for a silent one
 	DownAdverts    int           // intervals without an advert after which the MASTER is dead, 1..100; 0 = 3
-	Addresses      []netip.Addr  // listed in adverts, 1..255
+	Addresses      []netip.Addr  // listed in adverts in this order, 1..255
 	AuthType       AuthType      // v2 only
-	Password       [authLen]byte // v2 only, padded with zeros
-	Checksum       ChecksumForm  // v3: the form that is sent; both are accepted
+	Password       Password      // AuthPass only
+	Checksum       ChecksumForm  // v3 over IPv4: the form that is sent; both are accepted
+
+	// Group is the multicast group to which adverts go, and from which alone they
+	// are taken, without Peers. Invalid (zero): the family's own.
+	Group netip.Addr
 
 	// Peers are the other routers, each of which gets adverts of its own; none:
-	// adverts go to the multicast group. TTL is the time to live of adverts sent
-	// to them, 1..255.
+	// adverts go to the multicast group. TTL is the time to live (over IPv6 the
+	// hop limit) of adverts sent to them, 1..255.
 	Peers []Peer
 	TTL   uint8
 
@@ -65,6 +70,23 @@ type Peer struct {
 // Unicast says that adverts go to peers rather than to the multicast group.
 func (s *Settings) Unicast() bool { return len(s.Peers) > 0 }
 
+// Multicast returns the multicast group in force.
+func (s *Settings) Multicast() netip.Addr {
+	if s.Group.IsValid() {
+		return s.Group
+	}
+	return s.Family.Group()
+}
+
+// AdvertLen is the length of an advert in bytes, without the IP header.
+func (s *Settings) AdvertLen() int {
+	n := headerLen + len(s.Addresses)*s.Family.addrLen()
+	if s.Version == 2 {
+		n += authLen
+	}
+	return n
+}
+
 // Peer returns the index of the peer with an address, -1 when there is none.
 func (s *Settings) Peer(addr netip.Addr) int {
 	for i := range s.Peers {
@@ -95,6 +117,8 @@ func (s *Settings) Check(a *Advert, src, dst netip.Addr, ttl int) Discard {
 		least, most = int(s.Peers[i].MinTTL), int(s.Peers[i].MaxTTL)
 	case !dst.IsMulticast():
 		return DiscardUnicast
+	case dst != s.Multicast():
+		return DiscardGroup
 	}
 	if ttl < least || ttl > most {
 		return DiscardTTL

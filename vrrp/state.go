@@ -52,6 +52,8 @@ const (
 	ReasonScript                 // a track script without weight failed
 	ReasonTracker                // another tracker without weight does not allow it
 	ReasonGroup                  // another member of the sync group does so; Detail says which and why
+	ReasonFamily                 // the other address family of the instance does so; Detail says why
+	ReasonAdvertSize             // adverts do not fit into a packet of the interface
 	ReasonRecovered              // every cause of FAULT is gone
 	ReasonStopped                // the daemon stops
 	ReasonRemoved                // the instance is gone from the configuration
@@ -77,6 +79,8 @@ var reasonNames = [numReasons]string{
 	ReasonScript:          "script_failed",
 	ReasonTracker:         "tracker",
 	ReasonGroup:           "sync_group",
+	ReasonFamily:          "other_family",
+	ReasonAdvertSize:      "advert_size",
 	ReasonRecovered:       "recovered",
 	ReasonStopped:         "stopped",
 	ReasonRemoved:         "removed",
@@ -98,6 +102,9 @@ type Cause struct {
 	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert; ReasonBFDDown: without a packet; ReasonReplaced: without an advert of ours
 	Detail   string        // the interface, the script and its result
 }
+
+// Shared says that the cause is another router's, which this one follows.
+func (c Cause) Shared() bool { return c.Reason == ReasonGroup || c.Reason == ReasonFamily }
 
 // String tells the cause to a person.
 func (c Cause) String() string {
@@ -144,6 +151,10 @@ func (c Cause) String() string {
 		return c.Detail
 	case ReasonGroup:
 		return "with its sync group: " + c.Detail
+	case ReasonFamily:
+		return "with " + c.Detail
+	case ReasonAdvertSize:
+		return "adverts are too long: " + c.Detail
 	case ReasonRecovered:
 		return "recovered from: " + c.Detail
 	case ReasonStopped:

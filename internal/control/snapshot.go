@@ -77,6 +77,7 @@ type VRRP struct {
 // Instance is the state of one virtual router.
 type Instance struct {
 	Name      string    `json:"name"`
+	Family    string    `json:"family"`          // ipv4 or ipv6; an instance with both has two entries
 	Group     string    `json:"group,omitempty"` // its sync group
 	Interface string    `json:"interface"`
 	VRID      uint8     `json:"virtual_router_id"`

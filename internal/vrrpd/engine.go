@@ -13,12 +13,13 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface) (socket, error)
+	Open(ifi link.Interface, family vrrp.Family) (socket, error)
 }
 
-// socket is the one socket of an interface.
+// socket is the one socket of an interface and family.
 type socket interface {
 	SetVRIDs(vrids []uint8) error
+	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
 	Close() error
@@ -49,9 +50,9 @@ type engine struct {
 	names      map[int]string            // of the links by index, to notice a new name
 	users      map[string][]*router      // who needs an interface, by its name
 	roaming    []*router                 // whose configured source may be on any interface
-	vips       map[netip.Addr]bool       // virtual addresses that are never a source
+	vips       map[vip]bool              // virtual addresses that are never a source
 	holders    map[place]*router         // whose virtual address it is
-	ports      map[string]*port          // by interface name
+	ports      map[portKey]*port         //
 	dirty      []*port                   // with queued adverts
 	leaving    []*router                 // removed or stopping, until their addresses are off
 	delay      startDelay
@@ -75,25 +76,6 @@ type engine struct {
 	repairs  uint64
 }
 
-// port is a used interface with its socket.
-type port struct {
-	name     string
-	index    int // of the interface that sock is bound to
-	vrids    []uint8
-	sock     socket // nil while the interface is absent or opening failed
-	queued   bool   // listed in engine.dirty
-	err      error
-	retryAt  time.Time
-	failed   int
-	warned   string    // the newest error of sending, so that it is logged once
-	warnedAt time.Time //
-	heapSlot int
-}
-
-func (p *port) deadline() time.Time { return p.retryAt }
-
-func (p *port) slot() *int { return &p.heapSlot }
-
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	return &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
@@ -101,7 +83,7 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		byID:      make(map[string]*router),
 		links:     make(map[string]link.Interface),
 		names:     make(map[int]string),
-		ports:     make(map[string]*port),
+		ports:     make(map[portKey]*port),
 		drain:     func() {},
 		sinceBoot: link.SinceBoot,
 	}
@@ -152,7 +134,7 @@ func (e *engine) tick(now time.Time) {
 			e.review(now)
 		case *port:
 			e.openPort(now, t)
-			e.reviewUsers(now, t.name)
+			e.reviewUsers(now, t.key.device)
 		}
 	}
 }
