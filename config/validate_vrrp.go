@@ -27,6 +27,7 @@ func (v *validator) instances() {
 		in := &v.cfg.Instances[i]
 		at := tables.child(in.Name)
 		v.protocol(at, in)
+		v.timing(at, in)
 		v.unicast(at, in)
 		v.families(at, in)
 
@@ -65,7 +66,7 @@ func (v *validator) instances() {
 		own(at.child("virtual_ipaddress_excluded"), in.Excluded)
 		if list := at.child("virtual_ipaddress"); list.exists() && v.ok(list) {
 			if len(in.Addresses) == 0 {
-				v.errorf(list, "an empty list is not allowed, allowed are 1 to 255 addresses")
+				v.errorf(list, "an empty list is not allowed, allowed are 1 to 255 addresses: routers drop an advert without any (RFC 9568 section 5.2.5); for an instance that shall only elect, write one that nobody uses, such as { address = \"192.0.0.8\", device = \"lo\" }")
 			}
 		}
 
