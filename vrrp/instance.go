@@ -90,6 +90,8 @@ type Instance struct {
 	timerSet time.Time     // when the Active_Down_Timer was last started
 	interval time.Duration // Active_Adver_Interval: learned in BACKUP, ours in MASTER
 
+	heard time.Time // when the newest advert that was taken arrived
+
 	master         netip.Addr // the MASTER last accepted
 	masterPriority uint8
 	stopping       bool       // the MASTER sent priority 0
@@ -247,7 +249,15 @@ func (i *Instance) Reconfigure(now time.Time, s Settings) {
 }
 
 // backupAdvert is RFC 9568 section 6.4.2, "if an advertisement is received".
+//
+// After a stall sockets are read one after the other, so that what has come to
+// one is taken before older adverts on another. Those are old news, and would
+// set the timer back.
 func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action {
+	if now.Before(i.heard) {
+		return acts
+	}
+	i.heard = now
 	if ev.Priority == PriorityStop {
 		i.master, i.masterPriority, i.stopping = ev.Src, 0, true
 		i.timerSet = now
@@ -306,6 +316,7 @@ func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action
 		i.interval = ev.Interval
 	}
 	i.lower, i.stopping = netip.Addr{}, false
+	i.heard = now
 	i.armMasterDown(now)
 	return acts
 }
