@@ -43,6 +43,8 @@ type Config struct {
 	Groups         []SyncGroup     `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
 	VirtualServers []VirtualServer `toml:"virtual_server" form:"named"`
 	Notify         Channels        `toml:"notify"`
+	VRRPProcess    Process         `toml:"vrrp_process"`
+	CheckerProcess Process         `toml:"checker_process"`
 }
 
 // Global holds what concerns the whole daemon.
@@ -53,6 +55,9 @@ type Global struct {
 	// ScriptUser is the user[:group] that scripts run as when they name none.
 	// Empty means the user of the daemon itself (root).
 	ScriptUser string `toml:"script_user" form:"user" default:"=the daemon's own user"`
+	// NetworkNamespace is the name of the network namespace, below /run/netns, in
+	// which the whole daemon runs, scripts included. Empty: the one it is started in.
+	NetworkNamespace string `toml:"network_namespace" form:"name" default:"=the one that director is started in" alias:"net_namespace"`
 	// LogLevel is one of debug, info, warn, error. Default info.
 	LogLevel string `toml:"log_level" oneof:"debug info warn error" default:"info"`
 	// LogFormat is text or json. Default text.
@@ -71,6 +76,10 @@ type Global struct {
 	// StopTimeout is how long a child may take to stop before it is killed.
 	// Default 10s, 1s to 5m.
 	StopTimeout Duration `toml:"stop_timeout" default:"10s" min:"1s" max:"5m"`
+	// StartDelay and DelayAfterBoot keep every instance in INIT for so long after
+	// the start of the daemon and of the host; the longer wins.
+	StartDelay     Duration `toml:"start_delay" default:"0s" min:"0s" max:"1h" alias:"vrrp_startup_delay startup_delay"`
+	DelayAfterBoot Duration `toml:"delay_after_boot" default:"0s" min:"0s" max:"1h" alias:"vrrp_delay_after_boot"`
 }
 
 // Script is a track script (keepalived: vrrp_script): a command whose exit
@@ -83,6 +92,7 @@ type Script struct {
 	Rise     int      `toml:"rise" default:"1" min:"1" max:"100"`              // successes in a row to be up
 	Fall     int      `toml:"fall" default:"1" min:"1" max:"100"`              // failures in a row to be down
 	Weight   int      `toml:"weight" default:"0" min:"-253" max:"253"`         // 0: failure means FAULT
+	Reverse  bool     `toml:"reverse" default:"false"`                         // see Track
 	User     string   `toml:"user" form:"user" default:"=global.script_user"`  // user[:group]
 }
 
@@ -105,6 +115,16 @@ type Instance struct {
 	// 1s..255s in version 2. Default 1s.
 	AdvertInterval Duration `toml:"advert_interval" default:"1s" min:"10ms" max:"255s" alias:"advert_int"`
 	NoPreempt      bool     `toml:"nopreempt" default:"false" alias:"no_preempt"`
+	// PreemptDelay is how long a master of lower priority is left in peace, from the
+	// first advert that is heard of it.
+	PreemptDelay Duration `toml:"preempt_delay" default:"0s" min:"0s" max:"1000s"`
+	// DownTimerAdverts is how many intervals without an advert make the master dead;
+	// the skew time is added.
+	DownTimerAdverts int `toml:"down_timer_adverts" default:"3" min:"1" max:"100" alias:"vrrp_down_timer_adverts"`
+	// How a master answers the adverts of another one.
+	LowerPrioNoAdvert    bool `toml:"lower_prio_no_advert" default:"false" alias:"vrrp_lower_prio_no_advert"`
+	HigherPrioSendAdvert bool `toml:"higher_prio_send_advert" default:"true" alias:"vrrp_higher_prio_send_advert"`
+	OwnerIgnoreAdverts   bool `toml:"owner_ignore_adverts" default:"false" alias:"vrrp_owner_ignore_adverts"` // priority 255 only
 	// Source is the source address of adverts (keepalived: mcast_src_ip).
 	// Invalid (zero) means the interface's primary address.
 	Source netip.Addr `toml:"mcast_src_ip" default:"=the interface's primary address"`
@@ -117,11 +137,10 @@ type Instance struct {
 	Authentication Authentication   `toml:"authentication" optional:"true"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
-	TrackScripts   []TrackScript    `toml:"track_script" short:"name"`
-	TrackInterface []string         `toml:"track_interface" form:"interface"` // FAULT while one is down
-	Garp           Garp             `toml:"garp"`
-	Notify         Notify           `toml:"notify"`
-	Mail           bool             `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
+	Tracking
+	Garp   Garp   `toml:"garp"`
+	Notify Notify `toml:"notify"`
+	Mail   bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
 }
 
 // Unicast says that the instance sends adverts to peers, not to the multicast
@@ -140,11 +159,10 @@ type UnicastPeer struct {
 // it tracks counts for every member, and so does every weight of a member:
 // within a group priorities move together.
 type SyncGroup struct {
-	Name           string        // the table's name: [vrrp_sync_group.NAME]
-	Members        []string      `toml:"group" form:"name" required:"true" alias:"members instances"`
-	TrackScripts   []TrackScript `toml:"track_script" short:"name"`
-	TrackInterface []string      `toml:"track_interface" form:"interface"`
-	Notify         Notify        `toml:"notify"`
+	Name    string   // the table's name: [vrrp_sync_group.NAME]
+	Members []string `toml:"group" form:"name" required:"true" alias:"members instances"`
+	Tracking
+	Notify Notify `toml:"notify"`
 }
 
 // Authentication is VRRP version 2 authentication.
@@ -161,17 +179,17 @@ type VirtualAddress struct {
 	Label  string       `toml:"label" form:"label"` // the device's name, or that, a colon and more; at most 15 bytes
 }
 
-// TrackScript is the use of a Script by an instance.
-type TrackScript struct {
-	Name   string `toml:"name" form:"name" required:"true"`
-	Weight int    `toml:"weight" default:"=the script's weight" min:"-253" max:"253"`
-}
-
 // Garp says how a new MASTER announces its addresses by gratuitous ARP.
 type Garp struct {
 	Repeat  int      `toml:"repeat" default:"5" min:"1" max:"100" alias:"garp_master_repeat"`      // packets per burst and address
 	Delay   Duration `toml:"delay" default:"5s" min:"0s" max:"1h" alias:"garp_master_delay"`       // second burst after this, 0 = none
 	Refresh Duration `toml:"refresh" default:"60s" min:"0s" max:"24h" alias:"garp_master_refresh"` // period of repetition while MASTER, 0 = never
+	// RefreshRepeat is how many packets a repetition has for each address.
+	RefreshRepeat int `toml:"refresh_repeat" default:"1" min:"1" max:"100" alias:"garp_master_refresh_repeat garp_refresh_repeat"`
+	// LowerPrioRepeat and LowerPrioDelay are in place of Repeat and Delay after the
+	// advert of a master of lower priority.
+	LowerPrioRepeat int      `toml:"lower_prio_repeat" default:"=repeat" min:"1" max:"100" alias:"garp_lower_prio_repeat"`
+	LowerPrioDelay  Duration `toml:"lower_prio_delay" default:"=delay" min:"0s" max:"1h" alias:"garp_lower_prio_delay"`
 }
 
 // Notify lists the commands run on a change of state. Each is an argument

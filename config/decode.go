@@ -19,7 +19,7 @@ func (d *decoder) table(at place, rv reflect.Value, t *table) {
 		}
 	}
 	for _, f := range t.fields {
-		fv := rv.Field(f.index)
+		fv := rv.FieldByIndex(f.index)
 		if !at.has(f.key) {
 			if f.Required {
 				d.errorf(at.child(f.key), "is missing, required is %s", f.allowed())
@@ -37,9 +37,9 @@ func (d *decoder) table(at place, rv reflect.Value, t *table) {
 			continue
 		}
 		if child := at.child(f.key); child.exists() && d.ok(at.child(f.whenKey)) {
-			d.errorf(child.atKey(), "only valid with %s, here %s is %q", f.whenText(), f.whenKey, fmt.Sprint(rv.Field(t.byKey[f.whenKey].index)))
+			d.errorf(child.atKey(), "only valid with %s, here %s is %q", f.whenText(), f.whenKey, fmt.Sprint(rv.FieldByIndex(t.byKey[f.whenKey].index)))
 		}
-		rv.Field(f.index).SetZero()
+		rv.FieldByIndex(f.index).SetZero()
 	}
 }
 
@@ -51,7 +51,7 @@ func (d *decoder) absent(fv reflect.Value, f *field) {
 		fv.Set(f.def)
 	case f.kind == kindTable && !f.optional:
 		for _, inner := range f.table.fields {
-			d.absent(fv.Field(inner.index), inner)
+			d.absent(fv.FieldByIndex(inner.index), inner)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func (f *field) when(rv reflect.Value, t *table) bool {
 	if f.whenKey == "" {
 		return true
 	}
-	return slices.Contains(f.whenIn, rv.Field(t.byKey[f.whenKey].index).String())
+	return slices.Contains(f.whenIn, rv.FieldByIndex(t.byKey[f.whenKey].index).String())
 }
 
 func (f *field) whenText() string {

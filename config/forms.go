@@ -48,6 +48,9 @@ func formProblem(form, s string) (what, allowed string) {
 	case "file":
 		allowed = "the absolute path of a file"
 		ok = len(s) <= 4095 && s[:min(1, len(s))] == "/" && !strings.HasSuffix(s, "/") && strings.IndexByte(s, 0) < 0
+	case "cpus":
+		allowed = "CPU numbers and ranges from 0 to 1023, such as \"0,2-3\""
+		ok = CPUs(s) != nil
 	case "body":
 		allowed = "1 to 4096 bytes"
 		ok = len(s) >= 1 && len(s) <= 4096

@@ -153,6 +153,7 @@ func (v *validator) validate() {
 	v.instances()
 	v.virtualServers()
 	v.channels()
+	v.processes()
 	if len(v.cfg.Instances) == 0 && len(v.cfg.VirtualServers) == 0 && len(v.errs) == 0 {
 		v.errorf(place{pos: pos{1, 1}}, "there is nothing to do: write at least one [vrrp_instance.NAME] or [virtual_server.NAME]")
 	}

@@ -87,7 +87,7 @@ type field struct {
 	Field
 	key      string
 	kind     kind
-	index    int // of the struct's field
+	index    []int // of the struct's field, through the structs that are part of it
 	form     string
 	optional bool
 	alias    []string
@@ -117,14 +117,13 @@ func newSchema() *table {
 
 func newTable(t reflect.Type, path, header string, parent *table) *table {
 	tbl := &table{header: header, parent: parent, byKey: make(map[string]*field)}
-	for i := range t.NumField() {
-		sf := t.Field(i)
+	for _, sf := range reflect.VisibleFields(t) { // with those of embedded structs
 		key, ok := sf.Tag.Lookup("toml")
 		if !ok {
-			continue // the Name of a named table
+			continue // the Name of a named table, or an embedded struct itself
 		}
 		f := newField(sf, key)
-		f.index = i
+		f.index = sf.Index
 		f.Path = key
 		if path != "" {
 			f.Path = path + "." + key

@@ -1,8 +1,7 @@
 package config
 
-// groups checks the sync groups, whose members have been checked already. track
-// checks a list of track scripts and resolves their weights.
-func (v *validator) groups(track func(list place, scripts []TrackScript)) {
+// groups checks the sync groups, whose members have been checked already.
+func (v *validator) groups(known trackers) {
 	instances := make(map[string]*Instance)
 	names := make([]string, 0, len(v.cfg.Instances))
 	for i := range v.cfg.Instances {
@@ -16,8 +15,7 @@ func (v *validator) groups(track func(list place, scripts []TrackScript)) {
 		g := &v.cfg.Groups[i]
 		at := tables.child(g.Name)
 		list := at.child("group")
-		track(at.child("track_script"), g.TrackScripts)
-		v.duplicates(at.child("track_interface").list(), g.TrackInterface)
+		v.tracking(at, &g.Tracking, known, false)
 		v.duplicates(list.list(), g.Members)
 		if g.Notify.User == "" {
 			g.Notify.User = v.cfg.Global.ScriptUser
@@ -54,35 +52,5 @@ func (v *validator) groups(track func(list place, scripts []TrackScript)) {
 				break
 			}
 		}
-	}
-}
-
-// groupWeights asks that a script has the same weight wherever a group tracks
-// it: it counts once, for every member.
-func (v *validator) groupWeights(at place, g *SyncGroup, members []*Instance) {
-	type use struct {
-		at     place
-		weight int
-	}
-	first := make(map[string]use)
-	check := func(list place, scripts []TrackScript) {
-		for j, e := range list.list() {
-			e = e.asShort("name")
-			ts := scripts[j]
-			if !v.ok(e) || ts.Name == "" {
-				continue
-			}
-			f, seen := first[ts.Name]
-			if !seen {
-				first[ts.Name] = use{e, ts.Weight}
-			} else if f.weight != ts.Weight {
-				v.errorf(e, "%q has the weight %d here and %d in %s, allowed is one weight for each script in a sync group: it counts once for every member",
-					ts.Name, ts.Weight, f.weight, ref(f.at))
-			}
-		}
-	}
-	check(at.child("track_script"), g.TrackScripts)
-	for _, in := range members {
-		check(v.root.child("vrrp_instance").child(in.Name).child("track_script"), in.TrackScripts)
 	}
 }

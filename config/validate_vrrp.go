@@ -18,42 +18,14 @@ func (v *validator) instances() {
 	}
 	routers := make(map[router]place)
 	owners := make(map[ownership]place)
-	scripts := make(map[string]*Script)
-	used := make(map[string]bool)
-	names := make([]string, 0, len(v.cfg.Scripts))
-	for i := range v.cfg.Scripts {
-		s := &v.cfg.Scripts[i]
-		scripts[s.Name] = s
-		names = append(names, s.Name)
-	}
-
-	track := func(list place, scriptsOf []TrackScript) {
-		var tracked []string
-		for j, e := range list.list() {
-			e = e.asShort("name")
-			ts := &scriptsOf[j]
-			tracked = append(tracked, ts.Name)
-			if !v.ok(e) || !v.ok(e.child("name")) || ts.Name == "" {
-				continue
-			}
-			script := scripts[ts.Name]
-			if script == nil {
-				v.unknownName(e.child("name"), "vrrp_script", ts.Name, names)
-				continue
-			}
-			used[ts.Name] = true
-			if !e.has("weight") {
-				ts.Weight = script.Weight
-			}
-		}
-		v.duplicates(list.list(), tracked)
-	}
+	known := v.trackers()
 
 	tables := v.root.child("vrrp_instance")
 	for i := range v.cfg.Instances {
 		in := &v.cfg.Instances[i]
 		at := tables.child(in.Name)
 		v.protocol(at, in)
+		v.timing(at, in)
 		v.unicast(at, in)
 
 		idAt := at.child("virtual_router_id")
@@ -86,32 +58,21 @@ func (v *validator) instances() {
 		if list := at.child("virtual_ipaddress"); list.exists() && v.ok(list) {
 			switch n := len(in.Addresses); {
 			case n == 0:
-				v.errorf(list, "an empty list is not allowed, allowed are 1 to 255 addresses")
+				v.errorf(list, "an empty list is not allowed, allowed are 1 to 255 addresses: routers drop an advert without any (RFC 9568 section 5.2.5); for an instance that shall only elect, write one that nobody uses, such as { address = \"192.0.0.8\", device = \"lo\" }")
 			case n > 255:
 				v.errorf(list, "%d addresses are too many, allowed are 1 to 255: an advert holds no more; put the others into virtual_ipaddress_excluded", n)
 			}
 		}
 
-		track(at.child("track_script"), in.TrackScripts)
-		for j, e := range at.child("track_script").list() {
-			if ts := in.TrackScripts[j]; ts.Weight != 0 && in.Priority == 255 {
-				v.warnf(e.asShort("name"), "the weight %d has no effect: the address owner (priority 255) keeps its priority", ts.Weight)
-			}
-		}
-		v.duplicates(at.child("track_interface").list(), in.TrackInterface)
+		v.tracking(at, &in.Tracking, known, in.Priority == 255)
 
 		if in.Notify.User == "" {
 			in.Notify.User = v.cfg.Global.ScriptUser
 		}
 	}
 
-	v.groups(track)
-
-	for _, name := range names {
-		if !used[name] {
-			v.warnf(v.root.child("vrrp_script").child(name), "is used by no track_script and so never run")
-		}
-	}
+	v.groups(known)
+	v.unused(known)
 }
 
 // protocol checks the keys of an instance that depend on each other.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -229,5 +230,16 @@ func TestCheckKey(t *testing.T) {
 	}
 	if n := 12; numFields(a) != n {
 		t.Errorf("Check has %d fields, Key covers %d", numFields(a), n)
+	}
+}
+
+func TestCPUs(t *testing.T) {
+	for list, want := range map[string][]int{
+		"0": {0}, "3,1": {1, 3}, "0-2, 2,5": {0, 1, 2, 5}, "1023": {1023},
+		"": nil, "a": nil, "2-1": nil, "1024": nil, "1,,2": nil, "-1": nil, "1-": nil, "0-99999": nil,
+	} {
+		if got := CPUs(list); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", list, got, want)
+		}
 	}
 }

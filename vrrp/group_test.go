@@ -121,8 +121,10 @@ func TestGroupGoesBackTogether(t *testing.T) {
 	p.start()
 	p.pass(4 * time.Second)
 	p.said = nil
-	p.hear(1, 50) // a lower one is answered, no more
-	p.want("VI_2 says 100", "VI_2 announce")
+	p.hear(1, 50) // a lower one is answered, and the links are told again who is who
+	p.want("VI_2 says 100", "VI_2 announce", "VI_1 announce")
+	p.hear(0, 0) // one that goes is too, but the announcement was a moment ago
+	p.want("VI_1 says 100")
 	p.hear(1, 200)
 	p.want("VI_2 release", "VI_2 MASTER->BACKUP (higher_priority)",
 		"VI_1 says 0", "VI_1 release", "VI_1 MASTER->BACKUP (sync_group)", "group MASTER->BACKUP (VI_2: higher_priority)")

@@ -18,10 +18,11 @@ const (
 	EventPriority                  // the effective priority is now Priority
 	EventFault                     // the router cannot serve; Cause says why
 	EventRecover                   // it can again; Cause says what recovered
+	EventPeerDown                  // another protocol found the router Src dead; Cause says how
 	numEvents
 )
 
-var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover"}
+var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down"}
 
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
@@ -33,10 +34,10 @@ func (k EventKind) String() string {
 // Event is one thing that happened. Which fields count depends on Kind.
 type Event struct {
 	Kind     EventKind
-	Src      netip.Addr    // EventAdvert: the sender
+	Src      netip.Addr    // EventAdvert: the sender; EventPeerDown: who is dead
 	Priority uint8         // EventAdvert: advertised; EventPriority: ours, 1..255
-	Interval time.Duration // EventAdvert: advertised
-	Cause    Cause         // EventShutdown, EventFault, EventRecover
+	Interval time.Duration // EventAdvert: advertised; EventPeerDown: how long it takes to find out
+	Cause    Cause         // EventShutdown, EventFault, EventRecover, EventPeerDown
 }
 
 // ActionKind says what the owner of an Instance has to do.
@@ -69,11 +70,6 @@ type Action struct {
 	Transition Transition
 }
 
-// conflictAnnounce is the least time between two announcements that answer
-// adverts of a router that should not be MASTER, so that a stubborn one cannot
-// make us flood the link.
-const conflictAnnounce = time.Second
-
 // Instance is the state machine of one virtual router (RFC 9568 section 6.4).
 // It is moved only by Step and Reconfigure. The zero value is not usable; see New.
 type Instance struct {
@@ -97,6 +93,8 @@ type Instance struct {
 	stopping       bool       // the MASTER sent priority 0
 	lower          netip.Addr // a router of lower priority heard since the timer was started
 	lowerPriority  uint8
+	preemptAt      time.Time // when the preempt delay lets it take over; zero: no lower MASTER was heard
+	dead           Cause     // EventPeerDown told that the MASTER is dead: why; see peerDown
 
 	grouped bool      // a Group decides whether a BACKUP takes over
 	wants   bool      // grouped BACKUP: would take over
@@ -104,8 +102,9 @@ type Instance struct {
 	silent  time.Time // wants: since when no acceptable advert was heard
 	wish    Cause     // wants: why
 
+	sent         time.Time // MASTER: the newest advert
 	announce     time.Time // next announcement, zero = none
-	announceBig  bool      // the next announcement is the second burst
+	announceBig  int       // the next announcement is a second burst of so many; 0: a refresh
 	lastConflict time.Time
 
 	transitions uint64
@@ -148,7 +147,7 @@ func (i *Instance) SetSource(addr netip.Addr) { i.source = addr }
 
 // MasterDownTime is the Active_Down_Interval with the interval and priority in force.
 func (i *Instance) MasterDownTime() time.Duration {
-	return MasterDownTime(i.settings.Version, i.priority, i.interval)
+	return i.settings.MasterDownTime(i.priority, i.interval)
 }
 
 // Deadline returns when the next EventTimer is due; zero means never.
@@ -159,11 +158,27 @@ func (i *Instance) Deadline() time.Time {
 	return i.announce
 }
 
-// TakeoverDue reports whether an EventTimer at now would make a BACKUP take
-// over. The owner reads its sockets once more before it lets that happen, so
-// that its own delay is not mistaken for the silence of a master.
-func (i *Instance) TakeoverDue(now time.Time) bool {
-	return i.state == Backup && !i.timer.IsZero() && !now.Before(i.timer)
+// PreemptsAt returns when a BACKUP takes over from the MASTER of lower priority
+// that it hears, where a preempt delay keeps it waiting; else zero.
+func (i *Instance) PreemptsAt() time.Time {
+	if i.state != Backup || i.wants {
+		return time.Time{}
+	}
+	return i.preemptAt
+}
+
+// ListenFirst reports whether the owner must read its sockets once more before it
+// steps an EventTimer at now, so that its own delay is not mistaken for the silence
+// of others: a BACKUP would take over, or a MASTER has been silent for so long that
+// another router may have.
+func (i *Instance) ListenFirst(now time.Time) bool {
+	switch i.state {
+	case Backup:
+		return !i.timer.IsZero() && !now.Before(i.timer)
+	case Master:
+		return now.Sub(i.sent) >= i.settings.Takeover()
+	}
+	return false
 }
 
 // Step moves the router by one event and appends to acts what is to be done,
@@ -195,6 +210,8 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 		return i.begin(now, ev.Cause, ev.Cause, acts)
 	case EventPriority:
 		return i.setPriority(now, ev.Priority, acts)
+	case EventPeerDown:
+		i.peerDown(now, ev)
 	case EventAdvert:
 		switch i.state {
 		case Backup:
@@ -220,12 +237,13 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 func (i *Instance) Reconfigure(now time.Time, s Settings) {
 	old := i.settings
 	i.settings = s
-	if i.state == Master && old.GarpRefresh != s.GarpRefresh && !i.announceBig {
+	if i.state == Master && old.GarpRefresh != s.GarpRefresh && i.announceBig == 0 {
 		i.announce = time.Time{}
 		if s.GarpRefresh > 0 {
 			i.announce = now.Add(s.GarpRefresh)
 		}
 	}
+	i.reconfigureBackup(&old)
 	if old.AdvertInterval == s.AdvertInterval && old.Version == s.Version {
 		return
 	}
@@ -248,121 +266,6 @@ func (i *Instance) Reconfigure(now time.Time, s Settings) {
 	}
 }
 
-// backupAdvert is RFC 9568 section 6.4.2, "if an advertisement is received".
-//
-// After a stall sockets are read one after the other, so that what has come to
-// one is taken before older adverts on another. Those are old news, and would
-// set the timer back.
-func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action {
-	if now.Before(i.heard) {
-		return acts
-	}
-	i.heard = now
-	if ev.Priority == PriorityStop {
-		i.master, i.masterPriority, i.stopping = ev.Src, 0, true
-		i.timerSet = now
-		i.timer = now.Add(SkewTime(i.settings.Version, i.priority, i.interval))
-		return acts
-	}
-	if i.settings.Preempt && ev.Priority < i.priority {
-		// Discarded: the running timer decides (section 6.4.2 line 455).
-		i.lower, i.lowerPriority = ev.Src, ev.Priority
-		return acts
-	}
-	i.master, i.masterPriority, i.stopping = ev.Src, ev.Priority, false
-	i.lower, i.wants = netip.Addr{}, false
-	if i.settings.Version == 3 {
-		i.interval = ev.Interval
-	}
-	i.armMasterDown(now)
-	return acts
-}
-
-// masterAdvert is RFC 9568 section 6.4.3, "if an advertisement is received".
-func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action {
-	if ev.Priority == PriorityStop {
-		i.timer = now.Add(i.interval)
-		return append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
-	}
-	reason := ReasonNone
-	switch {
-	case ev.Priority > i.priority:
-		reason = ReasonHigherPriority
-	case ev.Priority == i.priority && i.source.Less(ev.Src):
-		reason = ReasonHigherAddress
-	}
-	if reason == ReasonNone {
-		// The loser is answered at once, so that it learns of us without waiting
-		// for our next advert (RFC 9568 section 6.4.3), and the link is told again
-		// who has the addresses: the other one may have announced them.
-		i.timer = now.Add(i.interval)
-		acts = append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
-		if now.Sub(i.lastConflict) >= conflictAnnounce {
-			i.lastConflict = now
-			acts = append(acts, Action{Kind: ActionAnnounce, Repeat: i.settings.GarpRepeat})
-			if i.settings.GarpDelay > 0 {
-				// The other one's announcement may still be under way and come last:
-				// ours is repeated when that one has long given up.
-				i.announce, i.announceBig = now.Add(i.settings.GarpDelay), true
-			}
-		}
-		return acts
-	}
-	i.master, i.masterPriority = ev.Src, ev.Priority
-	acts = append(acts, Action{Kind: ActionRelease})
-	acts = i.enter(now, Backup, Cause{Reason: reason, Peer: ev.Src, Priority: ev.Priority}, acts)
-	i.interval = i.settings.AdvertInterval
-	if i.settings.Version == 3 {
-		i.interval = ev.Interval
-	}
-	i.lower, i.stopping = netip.Addr{}, false
-	i.heard = now
-	i.armMasterDown(now)
-	return acts
-}
-
-func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {
-	if now.Before(i.timer) {
-		return acts
-	}
-	cause := Cause{Reason: ReasonMasterDown, Peer: i.master, Silence: now.Sub(i.timerSet)}
-	switch {
-	case i.stopping:
-		cause.Reason = ReasonMasterStopped
-	case i.lower.IsValid():
-		cause = Cause{Reason: ReasonPreempted, Peer: i.lower, Priority: i.lowerPriority, Silence: cause.Silence}
-	}
-	if i.grouped {
-		i.want(now, cause)
-		return acts
-	}
-	return i.becomeMaster(now, cause, acts)
-}
-
-func (i *Instance) masterTimer(now time.Time, acts []Action) []Action {
-	if !now.Before(i.timer) {
-		acts = append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
-		// The schedule is kept, so that small delays do not add up; after a stall
-		// the missed adverts are not made up for.
-		i.timer = i.timer.Add(i.interval)
-		if !now.Before(i.timer) {
-			i.timer = now.Add(i.interval)
-		}
-	}
-	if !i.announce.IsZero() && !now.Before(i.announce) {
-		repeat := 1
-		if i.announceBig {
-			repeat = i.settings.GarpRepeat
-		}
-		acts = append(acts, Action{Kind: ActionAnnounce, Repeat: repeat})
-		i.announce, i.announceBig = time.Time{}, false
-		if i.settings.GarpRefresh > 0 {
-			i.announce = now.Add(i.settings.GarpRefresh)
-		}
-	}
-	return acts
-}
-
 // setPriority puts a new effective priority in force. A running master-down
 // timer keeps its start, so that the new skew counts at once.
 func (i *Instance) setPriority(now time.Time, priority uint8, acts []Action) []Action {
@@ -374,14 +277,20 @@ func (i *Instance) setPriority(now time.Time, priority uint8, acts []Action) []A
 	switch i.state {
 	case Backup:
 		v, interval := i.settings.Version, i.interval
-		i.timer = i.timer.Add(SkewTime(v, priority, interval) - SkewTime(v, old, interval))
+		skew := SkewTime(v, priority, interval) - SkewTime(v, old, interval)
+		if i.dead.Reason == ReasonNone {
+			i.timer = i.timer.Add(skew)
+		}
+		if !i.preemptAt.IsZero() {
+			i.preemptAt = i.preemptAt.Add(skew)
+		}
 		if i.lower.IsValid() && i.lowerPriority >= priority {
 			i.wants = false // the MASTER is no longer the lower one
 		}
 	case Master:
 		// Tell at once: a backup that is now better can start counting.
 		i.timer = now.Add(i.interval)
-		acts = append(acts, Action{Kind: ActionAdvert, Priority: priority})
+		acts = i.say(now, acts)
 	}
 	return acts
 }
@@ -398,32 +307,6 @@ func (i *Instance) begin(now time.Time, asOwner, asBackup Cause, acts []Action) 
 		i.want(now, asOwner)
 	}
 	return acts
-}
-
-// becomeMaster: the advert goes first, so that other backups hold still, then
-// the addresses and their announcement (RFC 9568 section 6.4.2).
-func (i *Instance) becomeMaster(now time.Time, cause Cause, acts []Action) []Action {
-	i.interval = i.settings.AdvertInterval
-	acts = append(acts,
-		Action{Kind: ActionAdvert, Priority: i.priority},
-		Action{Kind: ActionAcquire, Repeat: i.settings.GarpRepeat})
-	i.timer = now.Add(i.interval)
-	i.announce, i.announceBig = time.Time{}, false
-	switch {
-	case i.settings.GarpDelay > 0:
-		i.announce, i.announceBig = now.Add(i.settings.GarpDelay), true
-	case i.settings.GarpRefresh > 0:
-		i.announce = now.Add(i.settings.GarpRefresh)
-	}
-	i.master, i.masterPriority, i.stopping, i.lower = netip.Addr{}, 0, false, netip.Addr{}
-	return i.enter(now, Master, cause, acts)
-}
-
-func (i *Instance) becomeBackup(now time.Time, cause Cause, acts []Action) []Action {
-	i.interval = i.settings.AdvertInterval
-	i.master, i.masterPriority, i.stopping, i.lower = netip.Addr{}, 0, false, netip.Addr{}
-	i.armMasterDown(now)
-	return i.enter(now, Backup, cause, acts)
 }
 
 // leave goes to a state that takes no part. A MASTER says so with priority 0
@@ -445,17 +328,10 @@ func (i *Instance) leave(now time.Time, to State, cause Cause, acts []Action) []
 func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []Action {
 	t := Transition{From: i.state, To: to, Cause: cause}
 	if to != Master {
-		i.announce, i.announceBig = time.Time{}, false
+		i.announce, i.announceBig = time.Time{}, 0
+		i.preemptAt = time.Time{}
 	}
 	i.state, i.since, i.cause, i.wants = to, now, cause, false
 	i.transitions++
 	return append(acts, Action{Kind: ActionNotify, Transition: t})
-}
-
-func (i *Instance) armMasterDown(now time.Time) {
-	i.timerSet = now
-	i.timer = now.Add(i.MasterDownTime())
-	if now.Before(i.patient) {
-		i.timer = i.timer.Add(i.interval)
-	}
 }

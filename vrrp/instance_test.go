@@ -99,7 +99,7 @@ func TestTimers(t *testing.T) {
 		if got := SkewTime(tc.version, tc.priority, tc.interval); got != tc.skew {
 			t.Errorf("v%d priority %d every %v: skew %v, want %v", tc.version, tc.priority, tc.interval, got, tc.skew)
 		}
-		if got := MasterDownTime(tc.version, tc.priority, tc.interval); got != tc.down {
+		if got := (&Settings{Version: tc.version}).MasterDownTime(tc.priority, tc.interval); got != tc.down {
 			t.Errorf("v%d priority %d every %v: master down after %v, want %v", tc.version, tc.priority, tc.interval, got, tc.down)
 		}
 	}
@@ -185,7 +185,7 @@ func TestNoPreempt(t *testing.T) {
 	}
 	// As MASTER a higher priority still wins, whatever nopreempt says.
 	s.at(5*time.Second, timer)
-	s.want(5*time.Second, advert(peer, 101, time.Second), "release, MASTER->BACKUP higher_priority")
+	s.want(5*time.Second, advert(peer, 101, time.Second), "advert 100, release, MASTER->BACKUP higher_priority")
 }
 
 func TestEqualPriorityKeepsBackup(t *testing.T) {
@@ -212,8 +212,19 @@ func TestMasterAdvertisesOnSchedule(t *testing.T) {
 	s.want(time.Second+3*time.Millisecond, timer, "advert 100")
 	s.wantDeadline(2 * time.Second)
 	// Missed adverts are not made up for.
-	s.want(4500*time.Millisecond, timer, "advert 100")
-	s.wantDeadline(5 * time.Second) // the second burst
+	s.want(3900*time.Millisecond, timer, "advert 100")
+	s.wantDeadline(4900 * time.Millisecond)
+}
+
+// A backup of priority 254 takes over after three intervals and 1/128 s. Whoever
+// was silent for longer may have been replaced and, without a sign of it, become
+// the only MASTER again.
+func TestStalledMasterAnnouncesAgain(t *testing.T) {
+	s := master(t, base(3))
+	s.want(3*time.Second+3*time.Millisecond, timer, "advert 100")
+	s.want(7*time.Second+10*time.Millisecond, timer, "advert 100, announce 5")
+	s.want(8*time.Second+10*time.Millisecond, timer, "advert 100")
+	s.want(12*time.Second+10*time.Millisecond, timer, "advert 100, announce 5")
 }
 
 func TestMasterAnnounces(t *testing.T) {
@@ -239,9 +250,9 @@ func TestMasterHearsOthers(t *testing.T) {
 		ev   Event
 		want string
 	}{
-		{"priority 0 is answered at once", advert(peer, 0, time.Second), "advert 100"},
-		{"higher priority wins", advert(below, 101, time.Second), "release, MASTER->BACKUP higher_priority"},
-		{"equal priority, higher address wins", advert(peer, 100, time.Second), "release, MASTER->BACKUP higher_address"},
+		{"priority 0 is answered at once", advert(peer, 0, time.Second), "advert 100, announce 5"},
+		{"higher priority wins", advert(below, 101, time.Second), "advert 100, release, MASTER->BACKUP higher_priority"},
+		{"equal priority, higher address wins", advert(peer, 100, time.Second), "advert 100, release, MASTER->BACKUP higher_address"},
 		{"equal priority, lower address is answered", advert(below, 100, time.Second), "advert 100, announce 5"},
 		{"lower priority is answered", advert(peer, 99, time.Second), "advert 100, announce 5"},
 	} {
@@ -292,11 +303,11 @@ func TestPriorityChange(t *testing.T) {
 	s.at(0, startUp)
 	s.want(time.Second, Event{Kind: EventPriority, Priority: 200}, "")
 	// The running timer keeps its start and gets the new skew.
-	s.wantDeadline(MasterDownTime(3, 200, time.Second))
+	s.wantDeadline((&Settings{Version: 3}).MasterDownTime(200, time.Second))
 	s = master(t, base(3))
 	s.want(300*time.Millisecond, Event{Kind: EventPriority, Priority: 80}, "advert 80")
 	s.wantDeadline(1300 * time.Millisecond)
-	s.want(400*time.Millisecond, advert(peer, 90, time.Second), "release, MASTER->BACKUP higher_priority")
+	s.want(400*time.Millisecond, advert(peer, 90, time.Second), "advert 80, release, MASTER->BACKUP higher_priority")
 }
 
 func TestReconfigureKeepsState(t *testing.T) {
@@ -339,7 +350,7 @@ func TestReconfigureKeepsLearnedInterval(t *testing.T) {
 	s = start(t, base(3))
 	s.at(0, startUp)
 	s.i.Reconfigure(epoch.Add(100*time.Millisecond), fast)
-	s.wantDeadline(100*time.Millisecond + MasterDownTime(3, 100, 10*time.Millisecond))
+	s.wantDeadline(100*time.Millisecond + (&Settings{Version: 3}).MasterDownTime(100, 10*time.Millisecond))
 	// Version 2 hears nobody whose interval is another.
 	slow := base(2)
 	slow.AdvertInterval = 2 * time.Second
@@ -347,7 +358,7 @@ func TestReconfigureKeepsLearnedInterval(t *testing.T) {
 	s.at(0, startUp)
 	s.at(time.Second, advert(peer, 200, time.Second))
 	s.i.Reconfigure(epoch.Add(1500*time.Millisecond), slow)
-	s.wantDeadline(1500*time.Millisecond + MasterDownTime(2, 100, 2*time.Second))
+	s.wantDeadline(1500*time.Millisecond + (&Settings{Version: 2}).MasterDownTime(100, 2*time.Second))
 }
 
 func TestReconfigureOfAnnouncements(t *testing.T) {

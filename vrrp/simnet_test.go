@@ -108,6 +108,12 @@ func newSim(seed uint64, traced bool) *sim {
 			Priority: []uint8{1, 100, 100, 101, 150, 200, 254}[s.rng.IntN(7)],
 			Preempt:  s.rng.IntN(3) > 0,
 		}
+		if pick(4) {
+			set.PreemptDelay = time.Duration(s.rng.Int64N(int64(5 * common)))
+		}
+		if pick(6) {
+			set.HigherPrioSilent, set.LowerPrioNoAdvert = pick(2), pick(2)
+		}
 		if both && pick(3) {
 			set.Version, set.AdvertInterval = 5-version, time.Second
 		} else if learns && version == 3 {
@@ -155,8 +161,7 @@ func (s *sim) uses(member, lan int) bool { return lan == member || lan >= s.memb
 func (s *sim) start(h *simHost) {
 	resume := h.was != nil
 	for m, was := range h.was {
-		v, interval := h.set[m].Version, h.set[m].AdvertInterval
-		resume = resume && was == Master && !h.down[m] && s.now.Sub(h.ended)+interval < MasterDownTime(v, PriorityOwner-1, interval)
+		resume = resume && was == Master && !h.down[m] && s.now.Sub(h.ended)+h.set[m].AdvertInterval < h.set[m].Takeover()
 	}
 	h.m, h.g, h.alive, h.was, h.paused = nil, nil, true, nil, time.Time{}
 	h.inbox, h.said, h.told = make([][]simMessage, s.lans), make([]uint8, s.members), make([]bool, s.members)

@@ -63,18 +63,33 @@ func (d *Debounce) Step(ok bool) (changed bool) {
 
 // Term is the part that one tracker has in the effective priority.
 type Term struct {
-	Weight  int // -253..253, not 0: a tracker without weight means FAULT instead
+	Weight  int  // -253..253; 0: the tracker means FAULT instead
+	Reverse bool // turns the meaning round, see Value and Fault
 	Verdict Verdict
 }
 
 // Value is what the term adds: a positive weight counts while the tracker is
-// up, a negative one while it is down, as in keepalived.
+// up, a negative one while it is down, as in keepalived. Reversed, the weight
+// counts at the same time with the other sign.
 func (t Term) Value() int {
 	if (t.Weight > 0 && t.Verdict == Up) || (t.Weight < 0 && t.Verdict == Down) {
+		if t.Reverse {
+			return -t.Weight
+		}
 		return t.Weight
 	}
 	return 0
 }
+
+// Fault says that the router cannot serve: a tracker without weight is down, or
+// up when it is reversed.
+func (t Term) Fault() bool {
+	return t.Weight == 0 && (t.Verdict == Down && !t.Reverse || t.Verdict == Up && t.Reverse)
+}
+
+// Open says that nobody can say yet whether the router may serve: a tracker
+// without weight has no verdict.
+func (t Term) Open() bool { return t.Weight == 0 && t.Verdict == Unknown }
 
 // EffectivePriority is base with all terms added, kept within 1..254. The
 // address owner (255) is not moved by tracking (RFC 9568 section 5.2.4 gives

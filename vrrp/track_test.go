@@ -41,15 +41,15 @@ func TestEffectivePriority(t *testing.T) {
 		want  uint8
 	}{
 		{"none", 100, nil, 100},
-		{"negative counts while down", 100, []Term{{-20, Down}}, 80},
-		{"negative is silent while up", 100, []Term{{-20, Up}}, 100},
-		{"positive counts while up", 100, []Term{{20, Up}}, 120},
-		{"positive is silent while down", 100, []Term{{20, Down}}, 100},
-		{"unknown never counts", 100, []Term{{20, Unknown}, {-20, Unknown}}, 100},
-		{"sum", 100, []Term{{20, Up}, {-50, Down}}, 70},
-		{"not below 1", 10, []Term{{-253, Down}}, 1},
-		{"not above 254", 250, []Term{{100, Up}}, 254},
-		{"the owner is not moved", 255, []Term{{-100, Down}}, 255},
+		{"negative counts while down", 100, []Term{{Weight: -20, Verdict: Down}}, 80},
+		{"negative is silent while up", 100, []Term{{Weight: -20, Verdict: Up}}, 100},
+		{"positive counts while up", 100, []Term{{Weight: 20, Verdict: Up}}, 120},
+		{"positive is silent while down", 100, []Term{{Weight: 20, Verdict: Down}}, 100},
+		{"unknown never counts", 100, []Term{{Weight: 20, Verdict: Unknown}, {Weight: -20, Verdict: Unknown}}, 100},
+		{"sum", 100, []Term{{Weight: 20, Verdict: Up}, {Weight: -50, Verdict: Down}}, 70},
+		{"not below 1", 10, []Term{{Weight: -253, Verdict: Down}}, 1},
+		{"not above 254", 250, []Term{{Weight: 100, Verdict: Up}}, 254},
+		{"the owner is not moved", 255, []Term{{Weight: -100, Verdict: Down}}, 255},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := EffectivePriority(tc.base, tc.terms); got != tc.want {

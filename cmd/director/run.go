@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -71,6 +72,9 @@ func run(ctx context.Context, o *options, level, format string) error {
 	dir, err := filepath.Abs(o.runtimeDir)
 	if err != nil {
 		return &failure{exitFailure, fmt.Errorf("runtime directory: %w", err)}
+	}
+	if err := enterNamespace(path); err != nil {
+		return err
 	}
 	return watchdog.Run(ctx, watchdog.Options{
 		ConfigPath: path,
@@ -145,6 +149,9 @@ func runChild(role watchdog.Role) int {
 	defer flush()
 	log = log.With("process", string(role))
 	daemon := func(ctx context.Context, ch *watchdog.Channel) error {
+		// On few CPUs the loop would wait until the collector or another goroutine
+		// lets go of the runtime, real-time priority or not.
+		runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
 		return vrrpd.New(log).Run(ctx, ch)
 	}
 	if role == watchdog.RoleCheckers {

@@ -21,7 +21,7 @@ type View struct {
 func Render(w io.Writer, s *Status, v View) error {
 	p := &page{colour: v.Colour}
 	v.header(p, s)
-	v.processes(p, s.Processes)
+	v.processes(p, s.Processes, s.VRRP)
 	if s.VRRP != nil {
 		v.instances(p, s.VRRP.Instances)
 		v.groups(p, s.VRRP.Groups)
@@ -57,7 +57,7 @@ func (v View) header(p *page, s *Status) {
 	}
 }
 
-func (v View) processes(p *page, list []Process) {
+func (v View) processes(p *page, list []Process, vrrp *VRRP) {
 	t := table{head: []string{"PROCESS", "PID", "STATE", "FOR", "RESTARTS", "LAST EXIT"}}
 	for _, proc := range list {
 		pid, since := "-", "-"
@@ -79,6 +79,16 @@ func (v View) processes(p *page, list []Process) {
 			restarts.style = warn
 		}
 		t.add(text(proc.Role), number(pid), styled(proc.State, st), number(since), restarts, text(dash(proc.LastExit)))
+		if proc.Scheduling != "" && proc.Scheduling != "normal priority" {
+			t.note("", "runs with "+proc.Scheduling, faint)
+		}
+		if proc.Role == "vrrp" && vrrp != nil && vrrp.Lateness.Count > 0 {
+			l := vrrp.Lateness
+			t.note("", fmt.Sprintf("woke for %d timers, 99 %% of them at most %v late, the latest %v", l.Count, l.Within(0.99), l.Max.Round(time.Microsecond)), faint)
+		}
+		if proc.Unfit != "" {
+			t.note("!", "does not run as configured: "+proc.Unfit, warn)
+		}
 		if proc.Stale {
 			t.note("!", "does not answer: its part below is the last known one", warn)
 		}

@@ -53,22 +53,31 @@ type Process struct {
 	Restarts  int       `json:"restarts"` // since the daemon started
 	LastExit  string    `json:"last_exit,omitempty"`
 	Stale     bool      `json:"stale,omitempty"` // its part of this status is its last known one
+	// Scheduling is how the kernel runs it: priority, CPUs when it may not use all,
+	// and whether its memory is locked.
+	Scheduling string `json:"scheduling,omitempty"`
+	Unfit      string `json:"unfit,omitempty"` // what of that could not be made as configured
 }
 
 // VRRP is the VRRP child's part of a snapshot.
 type VRRP struct {
-	Generation uint64       `json:"generation"`
-	Instances  []Instance   `json:"instances"`
-	Groups     []Group      `json:"groups,omitempty"`
-	Scripts    []Script     `json:"scripts"`
-	Lateness   Lateness     `json:"lateness"` // of the event loop's timer
-	Repairs    uint64       `json:"repairs"`  // addresses put back after somebody else removed them
-	Failures   []KernelFail `json:"failures,omitempty"`
+	Generation uint64 `json:"generation"`
+	// BegunMono is CLOCK_MONOTONIC in nanoseconds at which the daemon's start delay
+	// began; a respawned child waits no longer for it than the former one would have.
+	BegunMono int64        `json:"begun_mono"`
+	Instances []Instance   `json:"instances"`
+	Groups    []Group      `json:"groups,omitempty"`
+	Scripts   []Script     `json:"scripts"`
+	Trackers  []Tracker    `json:"trackers,omitempty"` // interfaces and all else that is tracked
+	Lateness  Lateness     `json:"lateness"`           // of the event loop's timer
+	Repairs   uint64       `json:"repairs"`            // addresses put back after somebody else removed them
+	Failures  []KernelFail `json:"failures,omitempty"`
 }
 
 // Instance is the state of one virtual router.
 type Instance struct {
 	Name      string    `json:"name"`
+	Family    string    `json:"family"`          // ipv4 or ipv6; an instance with both has two entries
 	Group     string    `json:"group,omitempty"` // its sync group
 	Interface string    `json:"interface"`
 	VRID      uint8     `json:"virtual_router_id"`
@@ -78,19 +87,24 @@ type Instance struct {
 	Reason    string    `json:"reason"`      // of the newest transition, for a person
 	Code      string    `json:"reason_code"` // the same as a stable name, see vrrp.Reason
 	// Priority is what adverts carry: base priority and tracking terms.
-	Priority       int               `json:"priority"`
-	BasePriority   int               `json:"base_priority"`
-	Terms          []PriorityTerm    `json:"terms,omitempty"`
-	AdvertInterval time.Duration     `json:"advert_interval"` // nanoseconds, the one in force
-	Master         string            `json:"master,omitempty"`
-	MasterPriority int               `json:"master_priority,omitempty"`
-	Source         string            `json:"source,omitempty"`
-	Peers          []Peer            `json:"unicast_peers,omitempty"` // empty: multicast
-	Addresses      []Address         `json:"addresses"`
-	Transitions    uint64            `json:"transitions"`
-	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
-	AdvertsHeard   uint64            `json:"adverts_received"`
-	Discards       map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
+	Priority       int            `json:"priority"`
+	BasePriority   int            `json:"base_priority"`
+	Terms          []PriorityTerm `json:"terms,omitempty"`
+	AdvertInterval time.Duration  `json:"advert_interval"` // nanoseconds, the one in force
+	Master         string         `json:"master,omitempty"`
+	MasterPriority int            `json:"master_priority,omitempty"`
+	// PreemptsAt is when the preempt delay of a BACKUP lets it take over from that
+	// master; zero when it does not wait for that.
+	PreemptsAt time.Time `json:"preempts_at,omitzero"`
+	// StartsAt is the end of the start delay while that keeps the instance in INIT.
+	StartsAt     time.Time         `json:"starts_at,omitzero"`
+	Source       string            `json:"source,omitempty"`
+	Peers        []Peer            `json:"unicast_peers,omitempty"` // empty: multicast
+	Addresses    []Address         `json:"addresses"`
+	Transitions  uint64            `json:"transitions"`
+	AdvertsSent  uint64            `json:"adverts_sent"` // one at a time, to however many peers
+	AdvertsHeard uint64            `json:"adverts_received"`
+	Discards     map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`
@@ -119,12 +133,28 @@ type Peer struct {
 	Self      bool      `json:"self,omitempty"` // it is this host's own address
 }
 
-// PriorityTerm is one reason why an instance's priority differs from its base.
+// PriorityTerm is one tracker of an instance and what it adds to the priority.
 type PriorityTerm struct {
-	Source string `json:"source"` // such as "script chk_nginx"
-	Value  int    `json:"value"`
-	Up     bool   `json:"up"`
-	Note   string `json:"note,omitempty"`
+	Source  string `json:"source"` // kind and name, such as "script chk_nginx"
+	Kind    string `json:"kind"`   // script, interface, file, process, target, bfd
+	Name    string `json:"name"`
+	Verdict string `json:"verdict"` // up, down, unknown
+	Weight  int    `json:"weight"`  // 0: FAULT while it is down
+	Reverse bool   `json:"reverse,omitempty"`
+	Value   int    `json:"value"` // what is added to the priority now
+	Up      bool   `json:"up"`
+	Fault   bool   `json:"fault,omitempty"`  // it keeps the instance in FAULT
+	Detail  string `json:"detail,omitempty"` // what the tracker found, such as "exit status 1"
+	Note    string `json:"note,omitempty"`   // all that for a person
+}
+
+// Tracker is the state of something that instances track, other than a script.
+type Tracker struct {
+	Kind   string    `json:"kind"` // interface, file, process, target, bfd
+	Name   string    `json:"name"`
+	State  string    `json:"state"` // up, down, unknown
+	Since  time.Time `json:"since"`
+	Detail string    `json:"detail"` // what was found, for a person
 }
 
 // Address is a virtual address and whether the kernel has it.
@@ -147,13 +177,6 @@ type Script struct {
 	Duration time.Duration `json:"duration"` // nanoseconds, of the last run
 	Result   string        `json:"result"`   // such as "exit status 1"
 	Output   string        `json:"output,omitempty"`
-}
-
-// Lateness says how late the VRRP loop woke up for its timers.
-type Lateness struct {
-	Count uint64        `json:"count"`
-	Last  time.Duration `json:"last"`
-	Max   time.Duration `json:"max"`
 }
 
 // KernelFail is a kernel call that failed and is being retried.
@@ -234,7 +257,7 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, script, address, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, address, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`

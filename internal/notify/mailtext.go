@@ -63,6 +63,8 @@ func title(kind string) string {
 		return "real server"
 	case "script":
 		return "track script"
+	case "tracker":
+		return "tracked"
 	case "address":
 		return "virtual address"
 	case "ipvs":

@@ -142,7 +142,8 @@ func (n *Notifier) Handle(e control.Event) {
 		return
 	}
 	key := e.Kind + "/" + e.Subject
-	lasting := e.Kind == "instance" || e.Kind == "group" || e.Kind == "service" || e.Kind == "server" || e.Kind == "script"
+	lasting := e.Kind == "instance" || e.Kind == "group" || e.Kind == "service" || e.Kind == "server" ||
+		e.Kind == "script" || e.Kind == "tracker"
 	if lasting && e.To == n.told[key] {
 		return
 	}

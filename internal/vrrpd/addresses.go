@@ -100,7 +100,7 @@ func (e *engine) result(now time.Time, res link.Result) {
 }
 
 func (e *engine) added(r *router, a *address, now time.Time, res link.Result) {
-	e.changed = true
+	e.touched = true
 	if res.Err != nil {
 		a.installed = false
 		if a.failures == 0 {
@@ -145,7 +145,7 @@ func (e *engine) removed(r *router, a *address, now time.Time, res link.Result) 
 	if a == nil || a.wanted {
 		return
 	}
-	e.changed = true
+	e.touched = true
 	if failed {
 		if !r.left {
 			e.retryLater(r, a, now, res.Err)
@@ -226,7 +226,7 @@ func (e *engine) lost(now time.Time, device string, prefix netip.Prefix) {
 		a.doubtful = true
 		return
 	}
-	e.changed = true
+	e.touched = true
 	a.installed, a.repairing = false, true
 	if now.Sub(a.lostAt) > repairCalm {
 		a.losses = 0

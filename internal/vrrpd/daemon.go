@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"director/internal/watchdog"
+	"director/vrrp"
 	"director/vrrp/link"
 )
 
@@ -33,7 +34,6 @@ type Daemon struct {
 
 	poller *link.Poller
 	engine *engine
-	ports  map[*link.Socket]receiver // the open sockets
 
 	synced    bool
 	configure *watchdog.Configure // arrived before the monitor's first list was complete
@@ -42,15 +42,9 @@ type Daemon struct {
 	limit     time.Time // ends the wait of a stop or an Ack
 }
 
-// receiver is an open socket's interface with what handles its packets.
-type receiver struct {
-	device string
-	handle func(link.Datagram)
-}
-
 // New returns a VRRP child that has started nothing yet.
 func New(log *slog.Logger) *Daemon {
-	return &Daemon{log: log, ports: make(map[*link.Socket]receiver)}
+	return &Daemon{log: log}
 }
 
 // closed says that the parent's channel has ended with err.
@@ -86,7 +80,7 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 	}
 	defer worker.Close()
 	d.engine = newEngine(d.log, opener{d}, worker, ch.Send)
-	d.engine.drain = func() { d.receive(nil) }
+	d.engine.drain = poller.Drain
 	monitor, err := link.StartMonitor(ctx, func(ev link.Event) { d.post(ev) })
 	if err != nil {
 		return fmt.Errorf("vrrpd: %w", err)
@@ -115,19 +109,14 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 }
 
 func (d *Daemon) loop(ch *watchdog.Channel) error {
-	var ready []*link.Socket
 	var inbox []any
 	for {
 		deadline := d.engine.deadline()
 		if (d.stopping || d.ack != nil) && (deadline.IsZero() || d.limit.Before(deadline)) {
 			deadline = d.limit
 		}
-		var err error
-		if ready, err = d.poller.Wait(deadline, ready[:0]); err != nil {
+		if err := d.poller.Wait(deadline); err != nil {
 			return fmt.Errorf("vrrpd: %w", err)
-		}
-		if len(ready) > 0 {
-			d.receive(ready)
 		}
 		now := time.Now()
 		d.mu.Lock()
@@ -160,24 +149,6 @@ func (d *Daemon) finish(now time.Time, ch *watchdog.Channel) (stopped bool) {
 		d.engine.flush(now)
 	}
 	return d.stopping
-}
-
-// receive drains the given sockets, or all of them.
-func (d *Daemon) receive(ready []*link.Socket) {
-	if ready == nil {
-		for s := range d.ports {
-			ready = append(ready, s)
-		}
-	}
-	for _, s := range ready {
-		r, ok := d.ports[s]
-		if !ok {
-			continue
-		}
-		if _, err := s.Receive(r.handle); err != nil {
-			d.log.Debug("cannot read VRRP socket", "interface", r.device, "reason", err)
-		}
-	}
 }
 
 func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
@@ -252,25 +223,9 @@ func (d *Daemon) stop(now time.Time) {
 	d.engine.stop(now)
 }
 
-// opener opens sockets for the engine and keeps the loop's list of them.
+// opener opens sockets for the engine.
 type opener struct{ d *Daemon }
 
-func (o opener) Open(ifi link.Interface) (socket, error) {
-	s, err := o.d.poller.Open(ifi)
-	if err != nil {
-		return nil, err
-	}
-	o.d.ports[s] = receiver{ifi.Name, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) }}
-	return openSocket{s, o.d}, nil
-}
-
-// openSocket takes itself off the loop's list when it is closed.
-type openSocket struct {
-	*link.Socket
-	d *Daemon
-}
-
-func (s openSocket) Close() error {
-	delete(s.d.ports, s.Socket)
-	return s.Socket.Close()
+func (o opener) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
+	return o.d.poller.Open(ifi, family, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })
 }

@@ -13,12 +13,13 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface) (socket, error)
+	Open(ifi link.Interface, family vrrp.Family) (socket, error)
 }
 
-// socket is the one socket of an interface.
+// socket is the one socket of an interface and family.
 type socket interface {
 	SetVRIDs(vrids []uint8) error
+	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
 	Close() error
@@ -43,20 +44,23 @@ type engine struct {
 	byID       map[string]*router // with those that are leaving
 	order      []*router          // in the order of the configuration
 	groups     map[string]*group
-	scripts    map[string]*script
+	trackers   map[trackerKey]tracker
 	timers     timers
 	links      map[string]link.Interface // by name
 	names      map[int]string            // of the links by index, to notice a new name
 	users      map[string][]*router      // who needs an interface, by its name
 	roaming    []*router                 // whose configured source may be on any interface
-	vips       map[netip.Addr]bool       // virtual addresses that are never a source
+	vips       map[vip]bool              // virtual addresses that are never a source
 	holders    map[place]*router         // whose virtual address it is
-	ports      map[string]*port          // by interface name
+	ports      map[portKey]*port         //
 	dirty      []*port                   // with queued adverts
 	leaving    []*router                 // removed or stopping, until their addresses are off
-	// drain reads the sockets once more. It is called before a backup takes
-	// over, so that our own delay is not mistaken for the silence of a master.
-	drain func()
+	delay      startDelay
+	// drain reads the sockets once more. It is called before a backup takes over
+	// and before a master that was stalled goes on, so that our own delay is not
+	// mistaken for the silence of others.
+	drain     func()
+	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
 
@@ -64,43 +68,24 @@ type engine struct {
 	acts     []vrrp.Action
 	jobs     []link.Job
 	messages []watchdog.Message
-	changed  bool      // something that status shows changed: push a snapshot
+	touched  bool      // something that status shows changed: push a snapshot
 	pushed   time.Time // when the last one was pushed
 
 	nextID   uint64
-	lateness control.Lateness
+	lateness control.LatenessMeter
 	repairs  uint64
 }
-
-// port is a used interface with its socket.
-type port struct {
-	name     string
-	index    int // of the interface that sock is bound to
-	vrids    []uint8
-	sock     socket // nil while the interface is absent or opening failed
-	queued   bool   // listed in engine.dirty
-	err      error
-	retryAt  time.Time
-	failed   int
-	warned   string    // the newest error of sending, so that it is logged once
-	warnedAt time.Time //
-	heapSlot int
-}
-
-func (p *port) deadline() time.Time { return p.retryAt }
-
-func (p *port) slot() *int { return &p.heapSlot }
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	return &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
-		routers: make(map[routerKey]*router),
-		byID:    make(map[string]*router),
-		scripts: make(map[string]*script),
-		links:   make(map[string]link.Interface),
-		names:   make(map[int]string),
-		ports:   make(map[string]*port),
-		drain:   func() {},
+		routers:   make(map[routerKey]*router),
+		byID:      make(map[string]*router),
+		links:     make(map[string]link.Interface),
+		names:     make(map[int]string),
+		ports:     make(map[portKey]*port),
+		drain:     func() {},
+		sinceBoot: link.SinceBoot,
 	}
 }
 
@@ -110,7 +95,7 @@ func (e *engine) deadline() time.Time {
 	if t := e.timers.first(); t != nil {
 		d = t.deadline()
 	}
-	if e.changed {
+	if e.touched {
 		if push := e.pushed.Add(pushInterval); d.IsZero() || push.Before(d) {
 			d = push
 		}
@@ -128,12 +113,12 @@ func (e *engine) tick(now time.Time) {
 		}
 		switch t := t.(type) {
 		case *router:
-			if !drained && t.sm.TakeoverDue(now) {
+			if !drained && t.sm.ListenFirst(now) {
 				drained = true
 				e.drain()
 				continue
 			}
-			e.late(now.Sub(t.deadline()))
+			e.lateness.Observe(now.Sub(t.deadline()))
 			if !t.retryAt.IsZero() && !t.retryAt.After(now) {
 				e.retryAddresses(t, now)
 			}
@@ -144,17 +129,14 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *startDelay:
+			e.endDelay()
+			e.review(now)
 		case *port:
 			e.openPort(now, t)
-			e.reviewUsers(now, t.name)
+			e.reviewUsers(now, t.key.device)
 		}
 	}
-}
-
-func (e *engine) late(d time.Duration) {
-	e.lateness.Count++
-	e.lateness.Last = d
-	e.lateness.Max = max(e.lateness.Max, d)
 }
 
 // step moves one router and carries out what the state machine answers.
@@ -208,7 +190,7 @@ func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
 		Code:       t.Cause.Reason.String(),
 		Priority:   int(r.sm.Priority()),
 	}
-	e.changed = true
+	e.touched = true
 	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
 		r.farewell = ev
 		return
@@ -244,8 +226,8 @@ func (e *engine) flush(now time.Time) {
 	}
 	clear(e.jobs)
 	e.jobs = e.jobs[:0]
-	if e.changed && now.Sub(e.pushed) >= pushInterval {
-		e.changed, e.pushed = false, now
+	if e.touched && now.Sub(e.pushed) >= pushInterval {
+		e.touched, e.pushed = false, now
 		e.send(watchdog.Message{Snapshot: &watchdog.Snapshot{VRRP: e.snapshot()}})
 	}
 	for _, m := range e.messages {
@@ -256,16 +238,20 @@ func (e *engine) flush(now time.Time) {
 }
 
 func (e *engine) snapshot() *control.VRRP {
-	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness, Repairs: e.repairs}
+	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
 		if g := r.group; g != nil && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}
-	told := make(map[*script]bool, len(e.scripts))
+	told := make(map[tracker]bool, len(e.trackers))
 	for _, r := range e.order {
-		v.Instances = append(v.Instances, r.snapshot())
+		i := r.snapshot()
+		if e.delay.pending() && r.waiting == startDelayReason && len(r.faults) == 0 {
+			i.Reason, i.Code, i.StartsAt = e.delay.left(), "start_delay", e.delay.at
+		}
+		v.Instances = append(v.Instances, i)
 		for _, a := range r.addrs {
 			if a.err != nil {
 				v.Failures = append(v.Failures, control.KernelFail{
@@ -275,9 +261,14 @@ func (e *engine) snapshot() *control.VRRP {
 			}
 		}
 		for _, t := range r.tracks {
-			if !told[t.script] {
-				told[t.script] = true
-				v.Scripts = append(v.Scripts, t.script.snapshot())
+			if told[t.tracker] {
+				continue
+			}
+			told[t.tracker] = true
+			if s, ok := t.tracker.(*script); ok {
+				v.Scripts = append(v.Scripts, s.snapshot())
+			} else {
+				v.Trackers = append(v.Trackers, trackerStatus(t.tracker))
 			}
 		}
 	}

@@ -34,7 +34,7 @@ func TestLifeOfARouter(t *testing.T) {
 	}
 	w.hear("192.0.2.2", 200, settings(&c))
 	w.settle()
-	w.want("remove 192.0.2.10/32", "remove 192.0.2.11/32", "web MASTER->BACKUP (higher_priority)")
+	w.want("advert 100 from 192.0.2.1", "remove 192.0.2.10/32", "remove 192.0.2.11/32", "web MASTER->BACKUP (higher_priority)")
 	w.hear("192.0.2.2", 0, settings(&c))
 	w.pass(610 * time.Millisecond)
 	w.take()
@@ -98,7 +98,7 @@ func TestScriptLowersPriority(t *testing.T) {
 	w := newWorld(t)
 	scripts, use := chk(-20)
 	c := instance("web", 51, 100, "192.0.2.10/32")
-	c.TrackScripts = []config.TrackScript{use}
+	c.TrackScripts = []config.Track{use}
 	w.configure(scripts, c)
 	w.pass(0)
 	w.want("web INIT->BACKUP (started)", "run chk")
@@ -129,7 +129,7 @@ func TestScriptsDoNotOverlap(t *testing.T) {
 	w := newWorld(t)
 	scripts, use := chk(-20)
 	c := instance("web", 51, 100, "192.0.2.10/32")
-	c.TrackScripts = []config.TrackScript{use}
+	c.TrackScripts = []config.Track{use}
 	w.configure(scripts, c)
 	w.take()
 	w.pass(2500 * time.Millisecond)
@@ -143,7 +143,7 @@ func TestScriptWithoutWeightHoldsBackAndFaults(t *testing.T) {
 	w := newWorld(t)
 	scripts, use := chk(0)
 	c := instance("web", 51, 255, "192.0.2.10/32")
-	c.TrackScripts = []config.TrackScript{use}
+	c.TrackScripts = []config.Track{use}
 	w.configure(scripts, c)
 	w.pass(0)
 	w.want("run chk")
@@ -168,7 +168,7 @@ func TestResume(t *testing.T) {
 	}}
 	scripts, use := chk(-20)
 	c := instance("web", 51, 100, "192.0.2.10/32")
-	c.TrackScripts = []config.TrackScript{use}
+	c.TrackScripts = []config.Track{use}
 
 	t.Run("in time", func(t *testing.T) {
 		w := newWorld(t)

@@ -30,10 +30,10 @@ func TestGroupMovesTogether(t *testing.T) {
 	w := newWorld(t)
 	w.link("eth1", 3, true, "10.0.0.2/24")
 	outside, inside := sides()
-	w.farm(nil, nil, config.SyncGroup{TrackInterface: []string{"eth2"}}, outside, inside)
+	w.farm(nil, nil, config.SyncGroup{Tracking: config.Tracking{TrackInterfaces: []config.TrackInterface{{Name: "eth2"}}}}, outside, inside)
 	w.want("outside INIT->FAULT (interface_absent)", "inside INIT->FAULT (interface_absent)", "farm INIT->FAULT (interface_absent)")
 	w.link("eth2", 4, true)
-	w.want("inside FAULT->BACKUP (recovered)", "outside FAULT->BACKUP (recovered)", "farm FAULT->BACKUP (recovered)")
+	w.want("interface eth2 down->up (interface)", "inside FAULT->BACKUP (recovered)", "outside FAULT->BACKUP (recovered)", "farm FAULT->BACKUP (recovered)")
 	w.pass(4 * time.Second)
 	w.want("advert 100 from 192.0.2.1", "advert 100 from 10.0.0.2", "add 192.0.2.10/32", "announce 192.0.2.10/32",
 		"add 10.0.0.1/32", "announce 10.0.0.1/32",
@@ -66,7 +66,7 @@ func TestGroupSharesWeights(t *testing.T) {
 	w.link("eth1", 3, true, "10.0.0.2/24")
 	outside, inside := sides()
 	scripts, use := chk(-20)
-	outside.TrackScripts = []config.TrackScript{use}
+	outside.TrackScripts = []config.Track{use}
 	w.farm(nil, scripts, config.SyncGroup{}, outside, inside)
 	for range 3 {
 		w.pass(time.Second)
@@ -86,7 +86,7 @@ func TestGroupScript(t *testing.T) {
 	w.link("eth1", 3, true, "10.0.0.2/24")
 	outside, inside := sides()
 	scripts, use := chk(0)
-	inside.TrackScripts = []config.TrackScript{use}
+	inside.TrackScripts = []config.Track{use}
 	w.farm(nil, scripts, config.SyncGroup{}, outside, inside)
 	w.want()
 	w.pass(time.Second)

@@ -70,22 +70,21 @@ func (e *engine) regroup(g *group, now time.Time, routers []*router) {
 	e.carryOutGroup(g, now, g.sm.Regroup(now, members, e.groupActs[:0]))
 }
 
-// groupTracks lists what a member tracks: its own scripts, the group's, and
-// those of the other members that have a weight. A script without weight that
-// only another member tracks reaches it through the state of the group.
+// groupTracks lists what a member tracks: what it tracks itself, what the group
+// does, and what the other members do with a weight. A tracker without weight
+// that only another member tracks reaches it through the state of the group.
 func (e *engine) groupTracks(r *router) []track {
 	tracks := slices.Clone(r.tracks)
-	add := func(list []config.TrackScript, all bool) {
+	add := func(list []track, all bool) {
 		for _, t := range list {
-			s := e.scripts[t.Name]
-			if (all || t.Weight != 0) && !slices.ContainsFunc(tracks, func(o track) bool { return o.script == s }) {
-				tracks = append(tracks, track{s, t.Weight})
+			if (all || t.weight != 0) && !slices.ContainsFunc(tracks, func(o track) bool { return o.tracker == t.tracker }) {
+				tracks = append(tracks, t)
 			}
 		}
 	}
-	add(r.group.cfg.TrackScripts, true)
+	add(e.uses(&r.group.cfg.Tracking), true)
 	for _, m := range r.group.members {
-		add(m.cfg.TrackScripts, false)
+		add(e.uses(&m.cfg.Tracking), false)
 	}
 	return tracks
 }
@@ -122,7 +121,7 @@ func (e *engine) notifyGroup(g *group, now time.Time, t vrrp.GroupTransition) {
 		Time: now, Generation: g.generation, Kind: "group", Subject: g.cfg.Name,
 		From: t.From.String(), To: to, Reason: groupReason(t), Code: t.Cause.Reason.String(),
 	}
-	e.changed = true
+	e.touched = true
 	if t.To == vrrp.Init && slices.ContainsFunc(g.members, func(r *router) bool { return r.pending > 0 }) {
 		g.farewell = ev
 		return
@@ -150,6 +149,9 @@ func (e *engine) partGroup(g *group) {
 // gate is router.gate for a router with all others of its group: none of them
 // starts before all can.
 func (e *engine) gate(r *router) string {
+	if e.delay.pending() {
+		return startDelayReason
+	}
 	if r.group == nil {
 		return r.gate()
 	}

@@ -131,7 +131,7 @@ func TestChangedScriptKeepsItsVerdict(t *testing.T) {
 			scripts, use := chk(tc.weight)
 			scripts[0].Rise, scripts[0].Fall = 1, 1
 			c := instance("web", 51, 100, "192.0.2.10/32")
-			c.TrackScripts = []config.TrackScript{use}
+			c.TrackScripts = []config.Track{use}
 			w.configure(scripts, c)
 			w.pass(0)
 			w.answer(tc.ok)
@@ -161,7 +161,7 @@ func TestStopWaitsForEarlierRemovals(t *testing.T) {
 	w.kernel["eth0 192.0.2.10/32"] = true
 	scripts, use := chk(0)
 	c := instance("web", 51, 100, "192.0.2.10/32")
-	c.TrackScripts = []config.TrackScript{use} // no verdict yet: it stays in INIT
+	c.TrackScripts = []config.Track{use} // no verdict yet: it stays in INIT
 	w.configure(scripts, c)
 	w.e.stop(w.now)
 	w.e.flush(w.now)

@@ -1,8 +1,6 @@
 package vrrpd
 
 import (
-	"fmt"
-	"net/netip"
 	"time"
 
 	"director/vrrp"
@@ -23,7 +21,7 @@ func (e *engine) reviewRouter(r *router, now time.Time) {
 	prio := r.effective()
 	if prio != r.sm.Priority() {
 		e.step(r, now, vrrp.Event{Kind: vrrp.EventPriority, Priority: prio})
-		e.changed = true
+		e.touched = true
 	}
 	switch {
 	case len(r.faults) > 0:
@@ -31,7 +29,7 @@ func (e *engine) reviewRouter(r *router, now time.Time) {
 			e.giveUpResume(r)
 			r.started, r.waiting = true, ""
 			e.step(r, now, vrrp.Event{Kind: vrrp.EventFault, Cause: r.faults[0].cause})
-			e.changed = true
+			e.touched = true
 		}
 	case r.started && r.sm.State() == vrrp.Fault:
 		if r.waiting = e.gate(r); r.waiting != "" {
@@ -90,18 +88,15 @@ func (e *engine) inspect(r *router) {
 		} else if src != r.source {
 			r.source = src
 			r.sm.SetSource(src)
-			e.changed = true
+			e.touched = true
 		}
-		if p := e.ports[device]; p != nil && p.sock == nil && p.err != nil {
+		if p := e.ports[r.key.port()]; p != nil && p.sock == nil && p.err != nil {
 			add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
 		}
 	}
 	for _, t := range r.tracks {
-		if t.weight == 0 && t.script.debounce.Verdict() == vrrp.Down {
-			add("script "+t.script.cfg.Name, vrrp.Cause{
-				Reason: vrrp.ReasonScript,
-				Detail: fmt.Sprintf("%s failed: %s", t.script.cfg.Name, t.script.last.Result),
-			})
+		if t.term().Fault() {
+			r.faults = append(r.faults, t.fault())
 		}
 	}
 	// The oldest cause stays the one that is told, so that a second one does
@@ -117,26 +112,6 @@ func (e *engine) inspect(r *router) {
 			}
 		}
 	}
-}
-
-// chooseSource picks the address that adverts come from: the configured one,
-// else the first of the interface that is nobody's virtual address (after a
-// crash those may still be there).
-func (e *engine) chooseSource(r *router, ifi link.Interface) (netip.Addr, string) {
-	if want, key := wantedSource(r.cfg); want.IsValid() {
-		for _, l := range e.links {
-			for _, p := range l.Addrs {
-				if p.Addr() == want {
-					return want, ""
-				}
-			}
-		}
-		return netip.Addr{}, fmt.Sprintf("%s %s is on no interface", key, want)
-	}
-	if own := ifi.Primary(false, func(a netip.Addr) bool { return e.vips[a] }); own.IsValid() {
-		return own, ""
-	}
-	return netip.Addr{}, fmt.Sprintf("interface %s has no IPv4 address of its own", ifi.Name)
 }
 
 func (e *engine) link(name string) (link.Interface, bool) {

@@ -17,7 +17,11 @@ import (
 type routerKey struct {
 	device string
 	vrid   uint8
+	family vrrp.Family
 }
+
+// port is the place of its socket.
+func (k routerKey) port() portKey { return portKey{k.device, k.family} }
 
 // router is one virtual router at run time: the state machine, and everything
 // around it that the state machine must not know.
@@ -40,6 +44,9 @@ type router struct {
 	faults  []fault // why the router cannot serve, oldest first
 	waiting string  // why it has not been started yet
 
+	observed         netip.Addr // INIT and FAULT: who advertises
+	observedPriority uint8
+
 	resume   bool                 // start as MASTER: we were it a moment ago
 	left     bool                 // removed or stopped
 	moved    bool                 // left, and its name goes on at another place
@@ -53,13 +60,6 @@ type router struct {
 	counters counters             //
 	pending  int                  // removals that the worker has not reported yet
 	warned   [numWarnings]warning // the newest warning of each kind, so that it is logged once
-	notes    []priority           // terms of the effective priority, for status
-}
-
-// priority is one term of the effective priority with its origin.
-type priority struct {
-	source string
-	term   vrrp.Term
 }
 
 type counters struct {
@@ -71,12 +71,6 @@ type counters struct {
 type fault struct {
 	key   string // such as "interface eth0"
 	cause vrrp.Cause
-}
-
-// track is the use of a script by a router.
-type track struct {
-	script *script
-	weight int
 }
 
 // peer is what was heard of a unicast peer.
@@ -124,10 +118,24 @@ func (a *address) link() link.Address {
 	return link.Address{Prefix: a.prefix, Device: a.device, Label: a.label}
 }
 
-// settings translates the configuration into the state machine's terms.
-func settings(c *config.Instance) vrrp.Settings {
+// families lists the address families of an instance, IPv4 first: each gets a
+// router of its own.
+func families(c *config.Instance) []vrrp.Family {
+	var list []vrrp.Family
+	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
+		if slices.ContainsFunc(c.Addresses, func(a config.VirtualAddress) bool { return vrrp.FamilyOf(a.Prefix.Addr()) == f }) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// familySettings translates what the configuration says of one family into the
+// state machine's terms.
+func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 	s := vrrp.Settings{
 		VRID:           c.VRID,
+		Family:         family,
 		Version:        uint8(c.Version),
 		Priority:       c.Priority,
 		AdvertInterval: c.AdvertInterval.D(),
@@ -135,13 +143,39 @@ func settings(c *config.Instance) vrrp.Settings {
 		GarpRepeat:     c.Garp.Repeat,
 		GarpDelay:      c.Garp.Delay.D(),
 		GarpRefresh:    c.Garp.Refresh.D(),
+
+		PreemptDelay:       c.PreemptDelay.D(),
+		DownAdverts:        c.DownTimerAdverts,
+		LowerPrioNoAdvert:  c.LowerPrioNoAdvert,
+		HigherPrioSilent:   !c.HigherPrioSendAdvert,
+		OwnerIgnoreAdverts: c.OwnerIgnoreAdverts,
+		GarpRefreshRepeat:  c.Garp.RefreshRepeat,
+		GarpLowerRepeat:    c.Garp.LowerPrioRepeat,
+		GarpLowerDelay:     c.Garp.LowerPrioDelay.D(),
 	}
 	for _, a := range c.Addresses {
-		s.Addresses = append(s.Addresses, a.Prefix.Addr())
+		if addr := a.Prefix.Addr(); vrrp.FamilyOf(addr) == family {
+			s.Addresses = append(s.Addresses, addr)
+		}
+	}
+	if family == vrrp.IPv6 {
+		// The link-local address comes first (RFC 9568 section 5.2.9).
+		slices.SortStableFunc(s.Addresses, func(a, b netip.Addr) int {
+			switch la, lb := a.IsLinkLocalUnicast(), b.IsLinkLocalUnicast(); {
+			case la == lb:
+				return 0
+			case la:
+				return -1
+			}
+			return 1
+		})
 	}
 	if c.Unicast() {
 		s.TTL = c.UnicastTTL
 		for _, p := range c.Peers {
+			if vrrp.FamilyOf(p.Address) != family {
+				continue
+			}
 			s.Peers = append(s.Peers, vrrp.Peer{Addr: p.Address, MinTTL: p.MinTTL, MaxTTL: p.MaxTTL})
 		}
 	}
@@ -152,11 +186,17 @@ func settings(c *config.Instance) vrrp.Settings {
 	return s
 }
 
-// addresses lists the configured virtual addresses, those in adverts first.
-func addresses(c *config.Instance) []*address {
+// addresses lists the configured virtual addresses that the router of a family
+// has, those in adverts first. What no advert names may be of a family that has
+// no router; it goes with the only one.
+func addresses(c *config.Instance, family vrrp.Family) []*address {
 	var all []*address
+	both := len(families(c)) > 1
 	add := func(list []config.VirtualAddress) {
 		for _, v := range list {
+			if both && vrrp.FamilyOf(v.Prefix.Addr()) != family {
+				continue
+			}
 			dev := v.Device
 			if dev == "" {
 				dev = c.Interface
@@ -189,15 +229,6 @@ func (r *router) meet(list []vrrp.Peer) {
 			r.peers[i] = old[j]
 		}
 	}
-}
-
-// wantedSource returns the configured source address of adverts, invalid when
-// there is none, and its key.
-func wantedSource(c *config.Instance) (netip.Addr, string) {
-	if c.Unicast() {
-		return c.UnicastSource, "unicast_src_ip"
-	}
-	return c.Source, "mcast_src_ip"
 }
 
 // need adds an interface to those without which the router cannot serve.
@@ -233,31 +264,24 @@ func (r *router) deadline() time.Time {
 
 func (r *router) slot() *int { return &r.heapSlot }
 
-// effective computes the priority from the base and the tracking terms, and
-// keeps the terms for status.
+// effective computes the priority from the base and the tracking terms.
 func (r *router) effective() uint8 {
-	r.notes = r.notes[:0]
 	if len(r.tracks) == 0 {
 		return r.cfg.Priority
 	}
-	var terms []vrrp.Term
-	for _, t := range r.tracks {
-		if t.weight == 0 {
-			continue
-		}
-		term := vrrp.Term{Weight: t.weight, Verdict: t.script.debounce.Verdict()}
-		terms = append(terms, term)
-		r.notes = append(r.notes, priority{"script " + t.script.cfg.Name, term})
+	terms := make([]vrrp.Term, len(r.tracks))
+	for i, t := range r.tracks {
+		terms[i] = t.term()
 	}
 	return vrrp.EffectivePriority(r.cfg.Priority, terms)
 }
 
-// gate names a script without weight that has no verdict yet: until then
+// gate names a tracker without weight that has no verdict yet: until then
 // nobody can say whether this router may serve.
 func (r *router) gate() string {
 	for _, t := range r.tracks {
-		if t.weight == 0 && t.script.debounce.Verdict() == vrrp.Unknown {
-			return fmt.Sprintf("waiting for the first verdict of script %s", t.script.cfg.Name)
+		if t.term().Open() {
+			return fmt.Sprintf("waiting for the first verdict of %s", t.id())
 		}
 	}
 	return ""
@@ -267,6 +291,7 @@ func (r *router) snapshot() control.Instance {
 	cause := r.sm.Cause()
 	s := control.Instance{
 		Name:           r.cfg.Name,
+		Family:         r.key.family.String(),
 		Interface:      r.cfg.Interface,
 		VRID:           r.cfg.VRID,
 		Version:        uint8(r.cfg.Version),
@@ -289,7 +314,10 @@ func (r *router) snapshot() control.Instance {
 	}
 	if master, prio := r.sm.Master(); master.IsValid() {
 		s.Master, s.MasterPriority = master.String(), int(prio)
+	} else if r.observed.IsValid() && (r.sm.State() == vrrp.Init || r.sm.State() == vrrp.Fault) {
+		s.Master, s.MasterPriority = r.observed.String(), int(r.observedPriority)
 	}
+	s.PreemptsAt = r.sm.PreemptsAt()
 	if r.source.IsValid() {
 		s.Source = r.source.String()
 	}
@@ -299,13 +327,8 @@ func (r *router) snapshot() control.Instance {
 	for _, p := range r.peers {
 		s.Peers = append(s.Peers, control.Peer{Address: p.addr, Heard: p.heard, LastHeard: p.last, Self: p.addr == r.source})
 	}
-	for _, p := range r.notes {
-		s.Terms = append(s.Terms, control.PriorityTerm{
-			Source: p.source,
-			Value:  p.term.Value(),
-			Up:     p.term.Verdict == vrrp.Up,
-			Note:   fmt.Sprintf("%s, weight %d", p.term.Verdict, p.term.Weight),
-		})
+	for _, t := range r.tracks {
+		s.Terms = append(s.Terms, t.explain())
 	}
 	for _, a := range r.addrs {
 		ca := control.Address{Prefix: a.prefix, Device: a.device, Installed: a.installed, Own: r.own(a)}

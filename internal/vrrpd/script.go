@@ -1,6 +1,7 @@
 package vrrpd
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,7 +20,7 @@ type script struct {
 	next     time.Time // next start; the schedule is kept start to start
 	running  uint64    // ID of the request under way, 0 = none
 	skipped  uint64    // starts left out because the former run had not ended
-	since    time.Time // of the verdict
+	changed  time.Time // to the verdict
 	lastRun  time.Time
 	last     watchdog.ScriptDone
 	heapSlot int
@@ -30,7 +31,7 @@ func newScript(now time.Time, c config.Script) *script {
 		cfg:      c,
 		debounce: vrrp.Debounce{Rise: max(c.Rise, 1), Fall: max(c.Fall, 1)},
 		next:     now,
-		since:    now,
+		changed:  now,
 	}
 }
 
@@ -38,6 +39,18 @@ func newScript(now time.Time, c config.Script) *script {
 // way, so that results of one speak for the other.
 func sameRun(a, b config.Script) bool {
 	return slices.Equal(a.Command, b.Command) && a.User == b.User
+}
+
+func (s *script) id() trackerKey { return trackerKey{config.KindScript, s.cfg.Name} }
+
+func (s *script) verdict() vrrp.Verdict { return s.debounce.Verdict() }
+
+func (s *script) since() time.Time { return s.changed }
+
+func (s *script) finding() string { return s.last.Result }
+
+func (s *script) cause() vrrp.Cause {
+	return vrrp.Cause{Reason: vrrp.ReasonScript, Detail: fmt.Sprintf("%s failed: %s", s.cfg.Name, s.last.Result)}
 }
 
 func (s *script) deadline() time.Time { return s.next }
@@ -68,7 +81,7 @@ func (s *script) done(now time.Time, d *watchdog.ScriptDone) bool {
 	if !s.debounce.Step(d.OK) {
 		return false
 	}
-	s.since = now
+	s.changed = now
 	return true
 }
 
@@ -76,7 +89,7 @@ func (s *script) done(now time.Time, d *watchdog.ScriptDone) bool {
 // the new one has given its own: a reload by itself changes no priority.
 func (s *script) inherit(old *script) {
 	s.debounce.Resume(old.debounce.Verdict().String())
-	s.since = old.since
+	s.changed = old.changed
 	s.last.Result, s.last.Output, s.last.Duration = old.last.Result, old.last.Output, old.last.Duration
 }
 
@@ -84,7 +97,7 @@ func (s *script) inherit(old *script) {
 // priority.
 func (s *script) resume(old control.Script) {
 	s.debounce.Resume(old.State)
-	s.since = old.Since
+	s.changed = old.Since
 	s.last.Result, s.last.Output, s.last.Duration = old.Result, old.Output, old.Duration
 }
 
@@ -92,7 +105,7 @@ func (s *script) snapshot() control.Script {
 	return control.Script{
 		Name:     s.cfg.Name,
 		State:    s.debounce.Verdict().String(),
-		Since:    s.since,
+		Since:    s.changed,
 		LastRun:  s.lastRun,
 		Duration: s.last.Duration,
 		Result:   s.last.Result,
@@ -102,18 +115,39 @@ func (s *script) snapshot() control.Script {
 
 // scriptDone takes the outcome of a track script's run.
 func (e *engine) scriptDone(now time.Time, d *watchdog.ScriptDone) {
-	s := e.scripts[d.Name]
-	if s == nil {
+	s, ok := e.trackers[trackerKey{config.KindScript, d.Name}].(*script)
+	if !ok {
 		return
 	}
-	from := s.debounce.Verdict()
-	if !s.done(now, d) {
-		return
+	from := s.verdict()
+	if s.done(now, d) {
+		e.changed(now, s, from)
 	}
-	e.changed = true
-	e.send(watchdog.Message{Event: &control.Event{
-		Time: now, Generation: e.generation, Kind: "script", Subject: d.Name,
-		From: from.String(), To: s.debounce.Verdict().String(), Reason: d.Result, Code: "script",
-	}})
-	e.review(now)
+}
+
+// configureScripts keeps the results of scripts that still run the same thing.
+func (e *engine) configureScripts(now time.Time, scripts []config.Script, used map[trackerKey]bool, old map[trackerKey]tracker) {
+	for _, c := range scripts {
+		key := trackerKey{config.KindScript, c.Name}
+		if !used[key] {
+			continue
+		}
+		s, ok := old[key].(*script)
+		if !ok || !sameRun(s.cfg, c) {
+			changed := newScript(now, c)
+			if ok {
+				changed.inherit(s)
+			}
+			s = changed
+			e.timers.add(s)
+		} else {
+			if next := s.lastRun.Add(c.Interval.D()); s.cfg.Interval != c.Interval && next.Before(s.next) {
+				s.next = next
+				e.timers.fix(s)
+			}
+			s.cfg = c
+			s.debounce.Rise, s.debounce.Fall = max(c.Rise, 1), max(c.Fall, 1)
+		}
+		e.trackers[key] = s
+	}
 }

@@ -48,7 +48,8 @@ func TestUnicastAdverts(t *testing.T) {
 	}
 	w.hearAt("192.0.2.2", here, 255, 200, s)
 	w.settle()
-	w.want("remove 192.0.2.10/32", "web MASTER->BACKUP (higher_priority)")
+	w.want("advert 100 from 192.0.2.1 to 192.0.2.2, TTL 255", "advert 100 from 192.0.2.1 to 192.0.2.3, TTL 255",
+		"remove 192.0.2.10/32", "web MASTER->BACKUP (higher_priority)")
 
 	// Peers come and go, those that stay are known as before; the others stay
 	// strangers.

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
+
+	"director/config"
 )
 
 // exitFinal is the exit status of a child that starting again cannot help.
@@ -63,6 +66,8 @@ type process struct {
 	final    string // its reason to give up for good
 	kill     bool   // to be killed as soon as it is known
 
+	unfit string // how the kernel does not run it as configured
+
 	exited, eof bool
 	status      int
 	exit        string
@@ -100,16 +105,23 @@ func (p *parent) spawn(c *child) {
 	if err != nil {
 		null = nil // standard input is closed instead
 	}
+	settings := c.settings()
 	p.spawner.requests <- spawnRequest{
 		path: p.o.Executable, title: c.role.Title(), env: childEnvironment(os.Environ(), p.o.ChildEnv),
 		files: []*os.File{null, p.o.Stdout, p.o.Stderr, theirs, p.dir.children},
 		reply: func(proc *os.Process, err error) {
 			theirs.Close()
 			null.Close()
-			p.post(func() { p.forked(c, run, proc, err) })
 			if err != nil {
+				p.post(func() { p.forked(c, run, nil, err) })
 				return
 			}
+			// Before it has anything to do.
+			unfit := reschedule(proc.Pid, p.own, settings)
+			p.post(func() {
+				p.forked(c, run, proc, nil)
+				p.rescheduled(c, run, unfit)
+			})
 			go func() {
 				state, err := proc.Wait()
 				p.post(func() { p.exited(c, run, state, err) })
@@ -140,6 +152,26 @@ func (p *parent) forked(c *child, run *process, proc *os.Process, err error) {
 	if run.kill {
 		p.kill(run)
 	}
+}
+
+// rescheduled notes whether the kernel runs a process as configured.
+func (p *parent) rescheduled(c *child, run *process, err error) {
+	was := run.unfit
+	run.unfit = ""
+	if err != nil {
+		run.unfit = strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	if run.unfit != "" && run.unfit != was {
+		p.log.Warn("child does not run as configured", "process", string(c.role), "reason", run.unfit)
+	}
+}
+
+// settings is how the kernel is to treat the process of a child.
+func (c *child) settings() config.Process {
+	if c.want == nil {
+		return config.Process{}
+	}
+	return c.role.settings(c.want.config)
 }
 
 func (c *child) generation() uint64 {
@@ -218,6 +250,9 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 	}
 	first := !run.ready
 	run.acked, run.ready = a.Generation, true
+	if !first && run.proc != nil && !run.exited {
+		p.rescheduled(c, run, reschedule(run.proc.Pid, p.own, c.settings()))
+	}
 	c.resume = nil
 	if first {
 		p.processEvent(c, "starting", "running", fmt.Sprintf("generation %d is in force after %v", a.Generation, time.Since(run.spawned).Round(time.Millisecond)))

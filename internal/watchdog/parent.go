@@ -100,6 +100,7 @@ type parent struct {
 	reloads    reloads
 	children   map[Role]*child
 	spawner    *spawner
+	own        scheduling // of this process, which children inherit
 	dir        *runDir
 	started    time.Time
 
@@ -198,6 +199,10 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}
+	}
+	var err error
+	if p.own, err = schedulingOf(0); err != nil {
+		p.log.Warn("cannot tell how this process is scheduled", "reason", err)
 	}
 	return p
 }

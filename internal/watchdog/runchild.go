@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -31,11 +32,19 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 		return 1
 	}
 	defer ch.Close()
-	if observe != nil {
-		ch.observe = func(m Message) {
-			if m.Configure != nil {
-				observe(m.Configure)
+	locked := false
+	ch.observe = func(m Message) {
+		if m.Configure == nil {
+			return
+		}
+		if observe != nil {
+			observe(m.Configure)
+		}
+		if want := role.settings(m.Configure.Config).LockMemory; want != locked {
+			if err := lockMemory(want); err != nil {
+				log.Warn("cannot lock memory", "reason", err)
 			}
+			locked = want
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -46,6 +55,7 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
 	SurviveLostLog()
 	go orphanage(signals, os.Getppid(), cancel)
+	go endWild(log)
 
 	err = run(ctx, ch)
 	if err == nil {
@@ -73,6 +83,19 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 func SurviveLostLog() {
 	// Not ignored, which programs started from here would inherit.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+}
+
+// endWild ends a process with real-time priority that has computed for longer than
+// it may without a pause (RLIMIT_RTTIME): it would keep everything else from its CPU.
+// The dump says where. The parent starts another, which goes on where this one was.
+func endWild(log *slog.Logger) {
+	over := make(chan os.Signal, 1)
+	signal.Notify(over, syscall.SIGXCPU)
+	<-over
+	stacks := make([]byte, 1<<20)
+	log.Error("child ends", "reason", "it computed for longer than rt_time_limit without a pause")
+	os.Stderr.Write(stacks[:runtime.Stack(stacks, true)])
+	os.Exit(1)
 }
 
 // orphanage waits for the kernel's word (SIGTERM) that the parent died, which

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"director/config"
 )
 
 // Role names a child process.
@@ -32,6 +34,14 @@ func RoleOf(argv []string) (Role, bool) {
 		}
 	}
 	return "", false
+}
+
+// settings is how the kernel is to treat the process of this role.
+func (r Role) settings(c *config.Config) config.Process {
+	if r == RoleVRRP {
+		return c.VRRPProcess
+	}
+	return c.CheckerProcess
 }
 
 // startOrder is the order in which children start and take a configuration:

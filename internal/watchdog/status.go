@@ -75,6 +75,11 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 			proc.StartedAt = c.run.spawned
 			if c.run.proc != nil {
 				proc.PID = c.run.proc.Pid
+				proc.Scheduling = treatment(proc.PID, p.own)
+				proc.Unfit = c.run.unfit
+				if proc.Unfit == "" && c.run.ready && c.settings().LockMemory && !memoryLocked(proc.PID) {
+					proc.Unfit = "its memory is not locked; the log says why"
+				}
 			}
 		}
 		if c.last != nil {

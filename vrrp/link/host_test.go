@@ -12,6 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"director/vrrp"
 )
 
 // host is a network namespace of its own.
@@ -153,7 +155,7 @@ func (h *host) poller() *Poller {
 
 func (h *host) open(p *Poller, name string, vrids ...uint8) *Socket {
 	h.t.Helper()
-	s := in(h, func() (*Socket, error) { return p.Open(h.iface(name)) })
+	s := in(h, func() (*Socket, error) { return p.Open(h.iface(name), vrrp.IPv4, func(Datagram) {}) })
 	h.must(s.SetVRIDs(vrids))
 	return s
 }
@@ -221,21 +223,24 @@ func listen(t testing.TB, p *Poller, n int) map[*Socket][]heard {
 	out := make(map[*Socket][]heard)
 	deadline := time.Now().Add(5 * time.Second)
 	total := 0
-	var ready []*Socket
+	for s := range p.sockets {
+		s.handle = func(d Datagram) {
+			out[s] = append(out[s], copyOf(d))
+			total++
+		}
+	}
 	for total < n {
-		var err error
-		if ready, err = p.Wait(deadline, ready); err != nil {
+		before := total
+		if err := p.Wait(deadline); err != nil {
 			t.Fatal(err)
 		}
-		if len(ready) == 0 && time.Now().After(deadline) {
+		if total == before && time.Now().After(deadline) {
 			t.Fatalf("heard %d datagrams, want %d: %v", total, n, out)
 		}
-		for _, s := range ready {
-			k, err := s.Receive(func(d Datagram) { out[s] = append(out[s], copyOf(d)) })
-			if err != nil {
-				t.Fatal(err)
-			}
-			total += k
+	}
+	for s := range p.sockets {
+		if s.stats.Errors > 0 {
+			t.Fatalf("%d errors of reading on %s", s.stats.Errors, s.ifi.Name)
 		}
 	}
 	return out
@@ -253,12 +258,11 @@ func copyOf(d Datagram) heard {
 // pair are delivered within the call that sends them.
 func silence(t testing.TB, p *Poller) {
 	t.Helper()
-	ready, err := p.Wait(time.Now().Add(20*time.Millisecond), nil)
-	if err != nil {
-		t.Fatal(err)
+	for s := range p.sockets {
+		s.handle = func(d Datagram) { t.Errorf("%s heard %+v", s.Interface().Name, copyOf(d)) }
 	}
-	for _, s := range ready {
-		s.Receive(func(d Datagram) { t.Errorf("%s heard %+v", s.Interface().Name, copyOf(d)) })
+	if err := p.Wait(time.Now().Add(20 * time.Millisecond)); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -8,15 +8,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
 // ErrClosed is returned by the methods of a Poller or Socket after its Close.
 var ErrClosed = errors.New("link: closed")
 
-// Poller waits for sockets, for one absolute deadline and for wake-ups, all in
-// one epoll set. It belongs to one goroutine; only Wake may be called from
+// Poller waits for descriptors, for one absolute deadline and for wake-ups, all
+// in one epoll set. It belongs to one goroutine; only Wake may be called from
 // others.
 //
 // It does not use the runtime's timers and network poller: those sleep in
@@ -26,22 +25,32 @@ type Poller struct {
 	epoll, timer, event int
 
 	clock   anchor
-	armed   time.Time // deadline the timer is set to; zero: not set
-	sockets map[int]*Socket
-	events  []unix.EpollEvent // large enough for all members of the set
-	batch   receiveBatch      // shared by all sockets: one goroutine reads them
+	armed   time.Time            // deadline the timer is set to; zero: not set
+	watched map[int]source       // by descriptor
+	serial  int32                // of the newest watch
+	sockets map[*Socket]struct{} // closed with the poller
+	events  []unix.EpollEvent    // large enough for all members of the set
+	batch   receiveBatch         // shared by all sockets: one goroutine reads them
 
 	pending atomic.Bool // a wake-up was written and not yet seen by Wait
 	mu      sync.Mutex  // guards closed against Wake
 	closed  bool
 }
 
-// NewPoller returns a Poller without sockets.
+// source is a descriptor that is waited for. The number of a descriptor that was
+// closed is given to the next one that is opened, so each watch has a serial.
+type source struct {
+	serial int32
+	read   func()
+}
+
+// NewPoller returns a Poller that watches nothing.
 func NewPoller() (*Poller, error) {
 	p := &Poller{
 		epoll: -1, timer: -1, event: -1,
 		clock:   newAnchor(),
-		sockets: make(map[int]*Socket),
+		watched: make(map[int]source),
+		sockets: make(map[*Socket]struct{}),
 		batch:   newReceiveBatch(),
 	}
 	if err := p.open(); err != nil {
@@ -63,49 +72,84 @@ func (p *Poller) open() (err error) {
 	}
 	// Edge triggered, these two need no read after they fired.
 	for _, fd := range []int{p.timer, p.event} {
-		if err := p.add(fd, unix.EPOLLIN|unix.EPOLLET); err != nil {
+		if err := p.add(fd, 0, unix.EPOLLIN|unix.EPOLLET); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *Poller) add(fd int, events uint32) error {
-	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}); err != nil {
+func (p *Poller) add(fd int, serial int32, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: serial}
+	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		return fmt.Errorf("link: epoll_ctl: %w", err)
 	}
 	p.events = append(p.events, unix.EpollEvent{})
 	return nil
 }
 
-// Wait blocks until a socket has data, the deadline has come, or Wake was
-// called since Wait last returned. It returns the sockets that have data,
-// appended to ready[:0]; none of them means deadline or wake-up. A zero
-// deadline is none. A deadline that has passed makes Wait look at the sockets
-// and return at once.
+// Watch makes Wait call read whenever the descriptor has something to read. It
+// is level triggered: what read leaves there makes the next Wait call it again.
+// read runs in the goroutine that calls Wait or Drain, must not block, and may
+// call everything of the Poller but Wait and Drain. The descriptor has to be
+// given to Unwatch before it is closed.
+func (p *Poller) Watch(fd int, read func()) error {
+	if p.epoll < 0 {
+		return ErrClosed
+	}
+	p.serial++
+	if err := p.add(fd, p.serial, unix.EPOLLIN); err != nil {
+		return err
+	}
+	p.watched[fd] = source{p.serial, read}
+	return nil
+}
+
+// Unwatch takes a descriptor out: its read is not called any more, not even in
+// the Wait or Drain that is under way. One that is not watched does no harm.
+func (p *Poller) Unwatch(fd int) {
+	if _, ok := p.watched[fd]; !ok {
+		return
+	}
+	delete(p.watched, fd)
+	p.events = p.events[:len(p.events)-1]
+	_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+}
+
+// Drain calls every read once, whether there is something to read or not. The
+// loop does so before it takes silence for the death of a peer: what has
+// arrived while the loop itself was kept from reading counts.
+func (p *Poller) Drain() {
+	for _, w := range p.watched {
+		w.read()
+	}
+}
+
+// Wait blocks until a watched descriptor has something to read, the deadline
+// has come, or Wake was called since Wait last returned, and calls the read of
+// each descriptor that is ready. A zero deadline is none. A deadline that has
+// passed makes Wait look at the descriptors and return at once.
 //
 // The deadline should carry a monotonic reading, as times derived from time.Now
 // do; the timer is set to that absolute instant of CLOCK_MONOTONIC, so time lost
 // between the computation of the deadline and the call does not add up. Wait
 // never returns before the deadline because of it.
-//
-// A socket that a caller closed after Wait returned it is harmless: its Receive
-// returns ErrClosed.
-func (p *Poller) Wait(deadline time.Time, ready []*Socket) ([]*Socket, error) {
-	ready = ready[:0]
+func (p *Poller) Wait(deadline time.Time) error {
 	timeout, err := p.arm(deadline)
 	if err != nil {
-		return ready, err
+		return err
 	}
 	n, err := unix.EpollWait(p.epoll, p.events, timeout)
 	for err == unix.EINTR { // the runtime preempts by signals; the timer is absolute
 		n, err = unix.EpollWait(p.epoll, p.events, timeout)
 	}
 	if err != nil {
-		return ready, fmt.Errorf("link: epoll_wait: %w", err)
+		return fmt.Errorf("link: epoll_wait: %w", err)
 	}
-	for i := range p.events[:n] {
-		switch fd := int(p.events[i].Fd); fd {
+	// A read may watch and unwatch, which changes the length of p.events but
+	// neither what is in it nor, for this round, which events there are.
+	for _, ev := range p.events[:n] {
+		switch fd := int(ev.Fd); fd {
 		case p.timer:
 			p.armed = time.Time{}
 		case p.event:
@@ -113,12 +157,12 @@ func (p *Poller) Wait(deadline time.Time, ready []*Socket) ([]*Socket, error) {
 			// Wake is seen by the caller, who looks after this returns.
 			p.pending.Store(false)
 		default:
-			if s := p.sockets[fd]; s != nil {
-				ready = append(ready, s)
+			if w := p.watched[fd]; w.serial == ev.Pad && w.read != nil {
+				w.read()
 			}
 		}
 	}
-	return ready, nil
+	return nil
 }
 
 // arm sets the timer to the deadline, unless it is set to it already, and
@@ -164,7 +208,7 @@ func (p *Poller) Wake() {
 // Close closes the poller and all its sockets. Wake stays allowed.
 func (p *Poller) Close() error {
 	var errs []error
-	for _, s := range p.sockets {
+	for s := range p.sockets {
 		errs = append(errs, s.Close())
 	}
 	p.mu.Lock()
@@ -177,51 +221,4 @@ func (p *Poller) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// register takes a socket into the set.
-func (p *Poller) register(s *Socket) error {
-	if p.epoll < 0 {
-		return ErrClosed
-	}
-	if err := p.add(s.fd, unix.EPOLLIN); err != nil {
-		return err
-	}
-	p.sockets[s.fd] = s
-	return nil
-}
-
-// unregister takes a socket out of the set, before its descriptor is closed
-// and its number may be given to another file.
-func (p *Poller) unregister(s *Socket) {
-	if p.sockets[s.fd] != s {
-		return
-	}
-	delete(p.sockets, s.fd)
-	p.events = p.events[:len(p.events)-1]
-	_ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, s.fd, nil)
-}
-
-// receiveBatch is the memory that one recvmmsg call fills.
-type receiveBatch struct {
-	messages []ipv4.Message
-}
-
-const (
-	// batchSize is how many packets one system call reads at most.
-	batchSize = 64
-	// maxPacket is the longest packet that is read whole. A VRRP packet with 255
-	// IPv4 addresses, IP options and authentication data stays below 1200 bytes.
-	maxPacket = 2048
-)
-
-func newReceiveBatch() receiveBatch {
-	b := receiveBatch{messages: make([]ipv4.Message, batchSize)}
-	packets := make([]byte, batchSize*maxPacket)
-	control := make([]byte, batchSize*controlSpace)
-	for i := range b.messages {
-		b.messages[i].Buffers = [][]byte{packets[i*maxPacket : (i+1)*maxPacket : (i+1)*maxPacket]}
-		b.messages[i].OOB = control[i*controlSpace : (i+1)*controlSpace : (i+1)*controlSpace]
-	}
-	return b
 }

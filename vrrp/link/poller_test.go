@@ -1,11 +1,14 @@
 package link
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"director/vrrp"
 )
@@ -22,10 +25,10 @@ func newTestPoller(t testing.TB) *Poller {
 
 func wait(t testing.TB, p *Poller, deadline time.Time) time.Time {
 	t.Helper()
-	ready, err := p.Wait(deadline, nil)
+	err := p.Wait(deadline)
 	now := time.Now()
-	if err != nil || len(ready) != 0 {
-		t.Fatalf("Wait: %d sockets, error %v", len(ready), err)
+	if err != nil {
+		t.Fatalf("Wait: %v", err)
 	}
 	return now
 }
@@ -158,7 +161,7 @@ func TestWaitLateness(t *testing.T) {
 	}
 }
 
-func TestWaitReturnsSocketsAtOnce(t *testing.T) {
+func TestWaitReadsSocketsAtOnce(t *testing.T) {
 	p := newPair(t, 51)
 	for _, deadline := range []time.Time{{}, time.Now().Add(time.Minute), time.Now().Add(-time.Minute)} {
 		p.sa.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
@@ -166,17 +169,122 @@ func TestWaitReturnsSocketsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.pb.Wake() // both at once
-		ready, err := p.pb.Wait(deadline, nil)
-		if err != nil || len(ready) != 1 || ready[0] != p.sb {
-			t.Fatalf("ready %v, error %v", ready, err)
+		n := 0
+		p.sb.handle = func(Datagram) { n++ }
+		if err := p.pb.Wait(deadline); err != nil || n != 1 {
+			t.Fatalf("heard %d, error %v", n, err)
 		}
-		// Level triggered: what is not read comes again.
-		ready, err = p.pb.Wait(deadline, ready)
-		if err != nil || len(ready) != 1 {
-			t.Fatalf("unread: ready %v, error %v", ready, err)
+	}
+}
+
+// pipe returns the two ends of a pipe, the first for reading.
+func pipe(t *testing.T) (r, w int) {
+	t.Helper()
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+	})
+	return fds[0], fds[1]
+}
+
+func write(t *testing.T, fd int) {
+	t.Helper()
+	if _, err := unix.Write(fd, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	p := newTestPoller(t)
+	ra, wa := pipe(t)
+	rb, wb := pipe(t)
+	calls := make(map[int]int)
+	var b [1]byte
+	for _, fd := range []int{ra, rb} {
+		if err := p.Watch(fd, func() {
+			calls[fd]++
+			if calls[fd] > 1 {
+				_, _ = unix.Read(fd, b[:])
+			}
+		}); err != nil {
+			t.Fatal(err)
 		}
-		if n, err := p.sb.Receive(func(Datagram) {}); n != 1 || err != nil {
-			t.Fatalf("received %d, error %v", n, err)
+	}
+	if err := p.Watch(ra, func() {}); !errors.Is(err, unix.EEXIST) {
+		t.Errorf("watched twice: %v", err)
+	}
+	expect := func(what string, a, b int) {
+		t.Helper()
+		if calls[ra] != a || calls[rb] != b {
+			t.Errorf("%s: read %d and %d times, want %d and %d", what, calls[ra], calls[rb], a, b)
+		}
+	}
+	write(t, wa)
+	wait(t, p, time.Time{})
+	expect("one is ready", 1, 0)
+	wait(t, p, time.Time{})
+	expect("what is left is ready again", 2, 0)
+	wait(t, p, time.Now().Add(time.Millisecond))
+	expect("nothing is left", 2, 0)
+	p.Drain()
+	expect("Drain", 3, 1)
+	p.Unwatch(ra)
+	p.Unwatch(ra)
+	write(t, wa)
+	write(t, wb)
+	wait(t, p, time.Time{})
+	expect("only one is watched", 3, 2)
+	p.Drain()
+	expect("Drain of the other", 3, 3)
+	if len(p.events) != 3 {
+		t.Errorf("room for %d events", len(p.events))
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Watch(ra, func() {}); err != ErrClosed {
+		t.Errorf("Watch after Close: %v", err)
+	}
+}
+
+// A read that unwatches the other descriptor keeps it from being called in the
+// same round, even if its number now stands for something else.
+func TestUnwatchWithinARound(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		p := newTestPoller(t)
+		ra, wa := pipe(t)
+		rb, wb := pipe(t)
+		other := map[int]int{ra: rb, rb: ra}
+		calls, late := 0, 0
+		for fd := range other {
+			if err := p.Watch(fd, func() {
+				calls++
+				p.Unwatch(other[fd])
+				if again {
+					if err := p.Watch(other[fd], func() { late++ }); err != nil {
+						t.Error(err)
+					}
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(t, wa)
+		write(t, wb)
+		wait(t, p, time.Time{})
+		if calls != 1 || late != 0 {
+			t.Errorf("again %v: %d reads, and %d of what was watched meanwhile", again, calls, late)
+		}
+		if !again {
+			calls = 0
+			p.Drain()
+			if calls != 1 {
+				t.Errorf("Drain: %d reads", calls)
+			}
 		}
 	}
 }

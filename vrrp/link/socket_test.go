@@ -217,7 +217,7 @@ func TestReceiveDrainsAStall(t *testing.T) {
 		time.Sleep(2 * time.Millisecond)
 	}
 	var arrivals []time.Time
-	n, err := p.sb.Receive(func(d Datagram) { arrivals = append(arrivals, d.Arrival) })
+	n, err := p.sb.receive(func(d Datagram) { arrivals = append(arrivals, d.Arrival) })
 	if err != nil || n != rounds*burst || len(arrivals) != n {
 		t.Fatalf("%d datagrams, error %v", n, err)
 	}
@@ -234,15 +234,15 @@ func TestReceiveDrainsAStall(t *testing.T) {
 	}
 	// Nothing left: returns at once.
 	start := time.Now()
-	if n, err := p.sb.Receive(nil); n != 0 || err != nil {
-		t.Errorf("a second Receive: %d, %v", n, err)
+	if n, err := p.sb.receive(nil); n != 0 || err != nil {
+		t.Errorf("a second reading: %d, %v", n, err)
 	}
 	if took := time.Since(start); took > time.Second {
-		t.Errorf("an empty Receive took %v", took)
+		t.Errorf("an empty reading took %v", took)
 	}
 }
 
-// Packets that arrive while Receive runs do not keep it running.
+// Packets that arrive while receive runs do not keep it running.
 func TestReceiveEndsUnderFlood(t *testing.T) {
 	p := newPair(t, 51)
 	send := func() {
@@ -255,7 +255,7 @@ func TestReceiveEndsUnderFlood(t *testing.T) {
 	}
 	send()
 	calls := 0
-	n, err := p.sb.Receive(func(Datagram) {
+	n, err := p.sb.receive(func(Datagram) {
 		if calls++; calls%batchSize == 0 && calls < 100*batchSize {
 			send() // a whole new batch for each one read
 		}
@@ -349,11 +349,11 @@ func TestInterfaceReplaced(t *testing.T) {
 func TestOpenOnMissingInterface(t *testing.T) {
 	h := newHost(t)
 	p := h.poller()
-	_, err := p.Open(Interface{Index: 4711, Name: "eth9"})
+	_, err := p.Open(Interface{Index: 4711, Name: "eth9"}, vrrp.IPv4, func(Datagram) {})
 	if !errors.Is(err, unix.ENODEV) {
 		t.Errorf("error %v, want ENODEV", err)
 	}
-	if len(p.sockets) != 0 {
+	if len(p.sockets) != 0 || len(p.watched) != 0 {
 		t.Error("the failed socket stayed in the set")
 	}
 }
@@ -368,16 +368,16 @@ func TestClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Closed by the handler of the first of two packets.
-	if n, err := p.sa.Receive(func(Datagram) { p.sa.Close() }); n != 1 || err != nil {
+	if n, err := p.sa.receive(func(Datagram) { p.sa.Close() }); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	if err := p.sa.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
 	}
-	if len(p.pa.sockets) != 0 || len(p.pa.events) != 2 {
-		t.Errorf("%d sockets and room for %d events left", len(p.pa.sockets), len(p.pa.events))
+	if len(p.pa.sockets) != 0 || len(p.pa.watched) != 0 || len(p.pa.events) != 2 {
+		t.Errorf("%d sockets, %d watches and room for %d events left", len(p.pa.sockets), len(p.pa.watched), len(p.pa.events))
 	}
-	if _, err := p.sa.Receive(nil); err != ErrClosed {
+	if _, err := p.sa.receive(nil); err != ErrClosed {
 		t.Errorf("Receive: %v", err)
 	}
 	p.sa.Queue(netip.Addr{}, vrrp.Group4(), 255, advert(51))
@@ -390,13 +390,13 @@ func TestClosed(t *testing.T) {
 	if err := p.pb.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.sb.Receive(nil); err != ErrClosed {
+	if _, err := p.sb.receive(nil); err != ErrClosed {
 		t.Errorf("Receive after the poller's Close: %v", err)
 	}
-	if _, err := p.pb.Wait(time.Time{}, nil); err != ErrClosed {
+	if err := p.pb.Wait(time.Time{}); err != ErrClosed {
 		t.Errorf("Wait after Close: %v", err)
 	}
-	if _, err := p.pb.Open(p.b.iface("eth0")); !errors.Is(err, ErrClosed) {
+	if _, err := p.pb.Open(p.b.iface("eth0"), vrrp.IPv4, func(Datagram) {}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Open after Close: %v", err)
 	}
 	p.pb.Wake()
