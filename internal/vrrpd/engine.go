@@ -43,7 +43,7 @@ type engine struct {
 	routers    map[routerKey]*router
 	byID       map[string]*router // with those that are leaving
 	order      []*router          // in the order of the configuration
-	groups     map[string]*group
+	groups     map[groupKey]*group
 	trackers   map[trackerKey]tracker
 	timers     timers
 	links      map[string]link.Interface // by name
@@ -55,9 +55,12 @@ type engine struct {
 	ports      map[portKey]*port         //
 	dirty      []*port                   // with queued adverts
 	leaving    []*router                 // removed or stopping, until their addresses are off
-	// drain reads the sockets once more. It is called before a backup takes
-	// over, so that our own delay is not mistaken for the silence of a master.
-	drain func()
+	delay      startDelay
+	// drain reads the sockets once more. It is called before a backup takes over
+	// and before a master that was stalled goes on, so that our own delay is not
+	// mistaken for the silence of others.
+	drain     func()
+	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
 
@@ -76,12 +79,13 @@ type engine struct {
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	return &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
-		routers: make(map[routerKey]*router),
-		byID:    make(map[string]*router),
-		links:   make(map[string]link.Interface),
-		names:   make(map[int]string),
-		ports:   make(map[portKey]*port),
-		drain:   func() {},
+		routers:   make(map[routerKey]*router),
+		byID:      make(map[string]*router),
+		links:     make(map[string]link.Interface),
+		names:     make(map[int]string),
+		ports:     make(map[portKey]*port),
+		drain:     func() {},
+		sinceBoot: link.SinceBoot,
 	}
 }
 
@@ -109,7 +113,7 @@ func (e *engine) tick(now time.Time) {
 		}
 		switch t := t.(type) {
 		case *router:
-			if !drained && t.sm.TakeoverDue(now) {
+			if !drained && t.sm.ListenFirst(now) {
 				drained = true
 				e.drain()
 				continue
@@ -125,6 +129,9 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *startDelay:
+			e.endDelay()
+			e.review(now)
 		case *port:
 			e.openPort(now, t)
 			e.reviewUsers(now, t.key.device)
@@ -160,35 +167,6 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	case vrrp.ActionNotify:
 		e.notify(r, now, a.Transition)
 	}
-}
-
-// notify tells the parent about a transition; the parent logs it, runs scripts
-// and keeps the history.
-func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
-	r.warned = [numWarnings]warning{}
-	to := t.To.String()
-	if t.To == vrrp.Init {
-		// The end of an instance is told as STOP, keepalived's word, when its
-		// addresses are off.
-		to = "STOP"
-	}
-	ev := &control.Event{
-		Time:       now,
-		Generation: r.generation,
-		Kind:       "instance",
-		Subject:    r.cfg.Name,
-		From:       t.From.String(),
-		To:         to,
-		Reason:     t.Cause.String(),
-		Code:       t.Cause.Reason.String(),
-		Priority:   int(r.sm.Priority()),
-	}
-	e.touched = true
-	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
-		r.farewell = ev
-		return
-	}
-	e.send(watchdog.Message{Event: ev})
 }
 
 func (e *engine) send(m watchdog.Message) { e.messages = append(e.messages, m) }
@@ -231,16 +209,20 @@ func (e *engine) flush(now time.Time) {
 }
 
 func (e *engine) snapshot() *control.VRRP {
-	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness.Report(), Repairs: e.repairs}
+	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
-		if g := r.group; g != nil && g.members[0] == r {
+		if g := r.group; g != nil && !g.pair && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}
 	told := make(map[tracker]bool, len(e.trackers))
 	for _, r := range e.order {
-		v.Instances = append(v.Instances, r.snapshot())
+		i := r.snapshot()
+		if e.delay.pending() && r.waiting == startDelayReason && len(r.faults) == 0 {
+			i.Reason, i.Code, i.StartsAt = e.delay.left(), "start_delay", e.delay.at
+		}
+		v.Instances = append(v.Instances, i)
 		for _, a := range r.addrs {
 			if a.err != nil {
 				v.Failures = append(v.Failures, control.KernelFail{

@@ -162,8 +162,16 @@ func (p *parent) summary() string {
 func instancesLine(list []control.Instance) string {
 	if len(list) <= 4 {
 		var parts []string
-		for _, i := range list {
-			parts = append(parts, i.Name+" "+i.State)
+		for n, i := range list {
+			// An instance with both address families stands twice, one after the other.
+			part := i.Name + " " + i.State
+			if n > 0 && list[n-1].Name == i.Name {
+				if list[n-1].State == i.State {
+					continue
+				}
+				part = i.State + " over IPv6"
+			}
+			parts = append(parts, part)
 		}
 		return strings.Join(parts, ", ")
 	}
