@@ -6,6 +6,7 @@ import (
 	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
+	"director/vrrp"
 	"director/vrrp/link"
 )
 
@@ -101,7 +102,7 @@ func static(c *config.Config) (list []*item) {
 	seen := make(map[string]bool)
 	for n := range c.Instances {
 		in := &c.Instances[n]
-		for _, i := range items(in) {
+		for _, i := range items(in, vrrp.IPv4) {
 			a, ok := i.address()
 			if !ok || !a.Prefix.Addr().Is4() || a.Prefix.IsSingleIP() || !in.PromoteSecondaries || seen[a.Device] {
 				continue

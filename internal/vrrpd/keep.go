@@ -322,14 +322,11 @@ func (e *engine) settle(h *holding) {
 
 // dismiss drops a router that has left, and tells its end.
 func (e *engine) dismiss(r *router) {
-	if r.farewell != nil {
-		e.send(watchdog.Message{Event: r.farewell})
-		r.farewell = nil
-	}
 	if i := slices.Index(e.leaving, r); i >= 0 {
 		e.leaving = slices.Delete(e.leaving, i, i+1)
 	}
 	delete(e.holdings, r.id)
+	e.part(r.subject)
 	e.partGroup(r.group)
 	e.leaveHost()
 }

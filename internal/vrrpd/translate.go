@@ -6,13 +6,17 @@ import (
 	"time"
 
 	"director/config"
+	"director/vrrp"
 	"director/vrrp/link"
 )
 
-// items lists what an instance holds as MASTER: the addresses, those in adverts
-// first, then the routes, then the rules.
-func items(c *config.Instance) []*item {
+// items lists what the router of a family holds as MASTER: the addresses, those in
+// adverts first, then the routes, then the rules. What is of a family that has no
+// router goes with the only one.
+func items(c *config.Instance, family vrrp.Family) []*item {
 	all := make([]*item, 0, len(c.Addresses)+len(c.Excluded)+len(c.Routes)+len(c.Rules))
+	both := len(families(c)) > 1
+	mine := func(v6 bool) bool { return !both || v6 == (family == vrrp.IPv6) }
 	for _, list := range [][]config.VirtualAddress{c.Addresses, c.Excluded} {
 		for n := range list {
 			v := &list[n]
@@ -20,11 +24,22 @@ func items(c *config.Instance) []*item {
 			if device == "" {
 				device = c.Interface
 			}
-			all = append(all, addressItem(v.Prefix, device, &v.AddressOptions))
+			if mine(v.Prefix.Addr().Is6()) {
+				all = append(all, addressItem(v.Prefix, device, &v.AddressOptions))
+			}
 		}
 	}
-	all = append(all, routeItems(c.Routes)...)
-	return append(all, ruleItems(c.Rules)...)
+	for _, i := range routeItems(c.Routes) {
+		if mine(i.Item.(*link.Route).To.Addr().Is6()) {
+			all = append(all, i)
+		}
+	}
+	for _, i := range ruleItems(c.Rules) {
+		if mine(i.Item.(*link.Rule).IPv6) {
+			all = append(all, i)
+		}
+	}
+	return all
 }
 
 func staticAddresses(list []config.StaticAddress) (all []*item) {

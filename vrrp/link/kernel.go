@@ -21,7 +21,9 @@ type kernel struct {
 // device is what is known of an interface while work goes on.
 type device struct {
 	Interface
-	found time.Time
+	found     time.Time
+	asked6    bool // forwards6 is known
+	forwards6 bool // it forwards IPv6
 }
 
 // deviceAge is how long a device is not looked up again. A name seldom changes

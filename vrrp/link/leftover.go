@@ -122,7 +122,7 @@ func (k *kernel) deleteRoute(m []byte) error {
 	msg := *nl.DeserializeRtMsg(m)
 	msg.Flags &= unix.RTNH_F_ONLINK
 	parts := []nl.NetlinkRequestData{&msg}
-	for kind, v := range attributes(m, unix.SizeofRtMsg) {
+	for kind, v := range attributes(behind(m, unix.SizeofRtMsg)) {
 		switch kind {
 		case unix.RTA_DST, unix.RTA_SRC, unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_VIA, unix.RTA_PRIORITY,
 			unix.RTA_PREFSRC, unix.RTA_MULTIPATH, unix.RTA_TABLE:
@@ -134,7 +134,7 @@ func (k *kernel) deleteRoute(m []byte) error {
 }
 
 func addressProtocol(m []byte) uint8 {
-	if v := attribute(m, unix.SizeofIfAddrmsg, ifaProto); len(v) > 0 {
+	if v := attribute(behind(m, unix.SizeofIfAddrmsg), ifaProto); len(v) > 0 {
 		return v[0]
 	}
 	return 0
@@ -143,30 +143,33 @@ func addressProtocol(m []byte) uint8 {
 // peerOf returns the other end of a point-to-point address, invalid when there is
 // none.
 func peerOf(m []byte) netip.Addr {
-	local, _ := netip.AddrFromSlice(attribute(m, unix.SizeofIfAddrmsg, unix.IFA_LOCAL))
-	other, _ := netip.AddrFromSlice(attribute(m, unix.SizeofIfAddrmsg, unix.IFA_ADDRESS))
+	local, _ := netip.AddrFromSlice(attribute(behind(m, unix.SizeofIfAddrmsg), unix.IFA_LOCAL))
+	other, _ := netip.AddrFromSlice(attribute(behind(m, unix.SizeofIfAddrmsg), unix.IFA_ADDRESS))
 	if !local.IsValid() || local == other {
 		return netip.Addr{}
 	}
 	return other
 }
 
-// attribute returns the first attribute of a kind behind a header, nil when there is
-// none.
-func attribute(m []byte, header int, kind uint16) []byte {
-	for k, v := range attributes(m, header) {
-		if k == kind {
-			return v
+// attribute finds a netlink attribute by its path, nil when there is none.
+func attribute(b []byte, path ...uint16) []byte {
+	for kind, value := range attributes(b) {
+		if kind != path[0] {
+			continue
 		}
+		if len(path) == 1 {
+			return value
+		}
+		return attribute(value, path[1:]...)
 	}
 	return nil
 }
 
-// attributes goes through what follows a header, up to the first attribute that
-// does not fit.
-func attributes(m []byte, header int) iter.Seq2[uint16, []byte] {
+// attributes goes through a list of attributes, up to the first one that does not
+// fit.
+func attributes(b []byte) iter.Seq2[uint16, []byte] {
 	return func(yield func(uint16, []byte) bool) {
-		for b := m[min(header, len(m)):]; len(b) >= unix.SizeofRtAttr; {
+		for len(b) >= unix.SizeofRtAttr {
 			length := int(nl.NativeEndian().Uint16(b))
 			kind := nl.NativeEndian().Uint16(b[2:]) & nl.NLA_TYPE_MASK
 			if length < unix.SizeofRtAttr || length > len(b) || !yield(kind, b[unix.SizeofRtAttr:length]) {
@@ -176,3 +179,6 @@ func attributes(m []byte, header int) iter.Seq2[uint16, []byte] {
 		}
 	}
 }
+
+// behind returns what follows a header of this size.
+func behind(m []byte, header int) []byte { return m[min(header, len(m)):] }

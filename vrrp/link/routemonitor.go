@@ -134,7 +134,7 @@ func parseRoute(m []byte) (id routeID, protocol uint8, ok bool) {
 		return routeID{}, 0, false
 	}
 	id = routeID{table: uint32(msg.Table), tos: msg.Tos, kind: msg.Type, to: netip.PrefixFrom(zero, int(msg.Dst_len))}
-	for kind, v := range attributes(m, unix.SizeofRtMsg) {
+	for kind, v := range attributes(behind(m, unix.SizeofRtMsg)) {
 		switch kind {
 		case unix.RTA_TABLE:
 			id.table = uint32Of(v)
@@ -189,7 +189,7 @@ func parseRule(m []byte) (*Rule, bool) {
 			r.Action = name
 		}
 	}
-	for kind, v := range attributes(m, unix.SizeofRtMsg) {
+	for kind, v := range attributes(behind(m, unix.SizeofRtMsg)) {
 		n := uint32Of(v)
 		switch kind {
 		case nl.FRA_PRIORITY:
