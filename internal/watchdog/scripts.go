@@ -8,8 +8,8 @@ import (
 	"sync"
 
 	"director/config"
-	"director/internal/notify"
 	"director/internal/script"
+	"director/internal/secret"
 )
 
 // maxScriptOutput is how much of a track script's output a child is told.
@@ -17,7 +17,7 @@ const maxScriptOutput = 256
 
 // ScriptWarnings lists the scripts of a configuration that this host cannot run:
 // the program is missing or not executable, or the user does not exist; and the
-// files of passwords that cannot be read. name and text are the configuration
+// files of passwords that everybody can read, or that their user cannot. name and text are the configuration
 // file's. They are no errors: a script may be installed later.
 func ScriptWarnings(name string, text []byte, c *config.Config) []config.Warning {
 	var list []config.Warning
@@ -54,9 +54,17 @@ func ScriptWarnings(name string, text []byte, c *config.Config) []config.Warning
 		check("", v.QuorumUp, "virtual_server", v.Name, "quorum_up")
 		check("", v.QuorumDown, "virtual_server", v.Name, "quorum_down")
 	}
-	for key, err := range notify.CheckFiles(c) {
-		line, col := find()(strings.Split(key, ".")...)
-		list = append(list, config.Warning{File: name, Line: line, Col: col, Key: key, Msg: err.Error()})
+	for _, o := range c.OutsideSecrets() {
+		msg := secret.Doubt(o.SecretSource)
+		if o.AtUse {
+			if _, err := secret.Read(o.SecretSource); err != nil {
+				msg = err.Error()
+			}
+		}
+		if msg != "" {
+			line, col := find()(o.Path...)
+			list = append(list, config.Warning{File: name, Line: line, Col: col, Key: o.Key(), Msg: msg})
+		}
 	}
 	slices.SortStableFunc(list, func(a, b config.Warning) int { return cmp.Compare(a.Line, b.Line) })
 	return list
