@@ -17,6 +17,7 @@ import (
 // what is configured can work.
 func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.generation = c.Generation
+	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
 	e.configureTrackers(now, c.Config)
 
@@ -193,7 +194,7 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 			// The last advert left at most one interval before the former process
 			// was last seen alive; the quickest backup has priority 254.
 			silent := time.Duration(link.Monotonic()-res.AliveMono) + s.AdvertInterval
-			limit := vrrp.MasterDownTime(s.Version, vrrp.PriorityOwner-1, s.AdvertInterval)
+			limit := s.Takeover()
 			if r.resume = silent < limit; r.resume {
 				continue
 			}
@@ -223,6 +224,7 @@ func (e *engine) leave(r *router, now time.Time, why vrrp.Reason, moved bool) {
 
 // stop ends every router. The loop goes on until settled reports true.
 func (e *engine) stop(now time.Time) {
+	e.endDelay()
 	for _, r := range e.order {
 		e.leave(r, now, vrrp.ReasonStopped, false)
 	}

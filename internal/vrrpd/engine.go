@@ -55,9 +55,12 @@ type engine struct {
 	ports      map[portKey]*port         //
 	dirty      []*port                   // with queued adverts
 	leaving    []*router                 // removed or stopping, until their addresses are off
-	// drain reads the sockets once more. It is called before a backup takes
-	// over, so that our own delay is not mistaken for the silence of a master.
-	drain func()
+	delay      startDelay
+	// drain reads the sockets once more. It is called before a backup takes over
+	// and before a master that was stalled goes on, so that our own delay is not
+	// mistaken for the silence of others.
+	drain     func()
+	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
 
@@ -76,12 +79,13 @@ type engine struct {
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	return &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
-		routers: make(map[routerKey]*router),
-		byID:    make(map[string]*router),
-		links:   make(map[string]link.Interface),
-		names:   make(map[int]string),
-		ports:   make(map[portKey]*port),
-		drain:   func() {},
+		routers:   make(map[routerKey]*router),
+		byID:      make(map[string]*router),
+		links:     make(map[string]link.Interface),
+		names:     make(map[int]string),
+		ports:     make(map[portKey]*port),
+		drain:     func() {},
+		sinceBoot: link.SinceBoot,
 	}
 }
 
@@ -109,7 +113,7 @@ func (e *engine) tick(now time.Time) {
 		}
 		switch t := t.(type) {
 		case *router:
-			if !drained && t.sm.TakeoverDue(now) {
+			if !drained && t.sm.ListenFirst(now) {
 				drained = true
 				e.drain()
 				continue
@@ -125,6 +129,9 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *startDelay:
+			e.endDelay()
+			e.review(now)
 		case *port:
 			e.openPort(now, t)
 			e.reviewUsers(now, t.key.device)
@@ -231,7 +238,7 @@ func (e *engine) flush(now time.Time) {
 }
 
 func (e *engine) snapshot() *control.VRRP {
-	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness.Report(), Repairs: e.repairs}
+	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
 		if g := r.group; g != nil && g.members[0] == r {
@@ -240,7 +247,11 @@ func (e *engine) snapshot() *control.VRRP {
 	}
 	told := make(map[tracker]bool, len(e.trackers))
 	for _, r := range e.order {
-		v.Instances = append(v.Instances, r.snapshot())
+		i := r.snapshot()
+		if e.delay.pending() && r.waiting == startDelayReason && len(r.faults) == 0 {
+			i.Reason, i.Code, i.StartsAt = e.delay.left(), "start_delay", e.delay.at
+		}
+		v.Instances = append(v.Instances, i)
 		for _, a := range r.addrs {
 			if a.err != nil {
 				v.Failures = append(v.Failures, control.KernelFail{

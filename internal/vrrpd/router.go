@@ -44,6 +44,9 @@ type router struct {
 	faults  []fault // why the router cannot serve, oldest first
 	waiting string  // why it has not been started yet
 
+	observed         netip.Addr // INIT and FAULT: who advertises
+	observedPriority uint8
+
 	resume   bool                 // start as MASTER: we were it a moment ago
 	left     bool                 // removed or stopped
 	moved    bool                 // left, and its name goes on at another place
@@ -140,6 +143,15 @@ func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 		GarpRepeat:     c.Garp.Repeat,
 		GarpDelay:      c.Garp.Delay.D(),
 		GarpRefresh:    c.Garp.Refresh.D(),
+
+		PreemptDelay:       c.PreemptDelay.D(),
+		DownAdverts:        c.DownTimerAdverts,
+		LowerPrioNoAdvert:  c.LowerPrioNoAdvert,
+		HigherPrioSilent:   !c.HigherPrioSendAdvert,
+		OwnerIgnoreAdverts: c.OwnerIgnoreAdverts,
+		GarpRefreshRepeat:  c.Garp.RefreshRepeat,
+		GarpLowerRepeat:    c.Garp.LowerPrioRepeat,
+		GarpLowerDelay:     c.Garp.LowerPrioDelay.D(),
 	}
 	for _, a := range c.Addresses {
 		if addr := a.Prefix.Addr(); vrrp.FamilyOf(addr) == family {
@@ -302,7 +314,10 @@ func (r *router) snapshot() control.Instance {
 	}
 	if master, prio := r.sm.Master(); master.IsValid() {
 		s.Master, s.MasterPriority = master.String(), int(prio)
+	} else if r.observed.IsValid() && (r.sm.State() == vrrp.Init || r.sm.State() == vrrp.Fault) {
+		s.Master, s.MasterPriority = r.observed.String(), int(r.observedPriority)
 	}
+	s.PreemptsAt = r.sm.PreemptsAt()
 	if r.source.IsValid() {
 		s.Source = r.source.String()
 	}

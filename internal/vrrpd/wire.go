@@ -83,6 +83,9 @@ func (e *engine) receive(device string, d link.Datagram) {
 	}
 	if why != vrrp.DiscardNone {
 		r.counters.discards[why]++
+		if why == vrrp.DiscardState {
+			r.observe(&adv, d.Src)
+		}
 		if why != vrrp.DiscardState && r.warn(warnDiscard, warning{text: why.String(), peer: d.Src, at: d.Arrival}) {
 			e.log.Warn("advert dropped", "instance", r.cfg.Name, "reason", why.String(), "peer", d.Src)
 		}
@@ -95,6 +98,14 @@ func (e *engine) receive(device string, d link.Datagram) {
 	e.step(r, d.Arrival, vrrp.Event{
 		Kind: vrrp.EventAdvert, Src: d.Src, Priority: adv.Priority, Interval: adv.Interval,
 	})
+}
+
+// observe notes who is MASTER while this router takes no part, for status.
+func (r *router) observe(adv *vrrp.Advert, src netip.Addr) {
+	r.observed, r.observedPriority = src, adv.Priority
+	if adv.Priority == vrrp.PriorityStop {
+		r.observed = netip.Addr{}
+	}
 }
 
 // compare warns of a peer that is configured otherwise.

@@ -198,7 +198,7 @@ func (w *world) router(name string) control.Instance {
 func instance(name string, vrid, prio uint8, addrs ...string) config.Instance {
 	c := config.Instance{
 		Name: name, Interface: "eth0", VRID: vrid, Version: 3, Priority: prio,
-		AdvertInterval: config.Duration(time.Second), Garp: config.Garp{Repeat: 1},
+		AdvertInterval: config.Duration(time.Second), HigherPrioSendAdvert: true, Garp: config.Garp{Repeat: 1},
 	}
 	for _, a := range addrs {
 		c.Addresses = append(c.Addresses, config.VirtualAddress{Prefix: netip.MustParsePrefix(a)})
