@@ -97,14 +97,16 @@ type Instance struct {
 	// master; zero when it does not wait for that.
 	PreemptsAt time.Time `json:"preempts_at,omitzero"`
 	// StartsAt is the end of the start delay while that keeps the instance in INIT.
-	StartsAt     time.Time         `json:"starts_at,omitzero"`
-	Source       string            `json:"source,omitempty"`
-	Peers        []Peer            `json:"unicast_peers,omitempty"` // empty: multicast
-	Addresses    []Address         `json:"addresses"`
-	Transitions  uint64            `json:"transitions"`
-	AdvertsSent  uint64            `json:"adverts_sent"` // one at a time, to however many peers
-	AdvertsHeard uint64            `json:"adverts_received"`
-	Discards     map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
+	StartsAt time.Time `json:"starts_at,omitzero"`
+	Source   string    `json:"source,omitempty"`
+	Peers    []Peer    `json:"unicast_peers,omitempty"` // empty: multicast
+	// Authentication is nil for an instance without.
+	Authentication *Authentication   `json:"authentication,omitempty"`
+	Addresses      []Address         `json:"addresses"`
+	Transitions    uint64            `json:"transitions"`
+	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
+	AdvertsHeard   uint64            `json:"adverts_received"`
+	Discards       map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`

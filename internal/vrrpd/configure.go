@@ -150,6 +150,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	set := familySettings(cfg, r.key.family)
 	r.meet(set.Peers)
 	r.sm.Reconfigure(now, set)
+	r.configureAuth(now, cfg)
 	e.timers.fix(r)
 	return master && grown
 }

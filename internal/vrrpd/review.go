@@ -90,8 +90,11 @@ func (e *engine) inspect(r *router) {
 			r.sm.SetSource(src)
 			e.touched = true
 		}
-		if p := e.ports[r.key.port()]; p != nil && p.sock == nil && p.err != nil {
-			add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
+		for _, key := range []portKey{r.key.port(), r.sender()} {
+			if p := e.ports[key]; p != nil && p.sock == nil && p.err != nil {
+				add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
+				break
+			}
 		}
 	}
 	for _, t := range r.tracks {

@@ -11,7 +11,7 @@ import (
 // short to have a VRID are dropped either way. It takes the same few instructions for any
 // number of them: the set is eight words of 32 bits, one of which is picked by
 // the upper bits of the VRID and shifted by the lower.
-func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
+func vridFilter(w wire, vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
 	var words [8]uint32
 	for _, v := range vrids {
 		words[v>>5] |= 1 << (v & 31)
@@ -24,15 +24,19 @@ func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruct
 	program := []bpf.Instruction{
 		bpf.LoadMemShift{Off: 0}, // X = length of the IP header
 	}
-	if family == vrrp.IPv6 {
+	message := uint32(0) // where it begins behind X
+	if w.ah {
+		message = vrrp.AHLen
+	}
+	if w.family == vrrp.IPv6 {
 		// A raw socket of IPv6 sees no IP header.
 		program = []bpf.Instruction{bpf.LoadConstant{Dst: bpf.RegX, Val: 0}}
 	}
 	program = append(program,
-		bpf.LoadIndirect{Off: 1, Size: 1}, // A = VRID; outside the packet: drop
+		bpf.LoadIndirect{Off: message + 1, Size: 1}, // A = VRID; outside the packet: drop
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 31},
 		bpf.StoreScratch{Src: bpf.RegA, N: 0},
-		bpf.LoadIndirect{Off: 1, Size: 1},
+		bpf.LoadIndirect{Off: message + 1, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 5},
 		bpf.LoadScratch{Dst: bpf.RegX, N: 0}, // X = bit, A = word
 	)
