@@ -19,12 +19,20 @@ func vridFilter(vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
 			words[i] = ^words[i]
 		}
 	}
+	return bpf.Assemble(append(
+		[]bpf.Instruction{bpf.LoadMemShift{Off: 0}}, // X = length of the IP header
+		keepByte(bpf.LoadIndirect{Off: 1, Size: 1}, words)...))
+}
+
+// keepByte keeps the packets of which a byte is in a set, and drops those that do
+// not have it. load puts it into register A.
+func keepByte(load bpf.Instruction, words [8]uint32) []bpf.Instruction {
 	program := []bpf.Instruction{
-		bpf.LoadMemShift{Off: 0},          // X = length of the IP header
-		bpf.LoadIndirect{Off: 1, Size: 1}, // A = VRID; outside the packet: drop
+		load, // outside the packet: drop
+		bpf.StoreScratch{Src: bpf.RegA, N: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 31},
 		bpf.StoreScratch{Src: bpf.RegA, N: 0},
-		bpf.LoadIndirect{Off: 1, Size: 1},
+		bpf.LoadScratch{Dst: bpf.RegA, N: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 5},
 		bpf.LoadScratch{Dst: bpf.RegX, N: 0}, // X = bit, A = word
 	}
@@ -41,5 +49,5 @@ func vridFilter(vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
 			bpf.RetConstant{Val: 0},
 		)
 	}
-	return bpf.Assemble(append(program, bpf.RetConstant{Val: 0}))
+	return append(program, bpf.RetConstant{Val: 0})
 }
