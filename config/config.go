@@ -55,6 +55,9 @@ type Global struct {
 	// ScriptUser is the user[:group] that scripts run as when they name none.
 	// Empty means the user of the daemon itself (root).
 	ScriptUser string `toml:"script_user" form:"user" default:"=the daemon's own user"`
+	// NetworkNamespace is the name of the network namespace, below /run/netns, in
+	// which the whole daemon runs, scripts included. Empty: the one it is started in.
+	NetworkNamespace string `toml:"network_namespace" form:"name" default:"=the one that director is started in" alias:"net_namespace"`
 	// LogLevel is one of debug, info, warn, error. Default info.
 	LogLevel string `toml:"log_level" oneof:"debug info warn error" default:"info"`
 	// LogFormat is text or json. Default text.

@@ -9,13 +9,16 @@ import (
 func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action {
 	if ev.Priority == PriorityStop {
 		i.master, i.masterPriority, i.stopping = ev.Src, 0, true
-		i.timerSet = now
+		i.timerSet, i.dead = now, Cause{}
 		i.timer = now.Add(SkewTime(i.settings.Version, i.priority, i.interval))
 		return acts
 	}
 	if i.settings.Preempt && ev.Priority < i.priority {
 		// Discarded: the running timer decides (section 6.4.2 line 455).
 		i.lower, i.lowerPriority = ev.Src, ev.Priority
+		if i.dead.Reason != ReasonNone {
+			i.armMasterDown(now) // somebody serves: no hurry any more
+		}
 		return acts
 	}
 	i.master, i.masterPriority, i.stopping = ev.Src, ev.Priority, false
@@ -33,6 +36,8 @@ func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {
 	}
 	cause := Cause{Reason: ReasonMasterDown, Peer: i.master, Silence: now.Sub(i.timerSet)}
 	switch {
+	case i.dead.Reason != ReasonNone:
+		cause = i.dead
 	case i.stopping:
 		cause.Reason = ReasonMasterStopped
 	case i.lower.IsValid():
@@ -59,7 +64,7 @@ func (i *Instance) becomeBackup(now time.Time, cause Cause, acts []Action) []Act
 }
 
 func (i *Instance) armMasterDown(now time.Time) {
-	i.timerSet = now
+	i.timerSet, i.dead = now, Cause{}
 	i.timer = now.Add(i.MasterDownTime())
 	if now.Before(i.patient) {
 		i.timer = i.timer.Add(i.interval)

@@ -18,10 +18,11 @@ const (
 	EventPriority                  // the effective priority is now Priority
 	EventFault                     // the router cannot serve; Cause says why
 	EventRecover                   // it can again; Cause says what recovered
+	EventPeerDown                  // another protocol found the router Src dead; Cause says how
 	numEvents
 )
 
-var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover"}
+var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down"}
 
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
@@ -33,10 +34,10 @@ func (k EventKind) String() string {
 // Event is one thing that happened. Which fields count depends on Kind.
 type Event struct {
 	Kind     EventKind
-	Src      netip.Addr    // EventAdvert: the sender
+	Src      netip.Addr    // EventAdvert: the sender; EventPeerDown: who is dead
 	Priority uint8         // EventAdvert: advertised; EventPriority: ours, 1..255
-	Interval time.Duration // EventAdvert: advertised
-	Cause    Cause         // EventShutdown, EventFault, EventRecover
+	Interval time.Duration // EventAdvert: advertised; EventPeerDown: how long it takes to find out
+	Cause    Cause         // EventShutdown, EventFault, EventRecover, EventPeerDown
 }
 
 // ActionKind says what the owner of an Instance has to do.
@@ -90,6 +91,7 @@ type Instance struct {
 	stopping       bool       // the MASTER sent priority 0
 	lower          netip.Addr // a router of lower priority heard since the timer was started
 	lowerPriority  uint8
+	dead           Cause // EventPeerDown told that the MASTER is dead: why; see peerDown
 
 	grouped bool      // a Group decides whether a BACKUP takes over
 	wants   bool      // grouped BACKUP: would take over
@@ -188,6 +190,8 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 		return i.begin(now, ev.Cause, ev.Cause, acts)
 	case EventPriority:
 		return i.setPriority(now, ev.Priority, acts)
+	case EventPeerDown:
+		i.peerDown(now, ev)
 	case EventAdvert:
 		switch i.state {
 		case Backup:
@@ -252,7 +256,9 @@ func (i *Instance) setPriority(now time.Time, priority uint8, acts []Action) []A
 	switch i.state {
 	case Backup:
 		v, interval := i.settings.Version, i.interval
-		i.timer = i.timer.Add(SkewTime(v, priority, interval) - SkewTime(v, old, interval))
+		if i.dead.Reason == ReasonNone {
+			i.timer = i.timer.Add(SkewTime(v, priority, interval) - SkewTime(v, old, interval))
+		}
 		if i.lower.IsValid() && i.lowerPriority >= priority {
 			i.wants = false // the MASTER is no longer the lower one
 		}

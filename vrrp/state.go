@@ -40,6 +40,7 @@ const (
 	ReasonResumed                // a respawned process goes on as MASTER
 	ReasonMasterDown             // no advert for the master-down time
 	ReasonMasterStopped          // the MASTER sent priority 0
+	ReasonBFDDown                // the BFD session to the MASTER went down; Detail names it
 	ReasonPreempted              // only a router of lower priority was heard for the master-down time
 	ReasonHigherPriority         // a router of higher priority advertises
 	ReasonHigherAddress          // a router of equal priority and higher address advertises
@@ -63,6 +64,7 @@ var reasonNames = [numReasons]string{
 	ReasonResumed:         "resumed",
 	ReasonMasterDown:      "master_down",
 	ReasonMasterStopped:   "master_stopped",
+	ReasonBFDDown:         "bfd_down",
 	ReasonPreempted:       "preempted",
 	ReasonHigherPriority:  "higher_priority",
 	ReasonHigherAddress:   "higher_address",
@@ -91,7 +93,7 @@ type Cause struct {
 	Reason   Reason
 	Peer     netip.Addr    // the other router, where one is meant
 	Priority uint8         // the priority that it advertised
-	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert
+	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert; ReasonBFDDown: without a packet
 	Detail   string        // the interface, the script and its result
 }
 
@@ -116,6 +118,8 @@ func (c Cause) String() string {
 		return fmt.Sprintf("no advert from %s for %v", peer, silence)
 	case ReasonMasterStopped:
 		return fmt.Sprintf("%s stopped (priority 0)", peer)
+	case ReasonBFDDown:
+		return fmt.Sprintf("BFD session %s to %s is down: nothing heard for %v", c.Detail, peer, silence)
 	case ReasonPreempted:
 		return fmt.Sprintf("preempting %s, which has the lower priority %d", peer, c.Priority)
 	case ReasonHigherPriority:
