@@ -14,6 +14,7 @@ import (
 // network opens the protocol's sockets.
 type network interface {
 	Open(ifi link.Interface) (socket, error)
+	OpenClaims(ifi link.Interface) (claims, error)
 }
 
 // socket is the one socket of an interface.
@@ -21,6 +22,7 @@ type socket interface {
 	SetVRIDs(vrids []uint8) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
+	Foreign(handle func(link.Datagram)) (uint64, error)
 	Close() error
 }
 
@@ -59,6 +61,7 @@ type engine struct {
 	drain func()
 
 	groupActs []vrrp.GroupAction
+	lookout   lookout
 
 	round    uint64 // counts flushes, from 1
 	acts     []vrrp.Action
@@ -84,6 +87,7 @@ type port struct {
 	failed   int
 	warned   string    // the newest error of sending, so that it is logged once
 	warnedAt time.Time //
+	foreign  []foreigner
 	heapSlot int
 }
 
@@ -92,7 +96,7 @@ func (p *port) deadline() time.Time { return p.retryAt }
 func (p *port) slot() *int { return &p.heapSlot }
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
-	return &engine{
+	e := &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers: make(map[routerKey]*router),
 		byID:    make(map[string]*router),
@@ -101,6 +105,9 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		ports:   make(map[string]*port),
 		drain:   func() {},
 	}
+	e.lookout.onForeign, e.lookout.onClaim = e.foreignAdvert, e.claimed
+	e.timers.add(&e.lookout)
+	return e
 }
 
 // deadline is when the loop has to call tick next; zero means never.
@@ -143,6 +150,8 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *lookout:
+			e.lookAround(now)
 		case *port:
 			e.openPort(now, t)
 			e.reviewUsers(now, t.name)
@@ -202,6 +211,9 @@ func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
 		Priority:   int(r.sm.Priority()),
 	}
 	e.touched = true
+	if t.To == vrrp.Master {
+		e.lookOut(now)
+	}
 	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
 		r.farewell = ev
 		return
@@ -279,5 +291,6 @@ func (e *engine) snapshot() *control.VRRP {
 			}
 		}
 	}
+	e.outlook(v)
 	return v
 }
