@@ -25,6 +25,7 @@ func (v *validator) instances() {
 		in := &v.cfg.Instances[i]
 		at := tables.child(in.Name)
 		v.protocol(at, in)
+		v.timing(at, in)
 		v.unicast(at, in)
 
 		idAt := at.child("virtual_router_id")
@@ -57,7 +58,7 @@ func (v *validator) instances() {
 		if list := at.child("virtual_ipaddress"); list.exists() && v.ok(list) {
 			switch n := len(in.Addresses); {
 			case n == 0:
-				v.errorf(list, "an empty list is not allowed, allowed are 1 to 255 addresses")
+				v.errorf(list, "an empty list is not allowed, allowed are 1 to 255 addresses: routers drop an advert without any (RFC 9568 section 5.2.5); for an instance that shall only elect, write one that nobody uses, such as { address = \"192.0.0.8\", device = \"lo\" }")
 			case n > 255:
 				v.errorf(list, "%d addresses are too many, allowed are 1 to 255: an advert holds no more; put the others into virtual_ipaddress_excluded", n)
 			}

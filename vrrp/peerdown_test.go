@@ -29,7 +29,7 @@ func TestPeerDown(t *testing.T) {
 		s := backup(t, version)
 		s.want(500*ms, dead(peer), "")
 		s.wantDeadline(500*ms + skew)
-		if s.i.TakeoverDue(epoch.Add(500*ms)) || !s.i.TakeoverDue(epoch.Add(500*ms+skew)) {
+		if s.i.ListenFirst(epoch.Add(500*ms)) || !s.i.ListenFirst(epoch.Add(500*ms+skew)) {
 			t.Errorf("version %d: the owner is not asked to read its sockets first", version)
 		}
 		s.want(500*ms+skew, timer, "advert 100, acquire 5, BACKUP->MASTER bfd_down")

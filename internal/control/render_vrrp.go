@@ -15,6 +15,9 @@ func (v View) instances(p *page, list []Instance) {
 	for _, i := range list {
 		t.add(text(i.Name), styled(i.State, instanceStyle(i.State)), number(v.age(i.Since)), number(priority(i)),
 			text(i.Interface), text(fmt.Sprintf("%d/v%d", i.VRID, i.Version)), text(master(i)), text(i.Reason))
+		if !i.PreemptsAt.IsZero() {
+			t.note("waits", "preempts "+master(i)+" in "+span(max(i.PreemptsAt.Sub(v.Now), 0)), plain)
+		}
 		for _, term := range i.Terms {
 			st := plain
 			if !term.Up {

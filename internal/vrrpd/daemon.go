@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"director/internal/watchdog"
+	"director/vrrp"
 	"director/vrrp/link"
 )
 
@@ -233,6 +234,6 @@ func (o opener) OpenClaims(ifi link.Interface) (claims, error) {
 	return c, nil
 }
 
-func (o opener) Open(ifi link.Interface) (socket, error) {
-	return o.d.poller.Open(ifi, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })
+func (o opener) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
+	return o.d.poller.Open(ifi, family, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })
 }

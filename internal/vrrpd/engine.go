@@ -13,13 +13,14 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface) (socket, error)
+	Open(ifi link.Interface, family vrrp.Family) (socket, error)
 	OpenClaims(ifi link.Interface) (claims, error)
 }
 
-// socket is the one socket of an interface.
+// socket is the one socket of an interface and family.
 type socket interface {
 	SetVRIDs(vrids []uint8) error
+	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
 	Foreign(handle func(link.Datagram)) (uint64, error)
@@ -51,14 +52,17 @@ type engine struct {
 	names      map[int]string            // of the links by index, to notice a new name
 	users      map[string][]*router      // who needs an interface, by its name
 	roaming    []*router                 // whose configured source may be on any interface
-	vips       map[netip.Addr]bool       // virtual addresses that are never a source
+	vips       map[vip]bool              // virtual addresses that are never a source
 	holders    map[place]*router         // whose virtual address it is
-	ports      map[string]*port          // by interface name
+	ports      map[portKey]*port         //
 	dirty      []*port                   // with queued adverts
 	leaving    []*router                 // removed or stopping, until their addresses are off
-	// drain reads the sockets once more. It is called before a backup takes
-	// over, so that our own delay is not mistaken for the silence of a master.
-	drain func()
+	delay      startDelay
+	// drain reads the sockets once more. It is called before a backup takes over
+	// and before a master that was stalled goes on, so that our own delay is not
+	// mistaken for the silence of others.
+	drain     func()
+	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
 	lookout   lookout
@@ -75,35 +79,16 @@ type engine struct {
 	repairs  uint64
 }
 
-// port is a used interface with its socket.
-type port struct {
-	name     string
-	index    int // of the interface that sock is bound to
-	vrids    []uint8
-	sock     socket // nil while the interface is absent or opening failed
-	queued   bool   // listed in engine.dirty
-	err      error
-	retryAt  time.Time
-	failed   int
-	warned   string    // the newest error of sending, so that it is logged once
-	warnedAt time.Time //
-	foreign  []foreigner
-	heapSlot int
-}
-
-func (p *port) deadline() time.Time { return p.retryAt }
-
-func (p *port) slot() *int { return &p.heapSlot }
-
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	e := &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
-		routers: make(map[routerKey]*router),
-		byID:    make(map[string]*router),
-		links:   make(map[string]link.Interface),
-		names:   make(map[int]string),
-		ports:   make(map[string]*port),
-		drain:   func() {},
+		routers:   make(map[routerKey]*router),
+		byID:      make(map[string]*router),
+		links:     make(map[string]link.Interface),
+		names:     make(map[int]string),
+		ports:     make(map[portKey]*port),
+		drain:     func() {},
+		sinceBoot: link.SinceBoot,
 	}
 	e.lookout.onForeign, e.lookout.onClaim = e.foreignAdvert, e.claimed
 	e.timers.add(&e.lookout)
@@ -134,7 +119,7 @@ func (e *engine) tick(now time.Time) {
 		}
 		switch t := t.(type) {
 		case *router:
-			if !drained && t.sm.TakeoverDue(now) {
+			if !drained && t.sm.ListenFirst(now) {
 				drained = true
 				e.drain()
 				continue
@@ -152,9 +137,12 @@ func (e *engine) tick(now time.Time) {
 			e.timers.fix(t)
 		case *lookout:
 			e.lookAround(now)
+		case *startDelay:
+			e.endDelay()
+			e.review(now)
 		case *port:
 			e.openPort(now, t)
-			e.reviewUsers(now, t.name)
+			e.reviewUsers(now, t.key.device)
 		}
 	}
 }
@@ -261,7 +249,7 @@ func (e *engine) flush(now time.Time) {
 }
 
 func (e *engine) snapshot() *control.VRRP {
-	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness.Report(), Repairs: e.repairs}
+	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
 		if g := r.group; g != nil && g.members[0] == r {
@@ -270,7 +258,11 @@ func (e *engine) snapshot() *control.VRRP {
 	}
 	told := make(map[tracker]bool, len(e.trackers))
 	for _, r := range e.order {
-		v.Instances = append(v.Instances, r.snapshot())
+		i := r.snapshot()
+		if e.delay.pending() && r.waiting == startDelayReason && len(r.faults) == 0 {
+			i.Reason, i.Code, i.StartsAt = e.delay.left(), "start_delay", e.delay.at
+		}
+		v.Instances = append(v.Instances, i)
 		for _, a := range r.addrs {
 			if a.err != nil {
 				v.Failures = append(v.Failures, control.KernelFail{

@@ -149,6 +149,9 @@ func (e *engine) partGroup(g *group) {
 // gate is router.gate for a router with all others of its group: none of them
 // starts before all can.
 func (e *engine) gate(r *router) string {
+	if e.delay.pending() {
+		return startDelayReason
+	}
 	if r.group == nil {
 		return r.gate()
 	}

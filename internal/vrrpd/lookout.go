@@ -85,8 +85,10 @@ func (e *engine) lookAround(now time.Time) {
 	for _, d := range e.lookout.devices {
 		d.active = slices.ContainsFunc(d.routers, (*router).isMaster)
 		busy = busy || d.active
-		if p := e.ports[d.name]; d.active && p != nil && p.sock != nil {
-			e.readForeign(now, p)
+		for _, family := range [...]vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
+			if p := e.ports[portKey{d.name, family}]; d.active && p != nil && p.sock != nil {
+				e.readForeign(now, p)
+			}
 		}
 		e.readClaims(now, d)
 	}
@@ -108,7 +110,7 @@ func (e *engine) lookAround(now time.Time) {
 func (e *engine) readForeign(now time.Time, p *port) {
 	e.lookout.now, e.lookout.port = now, p
 	if _, err := p.sock.Foreign(e.lookout.onForeign); err != nil {
-		e.log.Debug("cannot read foreign adverts", "interface", p.name, "reason", err)
+		e.log.Debug("cannot read foreign adverts", "interface", p.key.device, "reason", err)
 	}
 }
 
@@ -119,8 +121,8 @@ func (e *engine) foreignAdvert(d link.Datagram) {
 		return
 	}
 	p.note(foreigner{adv.VRID, d.Src, now})
-	for _, r := range e.lookout.devices[p.name].routers {
-		if r.key.device != p.name || !r.isMaster() {
+	for _, r := range e.lookout.devices[p.key.device].routers {
+		if r.key.port() != p.key || !r.isMaster() {
 			continue
 		}
 		own := r.sm.Settings()
@@ -296,9 +298,11 @@ func (e *engine) outlook(v *control.VRRP) {
 			})
 		}
 	}
-	for _, name := range sortedKeys(e.ports) {
-		for _, f := range e.ports[name].foreign {
-			v.Foreign = append(v.Foreign, control.ForeignVRID{Interface: name, VRID: f.vrid, Peer: f.peer, LastHeard: f.last})
+	for _, name := range sortedKeys(e.lookout.devices) {
+		for _, p := range e.portsOf(name) {
+			for _, f := range p.foreign {
+				v.Foreign = append(v.Foreign, control.ForeignVRID{Interface: name, VRID: f.vrid, Peer: f.peer, LastHeard: f.last})
+			}
 		}
 	}
 }

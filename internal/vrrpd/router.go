@@ -17,7 +17,11 @@ import (
 type routerKey struct {
 	device string
 	vrid   uint8
+	family vrrp.Family
 }
+
+// port is the place of its socket.
+func (k routerKey) port() portKey { return portKey{k.device, k.family} }
 
 // router is one virtual router at run time: the state machine, and everything
 // around it that the state machine must not know.
@@ -39,6 +43,9 @@ type router struct {
 	peers   []peer  // of unicast, in the order of the settings
 	faults  []fault // why the router cannot serve, oldest first
 	waiting string  // why it has not been started yet
+
+	observed         netip.Addr // INIT and FAULT: who advertises
+	observedPriority uint8
 
 	resume   bool                 // start as MASTER: we were it a moment ago
 	left     bool                 // removed or stopped
@@ -114,10 +121,24 @@ func (a *address) link() link.Address {
 	return link.Address{Prefix: a.prefix, Device: a.device, Label: a.label}
 }
 
-// settings translates the configuration into the state machine's terms.
-func settings(c *config.Instance) vrrp.Settings {
+// families lists the address families of an instance, IPv4 first: each gets a
+// router of its own.
+func families(c *config.Instance) []vrrp.Family {
+	var list []vrrp.Family
+	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
+		if slices.ContainsFunc(c.Addresses, func(a config.VirtualAddress) bool { return vrrp.FamilyOf(a.Prefix.Addr()) == f }) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// familySettings translates what the configuration says of one family into the
+// state machine's terms.
+func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 	s := vrrp.Settings{
 		VRID:           c.VRID,
+		Family:         family,
 		Version:        uint8(c.Version),
 		Priority:       c.Priority,
 		AdvertInterval: c.AdvertInterval.D(),
@@ -125,13 +146,39 @@ func settings(c *config.Instance) vrrp.Settings {
 		GarpRepeat:     c.Garp.Repeat,
 		GarpDelay:      c.Garp.Delay.D(),
 		GarpRefresh:    c.Garp.Refresh.D(),
+
+		PreemptDelay:       c.PreemptDelay.D(),
+		DownAdverts:        c.DownTimerAdverts,
+		LowerPrioNoAdvert:  c.LowerPrioNoAdvert,
+		HigherPrioSilent:   !c.HigherPrioSendAdvert,
+		OwnerIgnoreAdverts: c.OwnerIgnoreAdverts,
+		GarpRefreshRepeat:  c.Garp.RefreshRepeat,
+		GarpLowerRepeat:    c.Garp.LowerPrioRepeat,
+		GarpLowerDelay:     c.Garp.LowerPrioDelay.D(),
 	}
 	for _, a := range c.Addresses {
-		s.Addresses = append(s.Addresses, a.Prefix.Addr())
+		if addr := a.Prefix.Addr(); vrrp.FamilyOf(addr) == family {
+			s.Addresses = append(s.Addresses, addr)
+		}
+	}
+	if family == vrrp.IPv6 {
+		// The link-local address comes first (RFC 9568 section 5.2.9).
+		slices.SortStableFunc(s.Addresses, func(a, b netip.Addr) int {
+			switch la, lb := a.IsLinkLocalUnicast(), b.IsLinkLocalUnicast(); {
+			case la == lb:
+				return 0
+			case la:
+				return -1
+			}
+			return 1
+		})
 	}
 	if c.Unicast() {
 		s.TTL = c.UnicastTTL
 		for _, p := range c.Peers {
+			if vrrp.FamilyOf(p.Address) != family {
+				continue
+			}
 			s.Peers = append(s.Peers, vrrp.Peer{Addr: p.Address, MinTTL: p.MinTTL, MaxTTL: p.MaxTTL})
 		}
 	}
@@ -142,11 +189,17 @@ func settings(c *config.Instance) vrrp.Settings {
 	return s
 }
 
-// addresses lists the configured virtual addresses, those in adverts first.
-func addresses(c *config.Instance) []*address {
+// addresses lists the configured virtual addresses that the router of a family
+// has, those in adverts first. What no advert names may be of a family that has
+// no router; it goes with the only one.
+func addresses(c *config.Instance, family vrrp.Family) []*address {
 	var all []*address
+	both := len(families(c)) > 1
 	add := func(list []config.VirtualAddress) {
 		for _, v := range list {
+			if both && vrrp.FamilyOf(v.Prefix.Addr()) != family {
+				continue
+			}
 			dev := v.Device
 			if dev == "" {
 				dev = c.Interface
@@ -179,15 +232,6 @@ func (r *router) meet(list []vrrp.Peer) {
 			r.peers[i] = old[j]
 		}
 	}
-}
-
-// wantedSource returns the configured source address of adverts, invalid when
-// there is none, and its key.
-func wantedSource(c *config.Instance) (netip.Addr, string) {
-	if c.Unicast() {
-		return c.UnicastSource, "unicast_src_ip"
-	}
-	return c.Source, "mcast_src_ip"
 }
 
 // need adds an interface to those without which the router cannot serve.
@@ -250,6 +294,7 @@ func (r *router) snapshot() control.Instance {
 	cause := r.sm.Cause()
 	s := control.Instance{
 		Name:           r.cfg.Name,
+		Family:         r.key.family.String(),
 		Interface:      r.cfg.Interface,
 		VRID:           r.cfg.VRID,
 		Version:        uint8(r.cfg.Version),
@@ -272,7 +317,10 @@ func (r *router) snapshot() control.Instance {
 	}
 	if master, prio := r.sm.Master(); master.IsValid() {
 		s.Master, s.MasterPriority = master.String(), int(prio)
+	} else if r.observed.IsValid() && (r.sm.State() == vrrp.Init || r.sm.State() == vrrp.Fault) {
+		s.Master, s.MasterPriority = r.observed.String(), int(r.observedPriority)
 	}
+	s.PreemptsAt = r.sm.PreemptsAt()
 	if r.source.IsValid() {
 		s.Source = r.source.String()
 	}

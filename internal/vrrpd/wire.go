@@ -13,7 +13,7 @@ import (
 
 // sendAdvert queues an advert; flush sends all queued ones together.
 func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
-	p := e.ports[r.key.device]
+	p := e.ports[r.key.port()]
 	if p == nil || p.sock == nil || !r.source.IsValid() {
 		return
 	}
@@ -24,7 +24,7 @@ func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
 	}
 	set := r.sm.Settings()
 	if !set.Unicast() {
-		if !e.queueAdvert(r, now, p, prio, vrrp.Group4(), vrrp.TTL) {
+		if !e.queueAdvert(r, now, p, prio, set.Multicast(), vrrp.TTL) {
 			return
 		}
 	}
@@ -63,7 +63,7 @@ func (e *engine) receive(device string, d link.Datagram) {
 	if v, ok := vrrp.PeekVRID(d.Payload); ok {
 		vrid = v
 	}
-	r := e.routers[routerKey{device, vrid}]
+	r := e.routers[routerKey{device, vrid, vrrp.FamilyOf(d.Src)}]
 	if r == nil {
 		return
 	}
@@ -83,6 +83,9 @@ func (e *engine) receive(device string, d link.Datagram) {
 	}
 	if why != vrrp.DiscardNone {
 		r.drop(why, &d)
+		if why == vrrp.DiscardState {
+			r.observe(&adv, d.Src)
+		}
 		if why != vrrp.DiscardState {
 			e.suspect(r, &adv, why, &d)
 		}
@@ -101,6 +104,14 @@ func (e *engine) receive(device string, d link.Datagram) {
 	})
 	if r.sm.State() == vrrp.Master {
 		e.rival(r, &adv, &d, answered)
+	}
+}
+
+// observe notes who is MASTER while this router takes no part, for status.
+func (r *router) observe(adv *vrrp.Advert, src netip.Addr) {
+	r.observed, r.observedPriority = src, adv.Priority
+	if adv.Priority == vrrp.PriorityStop {
+		r.observed = netip.Addr{}
 	}
 }
 
@@ -146,7 +157,7 @@ func (e *engine) warnPort(p *port, now time.Time, err error) {
 		return
 	}
 	p.warned, p.warnedAt = text, now
-	e.log.Warn("cannot send adverts", "interface", p.name, "reason", text)
+	e.log.Warn("cannot send adverts", "interface", p.key.device, "reason", text)
 }
 
 // addressList writes the first few of n addresses.

@@ -2,14 +2,16 @@ package link
 
 import (
 	"golang.org/x/net/bpf"
+
+	"director/vrrp"
 )
 
-// vridFilter returns a socket filter that keeps the IPv4 packets whose VRRP
+// vridFilter returns a socket filter that keeps the packets of a family whose VRRP
 // header carries one of the VRIDs, or with ours false all others. Packets too
 // short to have a VRID are dropped either way. It takes the same few instructions for any
 // number of them: the set is eight words of 32 bits, one of which is picked by
 // the upper bits of the VRID and shifted by the lower.
-func vridFilter(vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
+func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
 	var words [8]uint32
 	for _, v := range vrids {
 		words[v>>5] |= 1 << (v & 31)
@@ -19,9 +21,13 @@ func vridFilter(vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
 			words[i] = ^words[i]
 		}
 	}
-	return bpf.Assemble(append(
-		[]bpf.Instruction{bpf.LoadMemShift{Off: 0}}, // X = length of the IP header
-		keepByte(bpf.LoadIndirect{Off: 1, Size: 1}, words)...))
+	header := bpf.Instruction(bpf.LoadMemShift{Off: 0}) // X = length of the IP header
+	if family == vrrp.IPv6 {
+		// A raw socket of IPv6 sees no IP header.
+		header = bpf.LoadConstant{Dst: bpf.RegX, Val: 0}
+	}
+	vrid := bpf.LoadIndirect{Off: 1, Size: 1}
+	return bpf.Assemble(append([]bpf.Instruction{header}, keepByte(vrid, words)...))
 }
 
 // keepByte keeps the packets of which a byte is in a set, and drops those that do
