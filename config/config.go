@@ -201,6 +201,9 @@ type Notify struct {
 	Fault   []string `toml:"fault" form:"command" alias:"notify_fault"`
 	Stop    []string `toml:"stop" form:"command" alias:"notify_stop"`
 	All     []string `toml:"all" form:"command" alias:"notify_all"`
+	// Alarm is run when an alarm of the instance, of a sync group that of any
+	// member, is raised and when it is over; the environment tells which.
+	Alarm   []string `toml:"alarm" form:"command" alias:"notify_alarm"`
 	User    string   `toml:"user" form:"user" default:"=global.script_user"`
 	Timeout Duration `toml:"timeout" default:"30s" min:"100ms" max:"1h"` // of one run
 }

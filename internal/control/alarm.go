@@ -1,7 +1,10 @@
 package control
 
 import (
+	"fmt"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -63,4 +66,37 @@ type ForeignVRID struct {
 	VRID      uint8      `json:"virtual_router_id"`
 	Peer      netip.Addr `json:"peer"`
 	LastHeard time.Time  `json:"last_heard"`
+}
+
+// Newest returns the evidence of the host that was seen last.
+func (a *Alarm) Newest() Evidence {
+	var newest Evidence
+	for i, ev := range a.Evidence {
+		if i == 0 || ev.Last.After(newest.Last) {
+			newest = ev
+		}
+	}
+	return newest
+}
+
+// String tells the evidence in a line.
+func (ev Evidence) String() string {
+	var parts []string
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, strings.TrimSpace(name+" "+value))
+		}
+	}
+	add("", ev.Peer)
+	add("hardware address", ev.MAC)
+	if ev.VRID > 0 {
+		add("VRID", strconv.Itoa(int(ev.VRID)))
+	}
+	add("address", ev.Address)
+	add("says", ev.Says)
+	add("here", ev.Here)
+	if ev.Count > 1 {
+		add("", fmt.Sprintf("%d times", ev.Count))
+	}
+	return strings.Join(parts, ", ")
 }
