@@ -6,7 +6,15 @@ import (
 )
 
 // backupAdvert is RFC 9568 section 6.4.2, "if an advertisement is received".
+//
+// After a stall sockets are read one after the other, so that what has come to
+// one is taken before older adverts on another. Those are old news, and would
+// set the timer back.
 func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action {
+	if now.Before(i.heard) {
+		return acts
+	}
+	i.heard = now
 	if ev.Priority == PriorityStop {
 		i.master, i.masterPriority, i.stopping = ev.Src, 0, true
 		i.timerSet, i.dead = now, Cause{}

@@ -86,6 +86,8 @@ type Instance struct {
 	timerSet time.Time     // when the Active_Down_Timer was last started
 	interval time.Duration // Active_Adver_Interval: learned in BACKUP, ours in MASTER
 
+	heard time.Time // when the newest advert that was taken arrived
+
 	master         netip.Addr // the MASTER last accepted
 	masterPriority uint8
 	stopping       bool       // the MASTER sent priority 0

@@ -52,7 +52,7 @@ func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action
 	if i.settings.Version == 3 {
 		i.interval = ev.Interval
 	}
-	i.lower, i.stopping = netip.Addr{}, false
+	i.lower, i.stopping, i.heard = netip.Addr{}, false, now
 	i.armMasterDown(now)
 	return acts
 }

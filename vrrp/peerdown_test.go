@@ -84,6 +84,12 @@ func TestPeerDown(t *testing.T) {
 		s.at(500*ms, dead(below))
 		s.want(500*ms+skew, timer, "advert 100, acquire 5, BACKUP->MASTER bfd_down")
 	})
+	t.Run("replaced already", func(t *testing.T) {
+		s := backup(t, 3)
+		s.at(500*ms, advert(below, 50, time.Second))
+		s.at(501*ms, dead(peer))
+		s.wantDeadline(100*ms + masterDown)
+	})
 	t.Run("good-bye first", func(t *testing.T) {
 		s := backup(t, 3)
 		s.at(500*ms, advert(peer, 0, time.Second))

@@ -92,6 +92,12 @@ func (e *engine) receive(device string, d link.Datagram) {
 		return
 	}
 	r.counters.heard++
+	if adv.Version == 3 {
+		r.counters.checksums[adv.Checksum]++
+	}
+	if !adv.LinkLocalFirst() {
+		r.counters.globalFirst++
+	}
 	e.compare(r, &adv, &d)
 	var answered time.Time
 	if r.sm.State() == vrrp.Master && r.sentIn < e.round {
