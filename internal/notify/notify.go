@@ -193,6 +193,9 @@ func about(e control.Event) string {
 	key := e.Kind + "/" + e.Subject
 	if e.Kind == control.KindAlarm {
 		key += "/" + e.Code
+		if e.Alarm != nil {
+			key += "/" + e.Alarm.Family
+		}
 	}
 	return key
 }

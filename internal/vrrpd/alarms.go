@@ -166,7 +166,7 @@ func (e *engine) tellAlarm(r *router, now time.Time, a *vrrp.Alarm, from, to, re
 // alarmStatus is what status and notifications show of an alarm.
 func alarmStatus(r *router, a *vrrp.Alarm) control.Alarm {
 	s := control.Alarm{
-		Instance: r.cfg.Name, Interface: r.key.device, VRID: r.key.vrid,
+		Instance: r.cfg.Name, Interface: r.key.device, VRID: r.key.vrid, Family: r.key.family.String(),
 		Code: a.Kind.String(), Level: control.LevelAlarm,
 		Since: a.Since, First: a.First, Last: a.Last, Count: a.Count, Others: a.Others,
 		Reason: alarmReason(r, a),
