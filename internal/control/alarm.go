@@ -27,7 +27,7 @@ type Alarm struct {
 	Interface string    `json:"interface"`
 	VRID      uint8     `json:"virtual_router_id"`
 	Family    string    `json:"family"` // ipv4 or ipv6
-	Code      string    `json:"code"` // see vrrp.AlarmKind
+	Code      string    `json:"code"`   // see vrrp.AlarmKind
 	Level     string    `json:"level"`
 	Since     time.Time `json:"since"` // when it was raised
 	First     time.Time `json:"first"` // of the sightings
