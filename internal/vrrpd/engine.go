@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
 	"director/vrrp"
@@ -38,22 +39,25 @@ type engine struct {
 	worker worker
 	parent func(watchdog.Message)
 
-	generation uint64
-	routers    map[routerKey]*router
-	byID       map[string]*router // with those that are leaving
-	order      []*router          // in the order of the configuration
-	groups     map[string]*group
-	trackers   map[trackerKey]tracker
-	timers     timers
-	links      map[string]link.Interface // by name
-	names      map[int]string            // of the links by index, to notice a new name
-	users      map[string][]*router      // who needs an interface, by its name
-	roaming    []*router                 // whose configured source may be on any interface
-	vips       map[netip.Addr]bool       // virtual addresses that are never a source
-	holders    map[place]*router         // whose virtual address it is
-	ports      map[string]*port          // by interface name
-	dirty      []*port                   // with queued adverts
-	leaving    []*router                 // removed or stopping, until their addresses are off
+	generation   uint64
+	routers      map[routerKey]*router
+	byID         map[string]*router // with those that are leaving
+	order        []*router          // in the order of the configuration
+	groups       map[string]*group
+	trackers     map[trackerKey]tracker
+	observer     observer
+	watched      []config.ProcessTracker // the processes that are counted
+	processRound uint64                  // that their counts carry
+	timers       timers
+	links        map[string]link.Interface // by name
+	names        map[int]string            // of the links by index, to notice a new name
+	users        map[string][]*router      // who needs an interface, by its name
+	roaming      []*router                 // whose configured source may be on any interface
+	vips         map[netip.Addr]bool       // virtual addresses that are never a source
+	holders      map[place]*router         // whose virtual address it is
+	ports        map[string]*port          // by interface name
+	dirty        []*port                   // with queued adverts
+	leaving      []*router                 // removed or stopping, until their addresses are off
 	// drain reads the sockets once more. It is called before a backup takes
 	// over, so that our own delay is not mistaken for the silence of a master.
 	drain func()
@@ -94,12 +98,13 @@ func (p *port) slot() *int { return &p.heapSlot }
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	return &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
-		routers: make(map[routerKey]*router),
-		byID:    make(map[string]*router),
-		links:   make(map[string]link.Interface),
-		names:   make(map[int]string),
-		ports:   make(map[string]*port),
-		drain:   func() {},
+		routers:  make(map[routerKey]*router),
+		byID:     make(map[string]*router),
+		links:    make(map[string]link.Interface),
+		names:    make(map[int]string),
+		ports:    make(map[string]*port),
+		drain:    func() {},
+		observer: blind{},
 	}
 }
 
@@ -143,6 +148,15 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *target:
+			e.ask(now, t)
+		case expiring:
+			from := said(t)
+			expired := t.expire(now)
+			e.timers.fix(t)
+			if expired {
+				e.changed(now, t, from)
+			}
 		case *port:
 			e.openPort(now, t)
 			e.reviewUsers(now, t.name)
