@@ -60,10 +60,15 @@ type Global struct {
 	// Whoever runs the configuration fills it in when this is empty: the user
 	// director_script, else keepalived_script, else that of the daemon itself.
 	ScriptUser string `toml:"script_user" form:"user" default:"=director_script or keepalived_script, else the daemon's own user"`
+	// NetworkNamespace is the name of the network namespace, below /run/netns, in
+	// which the whole daemon runs, scripts included. Empty: the one it is started in.
+	NetworkNamespace string `toml:"network_namespace" form:"name" default:"=the one that director is started in" alias:"net_namespace"`
 	// LogLevel is one of debug, info, warn, error. Default info.
 	LogLevel string `toml:"log_level" oneof:"debug info warn error" default:"info"`
 	// LogFormat is text or json. Default text.
 	LogFormat string `toml:"log_format" oneof:"text json" default:"text"`
+	// Group is the multicast group of adverts. Default 224.0.0.18 and ff02::12.
+	Group PerFamily `toml:"mcast_group" default:"=224.0.0.18 and ff02::12" alias:"vrrp_mcast_group4 vrrp_mcast_group6"`
 	// ReconcileInterval is the period at which the kernel's state is compared
 	// with the wanted one and repaired. Default 10s, 1s to 1h.
 	ReconcileInterval Duration `toml:"reconcile_interval" default:"10s" min:"1s" max:"1h"`
@@ -78,6 +83,10 @@ type Global struct {
 	// StopTimeout is how long a child may take to stop before it is killed.
 	// Default 10s, 1s to 5m.
 	StopTimeout Duration `toml:"stop_timeout" default:"10s" min:"1s" max:"5m"`
+	// StartDelay and DelayAfterBoot keep every instance in INIT for so long after
+	// the start of the daemon and of the host; the longer wins.
+	StartDelay     Duration `toml:"start_delay" default:"0s" min:"0s" max:"1h" alias:"vrrp_startup_delay startup_delay"`
+	DelayAfterBoot Duration `toml:"delay_after_boot" default:"0s" min:"0s" max:"1h" alias:"vrrp_delay_after_boot"`
 }
 
 // Script is a track script (keepalived: vrrp_script): a command whose exit
@@ -114,13 +123,30 @@ type Instance struct {
 	// 1s..255s in version 2. Default 1s.
 	AdvertInterval Duration `toml:"advert_interval" default:"1s" min:"10ms" max:"255s" alias:"advert_int"`
 	NoPreempt      bool     `toml:"nopreempt" default:"false" alias:"no_preempt"`
+	// Checksum is the form of the checksum that is sent in version 3 over IPv4:
+	// pseudo-header, as keepalived and FRR have it, or plain, as RFC 9568 section
+	// 5.2.8 has it. Both are accepted.
+	Checksum string `toml:"checksum" oneof:"pseudo-header plain" default:"pseudo-header"`
+	// Group is the multicast group of adverts; resolved: the global one.
+	Group PerFamily `toml:"mcast_group" default:"=global.mcast_group" alias:"mcast_dst_ip"`
+	// PreemptDelay is how long a master of lower priority is left in peace, from the
+	// first advert that is heard of it.
+	PreemptDelay Duration `toml:"preempt_delay" default:"0s" min:"0s" max:"1000s"`
+	// DownTimerAdverts is how many intervals without an advert make the master dead;
+	// the skew time is added.
+	DownTimerAdverts int `toml:"down_timer_adverts" default:"3" min:"1" max:"100" alias:"vrrp_down_timer_adverts"`
+	// How a master answers the adverts of another one.
+	LowerPrioNoAdvert    bool `toml:"lower_prio_no_advert" default:"false" alias:"vrrp_lower_prio_no_advert"`
+	HigherPrioSendAdvert bool `toml:"higher_prio_send_advert" default:"true" alias:"vrrp_higher_prio_send_advert"`
+	OwnerIgnoreAdverts   bool `toml:"owner_ignore_adverts" default:"false" alias:"vrrp_owner_ignore_adverts"` // priority 255 only
 	// Source is the source address of adverts (keepalived: mcast_src_ip).
-	// Invalid (zero) means the interface's primary address.
-	Source netip.Addr `toml:"mcast_src_ip" default:"=the interface's primary address"`
+	// Invalid (zero) means the interface's primary address, over IPv6 its lowest
+	// link-local one.
+	Source PerFamily `toml:"mcast_src_ip" default:"=the interface's primary address"`
 	// Peers are the other routers of an instance that speaks by unicast; none:
 	// it speaks by multicast.
 	Peers         []UnicastPeer `toml:"unicast_peer" short:"address" alias:"unicast_peers peers"`
-	UnicastSource netip.Addr    `toml:"unicast_src_ip" default:"=the interface's primary address"`
+	UnicastSource PerFamily     `toml:"unicast_src_ip" default:"=the interface's primary address"`
 	// UnicastTTL is the time to live of adverts to peers. Default 255.
 	UnicastTTL     uint8            `toml:"unicast_ttl" default:"255" min:"1" max:"255"`
 	Authentication Authentication   `toml:"authentication" optional:"true"`
@@ -175,6 +201,12 @@ type Garp struct {
 	Repeat  int      `toml:"repeat" default:"5" min:"1" max:"100" alias:"garp_master_repeat"`      // packets per burst and address
 	Delay   Duration `toml:"delay" default:"5s" min:"0s" max:"1h" alias:"garp_master_delay"`       // second burst after this, 0 = none
 	Refresh Duration `toml:"refresh" default:"60s" min:"0s" max:"24h" alias:"garp_master_refresh"` // period of repetition while MASTER, 0 = never
+	// RefreshRepeat is how many packets a repetition has for each address.
+	RefreshRepeat int `toml:"refresh_repeat" default:"1" min:"1" max:"100" alias:"garp_master_refresh_repeat garp_refresh_repeat"`
+	// LowerPrioRepeat and LowerPrioDelay are in place of Repeat and Delay after the
+	// advert of a master of lower priority.
+	LowerPrioRepeat int      `toml:"lower_prio_repeat" default:"=repeat" min:"1" max:"100" alias:"garp_lower_prio_repeat"`
+	LowerPrioDelay  Duration `toml:"lower_prio_delay" default:"=delay" min:"0s" max:"1h" alias:"garp_lower_prio_delay"`
 }
 
 // Notify lists the commands run on a change of state. Each is an argument

@@ -239,12 +239,12 @@ func (v *validator) targetTracker(t *TargetTracker) {
 // still believes in a link when the others have given it up would be a second
 // master.
 func (v *validator) ownDelay(in *Instance) {
-	limit := Duration(2 * in.AdvertInterval)
+	limit := Duration(max(in.DownTimerAdverts-1, 1)) * in.AdvertInterval
 	for i := range v.cfg.Interfaces {
 		t := &v.cfg.Interfaces[i]
 		at := v.root.child("track_interface").child(t.Name).child("down_delay")
 		if t.Name == in.Interface && t.DownDelay >= limit && v.ok(at) && !in.NoTrackPrimary {
-			v.errorf(at, "%v is too long for %s, whose own interface this is: allowed is less than %v, two of its advert intervals, because the other routers take over after three",
+			v.errorf(at, "%v is too long for %s, whose own interface this is: allowed is less than %v, one advert interval less than that after which the other routers take over",
 				t.DownDelay, v.root.child("vrrp_instance").child(in.Name).path(), limit)
 			return
 		}

@@ -41,7 +41,8 @@ type GroupAction struct {
 // The members of a group are moved by its Step only, never by their own.
 type Group struct {
 	members     []Member
-	decider     int // the member whose link settles who comes first
+	reason      Reason // that members give when they follow another
+	decider     int    // the member whose link settles who comes first
 	state       State
 	since       time.Time
 	newest      GroupTransition
@@ -50,7 +51,11 @@ type Group struct {
 }
 
 // NewGroup returns a group without members in INIT; see Regroup.
-func NewGroup(now time.Time) *Group { return &Group{since: now} }
+func NewGroup(now time.Time) *Group { return &Group{since: now, reason: ReasonGroup} }
+
+// NewPair returns a Group for the routers of one instance that has addresses of
+// both families. It differs in the reason that its members give: ReasonFamily.
+func NewPair(now time.Time) *Group { return &Group{since: now, reason: ReasonFamily} }
 
 // State returns the state that the members share; while some have not been
 // started, or one has just joined, the one they shared last.
@@ -101,7 +106,7 @@ func (g *Group) Step(now time.Time, member int, ev Event, acts []GroupAction) []
 		case EventRecover:
 			// Its own cause is gone, not the group's.
 			for i, n := range g.members {
-				if n.state == Fault && (i == member || n.cause.Reason == ReasonGroup) {
+				if n.state == Fault && (i == member || n.cause.Shared()) {
 					n.cause = g.with(other)
 				}
 			}
@@ -146,7 +151,7 @@ func (g *Group) take(member int, acts []GroupAction) []GroupAction {
 // one, -1 when there is none.
 func (g *Group) faulty(except int) int {
 	for i, m := range g.members {
-		if i != except && m.state == Fault && m.cause.Reason != ReasonGroup {
+		if i != except && m.state == Fault && !m.cause.Shared() {
 			return i
 		}
 	}
@@ -156,7 +161,7 @@ func (g *Group) faulty(except int) int {
 // with is the cause that the others give when they follow a member.
 func (g *Group) with(member int) Cause {
 	m := g.members[member]
-	return Cause{Reason: ReasonGroup, Detail: m.Name + ": " + m.cause.String()}
+	return Cause{Reason: g.reason, Detail: m.Name + ": " + m.cause.String()}
 }
 
 // fault puts all in FAULT when the member is. Those that have not been started

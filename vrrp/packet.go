@@ -12,7 +12,7 @@ import (
 // Protocol constants.
 const (
 	ProtocolNumber = 112 // IP protocol (RFC 9568 section 5.1.1.4)
-	TTL            = 255 // of every multicast advert sent, and expected (section 5.1.1.3)
+	TTL            = 255 // of every multicast advert sent, and expected (sections 5.1.1.3 and 5.1.2.3)
 
 	typeAdvertisement = 1
 	headerLen         = 8
@@ -22,10 +22,6 @@ const (
 	MaxAddresses = 255
 )
 
-// Group4 returns the IPv4 multicast group of VRRP, 224.0.0.18 (RFC 9568 section
-// 5.1.1.2).
-func Group4() netip.Addr { return netip.AddrFrom4([4]byte{224, 0, 0, 18}) }
-
 // AuthType is the authentication type of version 2 (RFC 2338 section 5.3.6,
 // kept on the wire by RFC 3768).
 type AuthType uint8
@@ -34,6 +30,7 @@ type AuthType uint8
 const (
 	AuthNone AuthType = 0
 	AuthPass AuthType = 1 // a password of at most 8 bytes, in clear text
+	AuthAH   AuthType = 2 // an IP Authentication Header (RFC 4302) around the message, see AH
 )
 
 func (t AuthType) String() string {
@@ -42,18 +39,21 @@ func (t AuthType) String() string {
 		return "none"
 	case AuthPass:
 		return "PASS"
+	case AuthAH:
+		return "AH"
 	}
 	return fmt.Sprintf("type %d", uint8(t))
 }
 
 // ChecksumForm tells which of the two readings of the version 3 IPv4 checksum
 // a packet carries. RFC 9568 section 5.2.8 leaves the pseudo-header out;
-// keepalived and FRR include it by default, as RFC 5798 was read.
+// keepalived and FRR include it by default, as RFC 5798 was read. Over IPv6 the
+// pseudo-header always counts.
 type ChecksumForm uint8
 
 // The checksum forms.
 const (
-	ChecksumPseudo ChecksumForm = iota // with the IPv4 pseudo-header
+	ChecksumPseudo ChecksumForm = iota // with the pseudo-header
 	ChecksumPlain                      // over the VRRP message alone
 )
 
@@ -77,7 +77,11 @@ type Advert struct {
 	AuthType AuthType      // v2 only
 	Auth     [authLen]byte // v2 only
 	Checksum ChecksumForm  // v3 only
+	// Trailer is what follows the message: nothing, the trailer of HMAC, or what
+	// only an instance with HMAC has to look at.
+	Trailer []byte
 
+	message []byte // without the trailer
 	addrs   []byte
 	addrLen int
 }
@@ -94,6 +98,15 @@ func (a *Advert) Addresses() int {
 func (a *Advert) Address(i int) netip.Addr {
 	addr, _ := netip.AddrFromSlice(a.addrs[i*a.addrLen : (i+1)*a.addrLen])
 	return addr
+}
+
+// LinkLocalFirst says that an advert keeps the rule of RFC 9568 section 5.2.9 for
+// IPv6: the first address is the link-local one. keepalived lists addresses in
+// the order of its configuration, and often has no link-local one, so that a
+// router that dropped such adverts (erratum 8300) would become a second MASTER
+// beside it. Over IPv4 it is always true.
+func (a *Advert) LinkLocalFirst() bool {
+	return a.addrLen != 16 || a.Addresses() > 0 && a.Address(0).IsLinkLocalUnicast()
 }
 
 // SameAddresses reports whether the advert lists exactly want, in any order.
@@ -134,9 +147,16 @@ const (
 	DiscardMulticast // by multicast, and we speak to peers
 	DiscardUnicast   // by unicast, and we speak by multicast
 	DiscardPeer      // by unicast from an address that is no peer's
+	DiscardGroup     // by multicast to a group that is not ours
 	DiscardTTL
 	DiscardAuthType
 	DiscardAuthPassword
+	DiscardUnsigned // without the trailer of HMAC, in mode enforce
+	DiscardTrailer  // with bytes behind the message that are no trailer
+	DiscardKey      // signed with a key that we do not have
+	DiscardICV      // HMAC or AH: the signature is wrong
+	DiscardWindow   // HMAC: signed too long ago, or in the future
+	DiscardReplay   // HMAC or AH: not newer than the newest one of its sender
 	DiscardIntervalMismatch
 	DiscardOwnPacket
 	DiscardState
@@ -154,9 +174,16 @@ var discardNames = [numDiscards]string{
 	DiscardMulticast:        "multicast",
 	DiscardUnicast:          "unicast",
 	DiscardPeer:             "unknown_peer",
+	DiscardGroup:            "other_group",
 	DiscardTTL:              "wrong_ttl",
 	DiscardAuthType:         "wrong_auth_type",
 	DiscardAuthPassword:     "wrong_password",
+	DiscardUnsigned:         "unsigned",
+	DiscardTrailer:          "bad_trailer",
+	DiscardKey:              "unknown_key",
+	DiscardICV:              "bad_icv",
+	DiscardWindow:           "outside_window",
+	DiscardReplay:           "replay",
 	DiscardIntervalMismatch: "interval_mismatch",
 	DiscardOwnPacket:        "own_packet",
 	DiscardState:            "not_running",
@@ -187,10 +214,10 @@ func PeekVRID(pdu []byte) (vrid uint8, ok bool) {
 	return pdu[1], true
 }
 
-// Parse decodes the VRRP message of an IPv4 packet from src to dst, without its
-// IP header. It makes the checks that need no configuration (RFC 9568 section
-// 7.1, RFC 3768 section 7.1); Settings.Check makes the others. It allocates
-// nothing.
+// Parse decodes the VRRP message of a packet from src to dst, without its IP
+// header; src tells the family. It makes the checks that need no configuration
+// (RFC 9568 section 7.1, RFC 3768 section 7.1); Settings.Check makes the others.
+// It allocates nothing.
 func Parse(pdu []byte, src, dst netip.Addr) (Advert, Discard) {
 	var a Advert
 	if len(pdu) < headerLen {
@@ -200,8 +227,10 @@ func Parse(pdu []byte, src, dst netip.Addr) (Advert, Discard) {
 	a.VRID = pdu[1]
 	a.Priority = pdu[2]
 	count := int(pdu[3])
-	a.addrLen = 4
-	if a.Version != 2 && a.Version != 3 {
+	family := FamilyOf(src)
+	a.addrLen = family.addrLen()
+	// Version 2 is for IPv4 alone (RFC 3768 section 1).
+	if a.Version != 3 && (a.Version != 2 || family != IPv4) {
 		return a, DiscardVersion
 	}
 	if pdu[0]&0x0f != typeAdvertisement {
@@ -218,8 +247,11 @@ func Parse(pdu []byte, src, dst netip.Addr) (Advert, Discard) {
 	if len(pdu) < need {
 		return a, DiscardTruncated
 	}
-	// What follows the message is padding of a short Ethernet frame (V19).
+	// What follows the message may be padding of a short Ethernet frame, and is no
+	// fault (RFC 9568 section 7.1 asks for no exact length).
+	a.Trailer = pdu[need:]
 	pdu = pdu[:need]
+	a.message = pdu
 	a.addrs = pdu[headerLen : headerLen+count*a.addrLen]
 
 	if a.Version == 2 {
@@ -235,7 +267,7 @@ func Parse(pdu []byte, src, dst netip.Addr) (Advert, Discard) {
 		switch {
 		case checksum(pseudoSum(src, dst, len(pdu)), pdu) == 0:
 			a.Checksum = ChecksumPseudo
-		case checksum(0, pdu) == 0:
+		case family == IPv4 && checksum(0, pdu) == 0:
 			a.Checksum = ChecksumPlain
 		default:
 			return a, DiscardChecksum
@@ -250,9 +282,9 @@ func Parse(pdu []byte, src, dst netip.Addr) (Advert, Discard) {
 // ErrTooManyAddresses is returned for an address list that an advert cannot carry.
 var ErrTooManyAddresses = errors.New("vrrp: an advert carries 1 to 255 addresses")
 
-// AppendAdvert appends to b the IPv4 advertisement of the router described by s
-// with the given priority (0 says that this MASTER stops), as sent from src to
-// dst. It allocates only when b is too small.
+// AppendAdvert appends to b the advertisement of the router described by s with
+// the given priority (0 says that this MASTER stops), as sent from src to dst,
+// addresses of the router's family. It allocates only when b is too small.
 func AppendAdvert(b []byte, s *Settings, priority uint8, src, dst netip.Addr) ([]byte, error) {
 	if len(s.Addresses) == 0 || len(s.Addresses) > MaxAddresses {
 		return b, fmt.Errorf("%w, not %d", ErrTooManyAddresses, len(s.Addresses))
@@ -266,6 +298,11 @@ func AppendAdvert(b []byte, s *Settings, priority uint8, src, dst netip.Addr) ([
 	}
 	b = append(b, 0, 0) // checksum, filled in below
 	for _, addr := range s.Addresses {
+		if s.Family == IPv6 {
+			a16 := addr.As16()
+			b = append(b, a16[:]...)
+			continue
+		}
 		a4 := addr.As4()
 		b = append(b, a4[:]...)
 	}
@@ -274,22 +311,35 @@ func AppendAdvert(b []byte, s *Settings, priority uint8, src, dst netip.Addr) ([
 		// Version 2 always ends with authentication data, zero without a
 		// password (RFC 3768 section 5.3.10).
 		b = append(b, s.Password[:]...)
-	} else if s.Checksum == ChecksumPseudo {
+	} else if s.Checksum == ChecksumPseudo || s.Family == IPv6 {
 		seed = pseudoSum(src, dst, len(b)-start)
 	}
 	binary.BigEndian.PutUint16(b[start+6:], checksum(seed, b[start:]))
 	return b, nil
 }
 
-// pseudoSum is the unfolded sum of the IPv4 pseudo-header.
+// pseudoSum is the unfolded sum of the pseudo-header: that of IPv4 (RFC 9568
+// section 5.2.8), or for addresses of IPv6 that of RFC 8200 section 8.1 with next
+// header 112.
 func pseudoSum(src, dst netip.Addr, length int) uint32 {
-	if !src.Is4() || !dst.Is4() || length > math.MaxUint16 {
+	if src.Is4() != dst.Is4() || !src.IsValid() || !dst.IsValid() || length > math.MaxUint16 {
 		return 0
 	}
-	s, d := src.As4(), dst.As4()
-	return uint32(binary.BigEndian.Uint16(s[0:])) + uint32(binary.BigEndian.Uint16(s[2:])) +
-		uint32(binary.BigEndian.Uint16(d[0:])) + uint32(binary.BigEndian.Uint16(d[2:])) +
-		ProtocolNumber + uint32(length)
+	sum := uint32(ProtocolNumber) + uint32(length)
+	if src.Is4() {
+		s, d := src.As4(), dst.As4()
+		return sum + wordSum(s[:]) + wordSum(d[:])
+	}
+	s, d := src.As16(), dst.As16()
+	return sum + wordSum(s[:]) + wordSum(d[:])
+}
+
+// wordSum adds up the 16-bit words of an address.
+func wordSum(b []byte) (sum uint32) {
+	for i := 0; i+1 < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	return sum
 }
 
 // checksum is the Internet checksum (RFC 1071) of b on top of seed. Over a

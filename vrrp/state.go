@@ -44,6 +44,7 @@ const (
 	ReasonPreempted              // only a router of lower priority was heard for the master-down time
 	ReasonHigherPriority         // a router of higher priority advertises
 	ReasonHigherAddress          // a router of equal priority and higher address advertises
+	ReasonReplaced               // a router took over while this one was silent
 	ReasonInterfaceDown          // an interface that is needed is down
 	ReasonInterfaceAbsent        // an interface that is needed does not exist
 	ReasonNoSource               // there is no address to send adverts from
@@ -51,6 +52,8 @@ const (
 	ReasonScript                 // a track script without weight failed
 	ReasonTracker                // another tracker without weight does not allow it
 	ReasonGroup                  // another member of the sync group does so; Detail says which and why
+	ReasonFamily                 // the other address family of the instance does so; Detail says why
+	ReasonAdvertSize             // adverts do not fit into a packet of the interface
 	ReasonRecovered              // every cause of FAULT is gone
 	ReasonStopped                // the daemon stops
 	ReasonRemoved                // the instance is gone from the configuration
@@ -68,6 +71,7 @@ var reasonNames = [numReasons]string{
 	ReasonPreempted:       "preempted",
 	ReasonHigherPriority:  "higher_priority",
 	ReasonHigherAddress:   "higher_address",
+	ReasonReplaced:        "replaced",
 	ReasonInterfaceDown:   "interface_down",
 	ReasonInterfaceAbsent: "interface_absent",
 	ReasonNoSource:        "no_source_address",
@@ -75,6 +79,8 @@ var reasonNames = [numReasons]string{
 	ReasonScript:          "script_failed",
 	ReasonTracker:         "tracker",
 	ReasonGroup:           "sync_group",
+	ReasonFamily:          "other_family",
+	ReasonAdvertSize:      "advert_size",
 	ReasonRecovered:       "recovered",
 	ReasonStopped:         "stopped",
 	ReasonRemoved:         "removed",
@@ -93,9 +99,12 @@ type Cause struct {
 	Reason   Reason
 	Peer     netip.Addr    // the other router, where one is meant
 	Priority uint8         // the priority that it advertised
-	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert; ReasonBFDDown: without a packet
+	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert; ReasonBFDDown: without a packet; ReasonReplaced: without an advert of ours
 	Detail   string        // the interface, the script and its result
 }
+
+// Shared says that the cause is another router's, which this one follows.
+func (c Cause) Shared() bool { return c.Reason == ReasonGroup || c.Reason == ReasonFamily }
 
 // String tells the cause to a person.
 func (c Cause) String() string {
@@ -126,6 +135,8 @@ func (c Cause) String() string {
 		return fmt.Sprintf("%s advertises the higher priority %d", peer, c.Priority)
 	case ReasonHigherAddress:
 		return fmt.Sprintf("%s advertises the same priority %d and has the higher address", peer, c.Priority)
+	case ReasonReplaced:
+		return fmt.Sprintf("%s took over while this host was silent for %v, and is not preempted", peer, silence)
 	case ReasonInterfaceDown:
 		return fmt.Sprintf("interface %s is down", c.Detail)
 	case ReasonInterfaceAbsent:
@@ -140,6 +151,10 @@ func (c Cause) String() string {
 		return c.Detail
 	case ReasonGroup:
 		return "with its sync group: " + c.Detail
+	case ReasonFamily:
+		return "with " + c.Detail
+	case ReasonAdvertSize:
+		return "adverts are too long: " + c.Detail
 	case ReasonRecovered:
 		return "recovered from: " + c.Detail
 	case ReasonStopped:

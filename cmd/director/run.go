@@ -73,6 +73,9 @@ func run(ctx context.Context, o *options, level, format string) error {
 	if err != nil {
 		return &failure{exitFailure, fmt.Errorf("runtime directory: %w", err)}
 	}
+	if err := enterNamespace(path); err != nil {
+		return err
+	}
 	return watchdog.Run(ctx, watchdog.Options{
 		ConfigPath: path,
 		RuntimeDir: dir,

@@ -104,7 +104,7 @@ func TestPurePackagesArePure(t *testing.T) {
 			return true
 		})
 	}
-	for _, must := range []string{"config", "vrrp", "ipvs", "checkers"} {
+	for _, must := range []string{"bfd", "config", "vrrp", "ipvs", "checkers"} {
 		if !seen[must] {
 			t.Errorf("package %s was not found", must)
 		}

@@ -50,7 +50,7 @@ func troubled() *Status {
 	s.VRRP.Repairs = 1
 	s.VRRP.Instances = []Instance{
 		{
-			Name: "web", Interface: "eth0", VRID: 80, Version: 3, State: "BACKUP", Since: at(12 * time.Second),
+			Name: "web", Interface: "eth0", VRID: 80, Version: 3, State: "BACKUP", Since: at(12 * time.Second), PreemptsAt: at(-42 * time.Second),
 			Reason: "heard 10.0.0.2 with the higher priority 90", Priority: 80, BasePriority: 100, Master: "10.0.0.2", MasterPriority: 90,
 			Terms: []PriorityTerm{{Source: "script chk_nginx", Value: -20, Note: "down, weight -20"}, {Source: "script chk_dns", Value: 0, Up: true, Note: "up, weight -5"},
 				{Source: "interface eth2", Fault: true, Note: "down, FAULT while down: interface eth2 is down"}},

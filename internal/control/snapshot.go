@@ -61,19 +61,23 @@ type Process struct {
 
 // VRRP is the VRRP child's part of a snapshot.
 type VRRP struct {
-	Generation uint64       `json:"generation"`
-	Instances  []Instance   `json:"instances"`
-	Groups     []Group      `json:"groups,omitempty"`
-	Scripts    []Script     `json:"scripts"`
-	Trackers   []Tracker    `json:"trackers,omitempty"` // interfaces and all else that is tracked
-	Lateness   Lateness     `json:"lateness"`           // of the event loop's timer
-	Repairs    uint64       `json:"repairs"`            // addresses put back after somebody else removed them
-	Failures   []KernelFail `json:"failures,omitempty"`
+	Generation uint64 `json:"generation"`
+	// BegunMono is CLOCK_MONOTONIC in nanoseconds at which the daemon's start delay
+	// began; a respawned child waits no longer for it than the former one would have.
+	BegunMono int64        `json:"begun_mono"`
+	Instances []Instance   `json:"instances"`
+	Groups    []Group      `json:"groups,omitempty"`
+	Scripts   []Script     `json:"scripts"`
+	Trackers  []Tracker    `json:"trackers,omitempty"` // interfaces and all else that is tracked
+	Lateness  Lateness     `json:"lateness"`           // of the event loop's timer
+	Repairs   uint64       `json:"repairs"`            // addresses put back after somebody else removed them
+	Failures  []KernelFail `json:"failures,omitempty"`
 }
 
 // Instance is the state of one virtual router.
 type Instance struct {
 	Name      string    `json:"name"`
+	Family    string    `json:"family"`          // ipv4 or ipv6; an instance with both has two entries
 	Group     string    `json:"group,omitempty"` // its sync group
 	Interface string    `json:"interface"`
 	VRID      uint8     `json:"virtual_router_id"`
@@ -83,19 +87,31 @@ type Instance struct {
 	Reason    string    `json:"reason"`      // of the newest transition, for a person
 	Code      string    `json:"reason_code"` // the same as a stable name, see vrrp.Reason
 	// Priority is what adverts carry: base priority and tracking terms.
-	Priority       int               `json:"priority"`
-	BasePriority   int               `json:"base_priority"`
-	Terms          []PriorityTerm    `json:"terms,omitempty"`
-	AdvertInterval time.Duration     `json:"advert_interval"` // nanoseconds, the one in force
-	Master         string            `json:"master,omitempty"`
-	MasterPriority int               `json:"master_priority,omitempty"`
+	Priority       int            `json:"priority"`
+	BasePriority   int            `json:"base_priority"`
+	Terms          []PriorityTerm `json:"terms,omitempty"`
+	AdvertInterval time.Duration  `json:"advert_interval"` // nanoseconds, the one in force
+	Master         string         `json:"master,omitempty"`
+	MasterPriority int            `json:"master_priority,omitempty"`
+	// PreemptsAt is when the preempt delay of a BACKUP lets it take over from that
+	// master; zero when it does not wait for that.
+	PreemptsAt time.Time `json:"preempts_at,omitzero"`
+	// StartsAt is the end of the start delay while that keeps the instance in INIT.
+	StartsAt       time.Time         `json:"starts_at,omitzero"`
 	Source         string            `json:"source,omitempty"`
-	Peers          []Peer            `json:"unicast_peers,omitempty"` // empty: multicast
+	MulticastGroup string            `json:"multicast_group,omitempty"` // empty: unicast
+	Peers          []Peer            `json:"unicast_peers,omitempty"`   // empty: multicast
 	Addresses      []Address         `json:"addresses"`
 	Transitions    uint64            `json:"transitions"`
 	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
 	AdvertsHeard   uint64            `json:"adverts_received"`
 	Discards       map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
+	// Checksums counts the adverts of version 3 that were accepted, by the form of
+	// their checksum: pseudo-header or plain.
+	Checksums map[string]uint64 `json:"checksums,omitempty"`
+	// GlobalFirst counts the accepted adverts over IPv6 whose first address is not
+	// link-local, against RFC 9568 section 5.2.9.
+	GlobalFirst uint64 `json:"first_address_not_link_local,omitempty"`
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`

@@ -1,10 +1,7 @@
 package vrrpd
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -20,6 +17,7 @@ import (
 // what is configured can work.
 func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.generation = c.Generation
+	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
 	e.configureTrackers(now, c)
 
@@ -29,29 +27,34 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.order = make([]*router, 0, len(c.Config.Instances))
 	names := make(map[string]bool, len(c.Config.Instances))
 	var added []*router
+	var configs []*config.Instance // of each router of order
 	for i := range c.Config.Instances {
 		cfg := &c.Config.Instances[i]
 		names[cfg.Name] = true
-		key := routerKey{cfg.Interface, cfg.VRID}
-		r := old[key]
-		if r == nil {
-			e.nextID++
-			r = &router{
-				id:       fmt.Sprintf("%s#%d", cfg.Name, e.nextID),
-				key:      key,
-				cfg:      cfg,
-				sm:       vrrp.New(now, settings(cfg)),
-				heapSlot: -1,
+		for _, family := range families(cfg) {
+			key := routerKey{cfg.Interface, cfg.VRID, family}
+			r := old[key]
+			if r == nil {
+				e.nextID++
+				r = &router{
+					id:       fmt.Sprintf("%s#%d", cfg.Name, e.nextID),
+					key:      key,
+					cfg:      cfg,
+					sm:       vrrp.New(now, familySettings(cfg, family)),
+					heapSlot: -1,
+				}
+				e.byID[r.id] = r
+				e.timers.add(r)
+				added = append(added, r)
 			}
-			e.byID[r.id] = r
-			e.timers.add(r)
-			added = append(added, r)
+			r.generation = c.Generation
+			e.routers[key] = r
+			e.order = append(e.order, r)
+			configs = append(configs, cfg)
+			r.tracks = e.uses(&cfg.Tracking)
 		}
-		r.generation = c.Generation
-		e.routers[key] = r
-		e.order = append(e.order, r)
-		r.tracks = e.uses(&cfg.Tracking)
 	}
+	e.formSubjects(configs)
 	// What is given up goes before what is claimed, so that an address can pass
 	// from one router to another.
 	for _, r := range previous {
@@ -61,7 +64,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	}
 	var grown []*router
 	for i, r := range e.order {
-		if e.reconfigure(r, now, &c.Config.Instances[i], ours) {
+		if e.reconfigure(r, now, configs[i], ours) {
 			grown = append(grown, r)
 		}
 	}
@@ -102,19 +105,19 @@ func (e *engine) ours(res *watchdog.Resume) map[place]bool {
 func (e *engine) index() {
 	e.users = make(map[string][]*router)
 	e.holders = make(map[place]*router)
-	e.vips = make(map[netip.Addr]bool)
+	e.vips = make(map[vip]bool)
 	e.roaming = nil
 	for _, r := range e.order {
 		for _, name := range r.needs {
 			e.users[name] = append(e.users[name], r)
 		}
-		if want, _ := wantedSource(r.cfg); want.IsValid() {
+		if want, _ := r.wantedSource(); want.IsValid() {
 			e.roaming = append(e.roaming, r)
 		}
 		for _, a := range r.addrs {
 			e.holders[a.place()] = r
 			if r.cfg.Priority != vrrp.PriorityOwner {
-				e.vips[a.prefix.Addr()] = true
+				e.vips[vipOf(a.prefix.Addr(), a.device)] = true
 			}
 		}
 	}
@@ -123,7 +126,7 @@ func (e *engine) index() {
 // reconfigure gives a router its new settings. A MASTER takes removed
 // addresses off; the answer says whether it has to acquire new ones.
 func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, ours map[place]bool) (grown bool) {
-	next := addresses(cfg)
+	next := addresses(cfg, r.key.family)
 	master := r.sm.State() == vrrp.Master
 	kept := make(map[*address]bool, len(next))
 	for i, a := range next {
@@ -145,7 +148,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	for _, a := range next {
 		r.need(a.device)
 	}
-	set := settings(cfg)
+	set := familySettings(cfg, r.key.family)
 	r.meet(set.Peers)
 	r.sm.Reconfigure(now, set)
 	e.timers.fix(r)
@@ -165,7 +168,11 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 		e.resumeTrackers(now, former)
 		for _, i := range former.Instances {
 			if i.State == vrrp.Master.String() {
-				masters[routerKey{i.Interface, i.VRID}] = true
+				family := vrrp.IPv4
+				if i.Family == vrrp.IPv6.String() {
+					family = vrrp.IPv6
+				}
+				masters[routerKey{i.Interface, i.VRID, family}] = true
 			}
 		}
 		// What the former process had installed and the configuration no longer
@@ -184,7 +191,7 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 			// The last advert left at most one interval before the former process
 			// was last seen alive; the quickest backup has priority 254.
 			silent := time.Duration(link.Monotonic()-res.AliveMono) + s.AdvertInterval
-			limit := vrrp.MasterDownTime(s.Version, vrrp.PriorityOwner-1, s.AdvertInterval)
+			limit := s.Takeover()
 			if r.resume = silent < limit; r.resume {
 				continue
 			}
@@ -214,6 +221,7 @@ func (e *engine) leave(r *router, now time.Time, why vrrp.Reason, moved bool) {
 
 // stop ends every router. The loop goes on until settled reports true.
 func (e *engine) stop(now time.Time) {
+	e.endDelay()
 	for _, r := range e.order {
 		e.leave(r, now, vrrp.ReasonStopped, false)
 	}
@@ -237,85 +245,4 @@ func (e *engine) abandon() {
 	for len(e.leaving) > 0 {
 		e.dismiss(e.leaving[0])
 	}
-}
-
-// openPorts opens the sockets that are needed, closes those that are not, and
-// tells each which virtual routers it is for. Only a missing permission is an
-// error: it cannot pass by itself.
-func (e *engine) openPorts(now time.Time) error {
-	vrids := make(map[string][]uint8)
-	for _, r := range e.order {
-		vrids[r.key.device] = append(vrids[r.key.device], r.key.vrid)
-	}
-	for name, p := range e.ports {
-		if vrids[name] == nil {
-			// The good-byes of routers that just left are still queued here.
-			if p.sock != nil {
-				if p.queued {
-					_ = p.sock.Flush() // best effort: the socket is closed next
-				}
-				_ = p.sock.Close()
-			}
-			e.timers.remove(p)
-			delete(e.ports, name)
-		}
-	}
-	var final error
-	for name, ids := range vrids {
-		p := e.ports[name]
-		if p == nil {
-			p = &port{name: name}
-			e.ports[name] = p
-			e.timers.add(p)
-		}
-		same := slices.Equal(p.vrids, ids)
-		p.vrids = ids
-		if p.sock != nil && !same {
-			if err := p.sock.SetVRIDs(ids); err != nil {
-				// Deaf to a new VRID, its router would become a second MASTER.
-				e.log.Error("cannot set packet filter", "interface", name, "reason", err)
-				p.closePort()
-			}
-		}
-		if p.sock == nil {
-			e.openPort(now, p)
-		}
-		if errors.Is(p.err, fs.ErrPermission) {
-			final = p.err
-		}
-	}
-	return final
-}
-
-// openPort opens the socket of a port whose interface exists. A failure is
-// retried with back-off.
-func (e *engine) openPort(now time.Time, p *port) {
-	p.retryAt = time.Time{}
-	defer func() { e.timers.fix(p) }()
-	ifi, ok := e.link(p.name)
-	if !ok {
-		return
-	}
-	sock, err := e.net.Open(ifi)
-	if err == nil {
-		if err = sock.SetVRIDs(p.vrids); err == nil {
-			p.sock, p.index, p.err, p.failed = sock, ifi.Index, nil, 0
-			return
-		}
-		_ = sock.Close()
-	}
-	if p.failed == 0 {
-		e.log.Error("cannot open VRRP socket", "interface", p.name, "reason", err)
-	}
-	p.failed++
-	p.err = err
-	p.retryAt = now.Add(backoff(p.failed))
-}
-
-// closePort gives up the socket of an interface that has vanished.
-func (p *port) closePort() {
-	if p.sock != nil {
-		_ = p.sock.Close() // the interface is gone: there is nothing left to lose
-	}
-	p.sock, p.index, p.queued = nil, 0, false
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"director/internal/watchdog"
+	"director/vrrp"
 	"director/vrrp/link"
 )
 
@@ -237,6 +238,6 @@ func (d *Daemon) stop(now time.Time) {
 // opener opens sockets for the engine.
 type opener struct{ d *Daemon }
 
-func (o opener) Open(ifi link.Interface) (socket, error) {
-	return o.d.poller.Open(ifi, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })
+func (o opener) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
+	return o.d.poller.Open(ifi, family, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })
 }

@@ -14,12 +14,13 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface) (socket, error)
+	Open(ifi link.Interface, family vrrp.Family) (socket, error)
 }
 
-// socket is the one socket of an interface.
+// socket is the one socket of an interface and family.
 type socket interface {
 	SetVRIDs(vrids []uint8) error
+	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
 	Close() error
@@ -43,7 +44,7 @@ type engine struct {
 	routers      map[routerKey]*router
 	byID         map[string]*router // with those that are leaving
 	order        []*router          // in the order of the configuration
-	groups       map[string]*group
+	groups       map[groupKey]*group
 	trackers     map[trackerKey]tracker
 	observer     observer
 	watched      []config.ProcessTracker // the processes that are counted
@@ -53,14 +54,17 @@ type engine struct {
 	names        map[int]string            // of the links by index, to notice a new name
 	users        map[string][]*router      // who needs an interface, by its name
 	roaming      []*router                 // whose configured source may be on any interface
-	vips         map[netip.Addr]bool       // virtual addresses that are never a source
+	vips         map[vip]bool              // virtual addresses that are never a source
 	holders      map[place]*router         // whose virtual address it is
-	ports        map[string]*port          // by interface name
+	ports        map[portKey]*port         //
 	dirty        []*port                   // with queued adverts
 	leaving      []*router                 // removed or stopping, until their addresses are off
-	// drain reads the sockets once more. It is called before a backup takes
-	// over, so that our own delay is not mistaken for the silence of a master.
-	drain func()
+	delay        startDelay
+	// drain reads the sockets once more. It is called before a backup takes over
+	// and before a master that was stalled goes on, so that our own delay is not
+	// mistaken for the silence of others.
+	drain     func()
+	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
 
@@ -76,35 +80,17 @@ type engine struct {
 	repairs  uint64
 }
 
-// port is a used interface with its socket.
-type port struct {
-	name     string
-	index    int // of the interface that sock is bound to
-	vrids    []uint8
-	sock     socket // nil while the interface is absent or opening failed
-	queued   bool   // listed in engine.dirty
-	err      error
-	retryAt  time.Time
-	failed   int
-	warned   string    // the newest error of sending, so that it is logged once
-	warnedAt time.Time //
-	heapSlot int
-}
-
-func (p *port) deadline() time.Time { return p.retryAt }
-
-func (p *port) slot() *int { return &p.heapSlot }
-
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	return &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
-		routers:  make(map[routerKey]*router),
-		byID:     make(map[string]*router),
-		links:    make(map[string]link.Interface),
-		names:    make(map[int]string),
-		ports:    make(map[string]*port),
-		drain:    func() {},
-		observer: blind{},
+		routers:   make(map[routerKey]*router),
+		byID:      make(map[string]*router),
+		links:     make(map[string]link.Interface),
+		names:     make(map[int]string),
+		ports:     make(map[portKey]*port),
+		drain:     func() {},
+		sinceBoot: link.SinceBoot,
+		observer:  blind{},
 	}
 }
 
@@ -132,7 +118,7 @@ func (e *engine) tick(now time.Time) {
 		}
 		switch t := t.(type) {
 		case *router:
-			if !drained && t.sm.TakeoverDue(now) {
+			if !drained && t.sm.ListenFirst(now) {
 				drained = true
 				e.drain()
 				continue
@@ -148,6 +134,9 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *startDelay:
+			e.endDelay()
+			e.review(now)
 		case *target:
 			e.ask(now, t)
 		case expiring:
@@ -159,7 +148,7 @@ func (e *engine) tick(now time.Time) {
 			}
 		case *port:
 			e.openPort(now, t)
-			e.reviewUsers(now, t.name)
+			e.reviewUsers(now, t.key.device)
 		}
 	}
 }
@@ -192,35 +181,6 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	case vrrp.ActionNotify:
 		e.notify(r, now, a.Transition)
 	}
-}
-
-// notify tells the parent about a transition; the parent logs it, runs scripts
-// and keeps the history.
-func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
-	r.warned = [numWarnings]warning{}
-	to := t.To.String()
-	if t.To == vrrp.Init {
-		// The end of an instance is told as STOP, keepalived's word, when its
-		// addresses are off.
-		to = "STOP"
-	}
-	ev := &control.Event{
-		Time:       now,
-		Generation: r.generation,
-		Kind:       "instance",
-		Subject:    r.cfg.Name,
-		From:       t.From.String(),
-		To:         to,
-		Reason:     t.Cause.String(),
-		Code:       t.Cause.Reason.String(),
-		Priority:   int(r.sm.Priority()),
-	}
-	e.touched = true
-	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
-		r.farewell = ev
-		return
-	}
-	e.send(watchdog.Message{Event: ev})
 }
 
 func (e *engine) send(m watchdog.Message) { e.messages = append(e.messages, m) }
@@ -263,16 +223,20 @@ func (e *engine) flush(now time.Time) {
 }
 
 func (e *engine) snapshot() *control.VRRP {
-	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness.Report(), Repairs: e.repairs}
+	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
-		if g := r.group; g != nil && g.members[0] == r {
+		if g := r.group; g != nil && !g.pair && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}
 	told := make(map[tracker]bool, len(e.trackers))
 	for _, r := range e.order {
-		v.Instances = append(v.Instances, r.snapshot())
+		i := r.snapshot()
+		if e.delay.pending() && r.waiting == startDelayReason && len(r.faults) == 0 {
+			i.Reason, i.Code, i.StartsAt = e.delay.left(), "start_delay", e.delay.at
+		}
+		v.Instances = append(v.Instances, i)
 		for _, a := range r.addrs {
 			if a.err != nil {
 				v.Failures = append(v.Failures, control.KernelFail{

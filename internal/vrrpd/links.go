@@ -3,8 +3,12 @@ package vrrpd
 import (
 	"time"
 
+	"director/vrrp"
 	"director/vrrp/link"
 )
+
+// minMTU6 is the least MTU over which IPv6 works (RFC 8200 section 5).
+const minMTU6 = 1280
 
 // linkEvent takes what the monitor saw of interfaces and addresses.
 func (e *engine) linkEvent(now time.Time, ev link.Event) {
@@ -16,13 +20,13 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 		e.linkGone(ifi, "")
 	case link.AddrAdded:
 		e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
-		if e.vips[ev.Prefix.Addr()] {
+		if e.vips[vipOf(ev.Prefix.Addr(), ifi.Name)] {
 			return // our own work changes nobody's source address
 		}
 	case link.AddrRemoved:
 		e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
 		e.lost(now, ifi.Name, ev.Prefix)
-		if e.vips[ev.Prefix.Addr()] {
+		if e.vips[vipOf(ev.Prefix.Addr(), ifi.Name)] {
 			return
 		}
 	default:
@@ -43,13 +47,17 @@ func (e *engine) linkChanged(now time.Time, ifi link.Interface) {
 		e.linkGone(old, "")
 		e.reviewUsers(now, ifi.Name)
 	}
+	before := e.links[ifi.Name].MTU
 	e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
-	p := e.ports[ifi.Name]
-	if p == nil {
-		return
-	}
-	if p.sock == nil {
-		e.openPort(now, p)
+	for _, p := range e.portsOf(ifi.Name) {
+		// Below its least MTU an interface has no IPv6, and sockets have left their
+		// groups when it has it again.
+		if p.key.family == vrrp.IPv6 && before < minMTU6 && ifi.MTU >= minMTU6 {
+			p.closePort()
+		}
+		if p.sock == nil {
+			e.openPort(now, p)
+		}
 	}
 }
 
@@ -62,7 +70,7 @@ func (e *engine) linkGone(ifi link.Interface, renamed string) {
 	}
 	delete(e.links, name)
 	delete(e.names, ifi.Index)
-	if p := e.ports[name]; p != nil {
+	for _, p := range e.portsOf(name) {
 		p.closePort()
 	}
 	var stranded []link.Address

@@ -42,9 +42,7 @@ type watcher struct {
 
 	watching map[string]context.CancelFunc // files by path
 	inited   map[string]bool               // files that were written at the start
-	matches  []observe.Match
 	counting context.CancelFunc
-	interval time.Duration
 	round    uint64
 }
 

@@ -1,8 +1,6 @@
 package vrrpd
 
 import (
-	"fmt"
-	"net/netip"
 	"time"
 
 	"director/vrrp"
@@ -90,7 +88,10 @@ func (e *engine) inspect(r *router) {
 			r.sm.SetSource(src)
 			e.touched = true
 		}
-		if p := e.ports[device]; p != nil && p.sock == nil && p.err != nil {
+		if why := tooLong(r, ifi); why != "" {
+			add("advert size", vrrp.Cause{Reason: vrrp.ReasonAdvertSize, Detail: why})
+		}
+		if p := e.ports[r.key.port()]; p != nil && p.sock == nil && p.err != nil {
 			add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
 		}
 	}
@@ -112,26 +113,6 @@ func (e *engine) inspect(r *router) {
 			}
 		}
 	}
-}
-
-// chooseSource picks the address that adverts come from: the configured one,
-// else the first of the interface that is nobody's virtual address (after a
-// crash those may still be there).
-func (e *engine) chooseSource(r *router, ifi link.Interface) (netip.Addr, string) {
-	if want, key := wantedSource(r.cfg); want.IsValid() {
-		for _, l := range e.links {
-			for _, p := range l.Addrs {
-				if p.Addr() == want {
-					return want, ""
-				}
-			}
-		}
-		return netip.Addr{}, fmt.Sprintf("%s %s is on no interface", key, want)
-	}
-	if own := ifi.Primary(false, func(a netip.Addr) bool { return e.vips[a] }); own.IsValid() {
-		return own, ""
-	}
-	return netip.Addr{}, fmt.Sprintf("interface %s has no IPv4 address of its own", ifi.Name)
 }
 
 func (e *engine) link(name string) (link.Interface, bool) {

@@ -17,7 +17,11 @@ import (
 type routerKey struct {
 	device string
 	vrid   uint8
+	family vrrp.Family
 }
+
+// port is the place of its socket.
+func (k routerKey) port() portKey { return portKey{k.device, k.family} }
 
 // router is one virtual router at run time: the state machine, and everything
 // around it that the state machine must not know.
@@ -27,8 +31,10 @@ type router struct {
 	key        routerKey
 	cfg        *config.Instance
 	sm         *vrrp.Instance
-	group      *group // nil: on its own
-	member     int    // its index in the group
+	subject    *subject
+	reached    vrrp.State // the newest state that the state machine told of
+	group      *group     // nil: on its own
+	member     int        // its index in the group
 
 	started bool
 	source  netip.Addr
@@ -40,10 +46,12 @@ type router struct {
 	faults  []fault // why the router cannot serve, oldest first
 	waiting string  // why it has not been started yet
 
+	observed         netip.Addr // INIT and FAULT: who advertises
+	observedPriority uint8
+
 	resume   bool                 // start as MASTER: we were it a moment ago
 	left     bool                 // removed or stopped
 	moved    bool                 // left, and its name goes on at another place
-	farewell *control.Event       // told when the last address is off
 	retryAt  time.Time            // next attempt of a failed address, zero = none
 	advert   []byte               // reused for each advert
 	sentIn   uint64               // engine.round of the newest advert
@@ -58,6 +66,8 @@ type router struct {
 type counters struct {
 	sent, heard uint64
 	discards    [32]uint64 // by vrrp.Discard
+	checksums   [2]uint64  // of accepted adverts of version 3, by vrrp.ChecksumForm
+	globalFirst uint64     // accepted adverts over IPv6 whose first address is not link-local
 }
 
 // fault is one present reason to be in FAULT.
@@ -111,10 +121,25 @@ func (a *address) link() link.Address {
 	return link.Address{Prefix: a.prefix, Device: a.device, Label: a.label}
 }
 
-// settings translates the configuration into the state machine's terms.
-func settings(c *config.Instance) vrrp.Settings {
+// families lists the address families of an instance, IPv4 first: each gets a
+// router of its own.
+func families(c *config.Instance) []vrrp.Family {
+	var list []vrrp.Family
+	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
+		if slices.ContainsFunc(c.Addresses, func(a config.VirtualAddress) bool { return vrrp.FamilyOf(a.Prefix.Addr()) == f }) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// familySettings translates what the configuration says of one family into the
+// state machine's terms.
+func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 	s := vrrp.Settings{
 		VRID:           c.VRID,
+		Family:         family,
+		Group:          c.Group.Of(family == vrrp.IPv6),
 		Version:        uint8(c.Version),
 		Priority:       c.Priority,
 		AdvertInterval: c.AdvertInterval.D(),
@@ -122,13 +147,42 @@ func settings(c *config.Instance) vrrp.Settings {
 		GarpRepeat:     c.Garp.Repeat,
 		GarpDelay:      c.Garp.Delay.D(),
 		GarpRefresh:    c.Garp.Refresh.D(),
+
+		PreemptDelay:       c.PreemptDelay.D(),
+		DownAdverts:        c.DownTimerAdverts,
+		LowerPrioNoAdvert:  c.LowerPrioNoAdvert,
+		HigherPrioSilent:   !c.HigherPrioSendAdvert,
+		OwnerIgnoreAdverts: c.OwnerIgnoreAdverts,
+		GarpRefreshRepeat:  c.Garp.RefreshRepeat,
+		GarpLowerRepeat:    c.Garp.LowerPrioRepeat,
+		GarpLowerDelay:     c.Garp.LowerPrioDelay.D(),
 	}
 	for _, a := range c.Addresses {
-		s.Addresses = append(s.Addresses, a.Prefix.Addr())
+		if addr := a.Prefix.Addr(); vrrp.FamilyOf(addr) == family {
+			s.Addresses = append(s.Addresses, addr)
+		}
+	}
+	if c.Checksum == vrrp.ChecksumPlain.String() {
+		s.Checksum = vrrp.ChecksumPlain
+	}
+	if family == vrrp.IPv6 {
+		// The link-local address comes first (RFC 9568 section 5.2.9).
+		slices.SortStableFunc(s.Addresses, func(a, b netip.Addr) int {
+			switch la, lb := a.IsLinkLocalUnicast(), b.IsLinkLocalUnicast(); {
+			case la == lb:
+				return 0
+			case la:
+				return -1
+			}
+			return 1
+		})
 	}
 	if c.Unicast() {
 		s.TTL = c.UnicastTTL
 		for _, p := range c.Peers {
+			if vrrp.FamilyOf(p.Address) != family {
+				continue
+			}
 			s.Peers = append(s.Peers, vrrp.Peer{Addr: p.Address, MinTTL: p.MinTTL, MaxTTL: p.MaxTTL})
 		}
 	}
@@ -139,11 +193,17 @@ func settings(c *config.Instance) vrrp.Settings {
 	return s
 }
 
-// addresses lists the configured virtual addresses, those in adverts first.
-func addresses(c *config.Instance) []*address {
+// addresses lists the configured virtual addresses that the router of a family
+// has, those in adverts first. What no advert names may be of a family that has
+// no router; it goes with the only one.
+func addresses(c *config.Instance, family vrrp.Family) []*address {
 	var all []*address
+	both := len(families(c)) > 1
 	add := func(list []config.VirtualAddress) {
 		for _, v := range list {
+			if both && vrrp.FamilyOf(v.Prefix.Addr()) != family {
+				continue
+			}
 			dev := v.Device
 			if dev == "" {
 				dev = c.Interface
@@ -176,15 +236,6 @@ func (r *router) meet(list []vrrp.Peer) {
 			r.peers[i] = old[j]
 		}
 	}
-}
-
-// wantedSource returns the configured source address of adverts, invalid when
-// there is none, and its key.
-func wantedSource(c *config.Instance) (netip.Addr, string) {
-	if c.Unicast() {
-		return c.UnicastSource, "unicast_src_ip"
-	}
-	return c.Source, "mcast_src_ip"
 }
 
 // need adds an interface to those without which the router cannot serve.
@@ -247,6 +298,7 @@ func (r *router) snapshot() control.Instance {
 	cause := r.sm.Cause()
 	s := control.Instance{
 		Name:           r.cfg.Name,
+		Family:         r.key.family.String(),
 		Interface:      r.cfg.Interface,
 		VRID:           r.cfg.VRID,
 		Version:        uint8(r.cfg.Version),
@@ -261,15 +313,30 @@ func (r *router) snapshot() control.Instance {
 		AdvertsSent:    r.counters.sent,
 		AdvertsHeard:   r.counters.heard,
 	}
-	if r.group != nil {
+	if r.group != nil && !r.group.pair {
 		s.Group = r.group.cfg.Name
+	}
+	s.GlobalFirst = r.counters.globalFirst
+	for form, n := range r.counters.checksums {
+		if n > 0 {
+			if s.Checksums == nil {
+				s.Checksums = make(map[string]uint64)
+			}
+			s.Checksums[vrrp.ChecksumForm(form).String()] = n
+		}
+	}
+	if set := r.sm.Settings(); !set.Unicast() {
+		s.MulticastGroup = set.Multicast().String()
 	}
 	if !r.started && r.waiting != "" {
 		s.Reason, s.Code = r.waiting, "waiting"
 	}
 	if master, prio := r.sm.Master(); master.IsValid() {
 		s.Master, s.MasterPriority = master.String(), int(prio)
+	} else if r.observed.IsValid() && (r.sm.State() == vrrp.Init || r.sm.State() == vrrp.Fault) {
+		s.Master, s.MasterPriority = r.observed.String(), int(r.observedPriority)
 	}
+	s.PreemptsAt = r.sm.PreemptsAt()
 	if r.source.IsValid() {
 		s.Source = r.source.String()
 	}

@@ -16,10 +16,11 @@ import (
 // sink is a network, a worker and a parent that take everything and keep nothing.
 type sink struct{ adverts, jobs int }
 
-func (s *sink) Open(link.Interface) (socket, error)              { return sinkSocket{s}, nil }
+func (s *sink) Open(link.Interface, vrrp.Family) (socket, error) { return sinkSocket{s}, nil }
 func (s *sink) Submit(link.Job)                                  { s.jobs++ }
 func (s *sink) tell(watchdog.Message)                            {}
 func (sinkSocket) SetVRIDs([]uint8) error                        { return nil }
+func (sinkSocket) SetGroups([]netip.Addr) error                  { return nil }
 func (s sinkSocket) Queue(netip.Addr, netip.Addr, uint8, []byte) { s.adverts++ }
 func (sinkSocket) Flush() error                                  { return nil }
 func (sinkSocket) Close() error                                  { return nil }

@@ -13,7 +13,7 @@ import (
 
 // sendAdvert queues an advert; flush sends all queued ones together.
 func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
-	p := e.ports[r.key.device]
+	p := e.ports[r.key.port()]
 	if p == nil || p.sock == nil || !r.source.IsValid() {
 		return
 	}
@@ -24,7 +24,7 @@ func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
 	}
 	set := r.sm.Settings()
 	if !set.Unicast() {
-		if !e.queueAdvert(r, now, p, prio, vrrp.Group4(), vrrp.TTL) {
+		if !e.queueAdvert(r, now, p, prio, set.Multicast(), vrrp.TTL) {
 			return
 		}
 	}
@@ -63,7 +63,7 @@ func (e *engine) receive(device string, d link.Datagram) {
 	if v, ok := vrrp.PeekVRID(d.Payload); ok {
 		vrid = v
 	}
-	r := e.routers[routerKey{device, vrid}]
+	r := e.routers[routerKey{device, vrid, vrrp.FamilyOf(d.Src)}]
 	if r == nil {
 		return
 	}
@@ -83,18 +83,35 @@ func (e *engine) receive(device string, d link.Datagram) {
 	}
 	if why != vrrp.DiscardNone {
 		r.counters.discards[why]++
+		if why == vrrp.DiscardState {
+			r.observe(&adv, d.Src)
+		}
 		if why != vrrp.DiscardState && r.warn(warnDiscard, warning{text: why.String(), peer: d.Src, at: d.Arrival}) {
 			e.log.Warn("advert dropped", "instance", r.cfg.Name, "reason", why.String(), "peer", d.Src)
 		}
 		return
 	}
 	r.counters.heard++
+	if adv.Version == 3 {
+		r.counters.checksums[adv.Checksum]++
+	}
+	if !adv.LinkLocalFirst() {
+		r.counters.globalFirst++
+	}
 	e.compare(r, &adv, &d)
 	// The packet counts from its arrival, not from when a stalled process got
 	// round to reading it.
 	e.step(r, d.Arrival, vrrp.Event{
 		Kind: vrrp.EventAdvert, Src: d.Src, Priority: adv.Priority, Interval: adv.Interval,
 	})
+}
+
+// observe notes who is MASTER while this router takes no part, for status.
+func (r *router) observe(adv *vrrp.Advert, src netip.Addr) {
+	r.observed, r.observedPriority = src, adv.Priority
+	if adv.Priority == vrrp.PriorityStop {
+		r.observed = netip.Addr{}
+	}
 }
 
 // compare warns of a peer that is configured otherwise.
@@ -158,7 +175,7 @@ func (e *engine) warnPort(p *port, now time.Time, err error) {
 		return
 	}
 	p.warned, p.warnedAt = text, now
-	e.log.Warn("cannot send adverts", "interface", p.name, "reason", text)
+	e.log.Warn("cannot send adverts", "interface", p.key.device, "reason", text)
 }
 
 // addressList writes the first few of n addresses.

@@ -41,12 +41,21 @@ type fakeSocket struct {
 	q    []string
 }
 
-func (w *world) Open(ifi link.Interface) (socket, error) {
-	if err := w.open[ifi.Name]; err != nil {
+func (w *world) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
+	name := ifi.Name
+	if family == vrrp.IPv6 {
+		name += " ipv6"
+	}
+	if err := w.open[name]; err != nil {
 		return nil, err
 	}
-	return &fakeSocket{w: w, name: ifi.Name}, nil
+	return &fakeSocket{w: w, name: name}, nil
 }
+
+// settings are those of an instance over IPv4.
+func settings(c *config.Instance) vrrp.Settings { return familySettings(c, vrrp.IPv4) }
+
+func (s *fakeSocket) SetGroups([]netip.Addr) error { return nil }
 
 func (s *fakeSocket) SetVRIDs(v []uint8) error {
 	if s.w.deaf {
@@ -58,7 +67,7 @@ func (s *fakeSocket) SetVRIDs(v []uint8) error {
 func (s *fakeSocket) Close() error { delete(s.w.socks, s.name); return nil }
 func (s *fakeSocket) Queue(src, dst netip.Addr, ttl uint8, pdu []byte) {
 	line := fmt.Sprintf("advert %d from %s", pdu[2], src)
-	if dst != vrrp.Group4() || ttl != vrrp.TTL {
+	if dst != vrrp.FamilyOf(dst).Group() || ttl != vrrp.TTL {
 		line += fmt.Sprintf(" to %s, TTL %d", dst, ttl)
 	}
 	if _, why := vrrp.Parse(pdu, src, dst); why != vrrp.DiscardNone {
@@ -189,7 +198,7 @@ func (w *world) router(name string) control.Instance {
 func instance(name string, vrid, prio uint8, addrs ...string) config.Instance {
 	c := config.Instance{
 		Name: name, Interface: "eth0", VRID: vrid, Version: 3, Priority: prio,
-		AdvertInterval: config.Duration(time.Second), Garp: config.Garp{Repeat: 1},
+		AdvertInterval: config.Duration(time.Second), HigherPrioSendAdvert: true, Garp: config.Garp{Repeat: 1},
 	}
 	for _, a := range addrs {
 		c.Addresses = append(c.Addresses, config.VirtualAddress{Prefix: netip.MustParsePrefix(a)})

@@ -98,6 +98,9 @@ func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 		p.reloaded([]string{p.stopReason()})
 	case err != nil:
 		p.reloaded(lines(err))
+	case g.config.Global.NetworkNamespace != p.force.config.Global.NetworkNamespace:
+		p.reloaded([]string{fmt.Sprintf("%s: global.network_namespace: %q cannot come into force while director runs in %q, allowed is a restart",
+			p.o.ConfigPath, g.config.Global.NetworkNamespace, p.force.config.Global.NetworkNamespace)})
 	default:
 		p.notifier.Apply(g.number, g.config)
 		p.transition = &transition{from: p.force, to: g}

@@ -2,14 +2,16 @@ package link
 
 import (
 	"golang.org/x/net/bpf"
+
+	"director/vrrp"
 )
 
-// vridFilter returns a socket filter that keeps the IPv4 packets whose VRRP
+// vridFilter returns a socket filter that keeps the packets of a family whose VRRP
 // header carries one of the VRIDs, or with ours false all others. Packets too
 // short to have a VRID are dropped either way. It takes the same few instructions for any
 // number of them: the set is eight words of 32 bits, one of which is picked by
 // the upper bits of the VRID and shifted by the lower.
-func vridFilter(vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
+func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
 	var words [8]uint32
 	for _, v := range vrids {
 		words[v>>5] |= 1 << (v & 31)
@@ -20,14 +22,20 @@ func vridFilter(vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
 		}
 	}
 	program := []bpf.Instruction{
-		bpf.LoadMemShift{Off: 0},          // X = length of the IP header
+		bpf.LoadMemShift{Off: 0}, // X = length of the IP header
+	}
+	if family == vrrp.IPv6 {
+		// A raw socket of IPv6 sees no IP header.
+		program = []bpf.Instruction{bpf.LoadConstant{Dst: bpf.RegX, Val: 0}}
+	}
+	program = append(program,
 		bpf.LoadIndirect{Off: 1, Size: 1}, // A = VRID; outside the packet: drop
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 31},
 		bpf.StoreScratch{Src: bpf.RegA, N: 0},
 		bpf.LoadIndirect{Off: 1, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 5},
 		bpf.LoadScratch{Dst: bpf.RegX, N: 0}, // X = bit, A = word
-	}
+	)
 	for i, word := range words {
 		if word == 0 {
 			continue

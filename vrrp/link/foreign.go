@@ -3,10 +3,12 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
+
+	"director/vrrp"
 )
 
 // observer is a second socket that hears what the first one's filter drops. Its
@@ -14,15 +16,17 @@ import (
 // packets there are, they cost no wake-up. The kernel counts those that find
 // no room.
 type observer struct {
-	fd   int
-	rx   *ipv4.PacketConn
-	read uint64
-	lost uint32 // as the kernel says: it wraps
-	sum  uint64 // of the growth of lost
+	fd     int
+	family vrrp.Family
+	conn   conn
+	rx     receiver
+	read   uint64
+	lost   uint32 // as the kernel says: it wraps
+	sum    uint64 // of the growth of lost
 }
 
-func openObserver(ifi Interface, scratch []ipv4.Message) (*observer, error) {
-	fd, err := openRaw(ifi, scratch)
+func openObserver(ifi Interface, family vrrp.Family, groups []netip.Addr, batch *receiveBatch) (*observer, error) {
+	fd, err := openRaw(ifi, family, groups, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -30,16 +34,16 @@ func openObserver(ifi Interface, scratch []ipv4.Message) (*observer, error) {
 	if err := setOption(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1, "SO_RCVBUF"); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return &observer{fd: fd, rx: ipv4.NewPacketConn(headerConn{ipConn{descriptor(fd)}})}, nil
+	return &observer{fd: fd, family: family, conn: newConn(fd, family), rx: newReceiver(fd, family)}, nil
 }
 
 // exclude sets the VRIDs that the observer does not hear.
 func (o *observer) exclude(vrids []uint8) error {
-	others, err := vridFilter(vrids, false)
+	others, err := vridFilter(o.family, vrids, false)
 	if err != nil {
 		return err
 	}
-	return o.rx.SetBPF(others)
+	return o.conn.SetBPF(others)
 }
 
 func (o *observer) close() error {
@@ -57,21 +61,22 @@ func (s *Socket) Foreign(handle func(Datagram)) (uint64, error) {
 		return 0, ErrClosed
 	}
 	o := s.foreign
-	n, err := o.rx.ReadBatch(s.poller.batch.messages, unix.MSG_DONTWAIT)
+	batch := &s.poller.batch
+	n, err := o.rx.read(batch)
 	if err != nil {
 		if !errors.Is(err, unix.EAGAIN) {
 			return o.read + o.sum, fmt.Errorf("link: receive foreign packets on %s: %w", s.ifi.Name, err)
 		}
 		n = 0
 	}
-	for i := range s.poller.batch.messages[:n] {
-		m := &s.poller.batch.messages[i]
+	for i := range n {
 		o.read++
-		if c := parseControl(m.OOB[:m.NN]); c.lost > 0 {
+		d, c, ok := o.rx.packet(batch, i)
+		if c.lost > 0 {
 			o.sum += uint64(c.lost - o.lost)
 			o.lost = c.lost
 		}
-		if d, ok := parseIPv4(m.Buffers[0][:m.N]); ok {
+		if ok {
 			handle(d)
 		}
 		if s.fd < 0 { // the handler closed it

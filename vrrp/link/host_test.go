@@ -12,6 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"director/vrrp"
 )
 
 // host is a network namespace of its own.
@@ -153,7 +155,7 @@ func (h *host) poller() *Poller {
 
 func (h *host) open(p *Poller, name string, vrids ...uint8) *Socket {
 	h.t.Helper()
-	s := in(h, func() (*Socket, error) { return p.Open(h.iface(name), func(Datagram) {}) })
+	s := in(h, func() (*Socket, error) { return p.Open(h.iface(name), vrrp.IPv4, func(Datagram) {}) })
 	h.must(s.SetVRIDs(vrids))
 	return s
 }

@@ -114,7 +114,12 @@ func TestParseControl(t *testing.T) {
 	}{
 		"stamp":              {stampMessage(3, 7), control{stamp: 3_000_000_007, stamped: true}},
 		"behind another":     {append(other, stampMessage(3, 7)...), control{stamp: 3_000_000_007, stamped: true}},
-		"stamp and overflow": {append(stampMessage(3, 7), lost...), control{3_000_000_007, true, 9}},
+		"stamp and overflow": {append(stampMessage(3, 7), lost...), control{stamp: 3_000_000_007, stamped: true, lost: 9}},
+		"destination and hop limit": {
+			append(controlMessage(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, append(ip("ff02::12").AsSlice(), 7, 0, 0, 0)),
+				controlMessage(unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT, binary.NativeEndian.AppendUint32(nil, 254))...),
+			control{dst: ip("ff02::12"), hops: 254}},
+		"half a destination": {controlMessage(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, ip("ff02::12").AsSlice()), control{}},
 		"overflow":           {lost, control{lost: 9}},
 		"none":               {nil, control{}},
 		"only another":       {other, control{}},
@@ -161,7 +166,7 @@ func TestVRIDFilter(t *testing.T) {
 		"every other": everyOther(all), "all": all,
 	} {
 		for _, keep := range []bool{true, false} {
-			raw, err := vridFilter(set, keep)
+			raw, err := vridFilter(vrrp.IPv4, set, keep)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
@@ -222,28 +221,4 @@ func (p *Poller) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// receiveBatch is the memory that one recvmmsg call fills.
-type receiveBatch struct {
-	messages []ipv4.Message
-}
-
-const (
-	// batchSize is how many packets one system call reads at most.
-	batchSize = 64
-	// maxPacket is the longest packet that is read whole. A VRRP packet with 255
-	// IPv4 addresses, IP options and authentication data stays below 1200 bytes.
-	maxPacket = 2048
-)
-
-func newReceiveBatch() receiveBatch {
-	b := receiveBatch{messages: make([]ipv4.Message, batchSize)}
-	packets := make([]byte, batchSize*maxPacket)
-	control := make([]byte, batchSize*controlSpace)
-	for i := range b.messages {
-		b.messages[i].Buffers = [][]byte{packets[i*maxPacket : (i+1)*maxPacket : (i+1)*maxPacket]}
-		b.messages[i].OOB = control[i*controlSpace : (i+1)*controlSpace : (i+1)*controlSpace]
-	}
-	return b
 }

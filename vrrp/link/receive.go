@@ -43,11 +43,11 @@ func (s *Socket) receive(handle func(Datagram)) (int, error) {
 	if s.fd < 0 {
 		return 0, ErrClosed
 	}
-	batch := s.poller.batch.messages
+	batch := &s.poller.batch
 	called := time.Now()
 	total := 0
 	for {
-		n, err := s.rx.ReadBatch(batch, unix.MSG_DONTWAIT)
+		n, err := s.rx.read(batch)
 		now := time.Now()
 		if err != nil {
 			if errors.Is(err, unix.EAGAIN) {
@@ -57,16 +57,14 @@ func (s *Socket) receive(handle func(Datagram)) (int, error) {
 			return total, fmt.Errorf("link: receive on %s: %w", s.ifi.Name, err)
 		}
 		arrival := called
-		for i := range batch[:n] {
-			m := &batch[i]
-			d, ok := parseIPv4(m.Buffers[0][:m.N])
+		for i := range n {
+			d, c, ok := s.rx.packet(batch, i)
+			if c.lost > 0 {
+				s.stats.Lost = c.lost
+			}
 			if !ok {
 				s.stats.Malformed++
 				continue
-			}
-			c := parseControl(m.OOB[:m.NN])
-			if c.lost > 0 {
-				s.stats.Lost = c.lost
 			}
 			arrival = s.arrival(c, now)
 			d.Arrival = arrival
@@ -77,9 +75,9 @@ func (s *Socket) receive(handle func(Datagram)) (int, error) {
 				return total, nil
 			}
 		}
-		if n < len(batch) || arrival.After(called) {
+		if n < batchSize || arrival.After(called) {
 			s.drained = arrival
-			if n < len(batch) {
+			if n < batchSize {
 				s.drained = now
 			}
 			return total, nil
@@ -121,15 +119,17 @@ func parseIPv4(b []byte) (Datagram, bool) {
 	}, true
 }
 
-// controlSpace is room for the two control messages that are asked for: a
-// timespec and a 32-bit counter.
-var controlSpace = unix.CmsgSpace(16) + unix.CmsgSpace(4)
+// controlSpace is room for the control messages that are asked for: a timespec
+// and a 32-bit counter, and over IPv6 destination and hop limit.
+var controlSpace = unix.CmsgSpace(16) + unix.CmsgSpace(4) + unix.CmsgSpace(unix.SizeofInet6Pktinfo) + unix.CmsgSpace(4)
 
 // control is what the kernel says about a packet beside it.
 type control struct {
 	stamp   int64 // of arrival, in nanoseconds since 1970
 	stamped bool
-	lost    uint32 // packets that found the buffer full, since the socket was opened
+	lost    uint32     // packets that found the buffer full, since the socket was opened
+	dst     netip.Addr // IPv6
+	hops    int        // IPv6: the hop limit
 }
 
 // parseControl reads the control messages of a packet.
@@ -144,6 +144,10 @@ func parseControl(b []byte) (c control) {
 		kind := binary.NativeEndian.Uint32(b[word+4:])
 		data := b[unix.SizeofCmsghdr:length]
 		switch {
+		case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			c.dst = netip.AddrFrom16([16]byte(data))
+		case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_HOPLIMIT && len(data) >= 4:
+			c.hops = int(int32(binary.NativeEndian.Uint32(data)))
 		case level != unix.SOL_SOCKET:
 		case kind == unix.SCM_TIMESTAMPNS && len(data) >= 2*word:
 			c.stamp, c.stamped = nativeWord(data)*1e9+nativeWord(data[word:]), true

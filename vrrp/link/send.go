@@ -9,7 +9,10 @@ import (
 	"unsafe"
 
 	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
+
+	"director/vrrp"
 )
 
 // SendError is an advert that could not be sent.
@@ -32,54 +35,87 @@ func (e *SendError) Unwrap() error { return e.Err }
 // slot is the memory of one queued advert. It is used again after each Flush.
 type slot struct {
 	pdu []byte
-	ip  [4]byte
+	ip  [16]byte // dst.IP is its beginning
 	dst net.IPAddr
 	oob []byte
 }
 
-// sourceOffset and ttlOffset are where the source address and the time to live
-// lie in a slot's control messages: the one behind the header and the interface
-// index of struct in_pktinfo, the other, an int, behind the header of IP_TTL.
+// layout is where things lie in a slot's control messages: a packet info, which
+// names interface and source, and behind it the time to live, an int.
+type layout struct {
+	addrLen int
+	source  int
+	ttl     int
+}
+
 var (
-	sourceOffset = unix.CmsgLen(0) + 4
-	ttlOffset    = unix.CmsgSpace(unix.SizeofInet4Pktinfo) + unix.CmsgLen(0)
+	// The source is behind the header and the interface index of struct in_pktinfo.
+	layout4 = layout{4, unix.CmsgLen(0) + 4, unix.CmsgSpace(unix.SizeofInet4Pktinfo) + unix.CmsgLen(0)}
+	// The source begins struct in6_pktinfo.
+	layout6 = layout{16, unix.CmsgLen(0), unix.CmsgSpace(unix.SizeofInet6Pktinfo) + unix.CmsgLen(0)}
 )
 
-func (s *Socket) newSlot() *slot {
-	sl := &slot{
-		pdu: make([]byte, 0, 64),
-		oob: (&ipv4.ControlMessage{IfIndex: s.ifi.Index}).Marshal(),
+func (s *Socket) layout() *layout {
+	if s.family == vrrp.IPv6 {
+		return &layout6
 	}
-	sl.dst.IP = sl.ip[:]
+	return &layout4
+}
+
+func (s *Socket) newSlot() *slot {
+	sl := &slot{pdu: make([]byte, 0, 64)}
+	level, kind := unix.IPPROTO_IP, unix.IP_TTL
+	if s.family == vrrp.IPv6 {
+		level, kind = unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT
+		sl.oob = (&ipv6.ControlMessage{IfIndex: s.ifi.Index}).Marshal()
+	} else {
+		sl.oob = (&ipv4.ControlMessage{IfIndex: s.ifi.Index}).Marshal()
+	}
+	end := len(sl.oob)
 	sl.oob = append(sl.oob, make([]byte, unix.CmsgSpace(4))...)
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&sl.oob[unix.CmsgSpace(unix.SizeofInet4Pktinfo)]))
-	h.Level, h.Type = unix.IPPROTO_IP, unix.IP_TTL
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&sl.oob[end]))
+	h.Level, h.Type = int32(level), int32(kind)
 	h.SetLen(unix.CmsgLen(4))
+	sl.dst.IP = sl.ip[:s.layout().addrLen]
 	return sl
 }
 
 // Queue takes a VRRP packet for the next Flush. The packet is copied. The
 // source must be an address of this host; the zero Addr lets the kernel choose the
-// interface's primary address. The destination is the multicast group or a
+// interface's primary address. The destination is a multicast group or a
 // unicast peer, which may be behind a router of this interface's network. The
-// time to live is 1 to 255. It panics on addresses that are not IPv4.
+// time to live (hop limit) is 1 to 255. It panics on addresses of another family
+// than the socket's.
 func (s *Socket) Queue(src, dst netip.Addr, ttl uint8, pdu []byte) {
 	if s.queued == len(s.slots) {
 		sl := s.newSlot()
 		s.slots = append(s.slots, sl)
 		s.out = append(s.out, ipv4.Message{Buffers: [][]byte{nil}, OOB: sl.oob, Addr: &sl.dst})
 	}
-	sl := s.slots[s.queued]
+	sl, at := s.slots[s.queued], s.layout()
 	sl.pdu = append(sl.pdu[:0], pdu...)
-	sl.ip = dst.As4()
-	var from [4]byte
+	s.put(sl.ip[:], dst)
+	clear(sl.oob[at.source : at.source+at.addrLen])
 	if src.IsValid() {
-		from = src.As4()
+		s.put(sl.oob[at.source:], src)
 	}
-	copy(sl.oob[sourceOffset:], from[:])
-	binary.NativeEndian.PutUint32(sl.oob[ttlOffset:], uint32(ttl))
+	binary.NativeEndian.PutUint32(sl.oob[at.ttl:], uint32(ttl))
 	s.out[s.queued].Buffers[0] = sl.pdu
 	s.queued++
+}
+
+// put writes an address.
+func (s *Socket) put(b []byte, a netip.Addr) {
+	if s.family == vrrp.IPv6 {
+		if !a.Is6() || a.Is4In6() {
+			panic("link: not an IPv6 address: " + a.String())
+		}
+		ip := a.As16()
+		copy(b, ip[:])
+		return
+	}
+	ip := a.As4()
+	copy(b, ip[:])
 }
 
 // Flush sends what was queued, in one system call unless one fails, and
@@ -122,10 +158,11 @@ func (s *Socket) Flush() error {
 }
 
 func (s *Socket) sendError(i int, err error) *SendError {
-	sl := s.slots[i]
-	e := &SendError{Index: i, Dst: netip.AddrFrom4(sl.ip), Err: err}
-	if from := [4]byte(sl.oob[sourceOffset:]); from != [4]byte{} {
-		e.Src = netip.AddrFrom4(from)
+	sl, at := s.slots[i], s.layout()
+	dst, _ := netip.AddrFromSlice(sl.dst.IP)
+	e := &SendError{Index: i, Dst: dst, Err: err}
+	if from, _ := netip.AddrFromSlice(sl.oob[at.source : at.source+at.addrLen]); !from.IsUnspecified() {
+		e.Src = from
 	}
 	return e
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/net/ipv4"
@@ -14,7 +16,7 @@ import (
 )
 
 const (
-	tos = 0xc0 // internetwork control, as other implementations send it
+	tos = 0xc0 // internetwork control, as other implementations send it; over IPv6 the traffic class
 
 	// receiveBuffer holds what arrives while the process is stalled: some
 	// thousands of adverts.
@@ -32,12 +34,14 @@ const (
 type Socket struct {
 	poller *Poller
 	ifi    Interface
+	family vrrp.Family
 	handle func(Datagram)
 	fd     int
-	tx     *ipv4.PacketConn
-	rx     *ipv4.PacketConn // the same socket, read without source addresses
+	tx     conn
+	rx     receiver
 
 	foreign *observer
+	groups  []netip.Addr // that were joined
 
 	drained time.Time // what is read later arrived after this
 	slots   []*slot
@@ -59,38 +63,35 @@ type Stats struct {
 	Errors uint64 // failed attempts to read
 }
 
-// Open opens a socket for IPv4 adverts on an interface and watches it: the
-// Poller's Wait hands the handler what has arrived, oldest first. The handler
-// must not call Foreign, Open, Wait or Drain, as all sockets of a Poller are
-// read into the same memory; it may queue and flush adverts and close sockets.
+// Open opens a socket for the adverts of one family on an interface and watches
+// it: the Poller's Wait hands the handler what has arrived, oldest first. The
+// handler must not call Foreign, Open, Wait or Drain, as all sockets of a Poller
+// are read into the same memory; it may queue and flush adverts and close sockets.
 //
-// The socket hears the multicast
-// group and what is sent to the host's own addresses, but not its own packets;
-// it receives nothing until SetVRIDs names the virtual routers. The interface
-// may be down, and needs no address.
-func (p *Poller) Open(ifi Interface, handle func(Datagram)) (*Socket, error) {
-	s := &Socket{poller: p, ifi: ifi, handle: handle, fd: -1}
+// The socket hears the family's multicast group (see SetGroups) and what is sent
+// to the host's own addresses, but not its own packets; it receives nothing
+// until SetVRIDs names the virtual routers. The interface may be down, and needs
+// no address.
+func (p *Poller) Open(ifi Interface, family vrrp.Family, handle func(Datagram)) (*Socket, error) {
+	s := &Socket{poller: p, ifi: ifi, family: family, handle: handle, fd: -1, groups: []netip.Addr{family.Group()}}
 	if err := s.open(); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("link: open VRRP socket on %s: %w", ifi.Name, err)
+		return nil, fmt.Errorf("link: open VRRP socket for %v on %s: %w", family, ifi.Name, err)
 	}
 	return s, nil
 }
 
 func (s *Socket) open() (err error) {
-	if s.fd, err = openRaw(s.ifi, s.poller.batch.messages); err != nil {
+	if s.fd, err = openRaw(s.ifi, s.family, s.groups, &s.poller.batch); err != nil {
 		return err
 	}
-	c := ipConn{descriptor(s.fd)}
-	s.tx = ipv4.NewPacketConn(c)
-	s.rx = ipv4.NewPacketConn(headerConn{c})
+	s.tx = newConn(s.fd, s.family)
+	s.rx = newReceiver(s.fd, s.family)
 	setBuffer(s.fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer)
 	setBuffer(s.fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer)
 	err = errors.Join(
 		setOption(s.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS"),
-		// Never set the don't-fragment bit, as other implementations do not.
-		setOption(s.fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT, "IP_MTU_DISCOVER"),
-		s.tx.SetTOS(tos),
+		s.setService(),
 		// TC_PRIO_CONTROL, the first band of the default queue. IP_TOS sets a
 		// priority as well, so this comes after it.
 		setOption(s.fd, unix.SOL_SOCKET, unix.SO_PRIORITY, 7, "SO_PRIORITY"),
@@ -100,7 +101,7 @@ func (s *Socket) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if s.foreign, err = openObserver(s.ifi, s.poller.batch.messages); err != nil {
+	if s.foreign, err = openObserver(s.ifi, s.family, s.groups, &s.poller.batch); err != nil {
 		return err
 	}
 	s.drained = time.Now()
@@ -109,71 +110,6 @@ func (s *Socket) open() (err error) {
 	}
 	s.poller.sockets[s] = struct{}{}
 	return nil
-}
-
-// openRaw opens a raw socket that hears adverts on one interface, and whose
-// filter lets nothing through yet. The messages are scratch space.
-func openRaw(ifi Interface, scratch []ipv4.Message) (fd int, err error) {
-	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, vrrp.ProtocolNumber)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = unix.Close(fd)
-			fd = -1
-		}
-	}()
-	nothing, err := vridFilter(nil, true)
-	if err != nil {
-		return fd, err
-	}
-	c := ipv4.NewPacketConn(headerConn{ipConn{descriptor(fd)}})
-	if err := c.SetBPF(nothing); err != nil {
-		return fd, err
-	}
-	if err := bindToInterface(fd, ifi); err != nil {
-		return fd, err
-	}
-	err = errors.Join(
-		// Without this a socket receives all groups that any socket of the host joined.
-		setOption(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0, "IP_MULTICAST_ALL"),
-		setOption(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1, "SO_RXQ_OVFL"),
-		c.JoinGroup(&net.Interface{Index: ifi.Index}, &net.IPAddr{IP: vrrp.Group4().AsSlice()}),
-	)
-	if err != nil {
-		return fd, err
-	}
-	// What came in between socket and the filter may be anybody's.
-	for err == nil {
-		_, err = c.ReadBatch(scratch, unix.MSG_DONTWAIT)
-	}
-	if !errors.Is(err, unix.EAGAIN) {
-		return fd, err
-	}
-	return fd, nil
-}
-
-// bindToInterface ties a socket to an interface by its index: a name may have
-// passed to another interface by now.
-func bindToInterface(fd int, ifi Interface) error {
-	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, ifi.Index)
-	if errors.Is(err, unix.ENOPROTOOPT) { // before Linux 5.1
-		err = unix.BindToDevice(fd, ifi.Name)
-	}
-	return os.NewSyscallError("bind to interface", err)
-}
-
-func setOption(fd, level, option, value int, name string) error {
-	return os.NewSyscallError("setsockopt "+name, unix.SetsockoptInt(fd, level, option, value))
-}
-
-// setBuffer raises a socket buffer beyond the system's limit if it may, else
-// as far as the limit goes.
-func setBuffer(fd, force, plain, size int) {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, size)
-	}
 }
 
 // Interface returns the interface as it was when the socket was opened.
@@ -189,7 +125,7 @@ func (s *Socket) SetVRIDs(vrids []uint8) error {
 	if s.fd < 0 {
 		return ErrClosed
 	}
-	ours, err := vridFilter(vrids, true)
+	ours, err := vridFilter(s.family, vrids, true)
 	if err == nil {
 		err = s.tx.SetBPF(ours)
 	}
@@ -202,7 +138,34 @@ func (s *Socket) SetVRIDs(vrids []uint8) error {
 	return nil
 }
 
-// Close leaves the group and closes the socket. A second Close does nothing.
+// SetGroups tells which multicast groups the socket hears instead of those that
+// it heard until now. On an error it may hear both.
+func (s *Socket) SetGroups(groups []netip.Addr) error {
+	if s.fd < 0 {
+		return ErrClosed
+	}
+	for _, g := range groups {
+		if slices.Contains(s.groups, g) {
+			continue
+		}
+		if err := errors.Join(join(s.tx, s.ifi, g), join(s.foreign.conn, s.ifi, g)); err != nil {
+			return fmt.Errorf("link: join %s on %s: %w", g, s.ifi.Name, err)
+		}
+		s.groups = append(s.groups, g)
+	}
+	for _, g := range slices.Clone(s.groups) {
+		if slices.Contains(groups, g) {
+			continue
+		}
+		if err := errors.Join(leave(s.tx, s.ifi, g), leave(s.foreign.conn, s.ifi, g)); err != nil {
+			return fmt.Errorf("link: leave %s on %s: %w", g, s.ifi.Name, err)
+		}
+		s.groups = slices.DeleteFunc(s.groups, func(o netip.Addr) bool { return o == g })
+	}
+	return nil
+}
+
+// Close leaves the groups and closes the socket. A second Close does nothing.
 func (s *Socket) Close() error {
 	if s.fd < 0 {
 		return nil

@@ -349,7 +349,7 @@ func TestInterfaceReplaced(t *testing.T) {
 func TestOpenOnMissingInterface(t *testing.T) {
 	h := newHost(t)
 	p := h.poller()
-	_, err := p.Open(Interface{Index: 4711, Name: "eth9"}, func(Datagram) {})
+	_, err := p.Open(Interface{Index: 4711, Name: "eth9"}, vrrp.IPv4, func(Datagram) {})
 	if !errors.Is(err, unix.ENODEV) {
 		t.Errorf("error %v, want ENODEV", err)
 	}
@@ -396,7 +396,7 @@ func TestClosed(t *testing.T) {
 	if err := p.pb.Wait(time.Time{}); err != ErrClosed {
 		t.Errorf("Wait after Close: %v", err)
 	}
-	if _, err := p.pb.Open(p.b.iface("eth0"), func(Datagram) {}); !errors.Is(err, ErrClosed) {
+	if _, err := p.pb.Open(p.b.iface("eth0"), vrrp.IPv4, func(Datagram) {}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Open after Close: %v", err)
 	}
 	p.pb.Wake()

@@ -70,7 +70,21 @@ type linkEntry struct {
 type addrEntry struct {
 	prefix    netip.Prefix
 	scope     uint8
-	secondary bool
+	secondary bool // of IPv4
+	passing   bool // of IPv6: deprecated or temporary
+	unready   bool // of IPv6: not known to be unique
+}
+
+// flagged gives an address the flags that the kernel has for it.
+func (a addrEntry) flagged(flags uint32) addrEntry {
+	if a.prefix.Addr().Is4() {
+		a.secondary = flags&unix.IFA_F_SECONDARY != 0
+		return a
+	}
+	a.passing = flags&(unix.IFA_F_DEPRECATED|unix.IFA_F_TEMPORARY) != 0
+	// An optimistic address is used while its uniqueness is being found out.
+	a.unready = flags&unix.IFA_F_DADFAILED != 0 || flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0
+	return a
 }
 
 func newTable() table { return table{links: make(map[int]*linkEntry)} }
@@ -87,9 +101,12 @@ func (t table) setLink(i Interface) { t.links[i.Index] = &linkEntry{info: i} }
 
 // addAddress records an address that was listed: they come in the kernel's order.
 func (t table) addAddress(index int, a addrEntry) {
-	if l := t.links[index]; l != nil {
+	if l := t.links[index]; l != nil && !a.unready {
 		l.addrs = append(l.addrs, a)
 		l.info.Addrs = append(l.info.Addrs, a.prefix)
+		if a.passing {
+			l.info.Passing = append(l.info.Passing, a.prefix.Addr())
+		}
 	}
 }
 
@@ -103,7 +120,7 @@ func (t table) changeLink(i Interface, emit func(Event)) {
 		if sameLink(l.info, i) {
 			return // it changed in something that does not concern us
 		}
-		i.Addrs = l.info.Addrs
+		i.Addrs, i.Passing = l.info.Addrs, l.info.Passing
 		l.info = i
 	}
 	emit(l.event(LinkChanged, netip.Prefix{}))
@@ -116,10 +133,15 @@ func (t table) removeLink(index int, emit func(Event)) {
 	}
 }
 
-// changeAddress applies a notification that an address was added or changed.
+// changeAddress applies a notification that an address was added or changed. An
+// address that cannot be used is as good as absent.
 func (t table) changeAddress(index int, a addrEntry, emit func(Event)) {
 	l := t.links[index]
 	if l == nil {
+		return
+	}
+	if a.unready {
+		t.removeAddress(index, a.prefix, emit)
 		return
 	}
 	at := l.find(a.prefix)
@@ -132,10 +154,10 @@ func (t table) changeAddress(index int, a addrEntry, emit func(Event)) {
 		return
 	}
 	// A secondary address that was promoted, when its primary went, moves up.
-	before := l.info.Addrs
+	before, passing := l.info.Addrs, l.info.Passing
 	l.remove(at)
 	l.insert(a)
-	if !slices.Equal(before, l.info.Addrs) {
+	if !slices.Equal(before, l.info.Addrs) || !slices.Equal(passing, l.info.Passing) {
 		emit(l.event(LinkChanged, netip.Prefix{}))
 	}
 }
@@ -165,7 +187,7 @@ func (l *linkEntry) insert(a addrEntry) {
 		}
 	}
 	l.addrs = slices.Insert(l.addrs, at, a)
-	if at == len(l.addrs)-1 {
+	if at == len(l.addrs)-1 && !a.passing {
 		// Slices handed out with earlier events end before the new element.
 		l.info.Addrs = append(l.info.Addrs, a.prefix)
 		return
@@ -186,8 +208,12 @@ func (l *linkEntry) remove(at int) {
 // renew makes a fresh slice of prefixes; the old one may be in use elsewhere.
 func (l *linkEntry) renew() {
 	l.info.Addrs = make([]netip.Prefix, len(l.addrs))
+	l.info.Passing = nil
 	for i, a := range l.addrs {
 		l.info.Addrs[i] = a.prefix
+		if a.passing {
+			l.info.Passing = append(l.info.Passing, a.prefix.Addr())
+		}
 	}
 }
 
@@ -220,7 +246,7 @@ func (t table) replace(listed table, emit func(Event)) {
 			}
 		}
 		reordered := !slices.Equal(l.info.Addrs, fresh.info.Addrs)
-		changed := !sameLink(l.info, fresh.info)
+		changed := !sameLink(l.info, fresh.info) || !slices.Equal(l.info.Passing, fresh.info.Passing)
 		t.links[index] = fresh
 		if changed || reordered {
 			emit(fresh.event(LinkChanged, netip.Prefix{}))
@@ -269,11 +295,7 @@ func addressOf(a netlink.Addr) (addrEntry, bool) {
 		mask = a.Peer.Mask
 	}
 	ones, _ := mask.Size()
-	return addrEntry{
-		prefix:    netip.PrefixFrom(ip, ones),
-		scope:     uint8(a.Scope),
-		secondary: a.Flags&unix.IFA_F_SECONDARY != 0,
-	}, true
+	return addrEntry{prefix: netip.PrefixFrom(ip, ones), scope: uint8(a.Scope)}.flagged(uint32(a.Flags)), true
 }
 
 // parseAddress reads an address notification.
@@ -306,9 +328,5 @@ func parseAddress(data []byte) (index int, a addrEntry, ok bool) {
 	if !local.IsValid() {
 		return 0, addrEntry{}, false
 	}
-	return int(msg.Index), addrEntry{
-		prefix:    netip.PrefixFrom(local, int(msg.Prefixlen)),
-		scope:     msg.Scope,
-		secondary: flags&unix.IFA_F_SECONDARY != 0,
-	}, true
+	return int(msg.Index), addrEntry{prefix: netip.PrefixFrom(local, int(msg.Prefixlen)), scope: msg.Scope}.flagged(flags), true
 }
