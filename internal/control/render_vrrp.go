@@ -20,7 +20,10 @@ func (v View) instances(p *page, list []Instance) {
 		}
 		for _, term := range i.Terms {
 			st := plain
-			if !term.Up {
+			switch {
+			case term.Fault:
+				st = bad
+			case !term.Up:
 				st = warn
 			}
 			s := fmt.Sprintf("%+d %s", term.Value, term.Source)
@@ -209,6 +212,19 @@ func (v View) groups(p *page, list []Group) {
 		if g.Waiting != "" {
 			t.note("waits", g.Waiting, plain)
 		}
+	}
+	p.line()
+	p.table("", t)
+}
+
+// trackers lists what is tracked beside scripts.
+func (v View) trackers(p *page, list []Tracker) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"TRACKED", "STATE", "FOR", "FOUND"}}
+	for _, tr := range list {
+		t.add(text(tr.Kind+" "+tr.Name), styled(tr.State, healthStyle(tr.State)), number(v.age(tr.Since)), text(dash(tr.Detail)))
 	}
 	p.line()
 	p.table("", t)

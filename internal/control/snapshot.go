@@ -161,7 +161,8 @@ type Tracker struct {
 	Name   string    `json:"name"`
 	State  string    `json:"state"` // up, down, unknown
 	Since  time.Time `json:"since"`
-	Detail string    `json:"detail"` // what was found, for a person
+	Detail string    `json:"detail"`           // what was found, for a person
+	Number int       `json:"number,omitempty"` // files: the number in it
 }
 
 // Address is a virtual address and whether the kernel has it.

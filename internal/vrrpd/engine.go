@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
 	"director/vrrp"
@@ -39,23 +40,26 @@ type engine struct {
 	worker worker
 	parent func(watchdog.Message)
 
-	generation uint64
-	routers    map[routerKey]*router
-	byID       map[string]*router // with those that are leaving
-	order      []*router          // in the order of the configuration
-	groups     map[groupKey]*group
-	trackers   map[trackerKey]tracker
-	timers     timers
-	links      map[string]link.Interface // by name
-	names      map[int]string            // of the links by index, to notice a new name
-	users      map[string][]*router      // who needs an interface, by its name
-	roaming    []*router                 // whose configured source may be on any interface
-	vips       map[vip]bool              // virtual addresses that are never a source
-	holders    map[place]*router         // whose virtual address it is
-	ports      map[portKey]*port         //
-	dirty      []*port                   // with queued adverts
-	leaving    []*router                 // removed or stopping, until their addresses are off
-	delay      startDelay
+	generation   uint64
+	routers      map[routerKey]*router
+	byID         map[string]*router // with those that are leaving
+	order        []*router          // in the order of the configuration
+	groups       map[groupKey]*group
+	trackers     map[trackerKey]tracker
+	observer     observer
+	watched      []config.ProcessTracker // the processes that are counted
+	processRound uint64                  // that their counts carry
+	timers       timers
+	links        map[string]link.Interface // by name
+	names        map[int]string            // of the links by index, to notice a new name
+	users        map[string][]*router      // who needs an interface, by its name
+	roaming      []*router                 // whose configured source may be on any interface
+	vips         map[vip]bool              // virtual addresses that are never a source
+	holders      map[place]*router         // whose virtual address it is
+	ports        map[portKey]*port         //
+	dirty        []*port                   // with queued adverts
+	leaving      []*router                 // removed or stopping, until their addresses are off
+	delay        startDelay
 	// drain reads the sockets once more. It is called before a backup takes over
 	// and before a master that was stalled goes on, so that our own delay is not
 	// mistaken for the silence of others.
@@ -86,6 +90,7 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		ports:     make(map[portKey]*port),
 		drain:     func() {},
 		sinceBoot: link.SinceBoot,
+		observer:  blind{},
 	}
 }
 
@@ -132,6 +137,15 @@ func (e *engine) tick(now time.Time) {
 		case *startDelay:
 			e.endDelay()
 			e.review(now)
+		case *target:
+			e.ask(now, t)
+		case expiring:
+			from := said(t)
+			expired := t.expire(now)
+			e.timers.fix(t)
+			if expired {
+				e.changed(now, t, from)
+			}
 		case *port:
 			e.openPort(now, t)
 			e.reviewUsers(now, t.key.device)

@@ -77,8 +77,8 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 				proc.PID = c.run.proc.Pid
 				proc.Scheduling = treatment(proc.PID, p.own)
 				proc.Unfit = c.run.unfit
-				if proc.Unfit == "" && c.run.ready && c.settings().LockMemory && !memoryLocked(proc.PID) {
-					proc.Unfit = "its memory is not locked; the log says why"
+				if c.run.ready && c.settings().LockMemory && time.Since(c.run.ackedAt) > 2*settleTime && !memoryLocked(proc.PID) {
+					proc.Unfit = strings.TrimPrefix(proc.Unfit+"; its memory is not locked: the log says why", "; ")
 				}
 			}
 		}
