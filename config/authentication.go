@@ -116,7 +116,7 @@ func (v *validator) authentication(at place, in *Instance) {
 	case hasIPv6(in):
 		v.errorf(auth, "there is no %s over IPv6, allowed is type = %q with keys, and version = 3", a.Type, AuthHMAC)
 	}
-	v.source(auth, "password", "password_file", "credential", a.Password, checkPassword)
+	v.anySecret(auth, "password", "password_file", "credential", a.Password, checkPassword)
 }
 
 func hasIPv6(in *Instance) bool {
@@ -130,9 +130,9 @@ func hasIPv6(in *Instance) bool {
 	return false
 }
 
-// source checks a secret that has to be given in one of three ways: in the text,
+// anySecret checks a secret that has to be given in one of three ways: in the text,
 // in a file, or as a credential.
-func (v *validator) source(at place, text, file, credential string, value Secret, check func(Secret) error) {
+func (v *validator) anySecret(at place, text, file, credential string, value Secret, check func(Secret) error) {
 	var given []string
 	for _, key := range []string{text, file, credential} {
 		if at.has(key) {
@@ -173,7 +173,7 @@ func (v *validator) hmac(auth place, in *Instance) {
 		if i == 0 {
 			first = e
 		}
-		v.source(e, "key", "key_file", "credential", k.Key, checkKey)
+		v.anySecret(e, "key", "key_file", "credential", k.Key, checkKey)
 	}
 	switch active := auth.child("active_key"); {
 	case ids[0] || !v.ok(active) || !v.ok(list):

@@ -29,7 +29,7 @@ type Webhook struct {
 	Secret     Secret   `toml:"secret"`
 	SecretFile string   `toml:"secret_file" form:"file"` // read at each request; a newline at its end does not count
 	Credential string   `toml:"credential" form:"name"`  // of systemd, read likewise
-	Events     []string `toml:"events" oneof:"instance group service server script tracker address ipvs process reload" default:"=instance and service"`
+	Events     []string `toml:"events" oneof:"instance group service server script tracker address alarm ipvs process reload" default:"=instance, service and alarm"`
 }
 
 // Mail sends one mail for each change of state through an SMTP server.
@@ -50,7 +50,7 @@ type Mail struct {
 	Password     Secret   `toml:"password"`
 	PasswordFile string   `toml:"password_file" form:"file"` // read at each delivery; a newline at its end does not count
 	Credential   string   `toml:"credential" form:"name"`    // of systemd, read likewise
-	Events       []string `toml:"events" oneof:"instance group service server script tracker address ipvs process reload" default:"=instance and service"`
+	Events       []string `toml:"events" oneof:"instance group service server script tracker address alarm ipvs process reload" default:"=instance, service and alarm"`
 }
 
 // PasswordSource is where the password is when it is not in the text.
@@ -67,7 +67,7 @@ const (
 )
 
 // defaultEvents are the kinds of events that a channel tells when it lists none.
-func defaultEvents() []string { return []string{"instance", "service"} }
+func defaultEvents() []string { return []string{"instance", "service", "alarm"} }
 
 // channels checks the channels and resolves their defaults.
 func (v *validator) channels() {
@@ -141,7 +141,7 @@ func (v *validator) secret(at place, key string, value Secret) {
 	if !at.has(key) && !at.has(key+"_file") && !at.has("credential") {
 		return
 	}
-	v.source(at, key, key+"_file", "credential", value, func(s Secret) error {
+	v.anySecret(at, key, key+"_file", "credential", value, func(s Secret) error {
 		if s == "" {
 			return fmt.Errorf("the %s is empty", key)
 		}

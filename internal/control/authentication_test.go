@@ -27,7 +27,7 @@ func TestAuthenticationLines(t *testing.T) {
 		if err := Render(&out, &Status{VRRP: &VRRP{Instances: []Instance{i}}}, View{Now: now}); err != nil {
 			t.Fatal(err)
 		}
-		text := strings.Join(strings.Fields(text), " ")
+		text := strings.Join(strings.Fields(out.String()), " ")
 		for _, want := range append(tc.want, "dropped adverts: 4 with a wrong signature", "3 signed with a key that this host does not have") {
 			if !strings.Contains(text, want) {
 				t.Errorf("%+v gives %q, want %q", tc.auth, text, want)

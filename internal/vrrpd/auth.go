@@ -1,6 +1,7 @@
 package vrrpd
 
 import (
+	"fmt"
 	"time"
 
 	"director/config"
@@ -130,6 +131,31 @@ func (r *router) authSnapshot() *control.Authentication {
 		h.Senders(func(o vrrp.Sender) {
 			s.Senders = append(s.Senders, control.AuthSender{Address: o.Addr, Key: o.Key, At: o.At})
 		})
+	}
+	return s
+}
+
+// keyOf returns the number of the key that an advert claims to be signed with, 0
+// without one. Nothing of it is verified.
+func keyOf(adv *vrrp.Advert) uint8 {
+	if len(adv.Trailer) != vrrp.TrailerLen {
+		return 0
+	}
+	return adv.Trailer[1]
+}
+
+// authText names the configured authentication.
+func (r *router) authText() string {
+	h := r.auth.hmac
+	if h == nil {
+		return "authentication " + r.sm.Settings().AuthType.String()
+	}
+	s := "HMAC with key"
+	for i, k := range h.Settings().Keys {
+		if i > 0 {
+			s += ","
+		}
+		s += fmt.Sprintf(" %d", k.ID)
 	}
 	return s
 }

@@ -164,6 +164,9 @@ func TestAuthenticationDiffers(t *testing.T) {
 				why string
 			}{{w.a, tc.whyA}, {w.b, tc.whyB}} {
 				got := h.w.router("web").Discards
+				if alarms := h.w.e.snapshot().Alarms; (len(alarms) > 0) != (h.why != "") || len(alarms) > 0 && alarms[0].Code != "peer_authentication" {
+					t.Errorf("alarms %+v", alarms)
+				}
 				if len(got) > 1 || h.why == "" && len(got) > 0 || h.why != "" && got[h.why] == 0 {
 					t.Errorf("dropped %v, want %q", got, h.why)
 				}

@@ -101,6 +101,7 @@ type parent struct {
 	reloads    reloads
 	children   map[Role]*child
 	spawner    *spawner
+	memory     memory
 	own        scheduling // of this process, which children inherit
 	dir        *runDir
 	started    time.Time
@@ -197,6 +198,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		notifier:  notify.New(script.Run, o.Log),
 		scripts:   newScripts(),
 		inquiries: make(map[uint64]*inquiry),
+		memory:    memory{log: o.Log},
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}
@@ -268,6 +270,7 @@ func (p *parent) warn(warnings []config.Warning) {
 
 // inForce makes the process itself obey the configuration in force.
 func (p *parent) inForce() {
+	p.memory.configured(false)
 	if p.o.Configured != nil {
 		p.o.Configured(p.force.config)
 	}
