@@ -213,11 +213,14 @@ type Garp struct {
 // vector, run without a shell. All gets four more arguments, as keepalived
 // gives them: INSTANCE name STATE priority, and of a sync group GROUP name STATE 0.
 type Notify struct {
-	Master  []string `toml:"master" form:"command" alias:"notify_master"`
-	Backup  []string `toml:"backup" form:"command" alias:"notify_backup"`
-	Fault   []string `toml:"fault" form:"command" alias:"notify_fault"`
-	Stop    []string `toml:"stop" form:"command" alias:"notify_stop"`
-	All     []string `toml:"all" form:"command" alias:"notify_all"`
+	Master []string `toml:"master" form:"command" alias:"notify_master"`
+	Backup []string `toml:"backup" form:"command" alias:"notify_backup"`
+	Fault  []string `toml:"fault" form:"command" alias:"notify_fault"`
+	Stop   []string `toml:"stop" form:"command" alias:"notify_stop"`
+	All    []string `toml:"all" form:"command" alias:"notify_all"`
+	// Alarm is run when an alarm of the instance, of a sync group that of any
+	// member, is raised and when it is over; the environment tells which.
+	Alarm   []string `toml:"alarm" form:"command" alias:"notify_alarm"`
 	User    string   `toml:"user" form:"user" default:"=global.script_user"`
 	Timeout Duration `toml:"timeout" default:"30s" min:"100ms" max:"1h"` // of one run
 }

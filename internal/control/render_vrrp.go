@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-func (v View) instances(p *page, list []Instance) {
+func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 	if len(list) == 0 {
 		return
 	}
@@ -57,7 +57,10 @@ func (v View) instances(p *page, list []Instance) {
 			t.note("address", s, st)
 		}
 		if n := discards(i.Discards); n != "" {
-			t.note("dropped", n, warn)
+			t.note("dropped", n+v.newestDrop(i.Dropped), warn)
+		}
+		if s := v.alone(i, foreign); s != "" {
+			t.note("others", s, faint)
 		}
 	}
 	p.line()
@@ -168,6 +171,20 @@ func discards(m map[string]uint64) string {
 		return ""
 	}
 	return "adverts: " + strings.Join(reasons, ", ")
+}
+
+// newestDrop tells when and from whom the last dropped advert came.
+func (v View) newestDrop(list []Dropped) string {
+	var newest Dropped
+	for _, d := range list {
+		if d.Reason != "not_running" && d.Last.After(newest.Last) {
+			newest = d
+		}
+	}
+	if newest.Last.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("; the last %s from %s", v.ago(newest.Last), newest.Peer)
 }
 
 // discardText says in words why adverts were dropped. Reasons are those of

@@ -238,6 +238,14 @@ func (d *Daemon) stop(now time.Time) {
 // opener opens sockets for the engine.
 type opener struct{ d *Daemon }
 
+func (o opener) OpenClaims(ifi link.Interface) (claims, error) {
+	c, err := link.OpenClaims(ifi)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 func (o opener) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
 	return o.d.poller.Open(ifi, family, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })
 }
