@@ -107,12 +107,12 @@ func TableNumber(s string) (uint32, bool) {
 func (c *Config) Tables(found func(path []string, name *string)) {
 	routes := func(list []Route, path ...string) {
 		for i := range list {
-			found(append(path, strconv.Itoa(i), "table"), &list[i].Table)
+			found(append(path, "["+strconv.Itoa(i)+"]", "table"), &list[i].Table)
 		}
 	}
 	rules := func(list []Rule, path ...string) {
 		for i := range list {
-			found(append(path, strconv.Itoa(i), "table"), &list[i].Table)
+			found(append(path, "["+strconv.Itoa(i)+"]", "table"), &list[i].Table)
 		}
 	}
 	for i := range c.Instances {

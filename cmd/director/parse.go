@@ -38,26 +38,10 @@ func parse(name string, text []byte) (*config.Config, []config.Warning, error) {
 			msg += "; " + err.Error()
 		}
 		line, col := find()(path...)
-		errs = append(errs, config.Error{File: name, Line: line, Col: col, Key: keyOf(path), Msg: msg})
+		errs = append(errs, config.Error{File: name, Line: line, Col: col, Key: strings.ReplaceAll(strings.Join(path, "."), ".[", "["), Msg: msg})
 	})
 	if len(errs) > 0 {
 		return nil, warnings, errs
 	}
 	return cfg, warnings, nil
-}
-
-// keyOf writes a path with its array indexes in brackets.
-func keyOf(path []string) string {
-	var b strings.Builder
-	for i, p := range path {
-		switch _, err := strconv.Atoi(p); {
-		case err == nil:
-			b.WriteString("[" + p + "]")
-		case i > 0:
-			b.WriteString("." + p)
-		default:
-			b.WriteString(p)
-		}
-	}
-	return b.String()
 }

@@ -2,6 +2,7 @@ package vrrpd
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"director/config"
@@ -19,7 +20,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.generation = c.Generation
 	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
-	e.configureTrackers(now, c.Config)
+	e.configureTrackers(now, c)
 
 	old, previous := e.routers, e.order
 	ours := e.ours(c.Resume)
@@ -77,6 +78,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	if first {
 		e.sweep()
 	}
+	e.configureLookout()
 	e.resume(now, added, c.Resume)
 	err := e.openPorts(now)
 	e.review(now)
@@ -159,7 +161,13 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	}
 	set := familySettings(cfg, r.key.family)
 	r.meet(set.Peers)
+	if !reflect.DeepEqual(set, *r.sm.Settings()) {
+		r.alarms.Reconfigured(func(a *vrrp.Alarm, end vrrp.End) {
+			e.tellAlarm(r, now, a, "raised", "clear", endReason(now, a, end))
+		})
+	}
 	r.sm.Reconfigure(now, set)
+	r.configureAuth(now, cfg)
 	e.timers.fix(r)
 	return master && grown
 }
@@ -174,11 +182,7 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 	}
 	masters := make(map[routerKey]bool)
 	if former != nil {
-		for _, s := range former.Scripts {
-			if own, ok := e.trackers[trackerKey{config.KindScript, s.Name}].(*script); ok && own.lastRun.IsZero() {
-				own.resume(s)
-			}
-		}
+		e.resumeTrackers(now, former)
 		for _, i := range former.Instances {
 			if i.State == vrrp.Master.String() {
 				family := vrrp.IPv4
@@ -243,6 +247,8 @@ func (e *engine) stop(now time.Time) {
 		}
 	}
 	clear(e.trackers)
+	e.observer.files(nil, false)
+	e.observer.processes(nil)
 	e.stopping = true
 	e.leaveHost()
 }

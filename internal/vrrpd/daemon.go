@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"director/internal/watchdog"
-	"director/vrrp"
 	"director/vrrp/link"
 )
 
@@ -93,6 +92,12 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 		cancel()
 		monitor.Wait()
 		d.routes.wait()
+	}()
+	watcher := newWatcher(ctx, d.post, func(what string, err error) { d.log.Error(what, "reason", err) })
+	d.engine.observer = watcher
+	defer func() {
+		cancel()
+		watcher.wait()
 	}()
 	go func() {
 		for {
@@ -174,6 +179,12 @@ func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
 		d.engine.result(now, ev)
 	case link.RouteEvent:
 		d.engine.routeEvent(now, ev)
+	case fileSeen:
+		d.engine.fileSeen(now, ev)
+	case processesSeen:
+		d.engine.processesSeen(now, ev)
+	case answered:
+		d.engine.answered(now, ev)
 	case closed:
 		if !errors.Is(ev.err, io.EOF) && !errors.Is(ev.err, context.Canceled) {
 			d.log.Error("lost the parent", "reason", ev.err)
@@ -258,6 +269,18 @@ func (d *Daemon) stop(now time.Time) {
 // opener opens sockets for the engine.
 type opener struct{ d *Daemon }
 
-func (o opener) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
-	return o.d.poller.Open(ifi, family, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })
+func (o opener) OpenClaims(ifi link.Interface) (claims, error) {
+	c, err := link.OpenClaims(ifi)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (o opener) Open(ifi link.Interface, key portKey) (socket, error) {
+	handle := func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) }
+	if key.ah {
+		return o.d.poller.OpenAH(ifi, handle)
+	}
+	return o.d.poller.Open(ifi, key.family, handle)
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
 	"director/vrrp"
@@ -13,7 +14,8 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface, family vrrp.Family) (socket, error)
+	Open(ifi link.Interface, key portKey) (socket, error)
+	OpenClaims(ifi link.Interface) (claims, error)
 }
 
 // socket is the one socket of an interface and family.
@@ -22,6 +24,7 @@ type socket interface {
 	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
+	Foreign(handle func(link.Datagram)) (uint64, error)
 	Close() error
 }
 
@@ -39,26 +42,29 @@ type engine struct {
 	worker worker
 	parent func(watchdog.Message)
 
-	generation uint64
-	routers    map[routerKey]*router
-	holdings   map[string]*holding // by id, with those of routers that are leaving
-	host       *host               // what is there as long as the daemon lives
-	order      []*router           // in the order of the configuration
-	groups     map[groupKey]*group
-	trackers   map[trackerKey]tracker
-	timers     timers
-	links      map[string]link.Interface // by name
-	names      map[int]string            // of the links by index, to notice a new name
-	users      map[string][]*router      // who needs an interface, by its name
-	roaming    []*router                 // whose configured source may be on any interface
-	vips       map[vip]bool              // virtual addresses that are never a source
-	holders    map[link.Key]*holding     // whose item it is
-	passing    []*holding                // with items that may go without notice
-	ports      map[portKey]*port         //
-	dirty      []*port                   // with queued adverts
-	leaving    []*router                 // removed or stopping, until their items are off
-	stopping   bool
-	delay      startDelay
+	generation   uint64
+	routers      map[routerKey]*router
+	holdings     map[string]*holding // by id, with those of routers that are leaving
+	host         *host               // what is there as long as the daemon lives
+	order        []*router           // in the order of the configuration
+	groups       map[groupKey]*group
+	trackers     map[trackerKey]tracker
+	observer     observer
+	watched      []config.ProcessTracker // the processes that are counted
+	processRound uint64                  // that their counts carry
+	timers       timers
+	links        map[string]link.Interface // by name
+	names        map[int]string            // of the links by index, to notice a new name
+	users        map[string][]*router      // who needs an interface, by its name
+	roaming      []*router                 // whose configured source may be on any interface
+	vips         map[vip]bool              // virtual addresses that are never a source
+	holders      map[link.Key]*holding     // whose item it is
+	passing      []*holding                // with items that may go without notice
+	ports        map[portKey]*port         //
+	dirty        []*port                   // with queued adverts
+	leaving      []*router                 // removed or stopping, until their items are off
+	stopping     bool
+	delay        startDelay
 	// drain reads the sockets once more. It is called before a backup takes over
 	// and before a master that was stalled goes on, so that our own delay is not
 	// mistaken for the silence of others.
@@ -66,6 +72,7 @@ type engine struct {
 	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
+	lookout   lookout
 
 	round    uint64 // counts flushes, from 1
 	acts     []vrrp.Action
@@ -90,9 +97,12 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		ports:     make(map[portKey]*port),
 		drain:     func() {},
 		sinceBoot: link.SinceBoot,
+		observer:  blind{},
 	}
 	e.holdings[e.host.id] = &e.host.holding
 	e.timers.add(e.host)
+	e.lookout.onForeign, e.lookout.onClaim = e.foreignAdvert, e.claimed
+	e.timers.add(&e.lookout)
 	return e
 }
 
@@ -139,9 +149,20 @@ func (e *engine) tick(now time.Time) {
 		case *host:
 			e.retryItems(&t.holding, now)
 			e.timers.fix(t)
+		case *lookout:
+			e.lookAround(now)
 		case *startDelay:
 			e.endDelay()
 			e.review(now)
+		case *target:
+			e.ask(now, t)
+		case expiring:
+			from := said(t)
+			expired := t.expire(now)
+			e.timers.fix(t)
+			if expired {
+				e.changed(now, t, from)
+			}
 		case *port:
 			e.openPort(now, t)
 			e.reviewUsers(now, t.key.device)
@@ -248,5 +269,6 @@ func (e *engine) snapshot() *control.VRRP {
 			}
 		}
 	}
+	e.outlook(v)
 	return v
 }

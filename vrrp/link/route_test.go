@@ -259,4 +259,3 @@ func TestRuleOptions(t *testing.T) {
 		t.Error("somebody else's rule is gone")
 	}
 }
-
