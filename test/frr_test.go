@@ -72,10 +72,12 @@ func TestWithFRR(t *testing.T) {
 				t.Errorf("A is %s: %s", i.State, i.Reason)
 			}
 			p.Holds(4*tc.interval, "nobody takes it away", func() bool { return p.a.HasAddr(addr) })
-			a.Stop()
-			on(true)
-			a = a.Again()
-			on(false)
+			if tc.version == 3 { // with adverts every second it takes too long to do it again
+				a.Stop()
+				on(true)
+				a = a.Again()
+				on(false)
+			}
 			p.Must(a.Reload(ours(80)))
 			on(true)
 			if i := a.WaitInstance("VI", "BACKUP", limit); !strings.HasPrefix(i.Master, tc.source) || i.MasterPriority != 90 || i.GlobalFirst > 0 != ipv6 {
