@@ -149,7 +149,7 @@ type Instance struct {
 	UnicastSource PerFamily     `toml:"unicast_src_ip" default:"=the interface's primary address"`
 	// UnicastTTL is the time to live of adverts to peers. Default 255.
 	UnicastTTL     uint8            `toml:"unicast_ttl" default:"255" min:"1" max:"255"`
-	Authentication Authentication   `toml:"authentication" optional:"true"`
+	Authentication Authentication   `toml:"authentication" optional:"true" alias:"auth_hmac"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
 	Tracking
@@ -182,12 +182,6 @@ type SyncGroup struct {
 	Notify Notify `toml:"notify"`
 }
 
-// Authentication is VRRP version 2 authentication.
-type Authentication struct {
-	Type     string `toml:"type" oneof:"PASS" default:"PASS" alias:"auth_type"` // empty: no authentication
-	Password Secret `toml:"password" required:"true" alias:"auth_pass"`         // 1..8 bytes
-}
-
 // VirtualAddress is one address that the MASTER owns.
 type VirtualAddress struct {
 	// Prefix is the address with its mask; an address without a mask is /32 or /128.
@@ -213,11 +207,14 @@ type Garp struct {
 // vector, run without a shell. All gets four more arguments, as keepalived
 // gives them: INSTANCE name STATE priority, and of a sync group GROUP name STATE 0.
 type Notify struct {
-	Master  []string `toml:"master" form:"command" alias:"notify_master"`
-	Backup  []string `toml:"backup" form:"command" alias:"notify_backup"`
-	Fault   []string `toml:"fault" form:"command" alias:"notify_fault"`
-	Stop    []string `toml:"stop" form:"command" alias:"notify_stop"`
-	All     []string `toml:"all" form:"command" alias:"notify_all"`
+	Master []string `toml:"master" form:"command" alias:"notify_master"`
+	Backup []string `toml:"backup" form:"command" alias:"notify_backup"`
+	Fault  []string `toml:"fault" form:"command" alias:"notify_fault"`
+	Stop   []string `toml:"stop" form:"command" alias:"notify_stop"`
+	All    []string `toml:"all" form:"command" alias:"notify_all"`
+	// Alarm is run when an alarm of the instance, of a sync group that of any
+	// member, is raised and when it is over; the environment tells which.
+	Alarm   []string `toml:"alarm" form:"command" alias:"notify_alarm"`
 	User    string   `toml:"user" form:"user" default:"=global.script_user"`
 	Timeout Duration `toml:"timeout" default:"30s" min:"100ms" max:"1h"` // of one run
 }

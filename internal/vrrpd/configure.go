@@ -2,6 +2,7 @@ package vrrpd
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -73,6 +74,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 		e.acquire(r, r.cfg.Garp.Repeat)
 	}
 	e.index()
+	e.configureLookout()
 	e.resume(now, added, c.Resume)
 	err := e.openPorts(now)
 	e.review(now)
@@ -150,7 +152,13 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	}
 	set := familySettings(cfg, r.key.family)
 	r.meet(set.Peers)
+	if !reflect.DeepEqual(set, *r.sm.Settings()) {
+		r.alarms.Reconfigured(func(a *vrrp.Alarm, end vrrp.End) {
+			e.tellAlarm(r, now, a, "raised", "clear", endReason(now, a, end))
+		})
+	}
 	r.sm.Reconfigure(now, set)
+	r.configureAuth(now, cfg)
 	e.timers.fix(r)
 	return master && grown
 }

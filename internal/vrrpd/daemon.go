@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"director/internal/watchdog"
-	"director/vrrp"
 	"director/vrrp/link"
 )
 
@@ -238,6 +237,18 @@ func (d *Daemon) stop(now time.Time) {
 // opener opens sockets for the engine.
 type opener struct{ d *Daemon }
 
-func (o opener) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
-	return o.d.poller.Open(ifi, family, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })
+func (o opener) OpenClaims(ifi link.Interface) (claims, error) {
+	c, err := link.OpenClaims(ifi)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (o opener) Open(ifi link.Interface, key portKey) (socket, error) {
+	handle := func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) }
+	if key.ah {
+		return o.d.poller.OpenAH(ifi, handle)
+	}
+	return o.d.poller.Open(ifi, key.family, handle)
 }

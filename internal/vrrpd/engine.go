@@ -14,7 +14,8 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface, family vrrp.Family) (socket, error)
+	Open(ifi link.Interface, key portKey) (socket, error)
+	OpenClaims(ifi link.Interface) (claims, error)
 }
 
 // socket is the one socket of an interface and family.
@@ -23,6 +24,7 @@ type socket interface {
 	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
+	Foreign(handle func(link.Datagram)) (uint64, error)
 	Close() error
 }
 
@@ -67,6 +69,7 @@ type engine struct {
 	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
+	lookout   lookout
 
 	round    uint64 // counts flushes, from 1
 	acts     []vrrp.Action
@@ -81,7 +84,7 @@ type engine struct {
 }
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
-	return &engine{
+	e := &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers:   make(map[routerKey]*router),
 		byID:      make(map[string]*router),
@@ -92,6 +95,9 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		sinceBoot: link.SinceBoot,
 		observer:  blind{},
 	}
+	e.lookout.onForeign, e.lookout.onClaim = e.foreignAdvert, e.claimed
+	e.timers.add(&e.lookout)
+	return e
 }
 
 // deadline is when the loop has to call tick next; zero means never.
@@ -134,6 +140,8 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *lookout:
+			e.lookAround(now)
 		case *startDelay:
 			e.endDelay()
 			e.review(now)
@@ -257,5 +265,6 @@ func (e *engine) snapshot() *control.VRRP {
 			}
 		}
 	}
+	e.outlook(v)
 	return v
 }

@@ -21,7 +21,7 @@ type routerKey struct {
 }
 
 // port is the place of its socket.
-func (k routerKey) port() portKey { return portKey{k.device, k.family} }
+func (k routerKey) port() portKey { return portKey{device: k.device, family: k.family} }
 
 // router is one virtual router at run time: the state machine, and everything
 // around it that the state machine must not know.
@@ -54,6 +54,8 @@ type router struct {
 	moved    bool                 // left, and its name goes on at another place
 	retryAt  time.Time            // next attempt of a failed address, zero = none
 	advert   []byte               // reused for each advert
+	packet   []byte               // reused for each with an authentication header
+	auth     auth                 //
 	sentIn   uint64               // engine.round of the newest advert
 	sentPrio uint8                // and its priority
 	lastSent time.Time            // of the newest advert
@@ -61,11 +63,14 @@ type router struct {
 	counters counters             //
 	pending  int                  // removals that the worker has not reported yet
 	warned   [numWarnings]warning // the newest warning of each kind, so that it is logged once
+	alarms   vrrp.Alarms
+	rivalAt  time.Time // when another MASTER that has to give way was heard last
 }
 
 type counters struct {
 	sent, heard uint64
 	discards    [32]uint64 // by vrrp.Discard
+	dropped     *drops     // nil: nothing was
 	checksums   [2]uint64  // of accepted adverts of version 3, by vrrp.ChecksumForm
 	globalFirst uint64     // accepted adverts over IPv6 whose first address is not link-local
 }
@@ -186,9 +191,11 @@ func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 			s.Peers = append(s.Peers, vrrp.Peer{Addr: p.Address, MinTTL: p.MinTTL, MaxTTL: p.MaxTTL})
 		}
 	}
-	if c.Authentication.Type == "PASS" {
-		s.AuthType = vrrp.AuthPass
-		copy(s.Password[:], c.Authentication.Password)
+	switch c.Authentication.Type {
+	case config.AuthPASS:
+		s.AuthType, s.Password = vrrp.AuthPass, password(&c.Authentication)
+	case config.AuthAH:
+		s.AuthType = vrrp.AuthAH
 	}
 	return s
 }
@@ -343,6 +350,7 @@ func (r *router) snapshot() control.Instance {
 	if !r.lastSent.IsZero() {
 		s.Mono = link.Monotonic() - int64(time.Since(r.lastSent))
 	}
+	s.Authentication = r.authSnapshot()
 	for _, p := range r.peers {
 		s.Peers = append(s.Peers, control.Peer{Address: p.addr, Heard: p.heard, LastHeard: p.last, Self: p.addr == r.source})
 	}
@@ -362,6 +370,10 @@ func (r *router) snapshot() control.Instance {
 				s.Discards = make(map[string]uint64)
 			}
 			s.Discards[vrrp.Discard(d).String()] = n
+			note := &r.counters.dropped[d]
+			s.Dropped = append(s.Dropped, control.Dropped{
+				Reason: vrrp.Discard(d).String(), Count: n, Last: note.last, Peer: note.peer,
+			})
 		}
 	}
 	return s

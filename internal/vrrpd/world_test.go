@@ -33,6 +33,10 @@ type world struct {
 	queue  []func(*engine)    // what the drain hook finds in the sockets
 	socks  map[string][]uint8 // VRIDs by interface
 	deaf   bool               // filters cannot be set
+	wire   []link.Datagram    // what was sent last, at most 64
+	others []link.Datagram    // of foreign VRIDs, that wait to be read
+	claims []link.Claim       // that wait to be read
+	blind  error              // of OpenClaims
 }
 
 type fakeSocket struct {
@@ -41,15 +45,48 @@ type fakeSocket struct {
 	q    []string
 }
 
-func (w *world) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
+func (w *world) Open(ifi link.Interface, key portKey) (socket, error) {
 	name := ifi.Name
-	if family == vrrp.IPv6 {
+	switch {
+	case key.family == vrrp.IPv6:
 		name += " ipv6"
+	case key.ah:
+		name += " ah"
 	}
 	if err := w.open[name]; err != nil {
 		return nil, err
 	}
 	return &fakeSocket{w: w, name: name}, nil
+}
+
+func (s *fakeSocket) Foreign(handle func(link.Datagram)) (uint64, error) {
+	list := s.w.others
+	s.w.others = nil
+	for _, d := range list {
+		handle(d)
+	}
+	return 0, nil
+}
+
+// fakeClaims hears what the world's other hosts claim.
+type fakeClaims struct{ w *world }
+
+func (w *world) OpenClaims(ifi link.Interface) (claims, error) {
+	if w.blind != nil {
+		return nil, w.blind
+	}
+	return &fakeClaims{w}, nil
+}
+
+func (c *fakeClaims) Watch([]netip.Addr) error { return nil }
+func (c *fakeClaims) Close() error             { return nil }
+func (c *fakeClaims) Read(handle func(link.Claim)) error {
+	list := c.w.claims
+	c.w.claims = nil
+	for _, claim := range list {
+		handle(claim)
+	}
+	return nil
 }
 
 // settings are those of an instance over IPv4.
@@ -66,6 +103,12 @@ func (s *fakeSocket) SetVRIDs(v []uint8) error {
 }
 func (s *fakeSocket) Close() error { delete(s.w.socks, s.name); return nil }
 func (s *fakeSocket) Queue(src, dst netip.Addr, ttl uint8, pdu []byte) {
+	d := link.Datagram{Src: src, Dst: dst, TTL: int(ttl), Payload: slices.Clone(pdu), Protocol: vrrp.ProtocolNumber}
+	if strings.HasSuffix(s.name, " ah") {
+		d.Header, d.Payload, d.Protocol = d.Payload[:20], d.Payload[20:], vrrp.ProtocolAH
+		pdu, _ = vrrp.SplitAH(d.Payload)
+	}
+	s.w.wire = append(s.w.wire[max(0, len(s.w.wire)-63):], d)
 	line := fmt.Sprintf("advert %d from %s", pdu[2], src)
 	if dst != vrrp.FamilyOf(dst).Group() || ttl != vrrp.TTL {
 		line += fmt.Sprintf(" to %s, TTL %d", dst, ttl)
