@@ -203,6 +203,16 @@ func TestAdvertisementFrame(t *testing.T) {
 	}
 }
 
+// The same frame as keepalived 2.2.7 sends, on a host that does not forward.
+func TestAdvertisementFrameOfKeepalived(t *testing.T) {
+	const captured = "3333000000016637a85370e286dd" + "6000000000203aff" + "20010db8000000000000000000000100" +
+		"ff020000000000000000000000000001" + "880079c020000000" + "20010db8000000000000000000000100" + "02016637a85370e2"
+	got := advertisement(mac("66:37:a8:53:70:e2"), ip("2001:db8::100"), false)
+	if hex.EncodeToString(got[:]) != captured {
+		t.Errorf("got  %x\nwant %s", got, captured)
+	}
+}
+
 // IPv6 addresses go on without detection of duplicates, one without a network as
 // deprecated, and are announced as somebody else's decoder wants it.
 func TestWorkerIPv6(t *testing.T) {
@@ -296,5 +306,69 @@ func TestNeighbourAdvertisementMovesAnAddress(t *testing.T) {
 	})
 	if f := next(func(f []byte) bool { return f[12] == 0x86 && f[20] == 58 && f[54] == 136 && f[62] == 0x20 }); f[58] != 0xa0 {
 		t.Errorf("flags %#x", f[58])
+	}
+}
+
+// An address counts from when it is known to be unique, and no longer when it is
+// found not to be. Deprecated and temporary ones count, but are marked.
+func TestFlagsOfIPv6Addresses(t *testing.T) {
+	var events []string
+	tbl := newTable()
+	tbl.setLink(Interface{Index: 2, Name: "eth0"})
+	change := func(prefix string, flags uint32) {
+		tbl.changeAddress(2, addrEntry{prefix: netip.MustParsePrefix(prefix)}.flagged(flags), func(e Event) {
+			events = append(events, fmt.Sprint(e.Kind, " ", e.Prefix, " ", e.Interface.Addrs, " ", e.Interface.Passing))
+		})
+	}
+	for _, step := range []struct {
+		prefix string
+		flags  uint32
+		want   string
+	}{
+		{"fe80::1/64", unix.IFA_F_TENTATIVE | unix.IFA_F_PERMANENT, ""},
+		{"fe80::1/64", unix.IFA_F_PERMANENT, "address added fe80::1/64 [fe80::1/64] []"},
+		{"fe80::1/64", unix.IFA_F_PERMANENT, ""},
+		{"2001:db8::1/64", unix.IFA_F_TENTATIVE | unix.IFA_F_OPTIMISTIC, "address added 2001:db8::1/64 [fe80::1/64 2001:db8::1/64] []"},
+		{"2001:db8::2/64", unix.IFA_F_TEMPORARY, "address added 2001:db8::2/64 [fe80::1/64 2001:db8::1/64 2001:db8::2/64] [2001:db8::2]"},
+		{"2001:db8::1/64", unix.IFA_F_DEPRECATED, "link changed invalid Prefix [fe80::1/64 2001:db8::2/64 2001:db8::1/64] [2001:db8::2 2001:db8::1]"},
+		{"2001:db8::1/64", 0, "link changed invalid Prefix [fe80::1/64 2001:db8::2/64 2001:db8::1/64] [2001:db8::2]"},
+		{"fe80::1/64", unix.IFA_F_DADFAILED | unix.IFA_F_TENTATIVE, "address removed fe80::1/64 [2001:db8::2/64 2001:db8::1/64] [2001:db8::2]"},
+	} {
+		events = nil
+		change(step.prefix, step.flags)
+		if got := strings.Join(events, "; "); got != step.want {
+			t.Errorf("%s with %#x: %q, want %q", step.prefix, step.flags, got, step.want)
+		}
+	}
+}
+
+// The kernel tells when it has found an address to be unique.
+func TestMonitorWaitsForUniqueAddresses(t *testing.T) {
+	a, _ := cabled(t)
+	w, _ := watch(a, monitorBuffer)
+	prefix := netip.MustParsePrefix("2001:db8::7/64")
+	address := netlinkAddr(Address{Prefix: prefix}, 0)
+	address.Flags = 0
+	a.must(a.handle.AddrAdd(a.link("eth0"), address))
+	tentative := func() bool {
+		list, err := a.handle.AddrList(a.link("eth0"), netlink.FAMILY_V6)
+		a.must(err)
+		return slices.ContainsFunc(list, func(x netlink.Addr) bool {
+			return x.IP.String() == prefix.Addr().String() && x.Flags&unix.IFA_F_TENTATIVE != 0
+		})
+	}
+	if !tentative() {
+		t.Fatal("the kernel looks for no duplicate")
+	}
+	known := func() bool { return slices.Contains(w.named("eth0").Addrs, prefix) }
+	w.mu.Lock()
+	early := known()
+	w.mu.Unlock()
+	if early {
+		t.Error("the address is told of while it is tentative")
+	}
+	w.await(t, "the address", known)
+	if tentative() {
+		t.Error("the address is told of while it is tentative")
 	}
 }
