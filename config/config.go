@@ -37,14 +37,22 @@ import (
 // Config is one complete, validated configuration. It is never changed after
 // Parse returned it; a reload makes another one.
 type Config struct {
-	Global         Global          `toml:"global"`
-	Scripts        []Script        `toml:"vrrp_script" form:"named"`
-	Instances      []Instance      `toml:"vrrp_instance" form:"named"`
-	Groups         []SyncGroup     `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
-	VirtualServers []VirtualServer `toml:"virtual_server" form:"named"`
-	Notify         Channels        `toml:"notify"`
-	VRRPProcess    Process         `toml:"vrrp_process"`
-	CheckerProcess Process         `toml:"checker_process"`
+	Global         Global             `toml:"global"`
+	Scripts        []Script           `toml:"vrrp_script" form:"named"`
+	Interfaces     []InterfaceTracker `toml:"track_interface" form:"named" alias:"interface_up_down_delays"`
+	Files          []FileTracker      `toml:"track_file" form:"named" alias:"vrrp_track_file"`
+	Processes      []ProcessTracker   `toml:"track_process" form:"named" alias:"vrrp_track_process"`
+	Targets        []TargetTracker    `toml:"track_target" form:"named"`
+	Instances      []Instance         `toml:"vrrp_instance" form:"named"`
+	Groups         []SyncGroup        `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
+	VirtualServers []VirtualServer    `toml:"virtual_server" form:"named"`
+	Notify         Channels           `toml:"notify"`
+	// What is there as long as the daemon lives.
+	StaticAddresses []StaticAddress `toml:"static_address" alias:"static_ipaddress static_addresses" json:",omitempty"`
+	StaticRoutes    []Route         `toml:"static_route" alias:"static_routes" json:",omitempty"`
+	StaticRules     []Rule          `toml:"static_rule" alias:"static_rules" json:",omitempty"`
+	VRRPProcess     Process         `toml:"vrrp_process"`
+	CheckerProcess  Process         `toml:"checker_process"`
 }
 
 // Global holds what concerns the whole daemon.
@@ -53,8 +61,9 @@ type Global struct {
 	// name, filled in by whoever runs the configuration when this is empty.
 	RouterID string `toml:"router_id" form:"text" default:"=the host name"`
 	// ScriptUser is the user[:group] that scripts run as when they name none.
-	// Empty means the user of the daemon itself (root).
-	ScriptUser string `toml:"script_user" form:"user" default:"=the daemon's own user"`
+	// Whoever runs the configuration fills it in when this is empty: the user
+	// director_script, else keepalived_script, else that of the daemon itself.
+	ScriptUser string `toml:"script_user" form:"user" default:"=director_script or keepalived_script, else the daemon's own user"`
 	// NetworkNamespace is the name of the network namespace, below /run/netns, in
 	// which the whole daemon runs, scripts included. Empty: the one it is started in.
 	NetworkNamespace string `toml:"network_namespace" form:"name" default:"=the one that director is started in" alias:"net_namespace"`
@@ -62,6 +71,8 @@ type Global struct {
 	LogLevel string `toml:"log_level" oneof:"debug info warn error" default:"info"`
 	// LogFormat is text or json. Default text.
 	LogFormat string `toml:"log_format" oneof:"text json" default:"text"`
+	// Group is the multicast group of adverts. Default 224.0.0.18 and ff02::12.
+	Group PerFamily `toml:"mcast_group" default:"=224.0.0.18 and ff02::12" alias:"vrrp_mcast_group4 vrrp_mcast_group6"`
 	// ReconcileInterval is the period at which the kernel's state is compared
 	// with the wanted one and repaired. Default 10s, 1s to 1h.
 	ReconcileInterval Duration `toml:"reconcile_interval" default:"10s" min:"1s" max:"1h"`
@@ -76,6 +87,10 @@ type Global struct {
 	// StopTimeout is how long a child may take to stop before it is killed.
 	// Default 10s, 1s to 5m.
 	StopTimeout Duration `toml:"stop_timeout" default:"10s" min:"1s" max:"5m"`
+	// StartDelay and DelayAfterBoot keep every instance in INIT for so long after
+	// the start of the daemon and of the host; the longer wins.
+	StartDelay     Duration `toml:"start_delay" default:"0s" min:"0s" max:"1h" alias:"vrrp_startup_delay startup_delay"`
+	DelayAfterBoot Duration `toml:"delay_after_boot" default:"0s" min:"0s" max:"1h" alias:"vrrp_delay_after_boot"`
 }
 
 // Script is a track script (keepalived: vrrp_script): a command whose exit
@@ -89,6 +104,7 @@ type Script struct {
 	Fall     int      `toml:"fall" default:"1" min:"1" max:"100"`              // failures in a row to be down
 	Weight   int      `toml:"weight" default:"0" min:"-253" max:"253"`         // 0: failure means FAULT
 	Reverse  bool     `toml:"reverse" default:"false"`                         // see Track
+	InitFail bool     `toml:"init_fail" default:"false"`                       // down until it has succeeded
 	User     string   `toml:"user" form:"user" default:"=global.script_user"`  // user[:group]
 }
 
@@ -111,22 +127,46 @@ type Instance struct {
 	// 1s..255s in version 2. Default 1s.
 	AdvertInterval Duration `toml:"advert_interval" default:"1s" min:"10ms" max:"255s" alias:"advert_int"`
 	NoPreempt      bool     `toml:"nopreempt" default:"false" alias:"no_preempt"`
+	// Checksum is the form of the checksum that is sent in version 3 over IPv4:
+	// pseudo-header, as keepalived and FRR have it, or plain, as RFC 9568 section
+	// 5.2.8 has it. Both are accepted.
+	Checksum string `toml:"checksum" oneof:"pseudo-header plain" default:"pseudo-header"`
+	// Group is the multicast group of adverts; resolved: the global one.
+	Group PerFamily `toml:"mcast_group" default:"=global.mcast_group" alias:"mcast_dst_ip"`
+	// PreemptDelay is how long a master of lower priority is left in peace, from the
+	// first advert that is heard of it.
+	PreemptDelay Duration `toml:"preempt_delay" default:"0s" min:"0s" max:"1000s"`
+	// DownTimerAdverts is how many intervals without an advert make the master dead;
+	// the skew time is added.
+	DownTimerAdverts int `toml:"down_timer_adverts" default:"3" min:"1" max:"100" alias:"vrrp_down_timer_adverts"`
+	// How a master answers the adverts of another one.
+	LowerPrioNoAdvert    bool `toml:"lower_prio_no_advert" default:"false" alias:"vrrp_lower_prio_no_advert"`
+	HigherPrioSendAdvert bool `toml:"higher_prio_send_advert" default:"true" alias:"vrrp_higher_prio_send_advert"`
+	OwnerIgnoreAdverts   bool `toml:"owner_ignore_adverts" default:"false" alias:"vrrp_owner_ignore_adverts"` // priority 255 only
 	// Source is the source address of adverts (keepalived: mcast_src_ip).
-	// Invalid (zero) means the interface's primary address.
-	Source netip.Addr `toml:"mcast_src_ip" default:"=the interface's primary address"`
+	// Invalid (zero) means the interface's primary address, over IPv6 its lowest
+	// link-local one.
+	Source PerFamily `toml:"mcast_src_ip" default:"=the interface's primary address"`
 	// Peers are the other routers of an instance that speaks by unicast; none:
 	// it speaks by multicast.
 	Peers         []UnicastPeer `toml:"unicast_peer" short:"address" alias:"unicast_peers peers"`
-	UnicastSource netip.Addr    `toml:"unicast_src_ip" default:"=the interface's primary address"`
+	UnicastSource PerFamily     `toml:"unicast_src_ip" default:"=the interface's primary address"`
 	// UnicastTTL is the time to live of adverts to peers. Default 255.
 	UnicastTTL     uint8            `toml:"unicast_ttl" default:"255" min:"1" max:"255"`
-	Authentication Authentication   `toml:"authentication" optional:"true"`
+	Authentication Authentication   `toml:"authentication" optional:"true" alias:"auth_hmac"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
+	// Routes and Rules are there while the instance is MASTER, after its addresses.
+	Routes []Route `toml:"virtual_routes" alias:"virtual_route" json:",omitempty"`
+	Rules  []Rule  `toml:"virtual_rules" alias:"virtual_rule" json:",omitempty"`
+	// PromoteSecondaries keeps the other addresses of a subnet when one is removed.
+	PromoteSecondaries bool `toml:"promote_secondaries" default:"true"`
 	Tracking
-	Garp   Garp   `toml:"garp"`
-	Notify Notify `toml:"notify"`
-	Mail   bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
+	// NoTrackPrimary says that the instance goes on while its own interface is down.
+	NoTrackPrimary bool   `toml:"dont_track_primary" default:"false" alias:"dont_track_interface"`
+	Garp           Garp   `toml:"garp"`
+	Notify         Notify `toml:"notify"`
+	Mail           bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
 }
 
 // Unicast says that the instance sends adverts to peers, not to the multicast
@@ -151,36 +191,31 @@ type SyncGroup struct {
 	Notify Notify `toml:"notify"`
 }
 
-// Authentication is VRRP version 2 authentication.
-type Authentication struct {
-	Type     string `toml:"type" oneof:"PASS" default:"PASS" alias:"auth_type"` // empty: no authentication
-	Password Secret `toml:"password" required:"true" alias:"auth_pass"`         // 1..8 bytes
-}
-
-// VirtualAddress is one address that the MASTER owns.
-type VirtualAddress struct {
-	// Prefix is the address with its mask; an address without a mask is /32 or /128.
-	Prefix netip.Prefix `toml:"address" required:"true"`
-	Device string       `toml:"device" form:"interface" default:"=the instance's interface" alias:"dev"`
-	Label  string       `toml:"label" form:"label"` // the device's name, or that, a colon and more; at most 15 bytes
-}
-
 // Garp says how a new MASTER announces its addresses by gratuitous ARP.
 type Garp struct {
 	Repeat  int      `toml:"repeat" default:"5" min:"1" max:"100" alias:"garp_master_repeat"`      // packets per burst and address
 	Delay   Duration `toml:"delay" default:"5s" min:"0s" max:"1h" alias:"garp_master_delay"`       // second burst after this, 0 = none
 	Refresh Duration `toml:"refresh" default:"60s" min:"0s" max:"24h" alias:"garp_master_refresh"` // period of repetition while MASTER, 0 = never
+	// RefreshRepeat is how many packets a repetition has for each address.
+	RefreshRepeat int `toml:"refresh_repeat" default:"1" min:"1" max:"100" alias:"garp_master_refresh_repeat garp_refresh_repeat"`
+	// LowerPrioRepeat and LowerPrioDelay are in place of Repeat and Delay after the
+	// advert of a master of lower priority.
+	LowerPrioRepeat int      `toml:"lower_prio_repeat" default:"=repeat" min:"1" max:"100" alias:"garp_lower_prio_repeat"`
+	LowerPrioDelay  Duration `toml:"lower_prio_delay" default:"=delay" min:"0s" max:"1h" alias:"garp_lower_prio_delay"`
 }
 
 // Notify lists the commands run on a change of state. Each is an argument
 // vector, run without a shell. All gets four more arguments, as keepalived
 // gives them: INSTANCE name STATE priority, and of a sync group GROUP name STATE 0.
 type Notify struct {
-	Master  []string `toml:"master" form:"command" alias:"notify_master"`
-	Backup  []string `toml:"backup" form:"command" alias:"notify_backup"`
-	Fault   []string `toml:"fault" form:"command" alias:"notify_fault"`
-	Stop    []string `toml:"stop" form:"command" alias:"notify_stop"`
-	All     []string `toml:"all" form:"command" alias:"notify_all"`
+	Master []string `toml:"master" form:"command" alias:"notify_master"`
+	Backup []string `toml:"backup" form:"command" alias:"notify_backup"`
+	Fault  []string `toml:"fault" form:"command" alias:"notify_fault"`
+	Stop   []string `toml:"stop" form:"command" alias:"notify_stop"`
+	All    []string `toml:"all" form:"command" alias:"notify_all"`
+	// Alarm is run when an alarm of the instance, of a sync group that of any
+	// member, is raised and when it is over; the environment tells which.
+	Alarm   []string `toml:"alarm" form:"command" alias:"notify_alarm"`
 	User    string   `toml:"user" form:"user" default:"=global.script_user"`
 	Timeout Duration `toml:"timeout" default:"30s" min:"100ms" max:"1h"` // of one run
 }

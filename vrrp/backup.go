@@ -6,28 +6,91 @@ import (
 )
 
 // backupAdvert is RFC 9568 section 6.4.2, "if an advertisement is received".
+//
+// After a stall sockets are read one after the other, so that what has come to
+// one is taken before older adverts on another. Those are old news, and would
+// set the timer back.
 func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action {
+	if now.Before(i.heard) {
+		return acts
+	}
+	i.heard = now
 	if ev.Priority == PriorityStop {
 		i.master, i.masterPriority, i.stopping = ev.Src, 0, true
 		i.timerSet, i.dead = now, Cause{}
 		i.timer = now.Add(SkewTime(i.settings.Version, i.priority, i.interval))
-		return acts
-	}
-	if i.settings.Preempt && ev.Priority < i.priority {
-		// Discarded: the running timer decides (section 6.4.2 line 455).
-		i.lower, i.lowerPriority = ev.Src, ev.Priority
-		if i.dead.Reason != ReasonNone {
-			i.armMasterDown(now) // somebody serves: no hurry any more
+		if !i.preemptAt.IsZero() {
+			i.preemptAt, i.lower = time.Time{}, netip.Addr{} // a delay is that of one MASTER
 		}
 		return acts
 	}
+	if i.settings.Preempt && ev.Priority < i.priority {
+		i.lowerAdvert(now, ev)
+		return acts
+	}
+	i.preemptAt = time.Time{}
+	i.follow(now, ev)
+	return acts
+}
+
+// follow accepts an advert: its sender is the MASTER, and the wait for the next one
+// begins.
+func (i *Instance) follow(now time.Time, ev Event) {
 	i.master, i.masterPriority, i.stopping = ev.Src, ev.Priority, false
 	i.lower, i.wants = netip.Addr{}, false
 	if i.settings.Version == 3 {
 		i.interval = ev.Interval
 	}
 	i.armMasterDown(now)
-	return acts
+}
+
+// lowerAdvert takes an advert of a MASTER that is to be preempted. It is discarded:
+// the running timer decides (RFC 9568 section 6.4.2).
+//
+// A preempt delay begins with the first of them. Until it is over they are accepted,
+// so that a lower MASTER which falls silent is replaced as any other, and the
+// takeover is due at its end and our skew, though never earlier than without a delay.
+func (i *Instance) lowerAdvert(now time.Time, ev Event) {
+	if i.settings.PreemptDelay > 0 && !i.lower.IsValid() {
+		if i.preemptAt.IsZero() {
+			i.preemptAt = now.Add(i.settings.PreemptDelay + SkewTime(i.settings.Version, i.priority, i.interval))
+			if now.Before(i.patient) {
+				i.preemptAt = i.preemptAt.Add(i.interval)
+			}
+			if i.preemptAt.Before(i.timer) {
+				i.preemptAt = i.timer
+			}
+		}
+		i.follow(now, ev)
+		if i.timer.Before(i.preemptAt) {
+			return
+		}
+		i.timer = i.preemptAt
+	}
+	i.lower, i.lowerPriority = ev.Src, ev.Priority
+	if i.dead.Reason != ReasonNone {
+		i.armMasterDown(now) // somebody serves: no hurry any more
+	}
+}
+
+// reconfigureBackup puts in force what a change of the settings means for the
+// timers of a BACKUP.
+func (i *Instance) reconfigureBackup(old *Settings) {
+	if i.state != Backup {
+		return
+	}
+	s := &i.settings
+	if longer := s.MasterDownTime(i.priority, i.interval) - old.MasterDownTime(i.priority, i.interval); !i.stopping &&
+		old.Version == s.Version && (i.preemptAt.IsZero() || !i.lower.IsValid()) {
+		i.timer = i.timer.Add(longer)
+	}
+	switch {
+	case i.preemptAt.IsZero():
+	case s.PreemptDelay == 0:
+		i.preemptAt = time.Time{}
+	default:
+		i.preemptAt = i.preemptAt.Add(s.PreemptDelay - old.PreemptDelay)
+	}
 }
 
 func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {

@@ -86,12 +86,15 @@ type Instance struct {
 	timerSet time.Time     // when the Active_Down_Timer was last started
 	interval time.Duration // Active_Adver_Interval: learned in BACKUP, ours in MASTER
 
+	heard time.Time // when the newest advert that was taken arrived
+
 	master         netip.Addr // the MASTER last accepted
 	masterPriority uint8
 	stopping       bool       // the MASTER sent priority 0
 	lower          netip.Addr // a router of lower priority heard since the timer was started
 	lowerPriority  uint8
-	dead           Cause // EventPeerDown told that the MASTER is dead: why; see peerDown
+	preemptAt      time.Time // when the preempt delay lets it take over; zero: no lower MASTER was heard
+	dead           Cause     // EventPeerDown told that the MASTER is dead: why; see peerDown
 
 	grouped bool      // a Group decides whether a BACKUP takes over
 	wants   bool      // grouped BACKUP: would take over
@@ -99,8 +102,9 @@ type Instance struct {
 	silent  time.Time // wants: since when no acceptable advert was heard
 	wish    Cause     // wants: why
 
+	sent         time.Time // MASTER: the newest advert
 	announce     time.Time // next announcement, zero = none
-	announceBig  bool      // the next announcement is the second burst
+	announceBig  int       // the next announcement is a second burst of so many; 0: a refresh
 	lastConflict time.Time
 
 	transitions uint64
@@ -143,7 +147,7 @@ func (i *Instance) SetSource(addr netip.Addr) { i.source = addr }
 
 // MasterDownTime is the Active_Down_Interval with the interval and priority in force.
 func (i *Instance) MasterDownTime() time.Duration {
-	return MasterDownTime(i.settings.Version, i.priority, i.interval)
+	return i.settings.MasterDownTime(i.priority, i.interval)
 }
 
 // Deadline returns when the next EventTimer is due; zero means never.
@@ -154,11 +158,27 @@ func (i *Instance) Deadline() time.Time {
 	return i.announce
 }
 
-// TakeoverDue reports whether an EventTimer at now would make a BACKUP take
-// over. The owner reads its sockets once more before it lets that happen, so
-// that its own delay is not mistaken for the silence of a master.
-func (i *Instance) TakeoverDue(now time.Time) bool {
-	return i.state == Backup && !i.timer.IsZero() && !now.Before(i.timer)
+// PreemptsAt returns when a BACKUP takes over from the MASTER of lower priority
+// that it hears, where a preempt delay keeps it waiting; else zero.
+func (i *Instance) PreemptsAt() time.Time {
+	if i.state != Backup || i.wants {
+		return time.Time{}
+	}
+	return i.preemptAt
+}
+
+// ListenFirst reports whether the owner must read its sockets once more before it
+// steps an EventTimer at now, so that its own delay is not mistaken for the silence
+// of others: a BACKUP would take over, or a MASTER has been silent for so long that
+// another router may have.
+func (i *Instance) ListenFirst(now time.Time) bool {
+	switch i.state {
+	case Backup:
+		return !i.timer.IsZero() && !now.Before(i.timer)
+	case Master:
+		return now.Sub(i.sent) >= i.settings.Takeover()
+	}
+	return false
 }
 
 // Step moves the router by one event and appends to acts what is to be done,
@@ -217,12 +237,13 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 func (i *Instance) Reconfigure(now time.Time, s Settings) {
 	old := i.settings
 	i.settings = s
-	if i.state == Master && old.GarpRefresh != s.GarpRefresh && !i.announceBig {
+	if i.state == Master && old.GarpRefresh != s.GarpRefresh && i.announceBig == 0 {
 		i.announce = time.Time{}
 		if s.GarpRefresh > 0 {
 			i.announce = now.Add(s.GarpRefresh)
 		}
 	}
+	i.reconfigureBackup(&old)
 	if old.AdvertInterval == s.AdvertInterval && old.Version == s.Version {
 		return
 	}
@@ -256,8 +277,12 @@ func (i *Instance) setPriority(now time.Time, priority uint8, acts []Action) []A
 	switch i.state {
 	case Backup:
 		v, interval := i.settings.Version, i.interval
+		skew := SkewTime(v, priority, interval) - SkewTime(v, old, interval)
 		if i.dead.Reason == ReasonNone {
-			i.timer = i.timer.Add(SkewTime(v, priority, interval) - SkewTime(v, old, interval))
+			i.timer = i.timer.Add(skew)
+		}
+		if !i.preemptAt.IsZero() {
+			i.preemptAt = i.preemptAt.Add(skew)
 		}
 		if i.lower.IsValid() && i.lowerPriority >= priority {
 			i.wants = false // the MASTER is no longer the lower one
@@ -265,7 +290,7 @@ func (i *Instance) setPriority(now time.Time, priority uint8, acts []Action) []A
 	case Master:
 		// Tell at once: a backup that is now better can start counting.
 		i.timer = now.Add(i.interval)
-		acts = append(acts, Action{Kind: ActionAdvert, Priority: priority})
+		acts = i.say(now, acts)
 	}
 	return acts
 }
@@ -303,7 +328,8 @@ func (i *Instance) leave(now time.Time, to State, cause Cause, acts []Action) []
 func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []Action {
 	t := Transition{From: i.state, To: to, Cause: cause}
 	if to != Master {
-		i.announce, i.announceBig = time.Time{}, false
+		i.announce, i.announceBig = time.Time{}, 0
+		i.preemptAt = time.Time{}
 	}
 	i.state, i.since, i.cause, i.wants = to, now, cause, false
 	i.transitions++

@@ -99,7 +99,7 @@ func TestTimers(t *testing.T) {
 		if got := SkewTime(tc.version, tc.priority, tc.interval); got != tc.skew {
 			t.Errorf("v%d priority %d every %v: skew %v, want %v", tc.version, tc.priority, tc.interval, got, tc.skew)
 		}
-		if got := MasterDownTime(tc.version, tc.priority, tc.interval); got != tc.down {
+		if got := (&Settings{Version: tc.version}).MasterDownTime(tc.priority, tc.interval); got != tc.down {
 			t.Errorf("v%d priority %d every %v: master down after %v, want %v", tc.version, tc.priority, tc.interval, got, tc.down)
 		}
 	}
@@ -303,7 +303,7 @@ func TestPriorityChange(t *testing.T) {
 	s.at(0, startUp)
 	s.want(time.Second, Event{Kind: EventPriority, Priority: 200}, "")
 	// The running timer keeps its start and gets the new skew.
-	s.wantDeadline(MasterDownTime(3, 200, time.Second))
+	s.wantDeadline((&Settings{Version: 3}).MasterDownTime(200, time.Second))
 	s = master(t, base(3))
 	s.want(300*time.Millisecond, Event{Kind: EventPriority, Priority: 80}, "advert 80")
 	s.wantDeadline(1300 * time.Millisecond)
@@ -350,7 +350,7 @@ func TestReconfigureKeepsLearnedInterval(t *testing.T) {
 	s = start(t, base(3))
 	s.at(0, startUp)
 	s.i.Reconfigure(epoch.Add(100*time.Millisecond), fast)
-	s.wantDeadline(100*time.Millisecond + MasterDownTime(3, 100, 10*time.Millisecond))
+	s.wantDeadline(100*time.Millisecond + (&Settings{Version: 3}).MasterDownTime(100, 10*time.Millisecond))
 	// Version 2 hears nobody whose interval is another.
 	slow := base(2)
 	slow.AdvertInterval = 2 * time.Second
@@ -358,7 +358,7 @@ func TestReconfigureKeepsLearnedInterval(t *testing.T) {
 	s.at(0, startUp)
 	s.at(time.Second, advert(peer, 200, time.Second))
 	s.i.Reconfigure(epoch.Add(1500*time.Millisecond), slow)
-	s.wantDeadline(1500*time.Millisecond + MasterDownTime(2, 100, 2*time.Second))
+	s.wantDeadline(1500*time.Millisecond + (&Settings{Version: 2}).MasterDownTime(100, 2*time.Second))
 }
 
 func TestReconfigureOfAnnouncements(t *testing.T) {

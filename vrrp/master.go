@@ -12,39 +12,55 @@ const conflictAnnounce = time.Second
 
 // masterAdvert is RFC 9568 section 6.4.3, "if an advertisement is received".
 func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action {
-	reason := ReasonNone
+	if i.settings.OwnerIgnoreAdverts && i.priority == PriorityOwner {
+		return acts
+	}
+	cause := Cause{Peer: ev.Src, Priority: ev.Priority}
+	silence := now.Sub(i.sent)
 	switch {
 	case ev.Priority > i.priority:
-		reason = ReasonHigherPriority
+		cause.Reason = ReasonHigherPriority
 	case ev.Priority == i.priority && i.source.Less(ev.Src):
-		reason = ReasonHigherAddress
+		cause.Reason = ReasonHigherAddress
+	case !i.settings.Preempt && ev.Priority != PriorityStop && silence >= i.settings.Takeover():
+		// This process did not run for so long that a backup has rightly taken over.
+		// To take the addresses back would be to preempt it.
+		cause.Reason, cause.Silence = ReasonReplaced, silence
 	}
-	if reason == ReasonNone {
+	if cause.Reason == ReasonNone {
 		// The loser is answered at once, so that it learns of us without waiting
 		// for our next advert (RFC 9568 section 6.4.3), and so is one that gives up
 		// by priority 0.
-		i.timer = now.Add(i.interval)
-		acts = append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
+		if !i.settings.LowerPrioNoAdvert || ev.Priority == PriorityStop {
+			i.timer = now.Add(i.interval)
+			acts = i.say(now, acts)
+		}
 		return i.announceAgain(now, acts)
 	}
-	if !i.grouped {
+	if !i.grouped && !i.settings.HigherPrioSilent {
 		// The winner cannot know that there were two of us unless it hears us once:
 		// it then announces the addresses again, which our own announcement may
 		// have drawn here. Its answer finds us a BACKUP, so there is no more than
 		// this. Members of a group are silent here: the others, which follow with
 		// priority 0, tell the winner.
-		acts = append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
+		acts = i.say(now, acts)
 	}
 	i.master, i.masterPriority = ev.Src, ev.Priority
 	acts = append(acts, Action{Kind: ActionRelease})
-	acts = i.enter(now, Backup, Cause{Reason: reason, Peer: ev.Src, Priority: ev.Priority}, acts)
+	acts = i.enter(now, Backup, cause, acts)
 	i.interval = i.settings.AdvertInterval
 	if i.settings.Version == 3 {
 		i.interval = ev.Interval
 	}
-	i.lower, i.stopping = netip.Addr{}, false
+	i.lower, i.stopping, i.heard = netip.Addr{}, false, now
 	i.armMasterDown(now)
 	return acts
+}
+
+// say sends an advert of the MASTER that we are.
+func (i *Instance) say(now time.Time, acts []Action) []Action {
+	i.sent = now
+	return append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
 }
 
 // announceAgain tells the link once more who has the addresses, after another
@@ -54,20 +70,22 @@ func (i *Instance) announceAgain(now time.Time, acts []Action) []Action {
 		return acts
 	}
 	i.lastConflict = now
-	if i.settings.GarpDelay > 0 {
+	repeat, delay := i.settings.lowerBurst()
+	if delay > 0 {
 		// The other one's announcement may still be under way and come last:
 		// ours is repeated when that one has long given up.
-		i.announce, i.announceBig = now.Add(i.settings.GarpDelay), true
+		i.announce, i.announceBig = now.Add(delay), repeat
 	}
-	return append(acts, Action{Kind: ActionAnnounce, Repeat: i.settings.GarpRepeat})
+	return append(acts, Action{Kind: ActionAnnounce, Repeat: repeat})
 }
 
 func (i *Instance) masterTimer(now time.Time, acts []Action) []Action {
-	if late := now.Sub(i.timer); late >= 0 {
-		acts = append(acts, Action{Kind: ActionAdvert, Priority: i.priority})
-		// We were silent for an interval and this. A backup may have taken over
-		// meanwhile, announced the addresses, and be gone again.
-		if i.interval+late > MasterDownTime(i.settings.Version, PriorityOwner, i.interval) {
+	if !now.Before(i.timer) {
+		silence := now.Sub(i.sent)
+		acts = i.say(now, acts)
+		// A backup may have taken over meanwhile, announced the addresses, and be
+		// gone again.
+		if silence >= i.settings.Takeover() {
 			acts = i.announceAgain(now, acts)
 		}
 		// The schedule is kept, so that small delays do not add up; after a stall
@@ -78,12 +96,12 @@ func (i *Instance) masterTimer(now time.Time, acts []Action) []Action {
 		}
 	}
 	if !i.announce.IsZero() && !now.Before(i.announce) {
-		repeat := 1
-		if i.announceBig {
-			repeat = i.settings.GarpRepeat
+		repeat := i.announceBig
+		if repeat == 0 {
+			repeat = max(i.settings.GarpRefreshRepeat, 1)
 		}
 		acts = append(acts, Action{Kind: ActionAnnounce, Repeat: repeat})
-		i.announce, i.announceBig = time.Time{}, false
+		i.announce, i.announceBig = time.Time{}, 0
 		if i.settings.GarpRefresh > 0 {
 			i.announce = now.Add(i.settings.GarpRefresh)
 		}
@@ -95,17 +113,15 @@ func (i *Instance) masterTimer(now time.Time, acts []Action) []Action {
 // the addresses and their announcement (RFC 9568 section 6.4.2).
 func (i *Instance) becomeMaster(now time.Time, cause Cause, acts []Action) []Action {
 	i.interval = i.settings.AdvertInterval
-	acts = append(acts,
-		Action{Kind: ActionAdvert, Priority: i.priority},
-		Action{Kind: ActionAcquire, Repeat: i.settings.GarpRepeat})
+	acts = append(i.say(now, acts), Action{Kind: ActionAcquire, Repeat: i.settings.GarpRepeat})
 	i.timer = now.Add(i.interval)
-	i.announce, i.announceBig = time.Time{}, false
+	i.announce, i.announceBig = time.Time{}, 0
 	switch {
 	case i.settings.GarpDelay > 0:
-		i.announce, i.announceBig = now.Add(i.settings.GarpDelay), true
+		i.announce, i.announceBig = now.Add(i.settings.GarpDelay), i.settings.GarpRepeat
 	case i.settings.GarpRefresh > 0:
 		i.announce = now.Add(i.settings.GarpRefresh)
 	}
-	i.master, i.masterPriority, i.stopping, i.lower = netip.Addr{}, 0, false, netip.Addr{}
+	i.master, i.masterPriority, i.stopping, i.lower, i.preemptAt = netip.Addr{}, 0, false, netip.Addr{}, time.Time{}
 	return i.enter(now, Master, cause, acts)
 }

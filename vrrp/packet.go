@@ -30,6 +30,7 @@ type AuthType uint8
 const (
 	AuthNone AuthType = 0
 	AuthPass AuthType = 1 // a password of at most 8 bytes, in clear text
+	AuthAH   AuthType = 2 // an IP Authentication Header (RFC 4302) around the message, see AH
 )
 
 func (t AuthType) String() string {
@@ -38,6 +39,8 @@ func (t AuthType) String() string {
 		return "none"
 	case AuthPass:
 		return "PASS"
+	case AuthAH:
+		return "AH"
 	}
 	return fmt.Sprintf("type %d", uint8(t))
 }
@@ -74,7 +77,11 @@ type Advert struct {
 	AuthType AuthType      // v2 only
 	Auth     [authLen]byte // v2 only
 	Checksum ChecksumForm  // v3 only
+	// Trailer is what follows the message: nothing, the trailer of HMAC, or what
+	// only an instance with HMAC has to look at.
+	Trailer []byte
 
+	message []byte // without the trailer
 	addrs   []byte
 	addrLen int
 }
@@ -144,6 +151,12 @@ const (
 	DiscardTTL
 	DiscardAuthType
 	DiscardAuthPassword
+	DiscardUnsigned // without the trailer of HMAC, in mode enforce
+	DiscardTrailer  // with bytes behind the message that are no trailer
+	DiscardKey      // signed with a key that we do not have
+	DiscardICV      // HMAC or AH: the signature is wrong
+	DiscardWindow   // HMAC: signed too long ago, or in the future
+	DiscardReplay   // HMAC or AH: not newer than the newest one of its sender
 	DiscardIntervalMismatch
 	DiscardOwnPacket
 	DiscardState
@@ -165,6 +178,12 @@ var discardNames = [numDiscards]string{
 	DiscardTTL:              "wrong_ttl",
 	DiscardAuthType:         "wrong_auth_type",
 	DiscardAuthPassword:     "wrong_password",
+	DiscardUnsigned:         "unsigned",
+	DiscardTrailer:          "bad_trailer",
+	DiscardKey:              "unknown_key",
+	DiscardICV:              "bad_icv",
+	DiscardWindow:           "outside_window",
+	DiscardReplay:           "replay",
 	DiscardIntervalMismatch: "interval_mismatch",
 	DiscardOwnPacket:        "own_packet",
 	DiscardState:            "not_running",
@@ -228,8 +247,11 @@ func Parse(pdu []byte, src, dst netip.Addr) (Advert, Discard) {
 	if len(pdu) < need {
 		return a, DiscardTruncated
 	}
-	// What follows the message is padding of a short Ethernet frame (V19).
+	// What follows the message may be padding of a short Ethernet frame, and is no
+	// fault (RFC 9568 section 7.1 asks for no exact length).
+	a.Trailer = pdu[need:]
 	pdu = pdu[:need]
+	a.message = pdu
 	a.addrs = pdu[headerLen : headerLen+count*a.addrLen]
 
 	if a.Version == 2 {
@@ -335,4 +357,14 @@ func checksum(seed uint32, b []byte) uint16 {
 		sum = sum>>16 + sum&math.MaxUint16
 	}
 	return ^uint16(sum)
+}
+
+// AddressDigest returns a number that tells the advert's address list from others
+// (FNV-1a).
+func (a *Advert) AddressDigest() uint64 {
+	h := uint64(14695981039346656037)
+	for _, b := range a.addrs {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return h
 }

@@ -18,12 +18,14 @@ const leastPeerDownUnit = 100 * time.Millisecond
 // master-down timer, as they would preempt any other. So no two of them follow the
 // same event.
 //
+// For the same reason only the death of the router heard last counts.
+//
 // An advert of the router said to be dead ends the haste as well. One that has
 // said good-bye by priority 0 is being replaced already.
 func (i *Instance) peerDown(now time.Time, ev Event) {
 	active := i.master
-	if !active.IsValid() {
-		active = i.lower // heard, and not accepted only because it is to be preempted
+	if i.lower.IsValid() {
+		active = i.lower // heard since, and not accepted only because it is to be preempted
 	}
 	if i.state != Backup || i.stopping || !active.IsValid() || ev.Src != active {
 		return

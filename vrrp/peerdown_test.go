@@ -29,7 +29,7 @@ func TestPeerDown(t *testing.T) {
 		s := backup(t, version)
 		s.want(500*ms, dead(peer), "")
 		s.wantDeadline(500*ms + skew)
-		if s.i.TakeoverDue(epoch.Add(500*ms)) || !s.i.TakeoverDue(epoch.Add(500*ms+skew)) {
+		if s.i.ListenFirst(epoch.Add(500*ms)) || !s.i.ListenFirst(epoch.Add(500*ms+skew)) {
 			t.Errorf("version %d: the owner is not asked to read its sockets first", version)
 		}
 		s.want(500*ms+skew, timer, "advert 100, acquire 5, BACKUP->MASTER bfd_down")
@@ -83,6 +83,12 @@ func TestPeerDown(t *testing.T) {
 		s.at(100*ms, advert(below, 50, time.Second))
 		s.at(500*ms, dead(below))
 		s.want(500*ms+skew, timer, "advert 100, acquire 5, BACKUP->MASTER bfd_down")
+	})
+	t.Run("replaced already", func(t *testing.T) {
+		s := backup(t, 3)
+		s.at(500*ms, advert(below, 50, time.Second))
+		s.at(501*ms, dead(peer))
+		s.wantDeadline(100*ms + masterDown)
 	})
 	t.Run("good-bye first", func(t *testing.T) {
 		s := backup(t, 3)

@@ -22,9 +22,11 @@ type Settings struct {
 	Priority       uint8         // base priority, 1..255
 	AdvertInterval time.Duration // whole seconds in v2, multiples of 10 ms up to 40.95 s in v3
 	Preempt        bool          // take over from a lower priority
+	PreemptDelay   time.Duration // wait so long before that, from the first advert of the lower one on; 0 = no longer than for a silent one
+	DownAdverts    int           // intervals without an advert after which the MASTER is dead, 1..100; 0 = 3
 	Addresses      []netip.Addr  // listed in adverts in this order, 1..255
 	AuthType       AuthType      // v2 only
-	Password       [authLen]byte // v2 only, padded with zeros
+	Password       Password      // AuthPass only
 	Checksum       ChecksumForm  // v3 over IPv4: the form that is sent; both are accepted
 
 	// Group is the multicast group to which adverts go, and from which alone they
@@ -37,12 +39,23 @@ type Settings struct {
 	Peers []Peer
 	TTL   uint8
 
+	// How a MASTER answers the adverts of another one. By default it answers a
+	// loser at once, and to a winner it says once more that it was here.
+	LowerPrioNoAdvert  bool // no advert to a loser before the next one is due
+	HigherPrioSilent   bool // no advert before yielding
+	OwnerIgnoreAdverts bool // with priority 255: never yield, not even to another owner
+
 	// GarpRepeat is how often each address is announced in a burst, GarpDelay
-	// the time to a second burst (0 = none) and GarpRefresh the period of single
-	// announcements while MASTER (0 = never).
-	GarpRepeat  int
-	GarpDelay   time.Duration
-	GarpRefresh time.Duration
+	// the time to a second burst (0 = none) and GarpRefresh the period of
+	// announcements while MASTER (0 = never), GarpRefreshRepeat times each (0 = once).
+	GarpRepeat        int
+	GarpDelay         time.Duration
+	GarpRefresh       time.Duration
+	GarpRefreshRepeat int
+	// GarpLowerRepeat and GarpLowerDelay are in place of GarpRepeat and GarpDelay
+	// after the advert of a loser. GarpLowerRepeat 0: no difference is made.
+	GarpLowerRepeat int
+	GarpLowerDelay  time.Duration
 }
 
 // Peer is another router that is spoken to by unicast.
@@ -138,8 +151,30 @@ func SkewTime(version, priority uint8, interval time.Duration) time.Duration {
 	return time.Duration(256-int(priority)) * interval / 256
 }
 
-// MasterDownTime is how long a BACKUP waits for an advert before it takes over:
-// three intervals and its skew time (RFC 9568 section 6.1, RFC 3768 section 6.1).
-func MasterDownTime(version, priority uint8, interval time.Duration) time.Duration {
-	return 3*interval + SkewTime(version, priority, interval)
+// defaultDownAdverts is the number of RFC 9568 section 6.1.
+const defaultDownAdverts = 3
+
+// MasterDownTime is how long a BACKUP of a priority waits for an advert before it
+// takes over: DownAdverts intervals (three in RFC 9568 section 6.1 and RFC 3768
+// section 6.1) and its skew time.
+func (s *Settings) MasterDownTime(priority uint8, interval time.Duration) time.Duration {
+	adverts := s.DownAdverts
+	if adverts == 0 {
+		adverts = defaultDownAdverts
+	}
+	return time.Duration(adverts)*interval + SkewTime(s.Version, priority, interval)
+}
+
+// Takeover is the shortest silence of a MASTER after which another router can have
+// taken over, if its settings are these: the best backup has priority 254.
+func (s *Settings) Takeover() time.Duration {
+	return s.MasterDownTime(PriorityOwner-1, s.AdvertInterval)
+}
+
+// lowerBurst is the announcement after the advert of a loser.
+func (s *Settings) lowerBurst() (repeat int, delay time.Duration) {
+	if s.GarpLowerRepeat == 0 {
+		return s.GarpRepeat, s.GarpDelay
+	}
+	return s.GarpLowerRepeat, s.GarpLowerDelay
 }

@@ -44,6 +44,7 @@ const (
 	ReasonPreempted              // only a router of lower priority was heard for the master-down time
 	ReasonHigherPriority         // a router of higher priority advertises
 	ReasonHigherAddress          // a router of equal priority and higher address advertises
+	ReasonReplaced               // a router took over while this one was silent
 	ReasonInterfaceDown          // an interface that is needed is down
 	ReasonInterfaceAbsent        // an interface that is needed does not exist
 	ReasonNoSource               // there is no address to send adverts from
@@ -70,6 +71,7 @@ var reasonNames = [numReasons]string{
 	ReasonPreempted:       "preempted",
 	ReasonHigherPriority:  "higher_priority",
 	ReasonHigherAddress:   "higher_address",
+	ReasonReplaced:        "replaced",
 	ReasonInterfaceDown:   "interface_down",
 	ReasonInterfaceAbsent: "interface_absent",
 	ReasonNoSource:        "no_source_address",
@@ -97,7 +99,7 @@ type Cause struct {
 	Reason   Reason
 	Peer     netip.Addr    // the other router, where one is meant
 	Priority uint8         // the priority that it advertised
-	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert; ReasonBFDDown: without a packet
+	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert; ReasonBFDDown: without a packet; ReasonReplaced: without an advert of ours
 	Detail   string        // the interface, the script and its result
 }
 
@@ -133,6 +135,8 @@ func (c Cause) String() string {
 		return fmt.Sprintf("%s advertises the higher priority %d", peer, c.Priority)
 	case ReasonHigherAddress:
 		return fmt.Sprintf("%s advertises the same priority %d and has the higher address", peer, c.Priority)
+	case ReasonReplaced:
+		return fmt.Sprintf("%s took over while this host was silent for %v, and is not preempted", peer, silence)
 	case ReasonInterfaceDown:
 		return fmt.Sprintf("interface %s is down", c.Detail)
 	case ReasonInterfaceAbsent:

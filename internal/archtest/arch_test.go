@@ -33,7 +33,7 @@ var leaves = map[string][]string{
 // wiring must not know its sibling: what one daemon does is told to the other
 // by the parent or not at all.
 var strangers = map[string][]string{
-	"internal/vrrpd":  {"internal/checkd", "ipvs", "ipvs/kernel", "checkers", "checkers/probe"},
+	"internal/vrrpd":  {"internal/checkd", "ipvs", "ipvs/kernel", "checkers"},
 	"internal/checkd": {"internal/vrrpd", "vrrp", "vrrp/link"},
 	"internal/webd":   {"internal/vrrpd", "internal/checkd", "vrrp/link", "ipvs/kernel"},
 }
@@ -104,7 +104,7 @@ func TestPurePackagesArePure(t *testing.T) {
 			return true
 		})
 	}
-	for _, must := range []string{"config", "vrrp", "ipvs", "checkers"} {
+	for _, must := range []string{"bfd", "config", "vrrp", "ipvs", "checkers"} {
 		if !seen[must] {
 			t.Errorf("package %s was not found", must)
 		}

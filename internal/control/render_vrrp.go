@@ -7,17 +7,23 @@ import (
 	"strings"
 )
 
-func (v View) instances(p *page, list []Instance) {
+func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 	if len(list) == 0 {
 		return
 	}
 	t := table{head: []string{"INSTANCE", "STATE", "FOR", "PRIORITY", "INTERFACE", "VRID", "MASTER", "WHY"}}
 	for _, i := range list {
 		t.add(text(i.Name), styled(i.State, instanceStyle(i.State)), number(v.age(i.Since)), number(priority(i)),
-			text(i.Interface), text(fmt.Sprintf("%d/v%d", i.VRID, i.Version)), text(master(i)), text(i.Reason))
+			text(i.Interface), text(vrid(i)), text(master(i)), text(i.Reason))
+		if !i.PreemptsAt.IsZero() {
+			t.note("waits", "preempts "+master(i)+" in "+span(max(i.PreemptsAt.Sub(v.Now), 0)), plain)
+		}
 		for _, term := range i.Terms {
 			st := plain
-			if !term.Up {
+			switch {
+			case term.Fault:
+				st = bad
+			case !term.Up:
 				st = warn
 			}
 			s := fmt.Sprintf("%+d %s", term.Value, term.Source)
@@ -25,6 +31,10 @@ func (v View) instances(p *page, list []Instance) {
 				s += " (" + term.Note + ")"
 			}
 			t.note("tracks", s, st)
+		}
+		v.authentication(&t, i.Authentication)
+		if s := speech(i); s != "" {
+			t.note("adverts", s, faint)
 		}
 		for _, peer := range i.Peers {
 			s, st := v.peer(i, peer)
@@ -47,12 +57,84 @@ func (v View) instances(p *page, list []Instance) {
 			}
 			t.note("address", s, st)
 		}
+		for _, list := range [][]KernelItem{i.Routes, i.Rules} {
+			for _, item := range list {
+				kind, _, _ := strings.Cut(item.What, " ")
+				s, st := item.text(i.State == "MASTER")
+				if i.State != "MASTER" && item.Installed {
+					s, st = s+" although not MASTER", warn
+				}
+				t.note(kind, s, st)
+			}
+		}
 		if n := discards(i.Discards); n != "" {
-			t.note("dropped", n, warn)
+			t.note("dropped", n+v.newestDrop(i.Dropped), warn)
+		}
+		if s := v.alone(i, foreign); s != "" {
+			t.note("others", s, faint)
 		}
 	}
 	p.line()
 	p.table("", t)
+}
+
+// text tells of an item that should be there or not.
+func (i KernelItem) text(wanted bool) (string, style) {
+	what := strings.TrimPrefix(strings.TrimPrefix(i.What, "route "), "rule ")
+	switch {
+	case i.Error != "":
+		return what + ": " + i.Error, bad
+	case i.Own:
+		return what + " here, it was there before and will stay", plain
+	case i.Installed:
+		return what + " here", plain
+	case wanted:
+		return what + " missing", bad
+	}
+	return what + " not here", faint
+}
+
+// static tells of what is there as long as the daemon lives.
+func (v View) static(p *page, list []KernelItem) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"STATIC", "STATE"}}
+	for _, i := range list {
+		state, st := i.text(true)
+		what := strings.TrimPrefix(strings.TrimPrefix(i.What, "route "), "rule ")
+		t.add(text(i.What), styled(strings.TrimLeft(strings.TrimPrefix(state, what), ": "), st))
+	}
+	p.line()
+	p.table("", t)
+}
+
+// vrid shows the number, the version, and the family when it is IPv6.
+func vrid(i Instance) string {
+	s := fmt.Sprintf("%d/v%d", i.VRID, i.Version)
+	if i.Family == "ipv6" {
+		s += " IPv6"
+	}
+	return s
+}
+
+// speech tells where adverts come from and go to, and what is unusual in those
+// that are heard.
+func speech(i Instance) string {
+	if i.Source == "" {
+		return ""
+	}
+	s := "from " + i.Source
+	if i.MulticastGroup != "" {
+		s += " to " + i.MulticastGroup
+	}
+	if n := i.Checksums["plain"]; n > 0 {
+		s += "; heard " + plural(n, "advert", "adverts") + " with a plain checksum"
+	}
+	if i.GlobalFirst > 0 {
+		s += "; heard " + plural(i.GlobalFirst, "advert", "adverts") + " whose first address is not link-local"
+	}
+	return s
 }
 
 // peer tells what was heard of a unicast peer.
@@ -133,6 +215,20 @@ func discards(m map[string]uint64) string {
 	return "adverts: " + strings.Join(reasons, ", ")
 }
 
+// newestDrop tells when and from whom the last dropped advert came.
+func (v View) newestDrop(list []Dropped) string {
+	var newest Dropped
+	for _, d := range list {
+		if d.Reason != "not_running" && d.Last.After(newest.Last) {
+			newest = d
+		}
+	}
+	if newest.Last.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("; the last %s from %s", v.ago(newest.Last), newest.Peer)
+}
+
 // discardText says in words why adverts were dropped. Reasons are those of
 // vrrp.Discard.
 func discardText(reason string) string {
@@ -143,12 +239,26 @@ func discardText(reason string) string {
 		return "with another advert interval"
 	case "wrong_password", "wrong_auth_type", "wrong_type":
 		return "with a " + strings.ReplaceAll(reason, "_", " ")
+	case "unsigned":
+		return "without a signature"
+	case "bad_trailer":
+		return "with something else than a signature behind them"
+	case "unknown_key":
+		return "signed with a key that this host does not have"
+	case "bad_icv":
+		return "with a wrong signature: key or password differ, or they were changed on the way"
+	case "outside_window":
+		return "signed at a time outside the time_window: clocks differ, or they were recorded"
+	case "replay":
+		return "that are not newer than their sender's last: recorded, or its clock was set back"
 	case "wrong_ttl":
 		return "with a time to live out of bounds"
 	case "multicast":
 		return "by multicast, to an instance that uses unicast"
 	case "unicast":
 		return "by unicast, to an instance that uses multicast"
+	case "other_group":
+		return "to another multicast group"
 	case "unknown_peer":
 		return "from a host that is no unicast_peer"
 	case "own_packet":
@@ -173,6 +283,19 @@ func (v View) groups(p *page, list []Group) {
 		if g.Waiting != "" {
 			t.note("waits", g.Waiting, plain)
 		}
+	}
+	p.line()
+	p.table("", t)
+}
+
+// trackers lists what is tracked beside scripts.
+func (v View) trackers(p *page, list []Tracker) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"TRACKED", "STATE", "FOR", "FOUND"}}
+	for _, tr := range list {
+		t.add(text(tr.Kind+" "+tr.Name), styled(tr.State, healthStyle(tr.State)), number(v.age(tr.Since)), text(dash(tr.Detail)))
 	}
 	p.line()
 	p.table("", t)

@@ -61,14 +61,24 @@ type Process struct {
 
 // VRRP is the VRRP child's part of a snapshot.
 type VRRP struct {
-	Generation uint64       `json:"generation"`
-	Instances  []Instance   `json:"instances"`
-	Groups     []Group      `json:"groups,omitempty"`
-	Scripts    []Script     `json:"scripts"`
-	Trackers   []Tracker    `json:"trackers,omitempty"` // interfaces and all else that is tracked
-	Lateness   Lateness     `json:"lateness"`           // of the event loop's timer
-	Repairs    uint64       `json:"repairs"`            // addresses put back after somebody else removed them
-	Failures   []KernelFail `json:"failures,omitempty"`
+	Generation uint64 `json:"generation"`
+	// BegunMono is CLOCK_MONOTONIC in nanoseconds at which the daemon's start delay
+	// began; a respawned child waits no longer for it than the former one would have.
+	BegunMono int64        `json:"begun_mono"`
+	Instances []Instance   `json:"instances"`
+	Groups    []Group      `json:"groups,omitempty"`
+	Scripts   []Script     `json:"scripts"`
+	Trackers  []Tracker    `json:"trackers,omitempty"` // interfaces and all else that is tracked
+	Lateness  Lateness     `json:"lateness"`           // of the event loop's timer
+	Repairs   uint64       `json:"repairs"`            // addresses put back after somebody else removed them
+	Failures  []KernelFail `json:"failures,omitempty"`
+	// Static is what the kernel holds as long as the daemon lives: addresses, routes
+	// and rules of the configuration, and settings of interfaces that director needs.
+	Static []KernelItem `json:"static,omitempty"`
+	// Alarms are what is wrong between the routers now.
+	Alarms []Alarm `json:"alarms,omitempty"`
+	// Foreign are VRIDs of others that were heard on our links while we were MASTER.
+	Foreign []ForeignVRID `json:"foreign_vrids,omitempty"`
 }
 
 // Instance is the state of one virtual router.
@@ -84,19 +94,36 @@ type Instance struct {
 	Reason    string    `json:"reason"`      // of the newest transition, for a person
 	Code      string    `json:"reason_code"` // the same as a stable name, see vrrp.Reason
 	// Priority is what adverts carry: base priority and tracking terms.
-	Priority       int               `json:"priority"`
-	BasePriority   int               `json:"base_priority"`
-	Terms          []PriorityTerm    `json:"terms,omitempty"`
-	AdvertInterval time.Duration     `json:"advert_interval"` // nanoseconds, the one in force
-	Master         string            `json:"master,omitempty"`
-	MasterPriority int               `json:"master_priority,omitempty"`
-	Source         string            `json:"source,omitempty"`
-	Peers          []Peer            `json:"unicast_peers,omitempty"` // empty: multicast
+	Priority       int            `json:"priority"`
+	BasePriority   int            `json:"base_priority"`
+	Terms          []PriorityTerm `json:"terms,omitempty"`
+	AdvertInterval time.Duration  `json:"advert_interval"` // nanoseconds, the one in force
+	Master         string         `json:"master,omitempty"`
+	MasterPriority int            `json:"master_priority,omitempty"`
+	// PreemptsAt is when the preempt delay of a BACKUP lets it take over from that
+	// master; zero when it does not wait for that.
+	PreemptsAt time.Time `json:"preempts_at,omitzero"`
+	// StartsAt is the end of the start delay while that keeps the instance in INIT.
+	StartsAt       time.Time `json:"starts_at,omitzero"`
+	Source         string    `json:"source,omitempty"`
+	MulticastGroup string    `json:"multicast_group,omitempty"` // empty: unicast
+	Peers          []Peer    `json:"unicast_peers,omitempty"`   // empty: multicast
+	// Authentication is nil for an instance without.
+	Authentication *Authentication   `json:"authentication,omitempty"`
 	Addresses      []Address         `json:"addresses"`
+	Routes         []KernelItem      `json:"routes,omitempty"`
+	Rules          []KernelItem      `json:"rules,omitempty"`
 	Transitions    uint64            `json:"transitions"`
 	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
 	AdvertsHeard   uint64            `json:"adverts_received"`
 	Discards       map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
+	Dropped        []Dropped         `json:"dropped,omitempty"`  // the same with the newest of each
+	// Checksums counts the adverts of version 3 that were accepted, by the form of
+	// their checksum: pseudo-header or plain.
+	Checksums map[string]uint64 `json:"checksums,omitempty"`
+	// GlobalFirst counts the accepted adverts over IPv6 whose first address is not
+	// link-local, against RFC 9568 section 5.2.9.
+	GlobalFirst uint64 `json:"first_address_not_link_local,omitempty"`
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`
@@ -146,7 +173,8 @@ type Tracker struct {
 	Name   string    `json:"name"`
 	State  string    `json:"state"` // up, down, unknown
 	Since  time.Time `json:"since"`
-	Detail string    `json:"detail"` // what was found, for a person
+	Detail string    `json:"detail"`           // what was found, for a person
+	Number int       `json:"number,omitempty"` // files: the number in it
 }
 
 // Address is a virtual address and whether the kernel has it.
@@ -158,6 +186,15 @@ type Address struct {
 	// owner's (priority 255). It stays when director stops.
 	Own   bool   `json:"own,omitempty"`
 	Error string `json:"error,omitempty"`
+}
+
+// KernelItem is a route, a rule or something else that the kernel is to hold, in
+// the words of ip(8).
+type KernelItem struct {
+	What      string `json:"what"`
+	Installed bool   `json:"installed"`
+	Own       bool   `json:"own,omitempty"` // it was there before director and stays
+	Error     string `json:"error,omitempty"`
 }
 
 // Script is the state of one track script.
@@ -249,11 +286,12 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, address, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, address, alarm, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`
 	Reason     string    `json:"reason"`
 	Code       string    `json:"reason_code,omitempty"` // the reason as a stable name
 	Priority   int       `json:"priority,omitempty"`    // instances: the effective priority
+	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
 	"director/vrrp"
@@ -13,7 +14,8 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface, family vrrp.Family) (socket, error)
+	Open(ifi link.Interface, key portKey) (socket, error)
+	OpenClaims(ifi link.Interface) (claims, error)
 }
 
 // socket is the one socket of an interface and family.
@@ -22,6 +24,7 @@ type socket interface {
 	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
+	Foreign(handle func(link.Datagram)) (uint64, error)
 	Close() error
 }
 
@@ -39,27 +42,37 @@ type engine struct {
 	worker worker
 	parent func(watchdog.Message)
 
-	generation uint64
-	routers    map[routerKey]*router
-	byID       map[string]*router // with those that are leaving
-	order      []*router          // in the order of the configuration
-	groups     map[string]*group
-	trackers   map[trackerKey]tracker
-	timers     timers
-	links      map[string]link.Interface // by name
-	names      map[int]string            // of the links by index, to notice a new name
-	users      map[string][]*router      // who needs an interface, by its name
-	roaming    []*router                 // whose configured source may be on any interface
-	vips       map[vip]bool              // virtual addresses that are never a source
-	holders    map[place]*router         // whose virtual address it is
-	ports      map[portKey]*port         //
-	dirty      []*port                   // with queued adverts
-	leaving    []*router                 // removed or stopping, until their addresses are off
-	// drain reads the sockets once more. It is called before a backup takes
-	// over, so that our own delay is not mistaken for the silence of a master.
-	drain func()
+	generation   uint64
+	routers      map[routerKey]*router
+	holdings     map[string]*holding // by id, with those of routers that are leaving
+	host         *host               // what is there as long as the daemon lives
+	order        []*router           // in the order of the configuration
+	groups       map[groupKey]*group
+	trackers     map[trackerKey]tracker
+	observer     observer
+	watched      []config.ProcessTracker // the processes that are counted
+	processRound uint64                  // that their counts carry
+	timers       timers
+	links        map[string]link.Interface // by name
+	names        map[int]string            // of the links by index, to notice a new name
+	users        map[string][]*router      // who needs an interface, by its name
+	roaming      []*router                 // whose configured source may be on any interface
+	vips         map[vip]bool              // virtual addresses that are never a source
+	holders      map[link.Key]*holding     // whose item it is
+	passing      []*holding                // with items that may go without notice
+	ports        map[portKey]*port         //
+	dirty        []*port                   // with queued adverts
+	leaving      []*router                 // removed or stopping, until their items are off
+	stopping     bool
+	delay        startDelay
+	// drain reads the sockets once more. It is called before a backup takes over
+	// and before a master that was stalled goes on, so that our own delay is not
+	// mistaken for the silence of others.
+	drain     func()
+	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
+	lookout   lookout
 
 	round    uint64 // counts flushes, from 1
 	acts     []vrrp.Action
@@ -74,15 +87,23 @@ type engine struct {
 }
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
-	return &engine{
+	e := &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
-		routers: make(map[routerKey]*router),
-		byID:    make(map[string]*router),
-		links:   make(map[string]link.Interface),
-		names:   make(map[int]string),
-		ports:   make(map[portKey]*port),
-		drain:   func() {},
+		routers:   make(map[routerKey]*router),
+		holdings:  make(map[string]*holding),
+		host:      newHost(),
+		links:     make(map[string]link.Interface),
+		names:     make(map[int]string),
+		ports:     make(map[portKey]*port),
+		drain:     func() {},
+		sinceBoot: link.SinceBoot,
+		observer:  blind{},
 	}
+	e.holdings[e.host.id] = &e.host.holding
+	e.timers.add(e.host)
+	e.lookout.onForeign, e.lookout.onClaim = e.foreignAdvert, e.claimed
+	e.timers.add(&e.lookout)
+	return e
 }
 
 // deadline is when the loop has to call tick next; zero means never.
@@ -109,14 +130,14 @@ func (e *engine) tick(now time.Time) {
 		}
 		switch t := t.(type) {
 		case *router:
-			if !drained && t.sm.TakeoverDue(now) {
+			if !drained && t.sm.ListenFirst(now) {
 				drained = true
 				e.drain()
 				continue
 			}
 			e.lateness.Observe(now.Sub(t.deadline()))
 			if !t.retryAt.IsZero() && !t.retryAt.After(now) {
-				e.retryAddresses(t, now)
+				e.retryItems(&t.holding, now)
 			}
 			e.step(t, now, vrrp.Event{Kind: vrrp.EventTimer})
 		case *script:
@@ -125,6 +146,23 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *host:
+			e.retryItems(&t.holding, now)
+			e.timers.fix(t)
+		case *lookout:
+			e.lookAround(now)
+		case *startDelay:
+			e.endDelay()
+			e.review(now)
+		case *target:
+			e.ask(now, t)
+		case expiring:
+			from := said(t)
+			expired := t.expire(now)
+			e.timers.fix(t)
+			if expired {
+				e.changed(now, t, from)
+			}
 		case *port:
 			e.openPort(now, t)
 			e.reviewUsers(now, t.key.device)
@@ -154,41 +192,12 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	case vrrp.ActionAcquire:
 		e.acquire(r, a.Repeat)
 	case vrrp.ActionRelease:
-		e.release(r)
+		e.release(&r.holding)
 	case vrrp.ActionAnnounce:
-		e.announce(r, r.addrs, a.Repeat)
+		e.announce(r, r.items, a.Repeat)
 	case vrrp.ActionNotify:
 		e.notify(r, now, a.Transition)
 	}
-}
-
-// notify tells the parent about a transition; the parent logs it, runs scripts
-// and keeps the history.
-func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
-	r.warned = [numWarnings]warning{}
-	to := t.To.String()
-	if t.To == vrrp.Init {
-		// The end of an instance is told as STOP, keepalived's word, when its
-		// addresses are off.
-		to = "STOP"
-	}
-	ev := &control.Event{
-		Time:       now,
-		Generation: r.generation,
-		Kind:       "instance",
-		Subject:    r.cfg.Name,
-		From:       t.From.String(),
-		To:         to,
-		Reason:     t.Cause.String(),
-		Code:       t.Cause.Reason.String(),
-		Priority:   int(r.sm.Priority()),
-	}
-	e.touched = true
-	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
-		r.farewell = ev
-		return
-	}
-	e.send(watchdog.Message{Event: ev})
 }
 
 func (e *engine) send(m watchdog.Message) { e.messages = append(e.messages, m) }
@@ -231,24 +240,23 @@ func (e *engine) flush(now time.Time) {
 }
 
 func (e *engine) snapshot() *control.VRRP {
-	v := &control.VRRP{Generation: e.generation, Lateness: e.lateness.Report(), Repairs: e.repairs}
+	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
-		if g := r.group; g != nil && g.members[0] == r {
+		if g := r.group; g != nil && !g.pair && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}
+	v.Static = e.host.snapshot()
+	v.Failures = e.host.failures()
 	told := make(map[tracker]bool, len(e.trackers))
 	for _, r := range e.order {
-		v.Instances = append(v.Instances, r.snapshot())
-		for _, a := range r.addrs {
-			if a.err != nil {
-				v.Failures = append(v.Failures, control.KernelFail{
-					What:  a.task(),
-					Error: a.err.Error(), Since: a.since, Count: a.failures,
-				})
-			}
+		i := r.snapshot()
+		if e.delay.pending() && r.waiting == startDelayReason && len(r.faults) == 0 {
+			i.Reason, i.Code, i.StartsAt = e.delay.left(), "start_delay", e.delay.at
 		}
+		v.Instances = append(v.Instances, i)
+		v.Failures = append(v.Failures, r.failures()...)
 		for _, t := range r.tracks {
 			if told[t.tracker] {
 				continue
@@ -261,5 +269,6 @@ func (e *engine) snapshot() *control.VRRP {
 			}
 		}
 	}
+	e.outlook(v)
 	return v
 }

@@ -17,6 +17,7 @@ import (
 	"director/internal/control"
 	"director/internal/notify"
 	"director/internal/script"
+	"director/internal/secret"
 )
 
 // Options are what the parent is started with.
@@ -100,6 +101,7 @@ type parent struct {
 	reloads    reloads
 	children   map[Role]*child
 	spawner    *spawner
+	memory     memory
 	own        scheduling // of this process, which children inherit
 	dir        *runDir
 	started    time.Time
@@ -196,6 +198,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		notifier:  notify.New(script.Run, o.Log),
 		scripts:   newScripts(),
 		inquiries: make(map[uint64]*inquiry),
+		memory:    memory{log: o.Log},
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}
@@ -217,7 +220,17 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	if err != nil {
 		return nil, warnings, err
 	}
-	warnings = append(warnings, ScriptWarnings(o.ConfigPath, text, cfg)...)
+	if err := config.FillSecrets(o.ConfigPath, text, cfg, secret.Read); err != nil {
+		return nil, warnings, err
+	}
+	if cfg, err = WithScriptUser(cfg); err != nil {
+		return nil, warnings, err
+	}
+	more, err := CheckScripts(o.ConfigPath, text, cfg)
+	warnings = append(warnings, more...)
+	if err != nil {
+		return nil, warnings, err
+	}
 	if cfg.Global.RouterID == "" {
 		named := *cfg
 		if named.Global.RouterID, err = os.Hostname(); err != nil {
@@ -264,6 +277,7 @@ func (p *parent) warn(warnings []config.Warning) {
 
 // inForce makes the process itself obey the configuration in force.
 func (p *parent) inForce() {
+	p.memory.configured(false)
 	if p.o.Configured != nil {
 		p.o.Configured(p.force.config)
 	}

@@ -42,6 +42,9 @@ type Address struct {
 	// Preferred does so after that many seconds; 0 is never.
 	Deprecated bool
 	Preferred  uint32
+	// OnlyMarked makes a Remove leave the address alone that does not carry Protocol:
+	// somebody else put it there.
+	OnlyMarked bool
 }
 
 // Key returns the address's identity: the kernel allows one local address and mask
@@ -55,7 +58,7 @@ func (a Address) String() string { return a.Prefix.String() + " on " + a.Device 
 
 // Variant returns the options in the words of ip(8).
 func (a Address) Variant() string {
-	plain := Address{Prefix: a.Prefix, Device: a.Device, Label: a.Label}
+	plain := Address{Prefix: a.Prefix, Device: a.Device, Label: a.Label, OnlyMarked: a.OnlyMarked}
 	if a == plain { // by far the most
 		return a.Label
 	}
@@ -97,13 +100,20 @@ func (a Address) remove(k *kernel) (already bool, err error) {
 	// What more is said of the address the kernel would look for.
 	bare := Address{Prefix: a.Prefix, Device: a.Device, Peer: a.Peer}
 	err = k.on(a.Device, func(d *device) error {
+		if a.OnlyMarked {
+			marked, err := k.marked(d.Index, a.Prefix)
+			if err != nil || !marked {
+				already = true
+				return err
+			}
+		}
 		_, err := k.request(unix.RTM_DELADDR, 0, bare.identity(d.Index)...)
 		return err
 	})
 	if absent(err) {
 		return true, nil
 	}
-	return false, err
+	return already, err
 }
 
 // identity is the part of the message that tells which address is meant.
@@ -145,21 +155,22 @@ func (a Address) message(index int) []nl.NetlinkRequestData {
 	return parts
 }
 
-// announce broadcasts one gratuitous ARP packet for an address. On interfaces
-// without neighbour resolution there is nobody to tell.
+// announce sends one gratuitous ARP packet for an IPv4 address to everybody on
+// the link, or one unsolicited neighbour advertisement for an IPv6 address. On
+// interfaces without neighbour resolution there is nobody to tell.
 func (k *kernel) announce(a Address) error {
-	if !a.Prefix.Addr().Is4() {
-		return fmt.Errorf("link: announce %s on %s: gratuitous ARP is for IPv4 addresses", a.Prefix.Addr(), a.Device)
-	}
 	err := k.on(a.Device, func(d *device) error {
 		if d.NoARP || len(d.HardwareAddr) != 6 {
 			return nil
 		}
-		frame := garp(d.HardwareAddr, a.Prefix.Addr())
-		to := &unix.SockaddrLinklayer{Ifindex: d.Index, Protocol: hton16(unix.ETH_P_ARP), Halen: 6}
+		frame, protocol, err := k.announcement(d, a.Prefix.Addr())
+		if err != nil {
+			return err
+		}
+		to := &unix.SockaddrLinklayer{Ifindex: d.Index, Protocol: hton16(protocol), Halen: 6}
 		copy(to.Addr[:], frame[:6])
 		for range 50 {
-			err := unix.Sendto(k.packet, frame[:], 0, to)
+			err := unix.Sendto(k.packet, frame, 0, to)
 			// The device's queue is full: let it send for a moment.
 			if err != unix.ENOBUFS && err != unix.EAGAIN {
 				return os.NewSyscallError("sendto", err)
@@ -172,6 +183,22 @@ func (k *kernel) announce(a Address) error {
 		return fmt.Errorf("link: announce %s on %s: %w", a.Prefix.Addr(), a.Device, err)
 	}
 	return nil
+}
+
+// announcement builds the frame that tells a link who has an address.
+func (k *kernel) announcement(d *device, ip netip.Addr) (frame []byte, protocol uint16, err error) {
+	if ip.Is4() {
+		f := garp(d.HardwareAddr, ip)
+		return f[:], unix.ETH_P_ARP, nil
+	}
+	if !d.asked6 {
+		if d.forwards6, err = k.forwards6(d.Index); err != nil {
+			return nil, 0, err
+		}
+		d.asked6 = true
+	}
+	f := advertisement(d.HardwareAddr, ip, d.forwards6)
+	return f[:], unix.ETH_P_IPV6, nil
 }
 
 // InstalledAddrs returns the addresses of both families that an interface has

@@ -18,6 +18,16 @@ func Monotonic() int64 {
 	return ts.Nano()
 }
 
+// SinceBoot returns the time since the boot of the machine, with the time that it
+// was suspended: what /proc/uptime shows.
+func SinceBoot() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic("link: clock_gettime: " + err.Error()) // as above
+	}
+	return time.Duration(ts.Nano())
+}
+
 // anchor ties Go's monotonic readings to CLOCK_MONOTONIC. Both are the same
 // clock, but package time keeps its own zero to itself.
 type anchor struct {

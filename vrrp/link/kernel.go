@@ -22,7 +22,9 @@ type kernel struct {
 // device is what is known of an interface while work goes on.
 type device struct {
 	Interface
-	found time.Time
+	found     time.Time
+	asked6    bool // forwards6 is known
+	forwards6 bool // it forwards IPv6
 }
 
 // deviceAge is how long a device is not looked up again. A name seldom changes
@@ -43,6 +45,9 @@ func openKernel() (_ *kernel, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("link: open netlink: %w", err)
 	}
+	// Where the kernel can (4.20), it refuses what it does not understand in a dump
+	// and obeys what it does, instead of listing everything.
+	_ = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 	k.own = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}
 	// Protocol 0: it receives nothing.
 	k.packet, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)

@@ -74,21 +74,7 @@ func (s Setting) turn(k *kernel, value uint32) (already bool, err error) {
 // begins with number 1.
 func inetConf(reply [][]byte, number int) (uint32, bool) {
 	for _, message := range reply {
-		if len(message) < unix.SizeofIfInfomsg {
-			continue
-		}
-		array := message[unix.SizeofIfInfomsg:]
-		for _, kind := range []uint16{unix.IFLA_AF_SPEC, unix.AF_INET, iflaInetConf} {
-			attributes, err := nl.ParseRouteAttr(array)
-			if array = nil; err != nil {
-				break
-			}
-			for _, a := range attributes {
-				if a.Attr.Type&nl.NLA_TYPE_MASK == kind {
-					array = a.Value
-				}
-			}
-		}
+		array := attribute(behind(message, unix.SizeofIfInfomsg), unix.IFLA_AF_SPEC, unix.AF_INET, iflaInetConf)
 		if at := 4 * (number - 1); len(array) >= at+4 {
 			return nl.NativeEndian().Uint32(array[at:]), true
 		}

@@ -12,9 +12,9 @@ type Op uint8
 
 // The operations.
 const (
-	Add      Op = iota + 1 // put items into the kernel
-	Remove                 // take them out
-	Announce               // broadcast gratuitous ARP for addresses
+	Add      Op = iota + 1 // put addresses on their interfaces
+	Remove                 // take them off
+	Announce               // tell the link about them by gratuitous ARP or neighbour advertisements
 )
 
 func (o Op) String() string {
