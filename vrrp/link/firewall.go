@@ -1,9 +1,9 @@
 package link
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -40,11 +40,7 @@ func (b Block) remove(k *kernel) (already bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	already, err = w.unblock(b.Addr)
-	if absent(err) {
-		return true, nil
-	}
-	return already, err
+	return w.unblock(b.Addr)
 }
 
 func (k *kernel) firewall() (*firewall, error) {
@@ -97,16 +93,14 @@ func (f *firewall) set(a netip.Addr) *nftables.Set {
 // block adds an address, and the table when it is not there. All of it happens at
 // once: whoever flushes the rules of the host takes away all or nothing.
 func (f *firewall) block(a netip.Addr) (already bool, err error) {
-	members, err := f.members(f.set(a))
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		f.build()
-	case err != nil:
+	exists, err := f.exists()
+	if err != nil {
 		return false, err
-	default:
-		if members[a] {
-			return true, nil
-		}
+	}
+	if !exists {
+		f.build()
+	} else if members, err := f.members(f.set(a)); err != nil || members[a] {
+		return members[a], err
 	}
 	if err := f.conn.SetAddElements(f.set(a), []nftables.SetElement{{Key: a.AsSlice()}}); err != nil {
 		return false, err
@@ -115,33 +109,43 @@ func (f *firewall) block(a netip.Addr) (already bool, err error) {
 }
 
 func (f *firewall) unblock(a netip.Addr) (already bool, err error) {
+	exists, err := f.exists()
+	if err != nil || !exists {
+		return !exists, err
+	}
 	left := 0
 	for _, s := range []*nftables.Set{f.v4, f.v6} {
 		members, err := f.members(s)
 		if err != nil {
 			return false, err
 		}
-		already = already || s == f.set(a) && !members[a]
+		if s == f.set(a) && !members[a] {
+			return true, nil
+		}
 		left += len(members)
 	}
-	switch {
-	case already:
-		return true, nil
-	case left == 1:
+	if left == 1 {
 		f.conn.DelTable(f.table)
-	default:
-		if err := f.conn.SetDeleteElements(f.set(a), []nftables.SetElement{{Key: a.AsSlice()}}); err != nil {
-			return false, err
-		}
+	} else if err := f.conn.SetDeleteElements(f.set(a), []nftables.SetElement{{Key: a.AsSlice()}}); err != nil {
+		return false, err
 	}
 	return false, f.conn.Flush()
 }
 
-// members lists the addresses of a set; ENOENT: there is no table.
+// exists reports whether the host has the table.
+func (f *firewall) exists() (bool, error) {
+	tables, err := f.conn.ListTablesOfFamily(f.table.Family)
+	if err != nil {
+		return false, fmt.Errorf("list nftables: %w", err)
+	}
+	return slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == tableName }), nil
+}
+
+// members lists the addresses of a set.
 func (f *firewall) members(s *nftables.Set) (map[netip.Addr]bool, error) {
 	elements, err := f.conn.GetSetElements(s)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list nftables set %s: %w", s.Name, err)
 	}
 	members := make(map[netip.Addr]bool, len(elements))
 	for _, e := range elements {
@@ -152,11 +156,8 @@ func (f *firewall) members(s *nftables.Set) (map[netip.Addr]bool, error) {
 	return members, nil
 }
 
-// build queues the making of the table with all but its members. What is left of a
-// table of this name goes first.
+// build queues the making of the table with all but its members.
 func (f *firewall) build() {
-	f.conn.AddTable(f.table) // so that there is one to remove
-	f.conn.DelTable(f.table)
 	f.conn.AddTable(f.table)
 	policy := nftables.ChainPolicyAccept
 	priority := blockPriority

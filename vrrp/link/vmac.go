@@ -150,6 +150,9 @@ func (v VMAC) remove(k *kernel) (already bool, err error) {
 	if errors.Is(err, unix.ENODEV) {
 		return true, nil
 	}
+	if err == nil && link.Attrs().Alias != vmacAlias {
+		return true, nil // somebody else's, that fitted
+	}
 	if err == nil {
 		err = k.handle.LinkDel(link)
 	}

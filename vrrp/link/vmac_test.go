@@ -11,7 +11,6 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 )
 
 // run runs a program on the host.
@@ -29,7 +28,13 @@ func (h *host) run(argv ...string) string {
 // kernel opens what the worker uses, on the host.
 func (h *host) kernel() *kernel {
 	h.t.Helper()
-	k := in(h, openKernel)
+	k := in(h, func() (*kernel, error) {
+		k, err := openKernel()
+		if err == nil {
+			_, err = k.firewall() // here, and not where it is used first
+		}
+		return k, err
+	})
 	h.t.Cleanup(k.close)
 	return k
 }
@@ -72,11 +77,7 @@ func TestVMAC(t *testing.T) {
 			"ipv4/conf/vrrp.51/rp_filter": "2", "ipv4/conf/vrrp.51/arp_ignore": "1",
 			"ipv4/conf/vrrp.51/promote_secondaries": "1", "ipv6/conf/vrrp.51/addr_gen_mode": "1",
 		} {
-			// A dot in a name is one in the path, too.
-			got, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/net/../../../../sys/net/%s", os.Getpid(), unix.Gettid(), name))
-			if err != nil {
-				got, err = exec.Command("cat", "/proc/sys/net/"+name).Output()
-			}
+			got, err := os.ReadFile("/proc/sys/net/" + name)
 			if err != nil || strings.TrimSpace(string(got)) != want {
 				t.Errorf("%s is %q, %v, want %s", name, got, err, want)
 			}
@@ -112,6 +113,10 @@ func TestVMAC(t *testing.T) {
 	if _, err := v.add(k); err == nil || !strings.Contains(err.Error(), "of another make") {
 		t.Errorf("a stranger's macvlan: %v", err)
 	}
+	if already, err := v.remove(k); err != nil || !already {
+		t.Errorf("a stranger's macvlan, removed: already %v, %v", already, err)
+	}
+	h.run("ip", "link", "set", "vrrp.51", "alias", vmacAlias)
 	for _, want := range []bool{false, true} {
 		if already, err := v.remove(k); err != nil || already != want {
 			t.Errorf("remove: already %v, %v", already, err)
@@ -145,7 +150,7 @@ func TestBlock(t *testing.T) {
 		_, err := func() (string, error) {
 			var out []byte
 			var err error
-			other.inside(func() { out, err = exec.Command("ping", "-c1", "-W1", addr).CombinedOutput() })
+			other.inside(func() { out, err = exec.Command("ping", "-c1", "-W0.3", addr).CombinedOutput() })
 			return string(out), err
 		}()
 		return err == nil
