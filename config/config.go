@@ -127,6 +127,7 @@ type Instance struct {
 	// 1s..255s in version 2. Default 1s.
 	AdvertInterval Duration `toml:"advert_interval" default:"1s" min:"10ms" max:"255s" alias:"advert_int"`
 	NoPreempt      bool     `toml:"nopreempt" default:"false" alias:"no_preempt"`
+	Presence
 	// Checksum is the form of the checksum that is sent in version 3 over IPv4:
 	// pseudo-header, as keepalived and FRR have it, or plain, as RFC 9568 section
 	// 5.2.8 has it. Both are accepted.

@@ -49,6 +49,9 @@ func formProblem(form, s string) (what, allowed string) {
 	case "file":
 		allowed = "the absolute path of a file"
 		ok = len(s) <= 4095 && s[:min(1, len(s))] == "/" && !strings.HasSuffix(s, "/") && strings.IndexByte(s, 0) < 0
+	case "mac":
+		allowed = "the Ethernet address of a host, such as \"00:00:5e:00:01:33\""
+		_, ok = parseMAC(s)
 	case "cpus":
 		allowed = "CPU numbers and ranges from 0 to 1023, such as \"0,2-3\""
 		ok = CPUs(s) != nil

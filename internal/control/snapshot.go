@@ -113,6 +113,8 @@ type Instance struct {
 	Addresses      []Address         `json:"addresses"`
 	Routes         []KernelItem      `json:"routes,omitempty"`
 	Rules          []KernelItem      `json:"rules,omitempty"`
+	VMAC           *VMAC             `json:"vmac,omitempty"`   // nil: none
+	Blocks         []KernelItem      `json:"blocks,omitempty"` // of accept = false
 	Transitions    uint64            `json:"transitions"`
 	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
 	AdvertsHeard   uint64            `json:"adverts_received"`
@@ -127,6 +129,15 @@ type Instance struct {
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`
+}
+
+// VMAC is an interface with a virtual MAC address.
+type VMAC struct {
+	Interface string `json:"interface"`
+	Address   string `json:"address"`
+	Up        bool   `json:"up"`                  // as on a MASTER alone
+	XmitBase  bool   `json:"xmit_base,omitempty"` // adverts leave under another one
+	Error     string `json:"error,omitempty"`
 }
 
 // Group is the state of one sync group.

@@ -114,7 +114,11 @@ func (e *engine) index() {
 	e.passing = nil
 	e.vips = make(map[vip]bool)
 	e.roaming = nil
+	e.vmacs = make(map[string]*router)
 	for _, r := range e.order {
+		if r.vmac.device != "" {
+			e.vmacs[r.vmac.device] = r
+		}
 		for _, name := range r.needs {
 			e.users[name] = append(e.users[name], r)
 		}
@@ -151,11 +155,14 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 		e.remove(&r.holding, gone)
 	}
 	r.cfg, r.name, r.hosts = cfg, cfg.Name, cfg.Priority == vrrp.PriorityOwner
+	r.vmac = vmacOf(cfg, r.key.family)
 	r.needs = append(r.needs[:0], r.key.device)
 	for _, i := range r.items {
 		if !i.untracked || i.Key().Kind == link.KindAddress {
 			for _, name := range devices(i) {
-				r.need(name)
+				if name != r.vmac.device { // it is there when the interface below is
+					r.need(name)
+				}
 			}
 		}
 	}

@@ -23,6 +23,7 @@ type socket interface {
 	SetVRIDs(vrids []uint8) error
 	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
+	QueueFrom(mac link.MAC, src, dst netip.Addr, ttl uint8, pdu []byte) error
 	Flush() error
 	Foreign(handle func(link.Datagram)) (uint64, error)
 	Close() error
@@ -57,6 +58,7 @@ type engine struct {
 	names        map[int]string            // of the links by index, to notice a new name
 	users        map[string][]*router      // who needs an interface, by its name
 	roaming      []*router                 // whose configured source may be on any interface
+	vmacs        map[string]*router        // by the interface with their virtual MAC address
 	vips         map[vip]bool              // virtual addresses that are never a source
 	holders      map[link.Key]*holding     // whose item it is
 	passing      []*holding                // with items that may go without notice

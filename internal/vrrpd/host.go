@@ -111,6 +111,7 @@ func static(c *config.Config) (list []*item) {
 			list = append(list, newItem(link.Setting{Device: a.Device, Name: link.PromoteSecondaries, Value: 1}, true))
 		}
 	}
+	list = append(list, vmacHost(c)...)
 	list = append(list, staticAddresses(c.StaticAddresses)...)
 	list = append(list, routeItems(c.StaticRoutes)...)
 	return append(list, ruleItems(c.StaticRules)...)

@@ -18,6 +18,7 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 		e.linkChanged(now, ifi)
 	case link.LinkRemoved:
 		e.linkGone(ifi, "")
+		e.vmacGone(now, ifi.Name)
 	case link.AddrAdded:
 		e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
 		if e.vips[vipOf(ev.Prefix.Addr(), ifi.Name)] {
@@ -86,6 +87,9 @@ func (e *engine) linkGone(ifi link.Interface, renamed string) {
 	}
 	e.strand(&e.host.holding, name, renamed)
 	for _, r := range e.users[name] {
+		e.strand(&r.holding, name, renamed)
+	}
+	if r := e.vmacs[name]; r != nil {
 		e.strand(&r.holding, name, renamed)
 	}
 	e.touched = true

@@ -38,6 +38,7 @@ type router struct {
 
 	started bool
 	source  netip.Addr
+	vmac    vmac
 	needs   []string // interfaces without which it cannot serve
 	tracks  []track
 	peers   []peer  // of unicast, in the order of the settings
@@ -267,6 +268,7 @@ func (r *router) snapshot() control.Instance {
 	for _, t := range r.tracks {
 		s.Terms = append(s.Terms, t.explain())
 	}
+	s.VMAC = r.vmac.snapshot(&r.holding)
 	for _, i := range r.items {
 		st := i.status(r.own(i))
 		switch v := i.Item.(type) {
@@ -278,6 +280,8 @@ func (r *router) snapshot() control.Instance {
 			s.Routes = append(s.Routes, st)
 		case *link.Rule:
 			s.Rules = append(s.Rules, st)
+		case link.Block:
+			s.Blocks = append(s.Blocks, st)
 		}
 	}
 	for d, n := range r.counters.discards {

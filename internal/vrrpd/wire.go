@@ -62,10 +62,24 @@ func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, dst 
 		r.advert = append(r.advert, r.auth.trailer...)
 	case r.auth.ah != nil:
 		r.packet = r.auth.ah.AppendPacket(r.packet[:0], r.advert, r.source, dst, ttl)
-		p.sock.Queue(r.source, dst, ttl, r.packet)
+		return e.queue(r, now, p, dst, ttl, r.packet)
+	}
+	return e.queue(r, now, p, dst, ttl, r.advert)
+}
+
+// queue hands a packet to the socket, under the MAC address that the router sends
+// from.
+func (e *engine) queue(r *router, now time.Time, p *port, dst netip.Addr, ttl uint8, packet []byte) bool {
+	if r.vmac.device == "" || r.vmac.base {
+		p.sock.Queue(r.source, dst, ttl, packet)
 		return true
 	}
-	p.sock.Queue(r.source, dst, ttl, r.advert)
+	if err := p.sock.QueueFrom(r.vmac.mac, r.source, dst, ttl, packet); err != nil {
+		if r.warn(warnSend, warning{text: err.Error(), at: now}) {
+			e.log.Warn("cannot send advert", "instance", r.cfg.Name, "reason", err)
+		}
+		return false
+	}
 	return true
 }
 
