@@ -137,6 +137,8 @@ type Instance struct {
 	Authentication Authentication   `toml:"authentication" optional:"true"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
+	// Heartbeats are further paths of the adverts.
+	Heartbeats []Heartbeat `toml:"heartbeat" alias:"heartbeats heartbeat_path"`
 	Tracking
 	Garp   Garp   `toml:"garp"`
 	Notify Notify `toml:"notify"`

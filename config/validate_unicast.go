@@ -16,15 +16,21 @@ func (v *validator) unicast(at place, in *Instance) {
 		}
 		return
 	}
-	if v.ok(list) && len(in.Peers) == 0 {
-		v.errorf(list, "an empty list is not allowed, allowed is at least one peer; without the key adverts go to the multicast group")
-	}
 	if at := at.child("mcast_src_ip"); at.exists() {
 		v.errorf(at.atKey(), "contradicts unicast_peer, allowed with peers is unicast_src_ip")
 	}
-	if at := at.child("unicast_src_ip"); at.exists() && v.ok(at) {
-		if what := hostAddressProblem(in.UnicastSource); what != "" {
-			v.errorf(at, "%q %s, allowed is an IPv4 address of this host", in.UnicastSource, what)
+	v.peers(list, in, in.Peers, in.UnicastSource, at.child("unicast_src_ip"))
+}
+
+// peers checks a list of peers of an instance, and the source address of the
+// adverts that go to them.
+func (v *validator) peers(list place, in *Instance, peers []UnicastPeer, source netip.Addr, sourceAt place) {
+	if v.ok(list) && len(peers) == 0 {
+		v.errorf(list, "an empty list is not allowed, allowed is at least one peer; without the key adverts go to the multicast group")
+	}
+	if sourceAt.exists() && v.ok(sourceAt) {
+		if what := hostAddressProblem(source); what != "" {
+			v.errorf(sourceAt, "%q %s, allowed is an IPv4 address of this host", source, what)
 		}
 	}
 	virtual := make(map[netip.Addr]bool)
@@ -37,7 +43,7 @@ func (v *validator) unicast(at place, in *Instance) {
 	seen := make(map[netip.Addr]bool)
 	for i, e := range list.list() {
 		e = e.asShort("address")
-		addrAt, peer := e.child("address"), in.Peers[i]
+		addrAt, peer := e.child("address"), peers[i]
 		if e.exists() && v.ok(e.child("min_ttl")) && v.ok(e.child("max_ttl")) && peer.MinTTL > peer.MaxTTL {
 			where := e.child("min_ttl")
 			if !where.exists() {
@@ -55,7 +61,7 @@ func (v *validator) unicast(at place, in *Instance) {
 			v.errorf(addrAt, "%q %s, allowed is the address of another router", peer.Address, what)
 		case seen[peer.Address]:
 			v.errorf(addrAt, "%q is already in the list, allowed is each once", peer.Address)
-		case peer.Address == in.UnicastSource:
+		case peer.Address == source:
 			v.errorf(addrAt, "%q is this host's own address, the unicast_src_ip, allowed are the addresses of the other routers", peer.Address)
 		case virtual[peer.Address]:
 			v.errorf(addrAt, "%q is a virtual address of the instance, allowed are the routers' own addresses", peer.Address)
