@@ -62,6 +62,8 @@ type Global struct {
 	LogLevel string `toml:"log_level" oneof:"debug info warn error" default:"info"`
 	// LogFormat is text or json. Default text.
 	LogFormat string `toml:"log_format" oneof:"text json" default:"text"`
+	// Group is the multicast group of adverts. Default 224.0.0.18 and ff02::12.
+	Group PerFamily `toml:"mcast_group" default:"=224.0.0.18 and ff02::12" alias:"vrrp_mcast_group4 vrrp_mcast_group6"`
 	// ReconcileInterval is the period at which the kernel's state is compared
 	// with the wanted one and repaired. Default 10s, 1s to 1h.
 	ReconcileInterval Duration `toml:"reconcile_interval" default:"10s" min:"1s" max:"1h"`
@@ -115,6 +117,12 @@ type Instance struct {
 	// 1s..255s in version 2. Default 1s.
 	AdvertInterval Duration `toml:"advert_interval" default:"1s" min:"10ms" max:"255s" alias:"advert_int"`
 	NoPreempt      bool     `toml:"nopreempt" default:"false" alias:"no_preempt"`
+	// Checksum is the form of the checksum that is sent in version 3 over IPv4:
+	// pseudo-header, as keepalived and FRR have it, or plain, as RFC 9568 section
+	// 5.2.8 has it. Both are accepted.
+	Checksum string `toml:"checksum" oneof:"pseudo-header plain" default:"pseudo-header"`
+	// Group is the multicast group of adverts; resolved: the global one.
+	Group PerFamily `toml:"mcast_group" default:"=global.mcast_group" alias:"mcast_dst_ip"`
 	// PreemptDelay is how long a master of lower priority is left in peace, from the
 	// first advert that is heard of it.
 	PreemptDelay Duration `toml:"preempt_delay" default:"0s" min:"0s" max:"1000s"`
@@ -126,12 +134,13 @@ type Instance struct {
 	HigherPrioSendAdvert bool `toml:"higher_prio_send_advert" default:"true" alias:"vrrp_higher_prio_send_advert"`
 	OwnerIgnoreAdverts   bool `toml:"owner_ignore_adverts" default:"false" alias:"vrrp_owner_ignore_adverts"` // priority 255 only
 	// Source is the source address of adverts (keepalived: mcast_src_ip).
-	// Invalid (zero) means the interface's primary address.
-	Source netip.Addr `toml:"mcast_src_ip" default:"=the interface's primary address"`
+	// Invalid (zero) means the interface's primary address, over IPv6 its lowest
+	// link-local one.
+	Source PerFamily `toml:"mcast_src_ip" default:"=the interface's primary address"`
 	// Peers are the other routers of an instance that speaks by unicast; none:
 	// it speaks by multicast.
 	Peers         []UnicastPeer `toml:"unicast_peer" short:"address" alias:"unicast_peers peers"`
-	UnicastSource netip.Addr    `toml:"unicast_src_ip" default:"=the interface's primary address"`
+	UnicastSource PerFamily     `toml:"unicast_src_ip" default:"=the interface's primary address"`
 	// UnicastTTL is the time to live of adverts to peers. Default 255.
 	UnicastTTL     uint8            `toml:"unicast_ttl" default:"255" min:"1" max:"255"`
 	Authentication Authentication   `toml:"authentication" optional:"true"`

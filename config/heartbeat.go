@@ -1,7 +1,5 @@
 package config
 
-import "net/netip"
-
 // Heartbeat is a further path over which an instance sends each of its adverts
 // and hears those of the other routers. The master is dead only when all paths
 // are silent.
@@ -11,7 +9,7 @@ type Heartbeat struct {
 	Interface string `toml:"interface" form:"interface" default:"=the instance's interface" alias:"dev device iface nic"`
 	// Peers are the other routers of a path by unicast; none: multicast.
 	Peers  []UnicastPeer `toml:"unicast_peer" short:"address" alias:"unicast_peers peers"`
-	Source netip.Addr    `toml:"unicast_src_ip" default:"=the interface's primary address"`
+	Source PerFamily     `toml:"unicast_src_ip" default:"=the interface's primary address"`
 	TTL    uint8         `toml:"unicast_ttl" default:"255" min:"1" max:"255"`
 }
 

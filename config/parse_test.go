@@ -132,7 +132,7 @@ func TestFaultyValueIsDefault(t *testing.T) {
 func TestTooManyAddresses(t *testing.T) {
 	for n, want := range map[int]string{
 		255: "",
-		256: "x.toml:4: vrrp_instance.a.virtual_ipaddress: 256 addresses are too many, allowed are 1 to 255: " +
+		256: "x.toml:4: vrrp_instance.a.virtual_ipaddress: 256 IPv4 addresses are too many, allowed are 1 to 255: " +
 			"an advert holds no more; put the others into virtual_ipaddress_excluded",
 	} {
 		var list []string

@@ -69,7 +69,7 @@ func (v *validator) heartbeats() {
 // is in the two sets.
 func (v *validator) heartbeat(at place, in *Instance, h *Heartbeat, multicast map[string]bool, peers map[netip.Addr]bool) {
 	if list := at.child("unicast_peer"); list.exists() {
-		v.peers(list, in, h.Peers, h.Source, at.child("unicast_src_ip"))
+		v.peers(list, in, h.Peers, at.child("unicast_src_ip"), h.Source)
 		for j, e := range list.list() {
 			addr := h.Peers[j].Address
 			if e = e.asShort("address"); addr.IsValid() && peers[addr] {

@@ -19,20 +19,23 @@ func (v *validator) unicast(at place, in *Instance) {
 	if at := at.child("mcast_src_ip"); at.exists() {
 		v.errorf(at.atKey(), "contradicts unicast_peer, allowed with peers is unicast_src_ip")
 	}
-	v.peers(list, in, in.Peers, in.UnicastSource, at.child("unicast_src_ip"))
+	families := v.peers(list, in, in.Peers, at.child("unicast_src_ip"), in.UnicastSource)
+	for _, ipv6 := range []bool{false, true} {
+		if v.ok(list) && len(families) > 0 && in.Family(ipv6) && !families[ipv6] {
+			name := familyName(ipv6)
+			v.errorf(list, "has no %s address, allowed are peers of each family that virtual_ipaddress has: adverts of %s go over %s", name, name, name)
+		}
+	}
 }
 
-// peers checks a list of peers of an instance, and the source address of the
-// adverts that go to them.
-func (v *validator) peers(list place, in *Instance, peers []UnicastPeer, source netip.Addr, sourceAt place) {
+// peers checks a list of peers of an instance and the source address of the
+// adverts that go to them. It returns which families the peers have, by whether
+// they are of IPv6.
+func (v *validator) peers(list place, in *Instance, peers []UnicastPeer, sourceAt place, source PerFamily) map[bool]bool {
 	if v.ok(list) && len(peers) == 0 {
 		v.errorf(list, "an empty list is not allowed, allowed is at least one peer; without the key adverts go to the multicast group")
 	}
-	if sourceAt.exists() && v.ok(sourceAt) {
-		if what := hostAddressProblem(source); what != "" {
-			v.errorf(sourceAt, "%q %s, allowed is an IPv4 address of this host", source, what)
-		}
-	}
+	v.source(sourceAt, in, false)
 	virtual := make(map[netip.Addr]bool)
 	for _, a := range in.Addresses {
 		virtual[a.Prefix.Addr()] = true
@@ -41,6 +44,7 @@ func (v *validator) peers(list place, in *Instance, peers []UnicastPeer, source 
 		virtual[a.Prefix.Addr()] = true
 	}
 	seen := make(map[netip.Addr]bool)
+	families := make(map[bool]bool)
 	for i, e := range list.list() {
 		e = e.asShort("address")
 		addrAt, peer := e.child("address"), peers[i]
@@ -54,18 +58,20 @@ func (v *validator) peers(list place, in *Instance, peers []UnicastPeer, source 
 		if !v.ok(e) || !v.ok(addrAt) || !peer.Address.IsValid() {
 			continue
 		}
+		families[peer.Address.Is6()] = true
 		switch what := hostAddressProblem(peer.Address); {
-		case peer.Address.Is6():
-			v.errorf(addrAt, "%q is an IPv6 address, allowed are IPv4 addresses: this version runs VRRP over IPv4 only", peer.Address)
 		case what != "":
 			v.errorf(addrAt, "%q %s, allowed is the address of another router", peer.Address, what)
 		case seen[peer.Address]:
 			v.errorf(addrAt, "%q is already in the list, allowed is each once", peer.Address)
-		case peer.Address == source:
+		case peer.Address == source.Of(peer.Address.Is6()):
 			v.errorf(addrAt, "%q is this host's own address, the unicast_src_ip, allowed are the addresses of the other routers", peer.Address)
 		case virtual[peer.Address]:
 			v.errorf(addrAt, "%q is a virtual address of the instance, allowed are the routers' own addresses", peer.Address)
+		default:
+			v.spoken(addrAt, in, peer.Address)
 		}
 		seen[peer.Address] = true
 	}
+	return families
 }

@@ -14,7 +14,7 @@ func (v View) instances(p *page, list []Instance) {
 	t := table{head: []string{"INSTANCE", "STATE", "FOR", "PRIORITY", "INTERFACE", "VRID", "MASTER", "WHY"}}
 	for _, i := range list {
 		t.add(text(i.Name), styled(i.State, instanceStyle(i.State)), number(v.age(i.Since)), number(priority(i)),
-			text(i.Interface), text(fmt.Sprintf("%d/v%d", i.VRID, i.Version)), text(master(i)), text(i.Reason))
+			text(i.Interface), text(vrid(i)), text(master(i)), text(i.Reason))
 		if !i.PreemptsAt.IsZero() {
 			t.note("waits", "preempts "+master(i)+" in "+span(max(i.PreemptsAt.Sub(v.Now), 0)), plain)
 		}
@@ -28,6 +28,9 @@ func (v View) instances(p *page, list []Instance) {
 				s += " (" + term.Note + ")"
 			}
 			t.note("tracks", s, st)
+		}
+		if s := speech(i); s != "" {
+			t.note("adverts", s, faint)
 		}
 		for _, peer := range i.Peers {
 			s, st := v.peer(i, peer)
@@ -56,6 +59,34 @@ func (v View) instances(p *page, list []Instance) {
 	}
 	p.line()
 	p.table("", t)
+}
+
+// vrid shows the number, the version, and the family when it is IPv6.
+func vrid(i Instance) string {
+	s := fmt.Sprintf("%d/v%d", i.VRID, i.Version)
+	if i.Family == "ipv6" {
+		s += " IPv6"
+	}
+	return s
+}
+
+// speech tells where adverts come from and go to, and what is unusual in those
+// that are heard.
+func speech(i Instance) string {
+	if i.Source == "" {
+		return ""
+	}
+	s := "from " + i.Source
+	if i.MulticastGroup != "" {
+		s += " to " + i.MulticastGroup
+	}
+	if n := i.Checksums["plain"]; n > 0 {
+		s += "; heard " + plural(n, "advert", "adverts") + " with a plain checksum"
+	}
+	if i.GlobalFirst > 0 {
+		s += "; heard " + plural(i.GlobalFirst, "advert", "adverts") + " whose first address is not link-local"
+	}
+	return s
 }
 
 // peer tells what was heard of a unicast peer.
@@ -152,6 +183,8 @@ func discardText(reason string) string {
 		return "by multicast, to an instance that uses unicast"
 	case "unicast":
 		return "by unicast, to an instance that uses multicast"
+	case "other_group":
+		return "to another multicast group"
 	case "unknown_peer":
 		return "from a host that is no unicast_peer"
 	case "own_packet":

@@ -54,6 +54,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 			r.tracks = e.uses(&cfg.Tracking)
 		}
 	}
+	e.formSubjects(configs)
 	// What is given up goes before what is claimed, so that an address can pass
 	// from one router to another.
 	for _, r := range previous {

@@ -43,7 +43,7 @@ type engine struct {
 	routers    map[routerKey]*router
 	byID       map[string]*router // with those that are leaving
 	order      []*router          // in the order of the configuration
-	groups     map[string]*group
+	groups     map[groupKey]*group
 	trackers   map[trackerKey]tracker
 	timers     timers
 	links      map[string]link.Interface // by name
@@ -169,35 +169,6 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	}
 }
 
-// notify tells the parent about a transition; the parent logs it, runs scripts
-// and keeps the history.
-func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
-	r.warned = [numWarnings]warning{}
-	to := t.To.String()
-	if t.To == vrrp.Init {
-		// The end of an instance is told as STOP, keepalived's word, when its
-		// addresses are off.
-		to = "STOP"
-	}
-	ev := &control.Event{
-		Time:       now,
-		Generation: r.generation,
-		Kind:       "instance",
-		Subject:    r.cfg.Name,
-		From:       t.From.String(),
-		To:         to,
-		Reason:     t.Cause.String(),
-		Code:       t.Cause.Reason.String(),
-		Priority:   int(r.sm.Priority()),
-	}
-	e.touched = true
-	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
-		r.farewell = ev
-		return
-	}
-	e.send(watchdog.Message{Event: ev})
-}
-
 func (e *engine) send(m watchdog.Message) { e.messages = append(e.messages, m) }
 
 // pushInterval is the least time between two snapshots sent unasked. The first
@@ -241,7 +212,7 @@ func (e *engine) snapshot() *control.VRRP {
 	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
-		if g := r.group; g != nil && g.members[0] == r {
+		if g := r.group; g != nil && !g.pair && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}

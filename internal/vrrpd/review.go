@@ -90,6 +90,9 @@ func (e *engine) inspect(r *router) {
 			r.sm.SetSource(src)
 			e.touched = true
 		}
+		if why := tooLong(r, ifi); why != "" {
+			add("advert size", vrrp.Cause{Reason: vrrp.ReasonAdvertSize, Detail: why})
+		}
 		if p := e.ports[r.key.port()]; p != nil && p.sock == nil && p.err != nil {
 			add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
 		}
