@@ -101,6 +101,7 @@ type Instance struct {
 	Source         string            `json:"source,omitempty"`
 	MulticastGroup string            `json:"multicast_group,omitempty"` // empty: unicast
 	Peers          []Peer            `json:"unicast_peers,omitempty"`   // empty: multicast
+	Paths          []Path            `json:"paths,omitempty"`           // empty: no heartbeat paths
 	Addresses      []Address         `json:"addresses"`
 	Transitions    uint64            `json:"transitions"`
 	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers

@@ -106,6 +106,8 @@ func (e *engine) index() {
 	e.users = make(map[string][]*router)
 	e.holders = make(map[place]*router)
 	e.vips = make(map[vip]bool)
+	e.guests = make(map[routerKey]*router)
+	e.carriers = make(map[string][]*router)
 	e.roaming = nil
 	for _, r := range e.order {
 		for _, name := range r.needs {
@@ -113,6 +115,14 @@ func (e *engine) index() {
 		}
 		if want, _ := r.wantedSource(); want.IsValid() {
 			e.roaming = append(e.roaming, r)
+		}
+		for i := range r.paths {
+			if p := &r.paths[i]; p.cfg != nil {
+				e.guests[p.key] = r
+				if list := e.carriers[p.key.device]; len(list) == 0 || list[len(list)-1] != r {
+					e.carriers[p.key.device] = append(list, r)
+				}
+			}
 		}
 		for _, a := range r.addrs {
 			e.holders[a.place()] = r
@@ -151,6 +161,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	set := familySettings(cfg, r.key.family)
 	r.meet(set.Peers)
 	r.sm.Reconfigure(now, set)
+	e.meetPaths(r, now, &set)
 	e.timers.fix(r)
 	return master && grown
 }
@@ -229,7 +240,7 @@ func (e *engine) stop(now time.Time) {
 	for _, r := range e.order {
 		e.leave(r, now, vrrp.ReasonStopped, false)
 	}
-	e.order, e.users, e.roaming, e.holders = nil, nil, nil, nil
+	e.order, e.users, e.roaming, e.holders, e.guests, e.carriers = nil, nil, nil, nil, nil, nil
 	for _, t := range e.trackers {
 		if timer, ok := t.(timed); ok {
 			e.timers.remove(timer)

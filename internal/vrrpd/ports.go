@@ -56,17 +56,25 @@ func (e *engine) openPorts(now time.Time) error {
 		groups []netip.Addr
 	}
 	wanted := make(map[portKey]*audience)
-	for _, r := range e.order {
-		w := wanted[r.key.port()]
+	hear := func(r *router, at routerKey) {
+		w := wanted[at.port()]
 		if w == nil {
 			w = &audience{}
-			wanted[r.key.port()] = w
+			wanted[at.port()] = w
 		}
-		w.vrids = append(w.vrids, r.key.vrid)
+		w.vrids = append(w.vrids, at.vrid)
 		// The group is joined by those who speak by unicast, too: an advert that comes
 		// in the wrong way is counted.
 		if g := r.sm.Settings().Multicast(); !slices.Contains(w.groups, g) {
 			w.groups = append(w.groups, g)
+		}
+	}
+	for _, r := range e.order {
+		hear(r, r.key)
+		for i := range r.paths {
+			if p := &r.paths[i]; p.cfg != nil && p.key != r.key {
+				hear(r, p.key)
+			}
 		}
 	}
 	for key, p := range e.ports {
