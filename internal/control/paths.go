@@ -59,7 +59,7 @@ func (v View) path(i Instance, p Path) (string, style) {
 		s += " silent for " + v.age(silent)
 		var over []string
 		for _, o := range i.Paths {
-			if o.State == PathUp {
+			if o.State == PathUp && o.Heard > 0 {
 				over = append(over, o.Name)
 			}
 		}
