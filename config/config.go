@@ -37,14 +37,18 @@ import (
 // Config is one complete, validated configuration. It is never changed after
 // Parse returned it; a reload makes another one.
 type Config struct {
-	Global         Global          `toml:"global"`
-	Scripts        []Script        `toml:"vrrp_script" form:"named"`
-	Instances      []Instance      `toml:"vrrp_instance" form:"named"`
-	Groups         []SyncGroup     `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
-	VirtualServers []VirtualServer `toml:"virtual_server" form:"named"`
-	Notify         Channels        `toml:"notify"`
-	VRRPProcess    Process         `toml:"vrrp_process"`
-	CheckerProcess Process         `toml:"checker_process"`
+	Global         Global             `toml:"global"`
+	Scripts        []Script           `toml:"vrrp_script" form:"named"`
+	Interfaces     []InterfaceTracker `toml:"track_interface" form:"named" alias:"interface_up_down_delays"`
+	Files          []FileTracker      `toml:"track_file" form:"named" alias:"vrrp_track_file"`
+	Processes      []ProcessTracker   `toml:"track_process" form:"named" alias:"vrrp_track_process"`
+	Targets        []TargetTracker    `toml:"track_target" form:"named"`
+	Instances      []Instance         `toml:"vrrp_instance" form:"named"`
+	Groups         []SyncGroup        `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
+	VirtualServers []VirtualServer    `toml:"virtual_server" form:"named"`
+	Notify         Channels           `toml:"notify"`
+	VRRPProcess    Process            `toml:"vrrp_process"`
+	CheckerProcess Process            `toml:"checker_process"`
 }
 
 // Global holds what concerns the whole daemon.
@@ -53,8 +57,9 @@ type Global struct {
 	// name, filled in by whoever runs the configuration when this is empty.
 	RouterID string `toml:"router_id" form:"text" default:"=the host name"`
 	// ScriptUser is the user[:group] that scripts run as when they name none.
-	// Empty means the user of the daemon itself (root).
-	ScriptUser string `toml:"script_user" form:"user" default:"=the daemon's own user"`
+	// Whoever runs the configuration fills it in when this is empty: the user
+	// director_script, else keepalived_script, else that of the daemon itself.
+	ScriptUser string `toml:"script_user" form:"user" default:"=director_script or keepalived_script, else the daemon's own user"`
 	// NetworkNamespace is the name of the network namespace, below /run/netns, in
 	// which the whole daemon runs, scripts included. Empty: the one it is started in.
 	NetworkNamespace string `toml:"network_namespace" form:"name" default:"=the one that director is started in" alias:"net_namespace"`
@@ -95,6 +100,7 @@ type Script struct {
 	Fall     int      `toml:"fall" default:"1" min:"1" max:"100"`              // failures in a row to be down
 	Weight   int      `toml:"weight" default:"0" min:"-253" max:"253"`         // 0: failure means FAULT
 	Reverse  bool     `toml:"reverse" default:"false"`                         // see Track
+	InitFail bool     `toml:"init_fail" default:"false"`                       // down until it has succeeded
 	User     string   `toml:"user" form:"user" default:"=global.script_user"`  // user[:group]
 }
 
@@ -149,9 +155,11 @@ type Instance struct {
 	// Heartbeats are further paths of the adverts.
 	Heartbeats []Heartbeat `toml:"heartbeat" alias:"heartbeats heartbeat_path"`
 	Tracking
-	Garp   Garp   `toml:"garp"`
-	Notify Notify `toml:"notify"`
-	Mail   bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
+	// NoTrackPrimary says that the instance goes on while its own interface is down.
+	NoTrackPrimary bool   `toml:"dont_track_primary" default:"false" alias:"dont_track_interface"`
+	Garp           Garp   `toml:"garp"`
+	Notify         Notify `toml:"notify"`
+	Mail           bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
 }
 
 // Unicast says that the instance sends adverts to peers, not to the multicast
@@ -207,11 +215,14 @@ type Garp struct {
 // vector, run without a shell. All gets four more arguments, as keepalived
 // gives them: INSTANCE name STATE priority, and of a sync group GROUP name STATE 0.
 type Notify struct {
-	Master  []string `toml:"master" form:"command" alias:"notify_master"`
-	Backup  []string `toml:"backup" form:"command" alias:"notify_backup"`
-	Fault   []string `toml:"fault" form:"command" alias:"notify_fault"`
-	Stop    []string `toml:"stop" form:"command" alias:"notify_stop"`
-	All     []string `toml:"all" form:"command" alias:"notify_all"`
+	Master []string `toml:"master" form:"command" alias:"notify_master"`
+	Backup []string `toml:"backup" form:"command" alias:"notify_backup"`
+	Fault  []string `toml:"fault" form:"command" alias:"notify_fault"`
+	Stop   []string `toml:"stop" form:"command" alias:"notify_stop"`
+	All    []string `toml:"all" form:"command" alias:"notify_all"`
+	// Alarm is run when an alarm of the instance, of a sync group that of any
+	// member, is raised and when it is over; the environment tells which.
+	Alarm   []string `toml:"alarm" form:"command" alias:"notify_alarm"`
 	User    string   `toml:"user" form:"user" default:"=global.script_user"`
 	Timeout Duration `toml:"timeout" default:"30s" min:"100ms" max:"1h"` // of one run
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-func (v View) instances(p *page, list []Instance) {
+func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 	if len(list) == 0 {
 		return
 	}
@@ -20,7 +20,10 @@ func (v View) instances(p *page, list []Instance) {
 		}
 		for _, term := range i.Terms {
 			st := plain
-			if !term.Up {
+			switch {
+			case term.Fault:
+				st = bad
+			case !term.Up:
 				st = warn
 			}
 			s := fmt.Sprintf("%+d %s", term.Value, term.Source)
@@ -58,7 +61,10 @@ func (v View) instances(p *page, list []Instance) {
 			t.note("address", s, st)
 		}
 		if n := discards(i.Discards); n != "" {
-			t.note("dropped", n, warn)
+			t.note("dropped", n+v.newestDrop(i.Dropped), warn)
+		}
+		if s := v.alone(i, foreign); s != "" {
+			t.note("others", s, faint)
 		}
 	}
 	p.line()
@@ -171,6 +177,20 @@ func discards(m map[string]uint64) string {
 	return "adverts: " + strings.Join(reasons, ", ")
 }
 
+// newestDrop tells when and from whom the last dropped advert came.
+func (v View) newestDrop(list []Dropped) string {
+	var newest Dropped
+	for _, d := range list {
+		if d.Reason != "not_running" && d.Last.After(newest.Last) {
+			newest = d
+		}
+	}
+	if newest.Last.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("; the last %s from %s", v.ago(newest.Last), newest.Peer)
+}
+
 // discardText says in words why adverts were dropped. Reasons are those of
 // vrrp.Discard.
 func discardText(reason string) string {
@@ -215,6 +235,19 @@ func (v View) groups(p *page, list []Group) {
 		if g.Waiting != "" {
 			t.note("waits", g.Waiting, plain)
 		}
+	}
+	p.line()
+	p.table("", t)
+}
+
+// trackers lists what is tracked beside scripts.
+func (v View) trackers(p *page, list []Tracker) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"TRACKED", "STATE", "FOR", "FOUND"}}
+	for _, tr := range list {
+		t.add(text(tr.Kind+" "+tr.Name), styled(tr.State, healthStyle(tr.State)), number(v.age(tr.Since)), text(dash(tr.Detail)))
 	}
 	p.line()
 	p.table("", t)

@@ -72,6 +72,10 @@ type VRRP struct {
 	Lateness  Lateness     `json:"lateness"`           // of the event loop's timer
 	Repairs   uint64       `json:"repairs"`            // addresses put back after somebody else removed them
 	Failures  []KernelFail `json:"failures,omitempty"`
+	// Alarms are what is wrong between the routers now.
+	Alarms []Alarm `json:"alarms,omitempty"`
+	// Foreign are VRIDs of others that were heard on our links while we were MASTER.
+	Foreign []ForeignVRID `json:"foreign_vrids,omitempty"`
 }
 
 // Instance is the state of one virtual router.
@@ -107,6 +111,7 @@ type Instance struct {
 	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
 	AdvertsHeard   uint64            `json:"adverts_received"`
 	Discards       map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
+	Dropped        []Dropped         `json:"dropped,omitempty"`  // the same with the newest of each
 	// Checksums counts the adverts of version 3 that were accepted, by the form of
 	// their checksum: pseudo-header or plain.
 	Checksums map[string]uint64 `json:"checksums,omitempty"`
@@ -162,7 +167,8 @@ type Tracker struct {
 	Name   string    `json:"name"`
 	State  string    `json:"state"` // up, down, unknown
 	Since  time.Time `json:"since"`
-	Detail string    `json:"detail"` // what was found, for a person
+	Detail string    `json:"detail"`           // what was found, for a person
+	Number int       `json:"number,omitempty"` // files: the number in it
 }
 
 // Address is a virtual address and whether the kernel has it.
@@ -265,11 +271,12 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, address, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, address, alarm, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`
 	Reason     string    `json:"reason"`
 	Code       string    `json:"reason_code,omitempty"` // the reason as a stable name
 	Priority   int       `json:"priority,omitempty"`    // instances: the effective priority
+	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 }

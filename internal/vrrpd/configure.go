@@ -2,6 +2,7 @@ package vrrpd
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -19,7 +20,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.generation = c.Generation
 	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
-	e.configureTrackers(now, c.Config)
+	e.configureTrackers(now, c)
 
 	old, previous := e.routers, e.order
 	ours := e.ours(c.Resume)
@@ -73,6 +74,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 		e.acquire(r, r.cfg.Garp.Repeat)
 	}
 	e.index()
+	e.configureLookout()
 	e.resume(now, added, c.Resume)
 	err := e.openPorts(now)
 	e.review(now)
@@ -160,6 +162,11 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	}
 	set := familySettings(cfg, r.key.family)
 	r.meet(set.Peers)
+	if !reflect.DeepEqual(set, *r.sm.Settings()) {
+		r.alarms.Reconfigured(func(a *vrrp.Alarm, end vrrp.End) {
+			e.tellAlarm(r, now, a, "raised", "clear", endReason(now, a, end))
+		})
+	}
 	r.sm.Reconfigure(now, set)
 	e.meetPaths(r, now, &set)
 	e.timers.fix(r)
@@ -176,11 +183,7 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 	}
 	masters := make(map[routerKey]bool)
 	if former != nil {
-		for _, s := range former.Scripts {
-			if own, ok := e.trackers[trackerKey{config.KindScript, s.Name}].(*script); ok && own.lastRun.IsZero() {
-				own.resume(s)
-			}
-		}
+		e.resumeTrackers(now, former)
 		for _, i := range former.Instances {
 			if i.State == vrrp.Master.String() {
 				family := vrrp.IPv4
@@ -247,6 +250,8 @@ func (e *engine) stop(now time.Time) {
 		}
 	}
 	clear(e.trackers)
+	e.observer.files(nil, false)
+	e.observer.processes(nil)
 }
 
 // settled reports whether every address of the routers that left is off.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
 	"director/vrrp"
@@ -14,6 +15,7 @@ import (
 // network opens the protocol's sockets.
 type network interface {
 	Open(ifi link.Interface, family vrrp.Family) (socket, error)
+	OpenClaims(ifi link.Interface) (claims, error)
 }
 
 // socket is the one socket of an interface and family.
@@ -22,6 +24,7 @@ type socket interface {
 	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
+	Foreign(handle func(link.Datagram)) (uint64, error)
 	Close() error
 }
 
@@ -39,26 +42,29 @@ type engine struct {
 	worker worker
 	parent func(watchdog.Message)
 
-	generation uint64
-	routers    map[routerKey]*router
-	byID       map[string]*router // with those that are leaving
-	order      []*router          // in the order of the configuration
-	groups     map[groupKey]*group
-	trackers   map[trackerKey]tracker
-	timers     timers
-	links      map[string]link.Interface // by name
-	names      map[int]string            // of the links by index, to notice a new name
-	users      map[string][]*router      // who needs an interface, by its name
-	roaming    []*router                 // whose configured source may be on any interface
-	guests     map[routerKey]*router     // by where their heartbeat paths are heard
-	carriers   map[string][]*router      // whose heartbeat paths an interface carries, by its name
-	judged     []*router                 // with heartbeat paths, heard since the last flush
-	vips       map[vip]bool              // virtual addresses that are never a source
-	holders    map[place]*router         // whose virtual address it is
-	ports      map[portKey]*port         //
-	dirty      []*port                   // with queued adverts
-	leaving    []*router                 // removed or stopping, until their addresses are off
-	delay      startDelay
+	generation   uint64
+	routers      map[routerKey]*router
+	byID         map[string]*router // with those that are leaving
+	order        []*router          // in the order of the configuration
+	groups       map[groupKey]*group
+	trackers     map[trackerKey]tracker
+	observer     observer
+	watched      []config.ProcessTracker // the processes that are counted
+	processRound uint64                  // that their counts carry
+	timers       timers
+	links        map[string]link.Interface // by name
+	names        map[int]string            // of the links by index, to notice a new name
+	users        map[string][]*router      // who needs an interface, by its name
+	roaming      []*router                 // whose configured source may be on any interface
+	guests       map[routerKey]*router     // by where their heartbeat paths are heard
+	carriers     map[string][]*router      // whose heartbeat paths an interface carries, by its name
+	judged       []*router                 // with heartbeat paths, heard since the last flush
+	vips         map[vip]bool              // virtual addresses that are never a source
+	holders      map[place]*router         // whose virtual address it is
+	ports        map[portKey]*port         //
+	dirty        []*port                   // with queued adverts
+	leaving      []*router                 // removed or stopping, until their addresses are off
+	delay        startDelay
 	// drain reads the sockets once more. It is called before a backup takes over
 	// and before a master that was stalled goes on, so that our own delay is not
 	// mistaken for the silence of others.
@@ -66,6 +72,7 @@ type engine struct {
 	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
+	lookout   lookout
 
 	round    uint64 // counts flushes, from 1
 	acts     []vrrp.Action
@@ -80,7 +87,7 @@ type engine struct {
 }
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
-	return &engine{
+	e := &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers:   make(map[routerKey]*router),
 		byID:      make(map[string]*router),
@@ -89,7 +96,11 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		ports:     make(map[portKey]*port),
 		drain:     func() {},
 		sinceBoot: link.SinceBoot,
+		observer:  blind{},
 	}
+	e.lookout.onForeign, e.lookout.onClaim = e.foreignAdvert, e.claimed
+	e.timers.add(&e.lookout)
+	return e
 }
 
 // deadline is when the loop has to call tick next; zero means never.
@@ -132,9 +143,20 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *lookout:
+			e.lookAround(now)
 		case *startDelay:
 			e.endDelay()
 			e.review(now)
+		case *target:
+			e.ask(now, t)
+		case expiring:
+			from := said(t)
+			expired := t.expire(now)
+			e.timers.fix(t)
+			if expired {
+				e.changed(now, t, from)
+			}
 		case *port:
 			e.openPort(now, t)
 			e.reviewUsers(now, t.key.device)
@@ -248,5 +270,6 @@ func (e *engine) snapshot() *control.VRRP {
 			}
 		}
 	}
+	e.outlook(v)
 	return v
 }

@@ -231,22 +231,61 @@ func (e *engine) restartPaths(r *router, now time.Time, t vrrp.Transition) {
 	}
 }
 
-// tellPath tells the parent that the state of a path has changed.
+// alarming says that a state of the path is an alarm of its own. The own link that is
+// down is told as FAULT.
+func (p *path) alarming(state string) bool {
+	return state == control.PathSilent || state == control.PathDown && p.cfg != nil
+}
+
+// tellPath tells the parent that the state of a path has changed: what it was is
+// over, what it is may be an alarm.
 func (e *engine) tellPath(r *router, now time.Time, p *path, state, why string) {
 	was := p.state
-	p.note = why
 	if was == state {
+		if state != control.PathUp {
+			p.note = why
+		}
 		return
 	}
-	p.state, p.since = state, now
+	e.touched = true
+	if p.alarming(was) {
+		e.tellPathAlarm(r, now, p, "raised", "clear", why)
+	}
+	p.state, p.since, p.note = state, now, why
+	if p.alarming(state) {
+		e.tellPathAlarm(r, now, p, "clear", "raised", why)
+	}
 	if state == control.PathUp {
 		p.note = ""
 	}
-	e.touched = true
+}
+
+func (e *engine) tellPathAlarm(r *router, now time.Time, p *path, from, to, why string) {
+	a := r.pathAlarm(p)
+	a.Reason = p.name + ": " + why
 	e.send(watchdog.Message{Event: &control.Event{
-		Time: now, Generation: r.generation, Kind: "heartbeat", Subject: r.title() + "/" + p.name,
-		From: was, To: state, Reason: why, Code: "path_" + state,
+		Time: now, Generation: r.generation, Kind: control.KindAlarm, Subject: r.cfg.Name,
+		From: from, To: to, Reason: a.Reason, Code: a.Code, Priority: int(r.sm.Priority()), Alarm: &a,
 	}})
+}
+
+// pathAlarm is what status and notifications show of a path that is not up.
+func (r *router) pathAlarm(p *path) control.Alarm {
+	return control.Alarm{
+		Instance: r.cfg.Name, Interface: p.key.device, VRID: r.key.vrid, Family: r.key.family.String(), Path: p.name,
+		Code: "path_" + p.state, Level: control.LevelAlarm,
+		Since: p.since, First: p.since, Last: p.since, Count: 1, Evidence: []control.Evidence{}, Reason: p.name + ": " + p.note,
+	}
+}
+
+// pathAlarms adds those of the router that are raised to a list.
+func (r *router) pathAlarms(list []control.Alarm) []control.Alarm {
+	for i := range r.paths {
+		if p := &r.paths[i]; p.alarming(p.state) {
+			list = append(list, r.pathAlarm(p))
+		}
+	}
+	return list
 }
 
 // snapshotPaths lists the paths for status.

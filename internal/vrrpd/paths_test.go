@@ -67,7 +67,7 @@ func TestHeartbeatPath(t *testing.T) {
 		w.hearOver("eth1", "198.51.100.2", group4, "192.0.2.2", 200, &c)
 		w.pass(time.Second)
 	}
-	w.want("web/eth0 up->silent (path_silent)")
+	w.want("web clear->raised (path_silent)")
 	i := w.router("web")
 	if i.State != "BACKUP" || i.Master != "192.0.2.2" || i.MasterPriority != 200 {
 		t.Errorf("%s, master %s (%d)", i.State, i.Master, i.MasterPriority)
@@ -89,7 +89,7 @@ func TestHeartbeatPath(t *testing.T) {
 		w.hearOver("eth1", "198.51.100.2", group4, "192.0.2.2", 200, &c)
 		w.pass(time.Second)
 	}
-	w.want("web/eth0 silent->up (path_up)")
+	w.want("web raised->clear (path_silent)")
 
 	// Both silent: the master is dead. Its adverts go over both, with the address of
 	// each.
@@ -128,7 +128,7 @@ func TestHeartbeatLinks(t *testing.T) {
 	w.pass(4 * time.Second)
 	w.take()
 	w.link("eth1", 3, false, "198.51.100.1/24")
-	w.want("web/eth1 up->down (path_down)")
+	w.want("web clear->raised (path_down)")
 	w.pass(time.Second)
 	w.want("advert 100 from 192.0.2.1")
 	if p := w.router("web").Paths[1]; p.Note != "interface eth1 is down" {
@@ -140,12 +140,12 @@ func TestHeartbeatLinks(t *testing.T) {
 		t.Errorf("%s: %q", p.State, p.Note)
 	}
 	w.link("eth1", 3, true, "198.51.100.7/24")
-	w.want("web/eth1 down->up (path_up)")
+	w.want("web raised->clear (path_down)")
 	w.pass(time.Second)
 	w.want("advert 100 from 192.0.2.1", "advert 100 from 198.51.100.7")
 	w.e.linkEvent(w.now, link.Event{Kind: link.LinkRemoved, Interface: link.Interface{Name: "eth0", Index: 2}})
 	w.settle()
-	w.want("advert 0 from 198.51.100.7", "remove 192.0.2.10/32", "web/eth0 up->down (path_down)", "web MASTER->FAULT (interface_absent)")
+	w.want("advert 0 from 198.51.100.7", "remove 192.0.2.10/32", "web MASTER->FAULT (interface_absent)")
 	w.link("eth0", 2, true, "192.0.2.1/24")
 	w.pass(4 * time.Second)
 	w.take()
@@ -189,7 +189,7 @@ func TestHeartbeatByUnicast(t *testing.T) {
 	// good-bye to nobody. A path that was down is not left so in the record.
 	w.link("eth1", 3, false, "198.51.100.1/24")
 	w.configure(nil, heartbeat(plain, "eth0", "192.0.2.2"))
-	w.want("web/eth1 to 198.51.100.2 up->down (path_down)", "web/eth1 to 198.51.100.2 down->up (path_up)")
+	w.want("web clear->raised (path_down)", "web raised->clear (path_down)")
 	if got, want := w.paths("web"), "eth0 up 1/1, eth0 to 192.0.2.2 up 1/1"; got != want {
 		t.Errorf("paths %s, want %s", got, want)
 	}

@@ -64,11 +64,14 @@ type router struct {
 	counters counters             //
 	pending  int                  // removals that the worker has not reported yet
 	warned   [numWarnings]warning // the newest warning of each kind, so that it is logged once
+	alarms   vrrp.Alarms
+	rivalAt  time.Time // when another MASTER that has to give way was heard last
 }
 
 type counters struct {
 	sent, heard uint64
 	discards    [32]uint64 // by vrrp.Discard
+	dropped     *drops     // nil: nothing was
 	checksums   [2]uint64  // of accepted adverts of version 3, by vrrp.ChecksumForm
 	globalFirst uint64     // accepted adverts over IPv6 whose first address is not link-local
 }
@@ -366,6 +369,10 @@ func (r *router) snapshot() control.Instance {
 				s.Discards = make(map[string]uint64)
 			}
 			s.Discards[vrrp.Discard(d).String()] = n
+			note := &r.counters.dropped[d]
+			s.Dropped = append(s.Dropped, control.Dropped{
+				Reason: vrrp.Discard(d).String(), Count: n, Last: note.last, Peer: note.peer,
+			})
 		}
 	}
 	return s

@@ -219,7 +219,14 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	if err != nil {
 		return nil, warnings, err
 	}
-	warnings = append(warnings, ScriptWarnings(o.ConfigPath, text, cfg)...)
+	if cfg, err = WithScriptUser(cfg); err != nil {
+		return nil, warnings, err
+	}
+	more, err := CheckScripts(o.ConfigPath, text, cfg)
+	warnings = append(warnings, more...)
+	if err != nil {
+		return nil, warnings, err
+	}
 	if cfg.Global.RouterID == "" {
 		named := *cfg
 		if named.Global.RouterID, err = os.Hostname(); err != nil {
