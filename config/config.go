@@ -149,7 +149,7 @@ type Instance struct {
 	UnicastSource PerFamily     `toml:"unicast_src_ip" default:"=the interface's primary address"`
 	// UnicastTTL is the time to live of adverts to peers. Default 255.
 	UnicastTTL     uint8            `toml:"unicast_ttl" default:"255" min:"1" max:"255"`
-	Authentication Authentication   `toml:"authentication" optional:"true"`
+	Authentication Authentication   `toml:"authentication" optional:"true" alias:"auth_hmac"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
 	// Heartbeats are further paths of the adverts.
@@ -182,12 +182,6 @@ type SyncGroup struct {
 	Members []string `toml:"group" form:"name" required:"true" alias:"members instances"`
 	Tracking
 	Notify Notify `toml:"notify"`
-}
-
-// Authentication is VRRP version 2 authentication.
-type Authentication struct {
-	Type     string `toml:"type" oneof:"PASS" default:"PASS" alias:"auth_type"` // empty: no authentication
-	Password Secret `toml:"password" required:"true" alias:"auth_pass"`         // 1..8 bytes
 }
 
 // VirtualAddress is one address that the MASTER owns.

@@ -97,22 +97,7 @@ func (v *validator) protocol(at place, in *Instance) {
 		}
 	}
 
-	if auth := at.child("authentication"); auth.exists() && v.ok(auth) {
-		if in.Version == 3 && versionKnown {
-			v.errorf(auth, "VRRP version 3 has no authentication (RFC 9568), allowed is a password with version = 2")
-		}
-		if at := auth.child("password"); v.ok(at) && at.exists() {
-			n := len(in.Authentication.Password)
-			switch {
-			case n == 0:
-				v.errorf(at, "the password is empty, allowed are 1 to 8 bytes")
-			case n > 8:
-				v.errorf(at, "the password has %d bytes, allowed are 1 to 8: an advert holds no more, and keepalived silently cuts off the rest (a peer that does so expects the first 8)", n)
-			case strings.IndexByte(string(in.Authentication.Password), 0) >= 0:
-				v.errorf(at, "the password holds a NUL byte, allowed are 1 to 8 bytes without it")
-			}
-		}
-	}
+	v.authentication(at, in)
 
 	if in.NoPreempt && v.ok(at.child("priority")) {
 		at := at.child("nopreempt")

@@ -17,6 +17,7 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/secret"
 	"director/internal/watchdog"
 )
 
@@ -37,6 +38,9 @@ is printed as file:line: what; the exit status is 1 when there is an error.`,
 				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
 			}
 			if err != nil {
+				return err
+			}
+			if err := config.FillSecrets(o.configPath, text, cfg, secret.Read); err != nil {
 				return err
 			}
 			if cfg, err = watchdog.WithScriptUser(cfg); err != nil {

@@ -32,6 +32,7 @@ func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 			}
 			t.note("tracks", s, st)
 		}
+		v.authentication(&t, i.Authentication)
 		if s := speech(i); s != "" {
 			t.note("adverts", s, faint)
 		}
@@ -201,6 +202,18 @@ func discardText(reason string) string {
 		return "with another advert interval"
 	case "wrong_password", "wrong_auth_type", "wrong_type":
 		return "with a " + strings.ReplaceAll(reason, "_", " ")
+	case "unsigned":
+		return "without a signature"
+	case "bad_trailer":
+		return "with something else than a signature behind them"
+	case "unknown_key":
+		return "signed with a key that this host does not have"
+	case "bad_icv":
+		return "with a wrong signature: key or password differ, or they were changed on the way"
+	case "outside_window":
+		return "signed at a time outside the time_window: clocks differ, or they were recorded"
+	case "replay":
+		return "that are not newer than their sender's last: recorded, or its clock was set back"
 	case "wrong_ttl":
 		return "with a time to live out of bounds"
 	case "multicast":

@@ -101,11 +101,13 @@ type Instance struct {
 	// master; zero when it does not wait for that.
 	PreemptsAt time.Time `json:"preempts_at,omitzero"`
 	// StartsAt is the end of the start delay while that keeps the instance in INIT.
-	StartsAt       time.Time         `json:"starts_at,omitzero"`
-	Source         string            `json:"source,omitempty"`
-	MulticastGroup string            `json:"multicast_group,omitempty"` // empty: unicast
-	Peers          []Peer            `json:"unicast_peers,omitempty"`   // empty: multicast
-	Paths          []Path            `json:"paths,omitempty"`           // empty: no heartbeat paths
+	StartsAt       time.Time `json:"starts_at,omitzero"`
+	Source         string    `json:"source,omitempty"`
+	MulticastGroup string    `json:"multicast_group,omitempty"` // empty: unicast
+	Peers          []Peer    `json:"unicast_peers,omitempty"`   // empty: multicast
+	Paths          []Path    `json:"paths,omitempty"`           // empty: no heartbeat paths
+	// Authentication is nil for an instance without.
+	Authentication *Authentication   `json:"authentication,omitempty"`
 	Addresses      []Address         `json:"addresses"`
 	Transitions    uint64            `json:"transitions"`
 	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers

@@ -169,6 +169,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	}
 	r.sm.Reconfigure(now, set)
 	e.meetPaths(r, now, &set)
+	r.configureAuth(now, cfg)
 	e.timers.fix(r)
 	return master && grown
 }

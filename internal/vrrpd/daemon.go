@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"director/internal/watchdog"
-	"director/vrrp"
 	"director/vrrp/link"
 )
 
@@ -246,6 +245,10 @@ func (o opener) OpenClaims(ifi link.Interface) (claims, error) {
 	return c, nil
 }
 
-func (o opener) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
-	return o.d.poller.Open(ifi, family, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })
+func (o opener) Open(ifi link.Interface, key portKey) (socket, error) {
+	handle := func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) }
+	if key.ah {
+		return o.d.poller.OpenAH(ifi, handle)
+	}
+	return o.d.poller.Open(ifi, key.family, handle)
 }

@@ -14,7 +14,7 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface, family vrrp.Family) (socket, error)
+	Open(ifi link.Interface, key portKey) (socket, error)
 	OpenClaims(ifi link.Interface) (claims, error)
 }
 

@@ -86,7 +86,7 @@ func (e *engine) lookAround(now time.Time) {
 		d.active = slices.ContainsFunc(d.routers, (*router).isMaster)
 		busy = busy || d.active
 		for _, family := range [...]vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
-			if p := e.ports[portKey{d.name, family}]; d.active && p != nil && p.sock != nil {
+			if p := e.ports[portKey{device: d.name, family: family}]; d.active && p != nil && p.sock != nil {
 				e.readForeign(now, p)
 			}
 		}

@@ -143,10 +143,10 @@ func (e *engine) inspectPaths(r *router, now time.Time) {
 				p.source, why = e.sourceOn(ifi, r.key.family, p.set.Peers)
 			}
 			if why == "" {
-				why = tooLong(&p.set, ifi)
+				why = tooLong(r, &p.set, ifi)
 			}
 		}
-		if port := e.ports[p.key.port()]; why == "" && port != nil && port.sock == nil && port.err != nil {
+		if port := e.ports[r.sendsBy(p.key)]; why == "" && port != nil && port.sock == nil && port.err != nil {
 			why = "cannot open a VRRP socket on " + p.key.device + ": " + port.err.Error()
 		}
 		was := p.down

@@ -90,11 +90,14 @@ func (e *engine) inspect(r *router) {
 			r.sign()
 			e.touched = true
 		}
-		if why := tooLong(r.sm.Settings(), ifi); why != "" {
+		if why := tooLong(r, r.sm.Settings(), ifi); why != "" {
 			add("advert size", vrrp.Cause{Reason: vrrp.ReasonAdvertSize, Detail: why})
 		}
-		if p := e.ports[r.key.port()]; p != nil && p.sock == nil && p.err != nil {
-			add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
+		for _, key := range []portKey{r.key.port(), r.sendsBy(r.key)} {
+			if p := e.ports[key]; p != nil && p.sock == nil && p.err != nil {
+				add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
+				break
+			}
 		}
 	}
 	for _, t := range r.tracks {

@@ -21,7 +21,7 @@ type routerKey struct {
 }
 
 // port is the place of its socket.
-func (k routerKey) port() portKey { return portKey{k.device, k.family} }
+func (k routerKey) port() portKey { return portKey{device: k.device, family: k.family} }
 
 // router is one virtual router at run time: the state machine, and everything
 // around it that the state machine must not know.
@@ -57,6 +57,8 @@ type router struct {
 	moved    bool                 // left, and its name goes on at another place
 	retryAt  time.Time            // next attempt of a failed address, zero = none
 	advert   []byte               // reused for each advert
+	packet   []byte               // reused for each with an authentication header
+	auth     auth                 //
 	sentIn   uint64               // engine.round of the newest advert
 	sentPrio uint8                // and its priority
 	lastSent time.Time            // of the newest advert
@@ -192,9 +194,11 @@ func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 			s.Peers = append(s.Peers, vrrp.Peer{Addr: p.Address, MinTTL: p.MinTTL, MaxTTL: p.MaxTTL})
 		}
 	}
-	if c.Authentication.Type == "PASS" {
-		s.AuthType = vrrp.AuthPass
-		copy(s.Password[:], c.Authentication.Password)
+	switch c.Authentication.Type {
+	case config.AuthPASS:
+		s.AuthType, s.Password = vrrp.AuthPass, password(&c.Authentication)
+	case config.AuthAH:
+		s.AuthType = vrrp.AuthAH
 	}
 	return s
 }
@@ -349,6 +353,7 @@ func (r *router) snapshot() control.Instance {
 	if !r.lastSent.IsZero() {
 		s.Mono = link.Monotonic() - int64(time.Since(r.lastSent))
 	}
+	s.Authentication = r.authSnapshot()
 	for _, p := range r.peers {
 		s.Peers = append(s.Peers, control.Peer{Address: p.addr, Heard: p.heard, LastHeard: p.last, Self: p.addr == r.source})
 	}

@@ -108,9 +108,12 @@ func source6(peers []vrrp.Peer, ifi link.Interface, virtual func(netip.Addr) boo
 // tooLong says that the adverts of a router over IPv6 do not fit into a packet of
 // its interface, and how many addresses would. Over IPv4 they may be sent in
 // fragments, as other implementations do.
-func tooLong(set *vrrp.Settings, ifi link.Interface) string {
-	header := set.Family.HeaderLen()
-	if set.Family != vrrp.IPv6 || ifi.MTU == 0 || header+set.AdvertLen() <= ifi.MTU {
+func tooLong(r *router, set *vrrp.Settings, ifi link.Interface) string {
+	header := r.key.family.HeaderLen()
+	if r.auth.hmac != nil {
+		header += vrrp.TrailerLen
+	}
+	if r.key.family != vrrp.IPv6 || ifi.MTU == 0 || header+set.AdvertLen() <= ifi.MTU {
 		return ""
 	}
 	spare := ifi.MTU - header - (set.AdvertLen() - len(set.Addresses)*16)

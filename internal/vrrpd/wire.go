@@ -18,7 +18,7 @@ func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
 		// meanwhile; it answers all of them with one.
 		return
 	}
-	sent := e.sendOver(r, now, e.ports[r.key.port()], prio, r.sm.Settings(), r.source)
+	sent := e.sendOver(r, now, e.ports[r.sendsBy(r.key)], prio, r.sm.Settings(), r.source)
 	for i := range r.paths {
 		p := &r.paths[i]
 		switch {
@@ -26,7 +26,7 @@ func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
 			p.sent++
 		// Without an address on its own link it has never been MASTER, and could not
 		// say who it is.
-		case p.cfg != nil && p.down == "" && r.source.IsValid() && e.sendOver(r, now, e.ports[p.key.port()], prio, &p.set, p.source):
+		case p.cfg != nil && p.down == "" && r.source.IsValid() && e.sendOver(r, now, e.ports[r.sendsBy(p.key)], prio, &p.set, p.source):
 			p.sent++
 			sent = true
 		}
@@ -43,6 +43,7 @@ func (e *engine) sendOver(r *router, now time.Time, p *port, prio uint8, set *vr
 	if p == nil || p.sock == nil || !source.IsValid() {
 		return false
 	}
+	r.auth.trailer = nil
 	if !set.Unicast() && !e.queueAdvert(r, now, p, prio, set, source, set.Multicast(), vrrp.TTL) {
 		return false
 	}
@@ -60,7 +61,8 @@ func (e *engine) sendOver(r *router, now time.Time, p *port, prio uint8, set *vr
 }
 
 // queueAdvert queues the advert for one destination: the checksum of version 3
-// covers it.
+// covers it, and so does an authentication header. The trailer of HMAC is the
+// same for all.
 func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, set *vrrp.Settings, src, dst netip.Addr, ttl uint8) bool {
 	var err error
 	if r.advert, err = vrrp.AppendAdvert(r.advert[:0], set, prio, src, dst); err != nil {
@@ -69,15 +71,27 @@ func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, set 
 		}
 		return false
 	}
+	switch {
+	case r.auth.hmac != nil:
+		if r.auth.trailer == nil {
+			r.auth.trailer = r.auth.hmac.Sign(r.advert, src, now)
+		}
+		r.advert = append(r.advert, r.auth.trailer...)
+	case r.auth.ah != nil:
+		r.packet = r.auth.ah.AppendPacket(r.packet[:0], r.advert, src, dst, ttl)
+		p.sock.Queue(src, dst, ttl, r.packet)
+		return true
+	}
 	p.sock.Queue(src, dst, ttl, r.advert)
 	return true
 }
 
 // receive takes one datagram from the socket of a device.
 func (e *engine) receive(device string, d link.Datagram) {
-	adv, why := vrrp.Parse(d.Payload, d.Src, d.Dst)
+	pdu := message(&d)
+	adv, why := vrrp.Parse(pdu, d.Src, d.Dst)
 	vrid := adv.VRID
-	if v, ok := vrrp.PeekVRID(d.Payload); ok {
+	if v, ok := vrrp.PeekVRID(pdu); ok {
 		vrid = v
 	}
 	key := routerKey{device, vrid, vrrp.FamilyOf(d.Src)}
@@ -111,6 +125,9 @@ func (e *engine) receive(device string, d link.Datagram) {
 	}
 	if why == vrrp.DiscardNone && (d.Src == own || from == r.source) {
 		why = vrrp.DiscardOwnPacket
+	}
+	if why == vrrp.DiscardNone {
+		why = r.verify(&adv, &d)
 	}
 	if why == vrrp.DiscardNone && r.sm.State() != vrrp.Backup && r.sm.State() != vrrp.Master {
 		why = vrrp.DiscardState

@@ -33,6 +33,7 @@ type world struct {
 	queue  []func(*engine)    // what the drain hook finds in the sockets
 	socks  map[string][]uint8 // VRIDs by interface
 	deaf   bool               // filters cannot be set
+	wire   []link.Datagram    // what was sent last, at most 64
 	others []link.Datagram    // of foreign VRIDs, that wait to be read
 	claims []link.Claim       // that wait to be read
 	blind  error              // of OpenClaims
@@ -44,10 +45,13 @@ type fakeSocket struct {
 	q    []string
 }
 
-func (w *world) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
+func (w *world) Open(ifi link.Interface, key portKey) (socket, error) {
 	name := ifi.Name
-	if family == vrrp.IPv6 {
+	switch {
+	case key.family == vrrp.IPv6:
 		name += " ipv6"
+	case key.ah:
+		name += " ah"
 	}
 	if err := w.open[name]; err != nil {
 		return nil, err
@@ -99,6 +103,12 @@ func (s *fakeSocket) SetVRIDs(v []uint8) error {
 }
 func (s *fakeSocket) Close() error { delete(s.w.socks, s.name); return nil }
 func (s *fakeSocket) Queue(src, dst netip.Addr, ttl uint8, pdu []byte) {
+	d := link.Datagram{Src: src, Dst: dst, TTL: int(ttl), Payload: slices.Clone(pdu), Protocol: vrrp.ProtocolNumber}
+	if strings.HasSuffix(s.name, " ah") {
+		d.Header, d.Payload, d.Protocol = d.Payload[:20], d.Payload[20:], vrrp.ProtocolAH
+		pdu, _ = vrrp.SplitAH(d.Payload)
+	}
+	s.w.wire = append(s.w.wire[max(0, len(s.w.wire)-63):], d)
 	line := fmt.Sprintf("advert %d from %s", pdu[2], src)
 	if dst != vrrp.FamilyOf(dst).Group() || ttl != vrrp.TTL {
 		line += fmt.Sprintf(" to %s, TTL %d", dst, ttl)

@@ -167,7 +167,7 @@ func TestIPv6AdvertsAllocateNothing(t *testing.T) {
 
 // The filter of IPv6 looks where the packet begins.
 func TestVRIDFilterIPv6(t *testing.T) {
-	raw, err := vridFilter(vrrp.IPv6, []uint8{51}, true)
+	raw, err := vridFilter(wire{family: vrrp.IPv6}, []uint8{51}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
