@@ -24,6 +24,7 @@ const (
 	AlarmChecksum                 // a peer's checksum fits no known reading
 	AlarmTransport                // a peer speaks by multicast and we by unicast, or the other way round
 	AlarmPeer                     // a host that is no unicast peer speaks for our VRID
+	AlarmReplay                   // signed adverts of a peer come too late or again
 	AlarmTTL                      // a peer's packets come from further away than allowed
 	numAlarms
 )
@@ -67,6 +68,7 @@ var rules = [numAlarms]rule{
 	AlarmChecksum:       differs("peer_checksum"),
 	AlarmTransport:      differs("peer_transport"),
 	AlarmPeer:           differs("unknown_peer"),
+	AlarmReplay:         differs("peer_replay"),
 	AlarmTTL:            differs("peer_ttl"),
 }
 
@@ -104,8 +106,10 @@ func (d Discard) Alarm() AlarmKind {
 		return AlarmPeer
 	case DiscardTTL:
 		return AlarmTTL
-	case DiscardAuthType, DiscardAuthPassword:
+	case DiscardAuthType, DiscardAuthPassword, DiscardUnsigned, DiscardTrailer, DiscardKey, DiscardICV:
 		return AlarmAuthentication
+	case DiscardWindow, DiscardReplay:
+		return AlarmReplay
 	case DiscardIntervalMismatch:
 		return AlarmInterval
 	}

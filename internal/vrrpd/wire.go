@@ -13,7 +13,7 @@ import (
 
 // sendAdvert queues an advert; flush sends all queued ones together.
 func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
-	p := e.ports[r.key.port()]
+	p := e.ports[r.sender()]
 	if p == nil || p.sock == nil || !r.source.IsValid() {
 		return
 	}
@@ -23,6 +23,7 @@ func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
 		return
 	}
 	set := r.sm.Settings()
+	r.auth.trailer = nil
 	if !set.Unicast() {
 		if !e.queueAdvert(r, now, p, prio, set.Multicast(), vrrp.TTL) {
 			return
@@ -43,7 +44,8 @@ func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
 }
 
 // queueAdvert queues the advert for one destination: the checksum of version 3
-// covers it.
+// covers it, and so does an authentication header. The trailer of HMAC is the
+// same for all.
 func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, dst netip.Addr, ttl uint8) bool {
 	var err error
 	if r.advert, err = vrrp.AppendAdvert(r.advert[:0], r.sm.Settings(), prio, r.source, dst); err != nil {
@@ -52,15 +54,27 @@ func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, dst 
 		}
 		return false
 	}
+	switch {
+	case r.auth.hmac != nil:
+		if r.auth.trailer == nil {
+			r.auth.trailer = r.auth.hmac.Sign(r.advert, r.source, now)
+		}
+		r.advert = append(r.advert, r.auth.trailer...)
+	case r.auth.ah != nil:
+		r.packet = r.auth.ah.AppendPacket(r.packet[:0], r.advert, r.source, dst, ttl)
+		p.sock.Queue(r.source, dst, ttl, r.packet)
+		return true
+	}
 	p.sock.Queue(r.source, dst, ttl, r.advert)
 	return true
 }
 
 // receive takes one datagram from the socket of a device.
 func (e *engine) receive(device string, d link.Datagram) {
-	adv, why := vrrp.Parse(d.Payload, d.Src, d.Dst)
+	pdu := message(&d)
+	adv, why := vrrp.Parse(pdu, d.Src, d.Dst)
 	vrid := adv.VRID
-	if v, ok := vrrp.PeekVRID(d.Payload); ok {
+	if v, ok := vrrp.PeekVRID(pdu); ok {
 		vrid = v
 	}
 	r := e.routers[routerKey{device, vrid, vrrp.FamilyOf(d.Src)}]
@@ -77,6 +91,9 @@ func (e *engine) receive(device string, d link.Datagram) {
 	}
 	if why == vrrp.DiscardNone && d.Src == r.source {
 		why = vrrp.DiscardOwnPacket
+	}
+	if why == vrrp.DiscardNone {
+		why = r.verify(&adv, &d)
 	}
 	if why == vrrp.DiscardNone && r.sm.State() != vrrp.Backup && r.sm.State() != vrrp.Master {
 		why = vrrp.DiscardState
