@@ -95,6 +95,25 @@ func (e *engine) watchAnew(r *router, now time.Time, why string) {
 	}
 }
 
+// indexPaths notes where the heartbeat paths of a router are heard, and by whose
+// interfaces.
+func (e *engine) indexPaths(r *router) {
+	for i := range r.paths {
+		p := &r.paths[i]
+		if p.cfg == nil {
+			continue
+		}
+		e.guests[p.key] = r
+		if list := e.carriers[p.key.device]; !slices.Contains(list, r) {
+			e.carriers[p.key.device] = append(list, r)
+		}
+		// The configured source may be on any interface.
+		if p.cfg.Source.Of(r.key.family == vrrp.IPv6).IsValid() && !slices.Contains(e.roaming, r) {
+			e.roaming = append(e.roaming, r)
+		}
+	}
+}
+
 // sign makes the adverts on heartbeat paths say who sends them.
 func (r *router) sign() {
 	for i := range r.paths {
