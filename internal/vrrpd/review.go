@@ -60,7 +60,7 @@ func (e *engine) reviewRouter(r *router, now time.Time) {
 func (e *engine) giveUpResume(r *router) {
 	if r.resume {
 		r.resume = false
-		e.release(r)
+		e.release(&r.holding)
 	}
 }
 
