@@ -70,7 +70,7 @@ type ForeignVRID struct {
 }
 
 // Newest returns the evidence of the host that was seen last.
-func (a *Alarm) Newest() Evidence {
+func (a Alarm) Newest() Evidence {
 	var newest Evidence
 	for i, ev := range a.Evidence {
 		if i == 0 || ev.Last.After(newest.Last) {
