@@ -165,13 +165,3 @@ func TestReadMany(t *testing.T) {
 		t.Errorf("Send after Close: %v", err)
 	}
 }
-
-func TestInterfaceThatIsNotHere(t *testing.T) {
-	gone := Scope{Name: "none", Index: 1 << 20}
-	if _, err := Listen(Endpoint{Port: 39741, Scope: gone}, false); !errors.Is(err, unix.ENODEV) {
-		t.Errorf("Listen: %v", err)
-	}
-	if _, err := Dial(Path{Peer: netip.MustParseAddr("192.0.2.1"), Port: 39740, TTL: 255, Scope: gone}, 0); !errors.Is(err, unix.ENODEV) {
-		t.Errorf("Dial: %v", err)
-	}
-}
