@@ -25,7 +25,7 @@ type Webhook struct {
 	// Secret is the key of the signature; empty: no signature.
 	Secret     Secret   `toml:"secret"`
 	SecretFile string   `toml:"secret_file" form:"file"` // read at each request; a newline at its end does not count
-	Events     []string `toml:"events" oneof:"instance group service server script tracker address ipvs process reload" default:"=instance and service"`
+	Events     []string `toml:"events" oneof:"instance group service server script tracker bfd address ipvs process reload" default:"=instance and service"`
 }
 
 // Mail sends one mail for each change of state through an SMTP server.
@@ -45,7 +45,7 @@ type Mail struct {
 	User         string   `toml:"user" form:"text" default:"=no authentication"`
 	Password     Secret   `toml:"password"`
 	PasswordFile string   `toml:"password_file" form:"file"` // read at each delivery; a newline at its end does not count
-	Events       []string `toml:"events" oneof:"instance group service server script tracker address ipvs process reload" default:"=instance and service"`
+	Events       []string `toml:"events" oneof:"instance group service server script tracker bfd address ipvs process reload" default:"=instance and service"`
 }
 
 // The values of Mail.TLS.

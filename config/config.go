@@ -39,6 +39,7 @@ import (
 type Config struct {
 	Global         Global          `toml:"global"`
 	Scripts        []Script        `toml:"vrrp_script" form:"named"`
+	BFD            []BFD           `toml:"bfd" form:"named" alias:"bfd_instance"`
 	Instances      []Instance      `toml:"vrrp_instance" form:"named"`
 	Groups         []SyncGroup     `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
 	VirtualServers []VirtualServer `toml:"virtual_server" form:"named"`
@@ -138,9 +139,10 @@ type Instance struct {
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
 	Tracking
-	Garp   Garp   `toml:"garp"`
-	Notify Notify `toml:"notify"`
-	Mail   bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
+	Garp        Garp         `toml:"garp"`
+	BFDTriggers []BFDTrigger `toml:"bfd_trigger" short:"name"` // take over when one goes down while its router is MASTER
+	Notify      Notify       `toml:"notify"`
+	Mail        bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
 }
 
 // Unicast says that the instance sends adverts to peers, not to the multicast

@@ -150,6 +150,7 @@ type validator struct {
 
 func (v *validator) validate() {
 	v.scripts()
+	v.bfd()
 	v.instances()
 	v.virtualServers()
 	v.channels()

@@ -5,6 +5,7 @@ package config
 type Tracking struct {
 	TrackScripts    []Track          `toml:"track_script" short:"name"`
 	TrackInterfaces []TrackInterface `toml:"track_interface" short:"name"`
+	TrackBFD        []Track          `toml:"track_bfd" short:"name"`
 }
 
 // Track is the use of a tracker by an instance or a group.
@@ -34,6 +35,7 @@ type TrackKind string
 const (
 	KindScript    TrackKind = "script"
 	KindInterface TrackKind = "interface"
+	KindBFD       TrackKind = "bfd"
 )
 
 // Use is one entry of a Tracking.
@@ -53,7 +55,7 @@ func (t *Tracking) Uses() []Use {
 	return all
 }
 
-func trackKinds() []TrackKind { return []TrackKind{KindScript, KindInterface} }
+func trackKinds() []TrackKind { return []TrackKind{KindScript, KindInterface, KindBFD} }
 
 // key is the key that lists the uses of a kind.
 func (k TrackKind) key() string { return "track_" + string(k) }
@@ -64,6 +66,8 @@ func (t *Tracking) entries(kind TrackKind) []*Track {
 	switch kind {
 	case KindScript:
 		list = pointers(t.TrackScripts)
+	case KindBFD:
+		list = pointers(t.TrackBFD)
 	case KindInterface:
 		for i := range t.TrackInterfaces {
 			list = append(list, (*Track)(&t.TrackInterfaces[i]))

@@ -32,6 +32,9 @@ func (v *validator) trackers() trackers {
 	for _, s := range v.cfg.Scripts {
 		add(KindScript, "vrrp_script", s.Name, s.Weight, s.Reverse)
 	}
+	for _, s := range v.cfg.BFD {
+		add(KindBFD, "bfd", s.Name, s.Weight, s.Reverse)
+	}
 	return all
 }
 
@@ -43,6 +46,8 @@ func (k TrackKind) tableOf() string {
 		return ""
 	case KindScript:
 		return "vrrp_script"
+	case KindBFD:
+		return "bfd"
 	}
 	return k.key()
 }
@@ -89,8 +94,8 @@ func (v *validator) tracking(at place, t *Tracking, known trackers, owner bool) 
 func (v *validator) unused(known trackers) {
 	for _, kind := range trackKinds() {
 		k := known[kind]
-		if k == nil {
-			continue
+		if k == nil || kind == KindBFD {
+			continue // a session is of use to its neighbour
 		}
 		for _, name := range k.names {
 			if t := k.byName[name]; !t.used {

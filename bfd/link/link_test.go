@@ -165,3 +165,10 @@ func TestReadMany(t *testing.T) {
 		t.Errorf("Send after Close: %v", err)
 	}
 }
+
+func TestAddressThatIsNotHere(t *testing.T) {
+	_, err := Dial(Path{Source: netip.MustParseAddr("192.0.2.77"), Peer: netip.MustParseAddr("192.0.2.1"), Port: 39740, TTL: 255}, 0)
+	if !errors.Is(err, unix.EADDRNOTAVAIL) {
+		t.Errorf("%v", err)
+	}
+}
