@@ -152,6 +152,7 @@ func (v *validator) validate() {
 	v.scripts()
 	v.bfd()
 	v.instances()
+	v.trackerTables()
 	v.virtualServers()
 	v.channels()
 	v.processes()

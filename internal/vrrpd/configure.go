@@ -19,7 +19,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.generation = c.Generation
 	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
-	e.configureTrackers(now, c.Config)
+	e.configureTrackers(now, c)
 
 	old, previous := e.routers, e.order
 	ours := e.ours(c.Resume)
@@ -54,6 +54,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 			r.tracks = e.uses(&cfg.Tracking)
 		}
 	}
+	e.formSubjects(configs)
 	// What is given up goes before what is claimed, so that an address can pass
 	// from one router to another.
 	for _, r := range previous {
@@ -164,11 +165,7 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 	}
 	masters := make(map[routerKey]bool)
 	if former != nil {
-		for _, s := range former.Scripts {
-			if own, ok := e.trackers[trackerKey{config.KindScript, s.Name}].(*script); ok && own.lastRun.IsZero() {
-				own.resume(s)
-			}
-		}
+		e.resumeTrackers(now, former)
 		for _, i := range former.Instances {
 			if i.State == vrrp.Master.String() {
 				family := vrrp.IPv4
@@ -235,6 +232,8 @@ func (e *engine) stop(now time.Time) {
 		}
 	}
 	clear(e.trackers)
+	e.observer.files(nil, false)
+	e.observer.processes(nil)
 }
 
 // settled reports whether every address of the routers that left is off.

@@ -89,6 +89,12 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 		cancel()
 		monitor.Wait()
 	}()
+	watcher := newWatcher(ctx, d.post, func(what string, err error) { d.log.Error(what, "reason", err) })
+	d.engine.observer = watcher
+	defer func() {
+		cancel()
+		watcher.wait()
+	}()
 	go func() {
 		for {
 			m, err := ch.Recv()
@@ -167,6 +173,12 @@ func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
 		}
 	case link.Result:
 		d.engine.result(now, ev)
+	case fileSeen:
+		d.engine.fileSeen(now, ev)
+	case processesSeen:
+		d.engine.processesSeen(now, ev)
+	case answered:
+		d.engine.answered(now, ev)
 	case closed:
 		if !errors.Is(ev.err, io.EOF) && !errors.Is(ev.err, context.Canceled) {
 			d.log.Error("lost the parent", "reason", ev.err)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
 	"director/vrrp"
@@ -39,23 +40,26 @@ type engine struct {
 	worker worker
 	parent func(watchdog.Message)
 
-	generation uint64
-	routers    map[routerKey]*router
-	byID       map[string]*router // with those that are leaving
-	order      []*router          // in the order of the configuration
-	groups     map[string]*group
-	trackers   map[trackerKey]tracker
-	timers     timers
-	links      map[string]link.Interface // by name
-	names      map[int]string            // of the links by index, to notice a new name
-	users      map[string][]*router      // who needs an interface, by its name
-	roaming    []*router                 // whose configured source may be on any interface
-	vips       map[vip]bool              // virtual addresses that are never a source
-	holders    map[place]*router         // whose virtual address it is
-	ports      map[portKey]*port         //
-	dirty      []*port                   // with queued adverts
-	leaving    []*router                 // removed or stopping, until their addresses are off
-	delay      startDelay
+	generation   uint64
+	routers      map[routerKey]*router
+	byID         map[string]*router // with those that are leaving
+	order        []*router          // in the order of the configuration
+	groups       map[groupKey]*group
+	trackers     map[trackerKey]tracker
+	observer     observer
+	watched      []config.ProcessTracker // the processes that are counted
+	processRound uint64                  // that their counts carry
+	timers       timers
+	links        map[string]link.Interface // by name
+	names        map[int]string            // of the links by index, to notice a new name
+	users        map[string][]*router      // who needs an interface, by its name
+	roaming      []*router                 // whose configured source may be on any interface
+	vips         map[vip]bool              // virtual addresses that are never a source
+	holders      map[place]*router         // whose virtual address it is
+	ports        map[portKey]*port         //
+	dirty        []*port                   // with queued adverts
+	leaving      []*router                 // removed or stopping, until their addresses are off
+	delay        startDelay
 	// drain reads the sockets once more. It is called before a backup takes over
 	// and before a master that was stalled goes on, so that our own delay is not
 	// mistaken for the silence of others.
@@ -86,6 +90,7 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		ports:     make(map[portKey]*port),
 		drain:     func() {},
 		sinceBoot: link.SinceBoot,
+		observer:  blind{},
 	}
 }
 
@@ -132,6 +137,15 @@ func (e *engine) tick(now time.Time) {
 		case *startDelay:
 			e.endDelay()
 			e.review(now)
+		case *target:
+			e.ask(now, t)
+		case expiring:
+			from := said(t)
+			expired := t.expire(now)
+			e.timers.fix(t)
+			if expired {
+				e.changed(now, t, from)
+			}
 		case *port:
 			e.openPort(now, t)
 			e.reviewUsers(now, t.key.device)
@@ -167,35 +181,6 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	case vrrp.ActionNotify:
 		e.notify(r, now, a.Transition)
 	}
-}
-
-// notify tells the parent about a transition; the parent logs it, runs scripts
-// and keeps the history.
-func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
-	r.warned = [numWarnings]warning{}
-	to := t.To.String()
-	if t.To == vrrp.Init {
-		// The end of an instance is told as STOP, keepalived's word, when its
-		// addresses are off.
-		to = "STOP"
-	}
-	ev := &control.Event{
-		Time:       now,
-		Generation: r.generation,
-		Kind:       "instance",
-		Subject:    r.cfg.Name,
-		From:       t.From.String(),
-		To:         to,
-		Reason:     t.Cause.String(),
-		Code:       t.Cause.Reason.String(),
-		Priority:   int(r.sm.Priority()),
-	}
-	e.touched = true
-	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
-		r.farewell = ev
-		return
-	}
-	e.send(watchdog.Message{Event: ev})
 }
 
 func (e *engine) send(m watchdog.Message) { e.messages = append(e.messages, m) }
@@ -241,7 +226,7 @@ func (e *engine) snapshot() *control.VRRP {
 	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
-		if g := r.group; g != nil && g.members[0] == r {
+		if g := r.group; g != nil && !g.pair && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}

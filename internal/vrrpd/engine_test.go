@@ -86,7 +86,7 @@ func TestSourceIsNeverAVirtualAddress(t *testing.T) {
 		t.Errorf("source %q", got)
 	}
 	c := instance("web", 51, 100, "192.0.2.10/32")
-	c.Source = netip.MustParseAddr("192.0.2.7")
+	c.Source = config.PerFamily{IPv4: netip.MustParseAddr("192.0.2.7")}
 	w.configure(nil, c)
 	w.want("web BACKUP->FAULT (no_source_address)")
 	if got := w.router("web").Reason; !strings.Contains(got, "192.0.2.7 is on no interface") {

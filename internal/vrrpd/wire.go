@@ -92,6 +92,12 @@ func (e *engine) receive(device string, d link.Datagram) {
 		return
 	}
 	r.counters.heard++
+	if adv.Version == 3 {
+		r.counters.checksums[adv.Checksum]++
+	}
+	if !adv.LinkLocalFirst() {
+		r.counters.globalFirst++
+	}
 	e.compare(r, &adv, &d)
 	// The packet counts from its arrival, not from when a stalled process got
 	// round to reading it.

@@ -100,6 +100,7 @@ type parent struct {
 	reloads    reloads
 	children   map[Role]*child
 	spawner    *spawner
+	memory     memory
 	own        scheduling // of this process, which children inherit
 	dir        *runDir
 	started    time.Time
@@ -196,6 +197,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		notifier:  notify.New(script.Run, o.Log),
 		scripts:   newScripts(),
 		inquiries: make(map[uint64]*inquiry),
+		memory:    memory{log: o.Log},
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}
@@ -264,6 +266,7 @@ func (p *parent) warn(warnings []config.Warning) {
 
 // inForce makes the process itself obey the configuration in force.
 func (p *parent) inForce() {
+	p.memory.configured(false)
 	if p.o.Configured != nil {
 		p.o.Configured(p.force.config)
 	}
