@@ -25,6 +25,7 @@ func Render(w io.Writer, s *Status, v View) error {
 	if s.VRRP != nil {
 		v.instances(p, s.VRRP.Instances)
 		v.groups(p, s.VRRP.Groups)
+		v.bfd(p, s.VRRP.BFD, s.VRRP.BFDStrays)
 		v.trackers(p, s.VRRP.Trackers)
 		v.scripts(p, s.VRRP.Scripts)
 	}
