@@ -145,7 +145,7 @@ func TestBFDWithOthers(t *testing.T) {
 		up    string // four times in the list while all sessions are up
 	}{
 		"FRR": {func(h *netlab.Host) (peer, error) {
-			f, err := h.FRR(frrConf)
+			f, err := h.Bfdd(frrConf)
 			if err != nil {
 				return peer{}, err
 			}

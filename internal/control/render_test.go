@@ -28,7 +28,7 @@ func calm() *Status {
 		},
 		VRRP: &VRRP{Generation: 1, Instances: []Instance{{
 			Name: "web", Interface: "eth0", VRID: 80, Version: 3, State: "MASTER", Since: at(133 * time.Second),
-			Reason: "no advert from 10.0.0.2 (priority 90) for 3.609s", Priority: 100, BasePriority: 100,
+			Reason: "no advert from 10.0.0.2 (priority 90) for 3.609s", Priority: 100, BasePriority: 100, AdvertsHeard: 7,
 			Addresses: []Address{{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Device: "eth0", Installed: true}},
 		}}},
 	}
@@ -122,6 +122,7 @@ func TestRender(t *testing.T) {
 	}{
 		{"calm", calm(), false},
 		{"troubled", troubled(), false},
+		{"alarms", split(), false},
 		{"colour", troubled(), true},
 		{"empty", &Status{Version: "0.1.0", RouterID: "lb1"}, false},
 	} {

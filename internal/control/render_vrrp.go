@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-func (v View) instances(p *page, list []Instance) {
+func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 	if len(list) == 0 {
 		return
 	}
@@ -32,6 +32,7 @@ func (v View) instances(p *page, list []Instance) {
 			}
 			t.note("tracks", s, st)
 		}
+		v.authentication(&t, i.Authentication)
 		if s := speech(i); s != "" {
 			t.note("adverts", s, faint)
 		}
@@ -56,9 +57,53 @@ func (v View) instances(p *page, list []Instance) {
 			}
 			t.note("address", s, st)
 		}
-		if n := discards(i.Discards); n != "" {
-			t.note("dropped", n, warn)
+		for _, list := range [][]KernelItem{i.Routes, i.Rules} {
+			for _, item := range list {
+				kind, _, _ := strings.Cut(item.What, " ")
+				s, st := item.text(i.State == "MASTER")
+				if i.State != "MASTER" && item.Installed {
+					s, st = s+" although not MASTER", warn
+				}
+				t.note(kind, s, st)
+			}
 		}
+		if n := discards(i.Discards); n != "" {
+			t.note("dropped", n+v.newestDrop(i.Dropped), warn)
+		}
+		if s := v.alone(i, foreign); s != "" {
+			t.note("others", s, faint)
+		}
+	}
+	p.line()
+	p.table("", t)
+}
+
+// text tells of an item that should be there or not.
+func (i KernelItem) text(wanted bool) (string, style) {
+	what := strings.TrimPrefix(strings.TrimPrefix(i.What, "route "), "rule ")
+	switch {
+	case i.Error != "":
+		return what + ": " + i.Error, bad
+	case i.Own:
+		return what + " here, it was there before and will stay", plain
+	case i.Installed:
+		return what + " here", plain
+	case wanted:
+		return what + " missing", bad
+	}
+	return what + " not here", faint
+}
+
+// static tells of what is there as long as the daemon lives.
+func (v View) static(p *page, list []KernelItem) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"STATIC", "STATE"}}
+	for _, i := range list {
+		state, st := i.text(true)
+		what := strings.TrimPrefix(strings.TrimPrefix(i.What, "route "), "rule ")
+		t.add(text(i.What), styled(strings.TrimLeft(strings.TrimPrefix(state, what), ": "), st))
 	}
 	p.line()
 	p.table("", t)
@@ -170,6 +215,20 @@ func discards(m map[string]uint64) string {
 	return "adverts: " + strings.Join(reasons, ", ")
 }
 
+// newestDrop tells when and from whom the last dropped advert came.
+func (v View) newestDrop(list []Dropped) string {
+	var newest Dropped
+	for _, d := range list {
+		if d.Reason != "not_running" && d.Last.After(newest.Last) {
+			newest = d
+		}
+	}
+	if newest.Last.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("; the last %s from %s", v.ago(newest.Last), newest.Peer)
+}
+
 // discardText says in words why adverts were dropped. Reasons are those of
 // vrrp.Discard.
 func discardText(reason string) string {
@@ -180,6 +239,18 @@ func discardText(reason string) string {
 		return "with another advert interval"
 	case "wrong_password", "wrong_auth_type", "wrong_type":
 		return "with a " + strings.ReplaceAll(reason, "_", " ")
+	case "unsigned":
+		return "without a signature"
+	case "bad_trailer":
+		return "with something else than a signature behind them"
+	case "unknown_key":
+		return "signed with a key that this host does not have"
+	case "bad_icv":
+		return "with a wrong signature: key or password differ, or they were changed on the way"
+	case "outside_window":
+		return "signed at a time outside the time_window: clocks differ, or they were recorded"
+	case "replay":
+		return "that are not newer than their sender's last: recorded, or its clock was set back"
 	case "wrong_ttl":
 		return "with a time to live out of bounds"
 	case "multicast":

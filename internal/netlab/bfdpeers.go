@@ -1,78 +1,55 @@
 package netlab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
-	"strconv"
+	"path/filepath"
 	"strings"
 	"time"
 )
 
-// FRR is FRR's zebra and bfdd on a host, with sockets of their own.
-type FRR struct {
+// Bfdd is FRR's BFD daemon on a host, with the zebra that it needs.
+type Bfdd struct {
 	*Process // bfdd
-	Zebra    *Process
+	frr      *FRR
 }
 
-// frrDaemons is where Debian keeps FRR's daemons.
-const frrDaemons = "/usr/lib/frr/"
-
-// FRR starts zebra, which knows the interfaces, and bfdd with the given configuration. All of their files are below the host's
-// folder frr.
-func (h *Host) FRR(conf string) (*FRR, error) {
-	dir := h.Path("frr")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// Bfdd starts zebra, which knows the interfaces, and bfdd with the given configuration. All of their files are below the host's
+// folder, and they answer over sockets there.
+func (h *Host) Bfdd(conf string) (*Bfdd, error) {
+	f := &FRR{host: h, dir: h.Path("frr")}
+	if err := f.folder(); err != nil {
 		return nil, err
 	}
-	if err := giveTo("frr", dir); err != nil { // the daemons insist on users of their own
-		return nil, err
-	}
-	start := func(daemon, conf string) (*Process, error) {
-		path, err := h.WriteFile("frr/"+daemon+".conf", conf)
-		if err != nil {
+	for name, text := range map[string]string{"zebra.conf": "", "bfdd.conf": conf} {
+		if err := os.WriteFile(filepath.Join(f.dir, name), []byte("log stdout\n"+text), 0o644); err != nil {
 			return nil, err
 		}
-		return h.Start(daemon, frrDaemons+daemon, "-f", path, "-i", dir+"/"+daemon+".pid", "-z", dir+"/zserv.api",
-			"--vty_socket", dir, "-P", "0", "--log", "stdout")
 	}
-	f := new(FRR)
 	var err error
-	if f.Zebra, err = start("zebra", "log stdout\n"); err != nil {
+	if f.zebra, err = f.daemon("zebra"); err != nil {
 		return nil, err
 	}
-	if err := f.Zebra.ready(func() error { _, err := os.Stat(dir + "/zserv.api"); return err }); err != nil {
+	if err := f.zebra.ready(func() error { _, err := os.Stat(filepath.Join(f.dir, "zserv")); return err }); err != nil {
 		return nil, err
 	}
-	if f.Process, err = start("bfdd", "log stdout\n"+conf); err != nil {
+	b := &Bfdd{frr: f}
+	if b.Process, err = f.daemon("bfdd"); err != nil {
 		return nil, err
 	}
-	return f, f.Process.ready(func() error { _, err := f.Show("show version"); return err })
-}
-
-// giveTo makes a user the owner of a folder below those that others may not enter.
-func giveTo(name, dir string) error {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return err
-	}
-	uid, _ := strconv.Atoi(u.Uid)
-	gid, _ := strconv.Atoi(u.Gid)
-	return os.Chown(dir, uid, gid)
+	return b, b.ready(func() error { _, err := b.Show("show version"); return err })
 }
 
 // Show runs a command of bfdd's and returns what it prints.
-func (f *FRR) Show(command string) (string, error) {
-	return f.host.Run("vtysh", "--vty_socket", f.host.Path("frr"), "-d", "bfdd", "-c", command)
+func (b *Bfdd) Show(command string) (string, error) {
+	return b.host.Run("vtysh", "--vty_socket", b.frr.dir, "-d", "bfdd", "-c", command)
 }
 
 // Stop ends both daemons.
-func (f *FRR) Stop(limit time.Duration) error {
-	if err := f.Process.Stop(limit); err != nil {
-		return err
-	}
-	return f.Zebra.Stop(limit)
+func (b *Bfdd) Stop(limit time.Duration) error {
+	return errors.Join(b.Process.Stop(limit), b.frr.zebra.Stop(limit))
 }
 
 // Bird is a BIRD on a host.

@@ -14,7 +14,8 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface, family vrrp.Family) (socket, error)
+	Open(ifi link.Interface, key portKey) (socket, error)
+	OpenClaims(ifi link.Interface) (claims, error)
 }
 
 // socket is the one socket of an interface and family.
@@ -23,6 +24,7 @@ type socket interface {
 	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
+	Foreign(handle func(link.Datagram)) (uint64, error)
 	Close() error
 }
 
@@ -43,8 +45,9 @@ type engine struct {
 
 	generation   uint64
 	routers      map[routerKey]*router
-	byID         map[string]*router // with those that are leaving
-	order        []*router          // in the order of the configuration
+	holdings     map[string]*holding // by id, with those of routers that are leaving
+	host         *host               // what is there as long as the daemon lives
+	order        []*router           // in the order of the configuration
 	groups       map[groupKey]*group
 	trackers     map[trackerKey]tracker
 	observer     observer
@@ -56,10 +59,12 @@ type engine struct {
 	users        map[string][]*router      // who needs an interface, by its name
 	roaming      []*router                 // whose configured source may be on any interface
 	vips         map[vip]bool              // virtual addresses that are never a source
-	holders      map[place]*router         // whose virtual address it is
+	holders      map[link.Key]*holding     // whose item it is
+	passing      []*holding                // with items that may go without notice
 	ports        map[portKey]*port         //
 	dirty        []*port                   // with queued adverts
-	leaving      []*router                 // removed or stopping, until their addresses are off
+	leaving      []*router                 // removed or stopping, until their items are off
+	stopping     bool
 	delay        startDelay
 	// drain reads the sockets once more. It is called before a backup takes over
 	// and before a master that was stalled goes on, so that our own delay is not
@@ -68,6 +73,7 @@ type engine struct {
 	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
+	lookout   lookout
 
 	round    uint64 // counts flushes, from 1
 	acts     []vrrp.Action
@@ -82,11 +88,12 @@ type engine struct {
 }
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
-	return &engine{
+	e := &engine{
 		bfd: bfdTable{byDiscr: make(map[uint32]*bfdSession), listeners: make(map[bfdPlace]bfdListener)},
 		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers:   make(map[routerKey]*router),
-		byID:      make(map[string]*router),
+		holdings:  make(map[string]*holding),
+		host:      newHost(),
 		links:     make(map[string]link.Interface),
 		names:     make(map[int]string),
 		ports:     make(map[portKey]*port),
@@ -94,6 +101,11 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		sinceBoot: link.SinceBoot,
 		observer:  blind{},
 	}
+	e.holdings[e.host.id] = &e.host.holding
+	e.timers.add(e.host)
+	e.lookout.onForeign, e.lookout.onClaim = e.foreignAdvert, e.claimed
+	e.timers.add(&e.lookout)
+	return e
 }
 
 // deadline is when the loop has to call tick next; zero means never.
@@ -127,7 +139,7 @@ func (e *engine) tick(now time.Time) {
 			}
 			e.lateness.Observe(now.Sub(t.deadline()))
 			if !t.retryAt.IsZero() && !t.retryAt.After(now) {
-				e.retryAddresses(t, now)
+				e.retryItems(&t.holding, now)
 			}
 			e.step(t, now, vrrp.Event{Kind: vrrp.EventTimer})
 		case *script:
@@ -136,6 +148,11 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *host:
+			e.retryItems(&t.holding, now)
+			e.timers.fix(t)
+		case *lookout:
+			e.lookAround(now)
 		case *startDelay:
 			e.endDelay()
 			e.review(now)
@@ -185,9 +202,9 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	case vrrp.ActionAcquire:
 		e.acquire(r, a.Repeat)
 	case vrrp.ActionRelease:
-		e.release(r)
+		e.release(&r.holding)
 	case vrrp.ActionAnnounce:
-		e.announce(r, r.addrs, a.Repeat)
+		e.announce(r, r.items, a.Repeat)
 	case vrrp.ActionNotify:
 		e.notify(r, now, a.Transition)
 	}
@@ -244,6 +261,8 @@ func (e *engine) snapshot() *control.VRRP {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}
+	v.Static = e.host.snapshot()
+	v.Failures = e.host.failures()
 	told := make(map[tracker]bool, len(e.trackers))
 	for _, r := range e.order {
 		i := r.snapshot()
@@ -251,14 +270,7 @@ func (e *engine) snapshot() *control.VRRP {
 			i.Reason, i.Code, i.StartsAt = e.delay.left(), "start_delay", e.delay.at
 		}
 		v.Instances = append(v.Instances, i)
-		for _, a := range r.addrs {
-			if a.err != nil {
-				v.Failures = append(v.Failures, control.KernelFail{
-					What:  a.task(),
-					Error: a.err.Error(), Since: a.since, Count: a.failures,
-				})
-			}
-		}
+		v.Failures = append(v.Failures, r.failures()...)
 		for _, t := range r.tracks {
 			if told[t.tracker] {
 				continue
@@ -271,5 +283,6 @@ func (e *engine) snapshot() *control.VRRP {
 			}
 		}
 	}
+	e.outlook(v)
 	return v
 }

@@ -60,7 +60,7 @@ func (e *engine) reviewRouter(r *router, now time.Time) {
 func (e *engine) giveUpResume(r *router) {
 	if r.resume {
 		r.resume = false
-		e.release(r)
+		e.release(&r.holding)
 	}
 }
 
@@ -91,8 +91,11 @@ func (e *engine) inspect(r *router) {
 		if why := tooLong(r, ifi); why != "" {
 			add("advert size", vrrp.Cause{Reason: vrrp.ReasonAdvertSize, Detail: why})
 		}
-		if p := e.ports[r.key.port()]; p != nil && p.sock == nil && p.err != nil {
-			add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
+		for _, key := range []portKey{r.key.port(), r.sender()} {
+			if p := e.ports[key]; p != nil && p.sock == nil && p.err != nil {
+				add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
+				break
+			}
 		}
 	}
 	for _, t := range r.tracks {

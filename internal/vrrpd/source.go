@@ -105,6 +105,9 @@ func source6(r *router, ifi link.Interface, virtual func(netip.Addr) bool) (neti
 func tooLong(r *router, ifi link.Interface) string {
 	set := r.sm.Settings()
 	header := r.key.family.HeaderLen()
+	if r.auth.hmac != nil {
+		header += vrrp.TrailerLen
+	}
 	if r.key.family != vrrp.IPv6 || ifi.MTU == 0 || header+set.AdvertLen() <= ifi.MTU {
 		return ""
 	}

@@ -58,6 +58,9 @@ func (e *engine) formSubjects(configs []*config.Instance) {
 // have made it; the parent logs it, runs scripts and keeps the history.
 func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
 	r.warned = [numWarnings]warning{}
+	if t.To == vrrp.Master {
+		e.lookOut(now)
+	}
 	r.reached = t.To
 	e.touched = true
 	in := r.subject

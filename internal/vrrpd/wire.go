@@ -13,7 +13,7 @@ import (
 
 // sendAdvert queues an advert; flush sends all queued ones together.
 func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
-	p := e.ports[r.key.port()]
+	p := e.ports[r.sender()]
 	if p == nil || p.sock == nil || !r.source.IsValid() {
 		return
 	}
@@ -23,6 +23,7 @@ func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
 		return
 	}
 	set := r.sm.Settings()
+	r.auth.trailer = nil
 	if !set.Unicast() {
 		if !e.queueAdvert(r, now, p, prio, set.Multicast(), vrrp.TTL) {
 			return
@@ -43,7 +44,8 @@ func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
 }
 
 // queueAdvert queues the advert for one destination: the checksum of version 3
-// covers it.
+// covers it, and so does an authentication header. The trailer of HMAC is the
+// same for all.
 func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, dst netip.Addr, ttl uint8) bool {
 	var err error
 	if r.advert, err = vrrp.AppendAdvert(r.advert[:0], r.sm.Settings(), prio, r.source, dst); err != nil {
@@ -52,15 +54,27 @@ func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, dst 
 		}
 		return false
 	}
+	switch {
+	case r.auth.hmac != nil:
+		if r.auth.trailer == nil {
+			r.auth.trailer = r.auth.hmac.Sign(r.advert, r.source, now)
+		}
+		r.advert = append(r.advert, r.auth.trailer...)
+	case r.auth.ah != nil:
+		r.packet = r.auth.ah.AppendPacket(r.packet[:0], r.advert, r.source, dst, ttl)
+		p.sock.Queue(r.source, dst, ttl, r.packet)
+		return true
+	}
 	p.sock.Queue(r.source, dst, ttl, r.advert)
 	return true
 }
 
 // receive takes one datagram from the socket of a device.
 func (e *engine) receive(device string, d link.Datagram) {
-	adv, why := vrrp.Parse(d.Payload, d.Src, d.Dst)
+	pdu := message(&d)
+	adv, why := vrrp.Parse(pdu, d.Src, d.Dst)
 	vrid := adv.VRID
-	if v, ok := vrrp.PeekVRID(d.Payload); ok {
+	if v, ok := vrrp.PeekVRID(pdu); ok {
 		vrid = v
 	}
 	r := e.routers[routerKey{device, vrid, vrrp.FamilyOf(d.Src)}]
@@ -78,16 +92,19 @@ func (e *engine) receive(device string, d link.Datagram) {
 	if why == vrrp.DiscardNone && d.Src == r.source {
 		why = vrrp.DiscardOwnPacket
 	}
+	if why == vrrp.DiscardNone {
+		why = r.verify(&adv, &d)
+	}
 	if why == vrrp.DiscardNone && r.sm.State() != vrrp.Backup && r.sm.State() != vrrp.Master {
 		why = vrrp.DiscardState
 	}
 	if why != vrrp.DiscardNone {
-		r.counters.discards[why]++
+		r.drop(why, &d)
 		if why == vrrp.DiscardState {
 			r.observe(&adv, d.Src)
 		}
-		if why != vrrp.DiscardState && r.warn(warnDiscard, warning{text: why.String(), peer: d.Src, at: d.Arrival}) {
-			e.log.Warn("advert dropped", "instance", r.cfg.Name, "reason", why.String(), "peer", d.Src)
+		if why != vrrp.DiscardState {
+			e.suspect(r, &adv, why, &d)
 		}
 		return
 	}
@@ -99,11 +116,18 @@ func (e *engine) receive(device string, d link.Datagram) {
 		r.counters.globalFirst++
 	}
 	e.compare(r, &adv, &d)
+	var answered time.Time
+	if r.sm.State() == vrrp.Master && r.sentIn < e.round {
+		answered = r.lastSent
+	}
 	// The packet counts from its arrival, not from when a stalled process got
 	// round to reading it.
 	e.step(r, d.Arrival, vrrp.Event{
 		Kind: vrrp.EventAdvert, Src: d.Src, Priority: adv.Priority, Interval: adv.Interval,
 	})
+	if r.sm.State() == vrrp.Master {
+		e.rival(r, &adv, &d, answered)
+	}
 }
 
 // observe notes who is MASTER while this router takes no part, for status.
@@ -114,29 +138,10 @@ func (r *router) observe(adv *vrrp.Advert, src netip.Addr) {
 	}
 }
 
-// compare warns of a peer that is configured otherwise.
-func (e *engine) compare(r *router, adv *vrrp.Advert, d *link.Datagram) {
-	own := r.sm.Settings()
-	switch {
-	case !adv.SameAddresses(own.Addresses):
-		if r.warn(warnPeer, warning{text: "addresses", peer: d.Src, at: d.Arrival}) {
-			e.log.Warn("peer's configuration differs", "instance", r.cfg.Name,
-				"reason", fmt.Sprintf("%s advertises %s, configured here is %s",
-					d.Src, addressList(adv.Addresses(), adv.Address), addressList(len(own.Addresses), func(i int) netip.Addr { return own.Addresses[i] })))
-		}
-	case adv.Interval != own.AdvertInterval:
-		if r.warn(warnPeer, warning{text: "interval", peer: d.Src, at: d.Arrival}) {
-			e.log.Warn("peer's configuration differs", "instance", r.cfg.Name,
-				"reason", fmt.Sprintf("%s advertises every %v, this router every %v", d.Src, adv.Interval, own.AdvertInterval))
-		}
-	}
-}
-
 // The kinds of warnings that repeat.
 const (
 	warnSend = iota
 	warnDiscard
-	warnPeer
 	warnAnnounce
 	numWarnings
 )

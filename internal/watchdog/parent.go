@@ -17,6 +17,7 @@ import (
 	"director/internal/control"
 	"director/internal/notify"
 	"director/internal/script"
+	"director/internal/secret"
 )
 
 // Options are what the parent is started with.
@@ -219,7 +220,17 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	if err != nil {
 		return nil, warnings, err
 	}
-	warnings = append(warnings, ScriptWarnings(o.ConfigPath, text, cfg)...)
+	if err := config.FillSecrets(o.ConfigPath, text, cfg, secret.Read); err != nil {
+		return nil, warnings, err
+	}
+	if cfg, err = WithScriptUser(cfg); err != nil {
+		return nil, warnings, err
+	}
+	more, err := CheckScripts(o.ConfigPath, text, cfg)
+	warnings = append(warnings, more...)
+	if err != nil {
+		return nil, warnings, err
+	}
 	if cfg.Global.RouterID == "" {
 		named := *cfg
 		if named.Global.RouterID, err = os.Hostname(); err != nil {

@@ -11,7 +11,7 @@ import (
 // short to have a VRID are dropped either way. It takes the same few instructions for any
 // number of them: the set is eight words of 32 bits, one of which is picked by
 // the upper bits of the VRID and shifted by the lower.
-func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
+func vridFilter(w wire, vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
 	var words [8]uint32
 	for _, v := range vrids {
 		words[v>>5] |= 1 << (v & 31)
@@ -21,21 +21,30 @@ func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruct
 			words[i] = ^words[i]
 		}
 	}
-	program := []bpf.Instruction{
-		bpf.LoadMemShift{Off: 0}, // X = length of the IP header
+	header := bpf.Instruction(bpf.LoadMemShift{Off: 0}) // X = length of the IP header
+	vrid := bpf.LoadIndirect{Off: 1, Size: 1}
+	if w.ah {
+		vrid.Off += vrrp.AHLen
 	}
-	if family == vrrp.IPv6 {
+	if w.family == vrrp.IPv6 {
 		// A raw socket of IPv6 sees no IP header.
-		program = []bpf.Instruction{bpf.LoadConstant{Dst: bpf.RegX, Val: 0}}
+		header = bpf.LoadConstant{Dst: bpf.RegX, Val: 0}
 	}
-	program = append(program,
-		bpf.LoadIndirect{Off: 1, Size: 1}, // A = VRID; outside the packet: drop
+	return bpf.Assemble(append([]bpf.Instruction{header}, keepByte(vrid, words)...))
+}
+
+// keepByte keeps the packets of which a byte is in a set, and drops those that do
+// not have it. load puts it into register A.
+func keepByte(load bpf.Instruction, words [8]uint32) []bpf.Instruction {
+	program := []bpf.Instruction{
+		load, // outside the packet: drop
+		bpf.StoreScratch{Src: bpf.RegA, N: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 31},
 		bpf.StoreScratch{Src: bpf.RegA, N: 0},
-		bpf.LoadIndirect{Off: 1, Size: 1},
+		bpf.LoadScratch{Dst: bpf.RegA, N: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 5},
 		bpf.LoadScratch{Dst: bpf.RegX, N: 0}, // X = bit, A = word
-	)
+	}
 	for i, word := range words {
 		if word == 0 {
 			continue
@@ -49,5 +58,5 @@ func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruct
 			bpf.RetConstant{Val: 0},
 		)
 	}
-	return bpf.Assemble(append(program, bpf.RetConstant{Val: 0}))
+	return append(program, bpf.RetConstant{Val: 0})
 }
