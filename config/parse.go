@@ -156,7 +156,8 @@ func (v *validator) validate() {
 	v.virtualServers()
 	v.channels()
 	v.processes()
-	if len(v.cfg.Instances) == 0 && len(v.cfg.VirtualServers) == 0 && len(v.errs) == 0 {
+	static := len(v.cfg.StaticAddresses) + len(v.cfg.StaticRoutes) + len(v.cfg.StaticRules)
+	if len(v.cfg.Instances) == 0 && len(v.cfg.VirtualServers) == 0 && static == 0 && len(v.errs) == 0 {
 		v.errorf(place{pos: pos{1, 1}}, "there is nothing to do: write at least one [vrrp_instance.NAME] or [virtual_server.NAME]")
 	}
 }

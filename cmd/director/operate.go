@@ -33,7 +33,7 @@ is printed as file:line: what; the exit status is 1 when there is an error.`,
 			if err != nil {
 				return &failure{exitFailure, err}
 			}
-			cfg, warnings, err := config.ParseWithWarnings(o.configPath, text)
+			cfg, warnings, err := parse(o.configPath, text)
 			for _, w := range warnings {
 				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
 			}

@@ -33,6 +33,7 @@ type Daemon struct {
 
 	poller *link.Poller
 	engine *engine
+	routes *routeWatch
 
 	synced    bool
 	configure *watchdog.Configure // arrived before the monitor's first list was complete
@@ -84,9 +85,13 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 	if err != nil {
 		return fmt.Errorf("vrrpd: %w", err)
 	}
+	d.routes = &routeWatch{start: func() (*link.RouteMonitor, error) {
+		return link.StartRouteMonitor(ctx, func(ev link.RouteEvent) { d.post(ev) })
+	}}
 	defer func() {
 		cancel()
 		monitor.Wait()
+		d.routes.wait()
 	}()
 	watcher := newWatcher(ctx, d.post, func(what string, err error) { d.log.Error(what, "reason", err) })
 	d.engine.observer = watcher
@@ -172,6 +177,8 @@ func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
 		}
 	case link.Result:
 		d.engine.result(now, ev)
+	case link.RouteEvent:
+		d.engine.routeEvent(now, ev)
 	case fileSeen:
 		d.engine.fileSeen(now, ev)
 	case processesSeen:
@@ -212,10 +219,35 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure, ch *watchdog.Channe
 	if err := d.engine.configure(now, c); err != nil {
 		ack.Error, ack.Final = err.Error(), true
 	}
+	if d.engine.hasRoutes() { // before the first of them is added
+		if err := d.routes.begin(); err != nil {
+			d.log.Error("routes and rules that somebody else removes are not put back", "reason", err)
+		}
+	}
 	d.engine.flush(now)
 	// With the Ack the parent forgets the former generation, and the scripts of
 	// routers that are gone with it: their end has to be told first.
 	d.ack, d.limit = ack, now.Add(stopLimit)
+}
+
+// routeWatch is the monitor of routes and rules. A host that has none configured
+// does without.
+type routeWatch struct {
+	start   func() (*link.RouteMonitor, error)
+	monitor *link.RouteMonitor
+}
+
+func (w *routeWatch) begin() (err error) {
+	if w.monitor == nil {
+		w.monitor, err = w.start()
+	}
+	return err
+}
+
+func (w *routeWatch) wait() {
+	if w.monitor != nil {
+		w.monitor.Wait()
+	}
 }
 
 // acknowledge sends the Ack that waits.

@@ -172,8 +172,10 @@ func (e *engine) configureLookout() {
 	}
 	for _, r := range e.order {
 		used(r.key.device, r)
-		for _, a := range r.addrs {
-			used(a.device, r).holders[a.prefix.Addr()] = r
+		for _, i := range r.items {
+			if a, ok := i.address(); ok {
+				used(a.Device, r).holders[a.Prefix.Addr()] = r
+			}
 		}
 	}
 	for name, d := range old {

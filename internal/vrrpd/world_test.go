@@ -32,6 +32,7 @@ type world struct {
 	open   map[string]error   // errors of Open by interface name
 	queue  []func(*engine)    // what the drain hook finds in the sockets
 	socks  map[string][]uint8 // VRIDs by interface
+	swept  map[link.Key]bool  // what the clean-up of leftovers had to keep
 	deaf   bool               // filters cannot be set
 	wire   []link.Datagram    // what was sent last, at most 64
 	others []link.Datagram    // of foreign VRIDs, that wait to be read
@@ -125,9 +126,16 @@ func (s *fakeSocket) Flush() error {
 }
 
 func (w *world) Submit(j link.Job) {
-	for i, a := range j.Addresses {
-		id := a.Device + " " + a.Prefix.String()
-		res := link.Result{Instance: j.Instance, Op: j.Op, Address: a, Last: i == len(j.Addresses)-1}
+	for i, a := range j.Items {
+		if a.Key().Kind == 0 {
+			w.swept = a.(*link.Leftovers).Keep
+			continue
+		}
+		id, short := a.String(), a.String()
+		if v, ok := a.(link.Address); ok {
+			id, short = v.Device+" "+v.Prefix.String(), v.Prefix.String()
+		}
+		res := link.Result{Instance: j.Instance, Op: j.Op, Item: a, Last: i == len(j.Items)-1}
 		switch j.Op {
 		case link.Add:
 			res.Already = w.kernel[id]
@@ -136,10 +144,14 @@ func (w *world) Submit(j link.Job) {
 			}
 		case link.Remove:
 			res.Already = !w.kernel[id]
+			if v, ok := a.(link.Address); ok && v.OnlyMarked {
+				res.Already = true
+				break
+			}
 			delete(w.kernel, id)
 		}
 		if !res.Already || j.Op == link.Announce {
-			w.log = append(w.log, fmt.Sprintf("%v %s", j.Op, a.Prefix))
+			w.log = append(w.log, fmt.Sprintf("%v %s", j.Op, short))
 		}
 		w.held = append(w.held, res)
 	}

@@ -220,8 +220,11 @@ func TestWorkerIPv6(t *testing.T) {
 	next := b.capture("eth0")
 	w, r := newWorker(a)
 	list := vips("eth0", "2001:db8::10/64", "2001:db8::11/128", "fe80::51/64")
-	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Addresses: list})
-	w.Submit(Job{ID: 2, Instance: "web", Op: Announce, Addresses: list, Count: 1})
+	single := list[1].(Address)
+	single.Deprecated = true
+	list[1] = single
+	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Items: list})
+	w.Submit(Job{ID: 2, Instance: "web", Op: Announce, Items: list, Count: 1})
 	r.ok(1)
 	r.ok(2)
 	have, err := a.handle.AddrList(a.link("eth0"), netlink.FAMILY_V6)
@@ -229,7 +232,7 @@ func TestWorkerIPv6(t *testing.T) {
 	seen := 0
 	for _, h := range have {
 		entry, _ := addressOf(h)
-		if !slices.ContainsFunc(list, func(v Address) bool { return v.Prefix == entry.prefix }) {
+		if !slices.ContainsFunc(list, func(v Item) bool { return v.(Address).Prefix == entry.prefix }) {
 			continue
 		}
 		seen++
@@ -246,7 +249,7 @@ func TestWorkerIPv6(t *testing.T) {
 	isNA := func(f []byte) bool { return f[12] == 0x86 && f[13] == 0xdd && f[20] == 58 && f[54] == 136 }
 	var frames [][]byte
 	for i := range list {
-		want := advertisement(a.iface("eth0").HardwareAddr, list[i].Prefix.Addr(), false)
+		want := advertisement(a.iface("eth0").HardwareAddr, list[i].(Address).Prefix.Addr(), false)
 		got := next(isNA)
 		if !bytes.Equal(got, want[:]) {
 			t.Errorf("frame %d\n     %x\nwant %x", i, got, want)
@@ -264,15 +267,15 @@ func TestWorkerIPv6(t *testing.T) {
 		t.Fatalf("tshark (Debian package tshark): %v", err)
 	}
 	for i, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
-		want := fmt.Sprintf("ff02::1|255|%s|1|0|%s|1||", list[i].Prefix.Addr(), a.iface("eth0").HardwareAddr)
+		want := fmt.Sprintf("ff02::1|255|%s|1|0|%s|1||", list[i].(Address).Prefix.Addr(), a.iface("eth0").HardwareAddr)
 		if line = strings.NewReplacer("False", "0", "True", "1").Replace(line); line != want {
 			t.Errorf("tshark: %s\nwant    %s", line, want)
 		}
 	}
-	w.Submit(Job{ID: 3, Instance: "web", Op: Remove, Addresses: list})
+	w.Submit(Job{ID: 3, Instance: "web", Op: Remove, Items: list})
 	for _, res := range r.ok(3) {
 		if res.Already {
-			t.Errorf("%s was not there", res.Address.Prefix)
+			t.Errorf("%s was not there", res.Item.(Address).Prefix)
 		}
 	}
 }
@@ -286,13 +289,13 @@ func TestNeighbourAdvertisementMovesAnAddress(t *testing.T) {
 	vip := vips("eth0", "2001:db8::10/64")
 	b.must(b.handle.NeighSet(&netlink.Neigh{
 		LinkIndex: b.iface("eth0").Index, Family: netlink.FAMILY_V6, State: netlink.NUD_REACHABLE,
-		IP: vip[0].Prefix.Addr().AsSlice(), HardwareAddr: mac("02:00:00:00:00:99"),
+		IP: vip[0].(Address).Prefix.Addr().AsSlice(), HardwareAddr: mac("02:00:00:00:00:99"),
 	}))
 	in(a, func() (int, error) {
 		return 0, os.WriteFile("/proc/sys/net/ipv6/conf/eth0/forwarding", []byte("1"), 0)
 	})
 	w, r := newWorker(a)
-	w.Submit(Job{ID: 1, Instance: "web", Op: Announce, Addresses: vip})
+	w.Submit(Job{ID: 1, Instance: "web", Op: Announce, Items: vip})
 	r.ok(1)
 	eventually(t, "the neighbour's entry", func() bool {
 		list, err := b.handle.NeighList(b.iface("eth0").Index, netlink.FAMILY_V6)
