@@ -156,6 +156,8 @@ type Instance struct {
 	Authentication Authentication   `toml:"authentication" optional:"true" alias:"auth_hmac"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
+	// Heartbeats are further paths of the adverts.
+	Heartbeats []Heartbeat `toml:"heartbeat" alias:"heartbeats heartbeat_path" json:",omitempty"`
 	// Routes and Rules are there while the instance is MASTER, after its addresses.
 	Routes []Route `toml:"virtual_routes" alias:"virtual_route" json:",omitempty"`
 	Rules  []Rule  `toml:"virtual_rules" alias:"virtual_rule" json:",omitempty"`
