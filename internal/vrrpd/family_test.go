@@ -461,3 +461,22 @@ func TestAdvertsOfBothFamiliesAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations, %d adverts in %d rounds", n, s.adverts-before, rounds)
 	}
 }
+
+// A family that is taken away says good-bye, and its socket is then left alone.
+func TestSocketOfAFamilyIsClosed(t *testing.T) {
+	w := dual(t)
+	if err := w.configure(nil, instance("web", 51, 100, "192.0.2.10/24", "2001:db8::10/64")); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(5 * time.Second)
+	w.take()
+	if err := w.configure(nil, instance("web", 51, 100, "192.0.2.10/24")); err != nil {
+		t.Fatal(err)
+	}
+	if log := w.take(); strings.Count(log, "advert 0 from fe80::1") != 1 {
+		t.Errorf("log:\n%s", log)
+	}
+	if _, open := w.socks["eth0 ipv6"]; open {
+		t.Errorf("sockets %v", w.socks)
+	}
+}
