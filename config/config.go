@@ -43,6 +43,7 @@ type Config struct {
 	Files          []FileTracker      `toml:"track_file" form:"named" alias:"vrrp_track_file"`
 	Processes      []ProcessTracker   `toml:"track_process" form:"named" alias:"vrrp_track_process"`
 	Targets        []TargetTracker    `toml:"track_target" form:"named"`
+	BFD            []BFD              `toml:"bfd" form:"named" alias:"bfd_instance"`
 	Instances      []Instance         `toml:"vrrp_instance" form:"named"`
 	Groups         []SyncGroup        `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
 	VirtualServers []VirtualServer    `toml:"virtual_server" form:"named"`
@@ -157,6 +158,8 @@ type Instance struct {
 	Authentication Authentication   `toml:"authentication" optional:"true" alias:"auth_hmac"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
+	// Heartbeats are further paths of the adverts.
+	Heartbeats []Heartbeat `toml:"heartbeat" alias:"heartbeats heartbeat_path" json:",omitempty"`
 	// Routes and Rules are there while the instance is MASTER, after its addresses.
 	Routes []Route `toml:"virtual_routes" alias:"virtual_route" json:",omitempty"`
 	Rules  []Rule  `toml:"virtual_rules" alias:"virtual_rule" json:",omitempty"`
@@ -164,10 +167,11 @@ type Instance struct {
 	PromoteSecondaries bool `toml:"promote_secondaries" default:"true"`
 	Tracking
 	// NoTrackPrimary says that the instance goes on while its own interface is down.
-	NoTrackPrimary bool   `toml:"dont_track_primary" default:"false" alias:"dont_track_interface"`
-	Garp           Garp   `toml:"garp"`
-	Notify         Notify `toml:"notify"`
-	Mail           bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
+	NoTrackPrimary bool         `toml:"dont_track_primary" default:"false" alias:"dont_track_interface"`
+	Garp           Garp         `toml:"garp"`
+	BFDTriggers    []BFDTrigger `toml:"bfd_trigger" short:"name"` // take over when one goes down while its router is MASTER
+	Notify         Notify       `toml:"notify"`
+	Mail           bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
 }
 
 // Unicast says that the instance sends adverts to peers, not to the multicast
@@ -203,6 +207,9 @@ type Garp struct {
 	// advert of a master of lower priority.
 	LowerPrioRepeat int      `toml:"lower_prio_repeat" default:"=repeat" min:"1" max:"100" alias:"garp_lower_prio_repeat"`
 	LowerPrioDelay  Duration `toml:"lower_prio_delay" default:"=delay" min:"0s" max:"1h" alias:"garp_lower_prio_delay"`
+	// Interval is the least time between an announcement of this instance and the
+	// one before it on the same interface, whichever instance that was of.
+	Interval Duration `toml:"interval" default:"0s" min:"0s" max:"1s" alias:"garp_interval gna_interval vrrp_garp_interval vrrp_gna_interval"`
 }
 
 // Notify lists the commands run on a change of state. Each is an argument

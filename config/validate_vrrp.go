@@ -75,12 +75,14 @@ func (v *validator) instances() {
 		}
 
 		v.tracking(at, &in.Tracking, known, in.Priority == 255)
+		v.triggers(at, in)
 
 		if in.Notify.User == "" {
 			in.Notify.User = v.cfg.Global.ScriptUser
 		}
 	}
 
+	v.heartbeats()
 	v.groups(known)
 	v.unused(known)
 }

@@ -19,10 +19,11 @@ const (
 	EventFault                     // the router cannot serve; Cause says why
 	EventRecover                   // it can again; Cause says what recovered
 	EventPeerDown                  // another protocol found the router Src dead; Cause says how
+	EventLink                      // an interface of the router carries packets again
 	numEvents
 )
 
-var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down"}
+var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down", "link"}
 
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
@@ -105,6 +106,7 @@ type Instance struct {
 	sent         time.Time // MASTER: the newest advert
 	announce     time.Time // next announcement, zero = none
 	announceBig  int       // the next announcement is a second burst of so many; 0: a refresh
+	contested    bool      // the next announcement is for another MASTER heard since the last one
 	lastConflict time.Time
 
 	transitions uint64
@@ -208,6 +210,14 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 			return acts
 		}
 		return i.begin(now, ev.Cause, ev.Cause, acts)
+	case EventLink:
+		if i.state != Master {
+			return acts
+		}
+		// Nobody has heard us meanwhile, and a switch may have forgotten where we
+		// are: a backup that took over is told, and so is the link.
+		i.timer = now.Add(i.interval)
+		return i.announceAgain(now, i.say(now, acts))
 	case EventPriority:
 		return i.setPriority(now, ev.Priority, acts)
 	case EventPeerDown:
@@ -328,7 +338,7 @@ func (i *Instance) leave(now time.Time, to State, cause Cause, acts []Action) []
 func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []Action {
 	t := Transition{From: i.state, To: to, Cause: cause}
 	if to != Master {
-		i.announce, i.announceBig = time.Time{}, 0
+		i.announce, i.announceBig, i.contested = time.Time{}, 0, false
 		i.preemptAt = time.Time{}
 	}
 	i.state, i.since, i.cause, i.wants = to, now, cause, false

@@ -227,6 +227,21 @@ func TestStalledMasterAnnouncesAgain(t *testing.T) {
 	s.want(12*time.Second+10*time.Millisecond, timer, "advert 100, announce 5")
 }
 
+// A MASTER whose interface was without carrier and that did not leave its state
+// for it says so, and announces.
+func TestLinkThatIsBack(t *testing.T) {
+	link := Event{Kind: EventLink}
+	s := start(t, base(3))
+	s.at(0, startUp)
+	s.want(time.Second, link, "")
+	s = master(t, base(3))
+	s.want(7200*time.Millisecond, link, "advert 100, announce 5")
+	s.wantDeadline(8200 * time.Millisecond)
+	s.want(7400*time.Millisecond, link, "advert 100") // it flaps
+	s.wantDeadline(8200 * time.Millisecond)
+	s.want(8200*time.Millisecond, timer, "announce 5")
+}
+
 func TestMasterAnnounces(t *testing.T) {
 	s := master(t, base(3))
 	for d := time.Second; d < 5*time.Second; d += time.Second {
@@ -273,6 +288,30 @@ func TestConflictAnnouncementsAreLimited(t *testing.T) {
 	s.want(100*time.Millisecond, advert(peer, 50, time.Second), "advert 100, announce 5")
 	s.want(200*time.Millisecond, advert(peer, 50, time.Second), "advert 100")
 	s.want(1100*time.Millisecond, advert(peer, 50, time.Second), "advert 100, announce 5")
+}
+
+// The last word is the winner's: what the other one said after an announcement is
+// answered by another one, an interval and a half after it fell silent.
+func TestLastWordAfterAConflict(t *testing.T) {
+	set := base(3)
+	set.AdvertInterval = 100 * time.Millisecond
+	s := master(t, set)
+	for at := 50 * time.Millisecond; at < time.Second; at += 100 * time.Millisecond {
+		want := "advert 100"
+		if at == 50*time.Millisecond {
+			want += ", announce 5"
+		}
+		s.want(at, advert(peer, 50, set.AdvertInterval), want)
+	}
+	s.want(1050*time.Millisecond, timer, "advert 100, announce 5") // a second is over
+	s.want(1100*time.Millisecond, advert(peer, 50, set.AdvertInterval), "advert 100")
+	s.want(1200*time.Millisecond, timer, "advert 100")
+	s.wantDeadline(1250 * time.Millisecond)
+	s.want(1250*time.Millisecond, timer, "announce 5")
+	for at := 1300 * time.Millisecond; at < 6250*time.Millisecond; at += 100 * time.Millisecond {
+		s.want(at, timer, "advert 100")
+	}
+	s.want(6250*time.Millisecond, timer, "announce 5") // the second burst
 }
 
 func TestShutdown(t *testing.T) {
@@ -391,7 +430,9 @@ func TestConflictIsAnnouncedTwice(t *testing.T) {
 	s.at(0, Event{Kind: EventResume})
 	s.want(5*time.Second, timer, "announce 5")
 	s.want(10*time.Second, advert(peer, 50, time.Second), "advert 100, announce 5")
-	s.want(10500*time.Millisecond, advert(peer, 50, time.Second), "advert 100")
 	s.wantDeadline(15 * time.Second)
-	s.want(15*time.Second, timer, "announce 5")
+	s.want(10500*time.Millisecond, advert(peer, 50, time.Second), "advert 100")
+	s.wantDeadline(11 * time.Second)
+	s.want(11*time.Second, timer, "announce 5")
+	s.want(16*time.Second, timer, "announce 5")
 }

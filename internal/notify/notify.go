@@ -146,7 +146,7 @@ func (n *Notifier) Handle(e control.Event) {
 	}
 	key := about(e)
 	lasting := e.Kind == "instance" || e.Kind == "group" || e.Kind == "service" || e.Kind == "server" ||
-		e.Kind == "script" || e.Kind == "tracker"
+		e.Kind == "script" || e.Kind == "tracker" || e.Kind == "bfd"
 	if lasting && e.To == n.told[key] {
 		return
 	}
@@ -194,7 +194,7 @@ func about(e control.Event) string {
 	if e.Kind == control.KindAlarm {
 		key += "/" + e.Code
 		if e.Alarm != nil {
-			key += "/" + e.Alarm.Family
+			key += "/" + e.Alarm.Family + "/" + e.Alarm.Path
 		}
 	}
 	return key

@@ -20,6 +20,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.generation = c.Generation
 	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
+	e.configureBFD(now, c.Config.BFD)
 	e.configureTrackers(now, c)
 
 	old, previous := e.routers, e.order
@@ -113,6 +114,8 @@ func (e *engine) index() {
 	e.holders = make(map[link.Key]*holding)
 	e.passing = nil
 	e.vips = make(map[vip]bool)
+	e.guests = make(map[routerKey]*router)
+	e.carriers = make(map[string][]*router)
 	e.roaming = nil
 	e.vmacs = make(map[string]*router)
 	for _, r := range e.order {
@@ -125,6 +128,7 @@ func (e *engine) index() {
 		if want, _ := r.wantedSource(); want.IsValid() {
 			e.roaming = append(e.roaming, r)
 		}
+		e.indexPaths(r)
 		for _, i := range r.items {
 			if a, ok := i.address(); ok && r.cfg.Priority != vrrp.PriorityOwner {
 				e.vips[vipOf(a.Prefix.Addr(), a.Device)] = true
@@ -174,6 +178,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 		})
 	}
 	r.sm.Reconfigure(now, set)
+	e.meetPaths(r, now, &set)
 	r.configureAuth(now, cfg)
 	e.timers.fix(r)
 	return master && grown
@@ -244,10 +249,12 @@ func (e *engine) leave(r *router, now time.Time, why vrrp.Reason, moved bool) {
 // stop ends every router. The loop goes on until settled reports true.
 func (e *engine) stop(now time.Time) {
 	e.endDelay()
+	e.stopBFD(now)
 	for _, r := range e.order {
 		e.leave(r, now, vrrp.ReasonStopped, false)
 	}
 	e.order, e.users, e.roaming, e.holders, e.passing = nil, nil, nil, nil, nil
+	e.guests, e.carriers = nil, nil
 	for _, t := range e.trackers {
 		if timer, ok := t.(timed); ok {
 			e.timers.remove(timer)

@@ -41,6 +41,7 @@ type engine struct {
 	log    *slog.Logger
 	net    network
 	worker worker
+	bfd    bfdTable
 	parent func(watchdog.Message)
 
 	generation   uint64
@@ -59,6 +60,9 @@ type engine struct {
 	users        map[string][]*router      // who needs an interface, by its name
 	roaming      []*router                 // whose configured source may be on any interface
 	vmacs        map[string]*router        // by the interface with their virtual MAC address
+	guests       map[routerKey]*router     // by where their heartbeat paths are heard
+	carriers     map[string][]*router      // whose heartbeat paths an interface carries, by its name
+	judged       []*router                 // with heartbeat paths, heard since the last flush
 	vips         map[vip]bool              // virtual addresses that are never a source
 	holders      map[link.Key]*holding     // whose item it is
 	passing      []*holding                // with items that may go without notice
@@ -90,6 +94,7 @@ type engine struct {
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	e := &engine{
+		bfd: bfdTable{byDiscr: make(map[uint32]*bfdSession), listeners: make(map[bfdPlace]bfdListener)},
 		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers:   make(map[routerKey]*router),
 		holdings:  make(map[string]*holding),
@@ -156,6 +161,14 @@ func (e *engine) tick(now time.Time) {
 		case *startDelay:
 			e.endDelay()
 			e.review(now)
+		case *bfdSession:
+			if !drained && t.sm.ExpiryDue(now) {
+				drained = true
+				e.drain()
+				continue
+			}
+			e.lateness.Observe(now.Sub(t.deadline()))
+			e.dueBFD(now, t)
 		case *target:
 			e.ask(now, t)
 		case expiring:
@@ -198,6 +211,7 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	case vrrp.ActionAnnounce:
 		e.announce(r, r.items, a.Repeat)
 	case vrrp.ActionNotify:
+		e.restartPaths(r, now, a.Transition)
 		e.notify(r, now, a.Transition)
 	}
 }
@@ -213,6 +227,7 @@ const pushInterval = 100 * time.Millisecond
 // messages.
 func (e *engine) flush(now time.Time) {
 	e.round++
+	e.judgePaths(now)
 	for _, p := range e.dirty {
 		if !p.queued || p.sock == nil {
 			continue
@@ -244,6 +259,10 @@ func (e *engine) flush(now time.Time) {
 func (e *engine) snapshot() *control.VRRP {
 	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
+	for _, s := range e.bfd.sessions {
+		v.BFD = append(v.BFD, s.snapshot())
+	}
+	v.BFDStrays = bfdDiscards(&e.bfd.strays)
 	for _, r := range e.order {
 		if g := r.group; g != nil && !g.pair && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())

@@ -82,6 +82,7 @@ func (e *engine) announce(r *router, items []*item, repeat int) {
 				items = items[:n] // they stand together
 			}
 			e.job(&r.holding, link.Announce, items, repeat)
+			e.jobs[len(e.jobs)-1].Gap = r.cfg.Garp.Interval.D()
 		}
 	}
 }

@@ -34,6 +34,7 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 	default:
 		return
 	}
+	e.linkBFD(now, ev)
 	e.reviewUsers(now, ifi.Name)
 }
 
@@ -58,7 +59,17 @@ func (e *engine) linkChanged(now time.Time, ifi link.Interface) {
 		e.linkGone(old, "")
 		e.reviewUsers(now, ifi.Name)
 	}
-	before := e.links[ifi.Name].MTU
+	was, known := e.links[ifi.Name]
+	if known && !was.Up && ifi.Up {
+		// Those that went on without their interface, for as long as its delay or
+		// because they do not track it.
+		defer func() {
+			for _, r := range e.users[ifi.Name] {
+				e.step(r, now, vrrp.Event{Kind: vrrp.EventLink})
+			}
+		}()
+	}
+	before := was.MTU
 	e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
 	e.recheck(ifi.Name)
 	for _, p := range e.portsOf(ifi.Name) {
@@ -112,6 +123,9 @@ func (e *engine) reviewUsers(now time.Time, name string) {
 	e.interfaceChanged(now, name)
 	for _, r := range e.users[name] {
 		e.reviewRouter(r, now)
+	}
+	for _, r := range e.carriers[name] {
+		e.inspectPaths(r, now)
 	}
 	for _, r := range e.roaming {
 		e.reviewRouter(r, now)
