@@ -44,6 +44,15 @@ func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 			s, st := v.path(i, path)
 			t.note("path", s, st)
 		}
+		if m := i.VMAC; m != nil {
+			s, st := m.text(i.State == "MASTER")
+			t.note("vmac", s, st)
+		}
+		for _, b := range i.Blocks {
+			if s, st := b.text(i.State == "MASTER"); i.State == "MASTER" {
+				t.note("accept", s, st)
+			}
+		}
 		for _, a := range i.Addresses {
 			s, st := a.Prefix.String()+" on "+a.Device, faint
 			switch {
@@ -80,6 +89,25 @@ func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 	}
 	p.line()
 	p.table("", t)
+}
+
+// text tells of a virtual MAC address.
+func (m *VMAC) text(master bool) (string, style) {
+	s := m.Address + " on " + m.Interface
+	if m.XmitBase {
+		s += ", adverts leave under another one"
+	}
+	switch {
+	case m.Error != "":
+		return s + ": " + m.Error, bad
+	case m.Up && !master:
+		return s + ", up although not MASTER", warn
+	case master && !m.Up:
+		return s + ", down", bad
+	case m.Up:
+		return s + ", up", plain
+	}
+	return s + ", down", faint
 }
 
 // text tells of an item that should be there or not.

@@ -104,7 +104,8 @@ func static(c *config.Config) (list []*item) {
 		in := &c.Instances[n]
 		for _, i := range items(in, vrrp.IPv4) {
 			a, ok := i.address()
-			if !ok || !a.Prefix.Addr().Is4() || a.Prefix.IsSingleIP() || !in.PromoteSecondaries || seen[a.Device] {
+			if !ok || !a.Prefix.Addr().Is4() || a.Prefix.IsSingleIP() || !in.PromoteSecondaries || seen[a.Device] ||
+				a.Device == in.VMACDevice(false) { // which has it from the start
 				continue
 			}
 			seen[a.Device] = true

@@ -110,3 +110,20 @@ func (e *engine) vmacGone(now time.Time, name string) {
 	e.add(&r.holding, again)
 	e.announce(r, again, r.cfg.Garp.Repeat)
 }
+
+// hasBlocks says that there are rules of the firewall whose removal matters.
+func (e *engine) hasBlocks() bool {
+	for key := range e.holders {
+		if key.Kind == link.KindBlock {
+			return true
+		}
+	}
+	return false
+}
+
+// recheckBlocks puts back what a change of the firewall may have taken along.
+func (e *engine) recheckBlocks() {
+	for _, r := range e.order {
+		e.confirm(&r.holding, func(i *item) bool { return i.Key().Kind == link.KindBlock })
+	}
+}

@@ -1,12 +1,17 @@
 package link
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -192,4 +197,30 @@ func (f *firewall) build() {
 			&expr.Verdict{Kind: expr.VerdictDrop},
 		)
 	}
+}
+
+// WatchFirewall calls changed when the nftables rules of the host have changed,
+// whoever did it: a firewall that is loaded anew flushes the rules of all. Changes that
+// come together are told as one, calm after the last of them. It ends with ctx; an
+// error says that it cannot begin.
+func WatchFirewall(ctx context.Context, calm time.Duration, changed func()) error {
+	socket, err := nl.Subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
+	if err != nil {
+		return fmt.Errorf("link: subscribe to nftables: %w", err)
+	}
+	timer := time.AfterFunc(time.Hour, changed)
+	timer.Stop()
+	stop := context.AfterFunc(ctx, socket.Close)
+	go func() {
+		defer stop()
+		defer timer.Stop()
+		for ctx.Err() == nil {
+			// What an event says does not matter, nor that some were lost.
+			if _, _, err := socket.Receive(); errors.Is(err, os.ErrClosed) {
+				return
+			}
+			timer.Reset(calm)
+		}
+	}()
+	return nil
 }
