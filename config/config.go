@@ -138,6 +138,8 @@ type Instance struct {
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
 	Tracking
+	// Gates are what must hold before a backup becomes master.
+	Gates []Gate `toml:"promotion_gate" alias:"promotion_gates gate"`
 	Garp   Garp   `toml:"garp"`
 	Notify Notify `toml:"notify"`
 	Mail   bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one

@@ -26,6 +26,7 @@ func (v *validator) instances() {
 		at := tables.child(in.Name)
 		v.protocol(at, in)
 		v.timing(at, in)
+		v.gates(at, in)
 		v.unicast(at, in)
 
 		idAt := at.child("virtual_router_id")
