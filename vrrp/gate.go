@@ -92,7 +92,9 @@ type gates struct {
 	timer time.Time // the next thing to do about them, zero = none
 	since time.Time // when the takeover that they delay was due
 	told  string    // of the takeover held back, so that it is told once
-	ask   uint64    // of the newest question; never used twice
+
+	heldBack string // by which gate and why
+	ask      uint64 // of the newest question; never used twice
 }
 
 type gate struct {
@@ -116,6 +118,10 @@ func (i *Instance) Gates() []GateStatus {
 	}
 	return list
 }
+
+// HeldBack says which gate keeps a BACKUP that would take over, and why; empty when
+// none does.
+func (i *Instance) HeldBack() string { return i.gates.heldBack }
 
 // SetGates puts other gates in force. What is held is asked for at once by a
 // MASTER; a BACKUP asks anew when it would take over next.

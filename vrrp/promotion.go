@@ -143,7 +143,7 @@ func (i *Instance) holdBack(now time.Time, by *gate, acts []Action) []Action {
 	s := &i.gates
 	why := fmt.Sprintf("%s: %s", by.Name, by.newest.Detail)
 	acts = i.resetGates(acts)
-	s.stage, s.timer = gatesBlocked, now.Add(by.Pause)
+	s.stage, s.timer, s.heldBack = gatesBlocked, now.Add(by.Pause), why
 	if told := by.Name + by.newest.Answer.String(); told != s.told {
 		s.told = told
 		acts = append(acts, Action{Kind: ActionStay, Transition: Transition{From: Backup, To: Backup,
@@ -167,14 +167,14 @@ func (i *Instance) closeGates(acts []Action) []Action {
 		return acts
 	}
 	acts = i.resetGates(acts)
-	i.gates.stage, i.gates.timer, i.gates.told = gatesIdle, time.Time{}, ""
+	i.gates.stage, i.gates.timer, i.gates.told, i.gates.heldBack = gatesIdle, time.Time{}, "", ""
 	return acts
 }
 
 // enterGates follows a transition.
 func (i *Instance) enterGates(now time.Time, to State, acts []Action) []Action {
 	s := &i.gates
-	s.stage, s.told = gatesIdle, ""
+	s.stage, s.told, s.heldBack = gatesIdle, "", ""
 	if to != Master {
 		if to != Backup { // whose timer was armed with the time to ask ahead
 			s.timer = time.Time{}

@@ -33,7 +33,7 @@ var leaves = map[string][]string{
 // wiring must not know its sibling: what one daemon does is told to the other
 // by the parent or not at all.
 var strangers = map[string][]string{
-	"internal/vrrpd":  {"internal/checkd", "ipvs", "ipvs/kernel", "checkers", "checkers/probe"},
+	"internal/vrrpd":  {"internal/checkd", "ipvs", "ipvs/kernel", "checkers"},
 	"internal/checkd": {"internal/vrrpd", "vrrp", "vrrp/link"},
 	"internal/webd":   {"internal/vrrpd", "internal/checkd", "vrrp/link", "ipvs/kernel"},
 }

@@ -18,6 +18,13 @@ func (v View) instances(p *page, list []Instance) {
 		if !i.PreemptsAt.IsZero() {
 			t.note("waits", "preempts "+master(i)+" in "+span(max(i.PreemptsAt.Sub(v.Now), 0)), plain)
 		}
+		if i.HeldBack != "" {
+			t.note("stays", "would take over, held back by gate "+i.HeldBack, warn)
+		}
+		for _, g := range i.Gates {
+			s, st := v.gate(g)
+			t.note("gate", s, st)
+		}
 		for _, term := range i.Terms {
 			st := plain
 			if !term.Up {
@@ -56,6 +63,26 @@ func (v View) instances(p *page, list []Instance) {
 	}
 	p.line()
 	p.table("", t)
+}
+
+// gate tells a promotion gate's newest answer.
+func (v View) gate(g Gate) (string, style) {
+	s, st := g.Name, plain
+	if g.At.IsZero() {
+		s, st = s+" not asked yet", faint
+	} else {
+		s += " " + g.Answer + " " + v.ago(g.At)
+		if g.Detail != "" {
+			s += ": " + g.Detail
+		}
+		if g.Answer != "passed" {
+			st = warn
+		}
+	}
+	if !g.AskedAt.IsZero() {
+		s += ", asked " + v.ago(g.AskedAt)
+	}
+	return s, st
 }
 
 // peer tells what was heard of a unicast peer.

@@ -93,6 +93,10 @@ type Instance struct {
 	AdvertInterval time.Duration  `json:"advert_interval"` // nanoseconds, the one in force
 	Master         string         `json:"master,omitempty"`
 	MasterPriority int            `json:"master_priority,omitempty"`
+	// Gates are what must hold before a takeover, with the newest answers, and
+	// HeldBack says which of them keeps the instance from one now.
+	Gates    []Gate `json:"promotion_gates,omitempty"`
+	HeldBack string `json:"held_back,omitempty"`
 	// PreemptsAt is when the preempt delay of a BACKUP lets it take over from that
 	// master; zero when it does not wait for that.
 	PreemptsAt time.Time `json:"preempts_at,omitzero"`
@@ -108,6 +112,17 @@ type Instance struct {
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`
+}
+
+// Gate is a promotion gate and the newest that is known of it.
+type Gate struct {
+	Name      string    `json:"name"` // such as "reference 192.0.2.254"
+	Kind      string    `json:"type"`
+	Otherwise string    `json:"otherwise"` // what follows when there is no answer: stay, promote
+	Answer    string    `json:"answer"`    // passed, denied, no answer; unanswered before the first
+	Detail    string    `json:"detail,omitempty"`
+	At        time.Time `json:"at,omitzero"`       // of the answer
+	AskedAt   time.Time `json:"asked_at,omitzero"` // of the question that is open
 }
 
 // Group is the state of one sync group.

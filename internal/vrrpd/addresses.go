@@ -90,6 +90,7 @@ func (e *engine) result(now time.Time, res link.Result) {
 	case link.Remove:
 		e.removed(r, a, now, res)
 		r.pending--
+		e.unlocked(r)
 		e.settle(r)
 	case link.Announce:
 		if res.Err != nil && !superseded && !errors.Is(res.Err, link.ErrNotInstalled) &&

@@ -17,6 +17,7 @@ import (
 // what is configured can work.
 func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.generation = c.Generation
+	e.routerID = c.Config.Global.RouterID
 	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
 	e.configureTrackers(now, c.Config)
@@ -141,6 +142,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 		gone := slices.DeleteFunc(slices.Clone(r.addrs), func(a *address) bool { return kept[a] })
 		e.remove(r, gone)
 	}
+	before := r.cfg
 	r.cfg = cfg
 	r.hold(next)
 	r.needs = append(r.needs[:0], r.key.device)
@@ -150,6 +152,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	set := familySettings(cfg, r.key.family)
 	r.meet(set.Peers)
 	r.sm.Reconfigure(now, set)
+	e.configureGates(r, now, before)
 	e.timers.fix(r)
 	return master && grown
 }

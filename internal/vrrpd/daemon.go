@@ -81,6 +81,7 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 	defer worker.Close()
 	d.engine = newEngine(d.log, opener{d}, worker, ch.Send)
 	d.engine.drain = poller.Drain
+	d.engine.gates = newKeeper(ctx, d.post)
 	monitor, err := link.StartMonitor(ctx, func(ev link.Event) { d.post(ev) })
 	if err != nil {
 		return fmt.Errorf("vrrpd: %w", err)
@@ -167,6 +168,8 @@ func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
 		}
 	case link.Result:
 		d.engine.result(now, ev)
+	case gateAnswer:
+		d.engine.gateAnswered(now, ev)
 	case closed:
 		if !errors.Is(ev.err, io.EOF) && !errors.Is(ev.err, context.Canceled) {
 			d.log.Error("lost the parent", "reason", ev.err)
@@ -188,6 +191,10 @@ func (d *Daemon) message(now time.Time, m watchdog.Message, ch *watchdog.Channel
 		ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Inquire != nil:
 		ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Seq: m.Inquire.Seq, VRRP: d.engine.snapshot()}})
+	case m.Fenced != nil:
+		d.engine.fenced(now, m.Fenced)
+	case m.Pools != nil:
+		d.engine.pools = m.Pools.States
 	case m.ScriptDone != nil:
 		d.engine.scriptDone(now, m.ScriptDone)
 	case m.Stop != nil:

@@ -56,6 +56,13 @@ type engine struct {
 	dirty      []*port                   // with queued adverts
 	leaving    []*router                 // removed or stopping, until their addresses are off
 	delay      startDelay
+
+	routerID       string
+	gates          gatekeeper
+	pools          map[string]string       // states of virtual servers, as the parent tells them
+	poolQuestions  []gateQuestion          // open
+	fenceQuestions map[uint64]gateQuestion // open, by the request's ID
+
 	// drain reads the sockets once more. It is called before a backup takes over
 	// and before a master that was stalled goes on, so that our own delay is not
 	// mistaken for the silence of others.
@@ -86,6 +93,9 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		ports:     make(map[portKey]*port),
 		drain:     func() {},
 		sinceBoot: link.SinceBoot,
+
+		gates:          noGates{},
+		fenceQuestions: make(map[uint64]gateQuestion),
 	}
 }
 
@@ -166,6 +176,12 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 		e.announce(r, r.addrs, a.Repeat)
 	case vrrp.ActionNotify:
 		e.notify(r, now, a.Transition)
+	case vrrp.ActionAsk:
+		e.askGate(r, now, a)
+	case vrrp.ActionUnask:
+		e.unask(r)
+	case vrrp.ActionStay:
+		e.stays(r, now, a.Transition.Cause)
 	}
 }
 
@@ -208,6 +224,7 @@ const pushInterval = 100 * time.Millisecond
 // flush carries out what has gathered: adverts first, then address work, then
 // messages.
 func (e *engine) flush(now time.Time) {
+	e.answerPools(now)
 	e.round++
 	for _, p := range e.dirty {
 		if !p.queued || p.sock == nil {

@@ -59,6 +59,7 @@ type router struct {
 	heapSlot int                  // index in the engine's timer heap
 	counters counters             //
 	pending  int                  // removals that the worker has not reported yet
+	unlock   bool                 // its lock is given up when these are done
 	warned   [numWarnings]warning // the newest warning of each kind, so that it is logged once
 }
 
@@ -318,6 +319,7 @@ func (r *router) snapshot() control.Instance {
 		s.Master, s.MasterPriority = r.observed.String(), int(r.observedPriority)
 	}
 	s.PreemptsAt = r.sm.PreemptsAt()
+	s.Gates, s.HeldBack = gateStatus(r), r.sm.HeldBack()
 	if r.source.IsValid() {
 		s.Source = r.source.String()
 	}
