@@ -25,7 +25,7 @@ type Webhook struct {
 	// Secret is the key of the signature; empty: no signature.
 	Secret     Secret   `toml:"secret"`
 	SecretFile string   `toml:"secret_file" form:"file"` // read at each request; a newline at its end does not count
-	Events     []string `toml:"events" oneof:"instance group service server script tracker address ipvs process reload" default:"=instance and service"`
+	Events     []string `toml:"events" oneof:"instance group service server script tracker address alarm ipvs process reload" default:"=instance, service and alarm"`
 }
 
 // Mail sends one mail for each change of state through an SMTP server.
@@ -45,7 +45,7 @@ type Mail struct {
 	User         string   `toml:"user" form:"text" default:"=no authentication"`
 	Password     Secret   `toml:"password"`
 	PasswordFile string   `toml:"password_file" form:"file"` // read at each delivery; a newline at its end does not count
-	Events       []string `toml:"events" oneof:"instance group service server script tracker address ipvs process reload" default:"=instance and service"`
+	Events       []string `toml:"events" oneof:"instance group service server script tracker address alarm ipvs process reload" default:"=instance, service and alarm"`
 }
 
 // The values of Mail.TLS.
@@ -56,7 +56,7 @@ const (
 )
 
 // defaultEvents are the kinds of events that a channel tells when it lists none.
-func defaultEvents() []string { return []string{"instance", "service"} }
+func defaultEvents() []string { return []string{"instance", "service", "alarm"} }
 
 // channels checks the channels and resolves their defaults.
 func (v *validator) channels() {

@@ -37,14 +37,18 @@ import (
 // Config is one complete, validated configuration. It is never changed after
 // Parse returned it; a reload makes another one.
 type Config struct {
-	Global         Global          `toml:"global"`
-	Scripts        []Script        `toml:"vrrp_script" form:"named"`
-	Instances      []Instance      `toml:"vrrp_instance" form:"named"`
-	Groups         []SyncGroup     `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
-	VirtualServers []VirtualServer `toml:"virtual_server" form:"named"`
-	Notify         Channels        `toml:"notify"`
-	VRRPProcess    Process         `toml:"vrrp_process"`
-	CheckerProcess Process         `toml:"checker_process"`
+	Global         Global             `toml:"global"`
+	Scripts        []Script           `toml:"vrrp_script" form:"named"`
+	Interfaces     []InterfaceTracker `toml:"track_interface" form:"named" alias:"interface_up_down_delays"`
+	Files          []FileTracker      `toml:"track_file" form:"named" alias:"vrrp_track_file"`
+	Processes      []ProcessTracker   `toml:"track_process" form:"named" alias:"vrrp_track_process"`
+	Targets        []TargetTracker    `toml:"track_target" form:"named"`
+	Instances      []Instance         `toml:"vrrp_instance" form:"named"`
+	Groups         []SyncGroup        `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
+	VirtualServers []VirtualServer    `toml:"virtual_server" form:"named"`
+	Notify         Channels           `toml:"notify"`
+	VRRPProcess    Process            `toml:"vrrp_process"`
+	CheckerProcess Process            `toml:"checker_process"`
 }
 
 // Global holds what concerns the whole daemon.
@@ -53,8 +57,9 @@ type Global struct {
 	// name, filled in by whoever runs the configuration when this is empty.
 	RouterID string `toml:"router_id" form:"text" default:"=the host name"`
 	// ScriptUser is the user[:group] that scripts run as when they name none.
-	// Empty means the user of the daemon itself (root).
-	ScriptUser string `toml:"script_user" form:"user" default:"=the daemon's own user"`
+	// Whoever runs the configuration fills it in when this is empty: the user
+	// director_script, else keepalived_script, else that of the daemon itself.
+	ScriptUser string `toml:"script_user" form:"user" default:"=director_script or keepalived_script, else the daemon's own user"`
 	// NetworkNamespace is the name of the network namespace, below /run/netns, in
 	// which the whole daemon runs, scripts included. Empty: the one it is started in.
 	NetworkNamespace string `toml:"network_namespace" form:"name" default:"=the one that director is started in" alias:"net_namespace"`
@@ -62,6 +67,8 @@ type Global struct {
 	LogLevel string `toml:"log_level" oneof:"debug info warn error" default:"info"`
 	// LogFormat is text or json. Default text.
 	LogFormat string `toml:"log_format" oneof:"text json" default:"text"`
+	// Group is the multicast group of adverts. Default 224.0.0.18 and ff02::12.
+	Group PerFamily `toml:"mcast_group" default:"=224.0.0.18 and ff02::12" alias:"vrrp_mcast_group4 vrrp_mcast_group6"`
 	// ReconcileInterval is the period at which the kernel's state is compared
 	// with the wanted one and repaired. Default 10s, 1s to 1h.
 	ReconcileInterval Duration `toml:"reconcile_interval" default:"10s" min:"1s" max:"1h"`
@@ -93,6 +100,7 @@ type Script struct {
 	Fall     int      `toml:"fall" default:"1" min:"1" max:"100"`              // failures in a row to be down
 	Weight   int      `toml:"weight" default:"0" min:"-253" max:"253"`         // 0: failure means FAULT
 	Reverse  bool     `toml:"reverse" default:"false"`                         // see Track
+	InitFail bool     `toml:"init_fail" default:"false"`                       // down until it has succeeded
 	User     string   `toml:"user" form:"user" default:"=global.script_user"`  // user[:group]
 }
 
@@ -115,6 +123,12 @@ type Instance struct {
 	// 1s..255s in version 2. Default 1s.
 	AdvertInterval Duration `toml:"advert_interval" default:"1s" min:"10ms" max:"255s" alias:"advert_int"`
 	NoPreempt      bool     `toml:"nopreempt" default:"false" alias:"no_preempt"`
+	// Checksum is the form of the checksum that is sent in version 3 over IPv4:
+	// pseudo-header, as keepalived and FRR have it, or plain, as RFC 9568 section
+	// 5.2.8 has it. Both are accepted.
+	Checksum string `toml:"checksum" oneof:"pseudo-header plain" default:"pseudo-header"`
+	// Group is the multicast group of adverts; resolved: the global one.
+	Group PerFamily `toml:"mcast_group" default:"=global.mcast_group" alias:"mcast_dst_ip"`
 	// PreemptDelay is how long a master of lower priority is left in peace, from the
 	// first advert that is heard of it.
 	PreemptDelay Duration `toml:"preempt_delay" default:"0s" min:"0s" max:"1000s"`
@@ -126,20 +140,23 @@ type Instance struct {
 	HigherPrioSendAdvert bool `toml:"higher_prio_send_advert" default:"true" alias:"vrrp_higher_prio_send_advert"`
 	OwnerIgnoreAdverts   bool `toml:"owner_ignore_adverts" default:"false" alias:"vrrp_owner_ignore_adverts"` // priority 255 only
 	// Source is the source address of adverts (keepalived: mcast_src_ip).
-	// Invalid (zero) means the interface's primary address.
-	Source netip.Addr `toml:"mcast_src_ip" default:"=the interface's primary address"`
+	// Invalid (zero) means the interface's primary address, over IPv6 its lowest
+	// link-local one.
+	Source PerFamily `toml:"mcast_src_ip" default:"=the interface's primary address"`
 	// Peers are the other routers of an instance that speaks by unicast; none:
 	// it speaks by multicast.
 	Peers         []UnicastPeer `toml:"unicast_peer" short:"address" alias:"unicast_peers peers"`
-	UnicastSource netip.Addr    `toml:"unicast_src_ip" default:"=the interface's primary address"`
+	UnicastSource PerFamily     `toml:"unicast_src_ip" default:"=the interface's primary address"`
 	// UnicastTTL is the time to live of adverts to peers. Default 255.
 	UnicastTTL     uint8            `toml:"unicast_ttl" default:"255" min:"1" max:"255"`
 	Authentication Authentication   `toml:"authentication" optional:"true"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
 	Tracking
+	// NoTrackPrimary says that the instance goes on while its own interface is down.
+	NoTrackPrimary bool `toml:"dont_track_primary" default:"false" alias:"dont_track_interface"`
 	// Gates are what must hold before a backup becomes master.
-	Gates []Gate `toml:"promotion_gate" alias:"promotion_gates gate"`
+	Gates  []Gate `toml:"promotion_gate" alias:"promotion_gates gate"`
 	Garp   Garp   `toml:"garp"`
 	Notify Notify `toml:"notify"`
 	Mail   bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
@@ -198,11 +215,14 @@ type Garp struct {
 // vector, run without a shell. All gets four more arguments, as keepalived
 // gives them: INSTANCE name STATE priority, and of a sync group GROUP name STATE 0.
 type Notify struct {
-	Master  []string `toml:"master" form:"command" alias:"notify_master"`
-	Backup  []string `toml:"backup" form:"command" alias:"notify_backup"`
-	Fault   []string `toml:"fault" form:"command" alias:"notify_fault"`
-	Stop    []string `toml:"stop" form:"command" alias:"notify_stop"`
-	All     []string `toml:"all" form:"command" alias:"notify_all"`
+	Master []string `toml:"master" form:"command" alias:"notify_master"`
+	Backup []string `toml:"backup" form:"command" alias:"notify_backup"`
+	Fault  []string `toml:"fault" form:"command" alias:"notify_fault"`
+	Stop   []string `toml:"stop" form:"command" alias:"notify_stop"`
+	All    []string `toml:"all" form:"command" alias:"notify_all"`
+	// Alarm is run when an alarm of the instance, of a sync group that of any
+	// member, is raised and when it is over; the environment tells which.
+	Alarm   []string `toml:"alarm" form:"command" alias:"notify_alarm"`
 	User    string   `toml:"user" form:"user" default:"=global.script_user"`
 	Timeout Duration `toml:"timeout" default:"30s" min:"100ms" max:"1h"` // of one run
 }

@@ -117,6 +117,8 @@ func (d *decoder) field(at place, fv reflect.Value, f *field) {
 			d.warnf(at, "%s", warning)
 		}
 		fv.Set(reflect.ValueOf(argv))
+	case kindAddrs:
+		d.perFamily(at, fv, f)
 	case kindStatus:
 		list := at.list()
 		ranges := make([]StatusRange, 0, len(list))
@@ -139,6 +141,29 @@ func (d *decoder) field(at place, fv reflect.Value, f *field) {
 			d.problem(at, f, p)
 		}
 	}
+}
+
+// perFamily decodes an address of each family, or of one.
+func (d *decoder) perFamily(at place, fv reflect.Value, f *field) {
+	list := at.list()
+	if len(list) == 0 {
+		d.errorf(at, "an empty list is not allowed, allowed is %s", f.allowed())
+	}
+	var p PerFamily
+	for _, e := range list {
+		s, ok := e.raw.(string)
+		if !ok {
+			d.problem(e, f, wrongType(e.raw))
+			continue
+		}
+		a, err := parseAddr(s)
+		if err != nil {
+			d.problem(e, f, &problem{what: show(s) + " " + err.Error()})
+		} else if !p.set(a) {
+			d.errorf(e, "%q is a second %s address, allowed is one of each family", a, familyName(a.Is6()))
+		}
+	}
+	fv.Set(reflect.ValueOf(p))
 }
 
 // isTable says that there is a table or its short form, or reports that not.

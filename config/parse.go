@@ -151,6 +151,7 @@ type validator struct {
 func (v *validator) validate() {
 	v.scripts()
 	v.instances()
+	v.trackerTables()
 	v.virtualServers()
 	v.channels()
 	v.processes()

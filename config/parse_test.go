@@ -26,7 +26,7 @@ const trailer = "\n#=>\n" // what follows in a file of testdata is expected, one
 // TestFiles parses every file of testdata. A file ends in the errors and
 // warnings that are expected of it; beside a good one lies the model, as JSON.
 func TestFiles(t *testing.T) {
-	for kind, count := range map[string]int{"good": 5, "bad": 28} {
+	for kind, count := range map[string]int{"good": 7, "bad": 30} {
 		files, err := filepath.Glob("testdata/*." + kind + ".toml")
 		if err != nil || len(files) < count {
 			t.Errorf("%d %s files, want %d at least (%v)", len(files), kind, count, err)
@@ -132,7 +132,7 @@ func TestFaultyValueIsDefault(t *testing.T) {
 func TestTooManyAddresses(t *testing.T) {
 	for n, want := range map[int]string{
 		255: "",
-		256: "x.toml:4: vrrp_instance.a.virtual_ipaddress: 256 addresses are too many, allowed are 1 to 255: " +
+		256: "x.toml:4: vrrp_instance.a.virtual_ipaddress: 256 IPv4 addresses are too many, allowed are 1 to 255: " +
 			"an advert holds no more; put the others into virtual_ipaddress_excluded",
 	} {
 		var list []string

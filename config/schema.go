@@ -67,6 +67,7 @@ const (
 	kindAddr
 	kindPrefix
 	kindAddrPort
+	kindAddrs    // address of each family
 	kindStatus   // list of status codes and ranges
 	kindStrings  // list of strings
 	kindCommand  // argument vector
@@ -78,7 +79,7 @@ const (
 
 func (k kind) String() string {
 	return [...]string{"true or false", "whole number", "string", "string", "duration", "address",
-		"address with mask", "address with port", "list of status codes", "list of strings", "command",
+		"address with mask", "address with port", "address, or one of each family", "list of status codes", "list of strings", "command",
 		"table", "table", "list of tables", "named tables"}[k]
 }
 
@@ -233,6 +234,8 @@ func kindOf(t reflect.Type, form string) kind {
 		return kindPrefix
 	case reflect.TypeFor[netip.AddrPort]():
 		return kindAddrPort
+	case reflect.TypeFor[PerFamily]():
+		return kindAddrs
 	case reflect.TypeFor[[]StatusRange]():
 		return kindStatus
 	case reflect.TypeFor[[]string]():

@@ -62,7 +62,7 @@ func TestSchema(t *testing.T) {
 	}
 	walk(newSchema(), "")
 
-	if kinds := int(kindNamed) + 1; kinds != 15 {
+	if kinds := int(kindNamed) + 1; kinds != 16 {
 		t.Errorf("%d kinds", kinds)
 	}
 	for k := kindBool; k <= kindNamed; k++ {

@@ -20,31 +20,34 @@ type trackerKind struct {
 // trackers gathers what can be tracked by name.
 func (v *validator) trackers() trackers {
 	all := make(trackers)
-	add := func(kind TrackKind, table, name string, weight int, reverse bool) {
-		k := all[kind]
-		if k == nil {
-			k = &trackerKind{table: table, byName: make(map[string]*named)}
-			all[kind] = k
+	for _, kind := range trackKinds() {
+		table := kind.key()
+		if kind == KindScript {
+			table = "vrrp_script"
 		}
-		k.names = append(k.names, name)
-		k.byName[name] = &named{at: v.root.child(table).child(name), weight: weight, reverse: reverse}
+		all[kind] = &trackerKind{table: table, byName: make(map[string]*named)}
 	}
-	for _, s := range v.cfg.Scripts {
-		add(KindScript, "vrrp_script", s.Name, s.Weight, s.Reverse)
+	add := func(kind TrackKind, name string, weight int, reverse bool) {
+		k := all[kind]
+		k.names = append(k.names, name)
+		k.byName[name] = &named{at: v.root.child(k.table).child(name), weight: weight, reverse: reverse}
+	}
+	for _, t := range v.cfg.Scripts {
+		add(KindScript, t.Name, t.Weight, t.Reverse)
+	}
+	for _, t := range v.cfg.Interfaces {
+		add(KindInterface, t.Name, t.Weight, t.Reverse)
+	}
+	for _, t := range v.cfg.Files {
+		add(KindFile, t.Name, t.Weight, t.Reverse)
+	}
+	for _, t := range v.cfg.Processes {
+		add(KindProcess, t.Name, t.Weight, t.Reverse)
+	}
+	for _, t := range v.cfg.Targets {
+		add(KindTarget, t.Name, t.Weight, t.Reverse)
 	}
 	return all
-}
-
-// tableOf is the table in which a kind's trackers are defined, empty when they
-// need no definition.
-func (k TrackKind) tableOf() string {
-	switch k {
-	case KindInterface:
-		return ""
-	case KindScript:
-		return "vrrp_script"
-	}
-	return k.key()
 }
 
 // tracking checks what an instance or a group at a place tracks, and resolves
@@ -59,23 +62,21 @@ func (v *validator) tracking(at place, t *Tracking, known trackers, owner bool) 
 			if !v.ok(e) || !v.ok(e.child("name")) || use.Name == "" {
 				continue
 			}
-			if table := kind.tableOf(); table != "" {
-				var k trackerKind
-				if known[kind] != nil {
-					k = *known[kind]
-				}
-				tracker := k.byName[use.Name]
-				if tracker == nil {
-					v.unknownName(e.child("name"), table, use.Name, k.names)
+			k := known[kind]
+			tracker := k.byName[use.Name]
+			if tracker == nil {
+				if kind != KindInterface { // which need no table
+					v.unknownName(e.child("name"), k.table, use.Name, k.names)
 					continue
 				}
-				tracker.used = true
-				if !e.has("weight") {
-					use.Weight = tracker.weight
-				}
-				if !e.has("reverse") {
-					use.Reverse = tracker.reverse
-				}
+				tracker = new(named)
+			}
+			tracker.used = true
+			if !e.has("weight") {
+				use.Weight = tracker.weight
+			}
+			if !e.has("reverse") {
+				use.Reverse = tracker.reverse
 			}
 			if owner && use.Weight != 0 {
 				v.warnf(e, "the weight %d has no effect: the address owner (priority 255) keeps its priority", use.Weight)
@@ -87,14 +88,30 @@ func (v *validator) tracking(at place, t *Tracking, known trackers, owner bool) 
 
 // unused warns of trackers that nobody uses.
 func (v *validator) unused(known trackers) {
+	for i := range v.cfg.Instances {
+		in := &v.cfg.Instances[i]
+		needs := []string{in.Interface}
+		for _, a := range in.Addresses {
+			needs = append(needs, a.Device)
+		}
+		for _, a := range in.Excluded {
+			needs = append(needs, a.Device)
+		}
+		for _, name := range needs {
+			if t := known[KindInterface].byName[name]; t != nil {
+				t.used = true
+			}
+		}
+	}
 	for _, kind := range trackKinds() {
 		k := known[kind]
-		if k == nil {
-			continue
-		}
 		for _, name := range k.names {
-			if t := k.byName[name]; !t.used {
-				v.warnf(t.at, "is used by no %s and so never run", kind.key())
+			switch t := k.byName[name]; {
+			case t.used:
+			case kind == KindScript:
+				v.warnf(t.at, "is used by no track_script and so never run")
+			default:
+				v.warnf(t.at, "is used by no %s and so has no effect", kind.key())
 			}
 		}
 	}
@@ -137,5 +154,99 @@ func (v *validator) groupWeights(at place, g *SyncGroup, members []*Instance) {
 	check(at, &g.Tracking)
 	for _, in := range members {
 		check(v.root.child("vrrp_instance").child(in.Name), &in.Tracking)
+	}
+}
+
+// trackerTables checks the trackers themselves and resolves their defaults.
+func (v *validator) trackerTables() {
+	files := make(map[string]place)
+	for i := range v.cfg.Files {
+		f := &v.cfg.Files[i]
+		at := v.root.child("track_file").child(f.Name).child("file")
+		if first, taken := files[f.File]; taken && f.File != "" {
+			v.errorf(at, "%q is already tracked in %s, allowed is each file once: two weights are the matter of track_file", f.File, ref(first))
+		} else if v.ok(at) {
+			files[f.File] = at
+		}
+	}
+	for i := range v.cfg.Processes {
+		v.processTracker(&v.cfg.Processes[i])
+	}
+	for i := range v.cfg.Targets {
+		v.targetTracker(&v.cfg.Targets[i])
+	}
+	for i := range v.cfg.Instances {
+		v.ownDelay(&v.cfg.Instances[i])
+	}
+}
+
+func (v *validator) processTracker(p *ProcessTracker) {
+	at := v.root.child("track_process").child(p.Name)
+	switch {
+	case at.has("process") && at.has("command_line"):
+		v.errorf(at.child("command_line"), "contradicts process, allowed is one of both")
+	case !at.has("process") && !at.has("command_line"):
+		v.errorf(at, "has neither process nor command_line, required is one of both")
+	}
+	if at.has("process") && at.has("command_match") {
+		v.errorf(at.child("command_match"), "only valid with command_line: a process is compared by its whole name")
+	}
+	if !at.has("quorum_max") {
+		p.QuorumMax = -1
+	} else if max := at.child("quorum_max"); v.ok(max) && p.QuorumMax < p.Quorum {
+		if at.has("quorum") {
+			v.errorf(max, "%d is less than the quorum of %d, allowed is a number from it on", p.QuorumMax, p.Quorum)
+		} else {
+			p.Quorum = p.QuorumMax // 0: no such process may run
+		}
+	}
+	if !at.has("fork_delay") {
+		p.ForkDelay = p.Delay
+	}
+	if !at.has("terminate_delay") {
+		p.TerminateDelay = p.Delay
+	}
+}
+
+func (v *validator) targetTracker(t *TargetTracker) {
+	at := v.root.child("track_target").child(t.Name)
+	switch {
+	case at.has("address") && at.has("gateway"):
+		v.errorf(at.child("gateway"), "contradicts address, allowed is one of both")
+	case !at.has("address") && !at.has("gateway"):
+		v.errorf(at, "has neither address nor gateway, required is one of both")
+	}
+	if a := at.child("address"); a.exists() && v.ok(a) && (t.Address.IsMulticast() || t.Address.IsUnspecified()) {
+		v.errorf(a, "%q is not the address of a host, allowed is what one host answers at", t.Address)
+	}
+	if a := at.child("address"); a.exists() && v.ok(a) && t.Address.IsLinkLocalUnicast() && t.Address.Is6() && t.Interface == "" {
+		v.errorf(a, "%q is a link-local address, required with it is interface: each link has its own", t.Address)
+	}
+	if !at.has("port") && v.ok(at.child("type")) {
+		switch t.Kind {
+		case CheckTCP:
+			v.errorf(at.child("port"), "is missing, required with type = \"tcp\" is a port from 1 to 65535")
+		case CheckHTTP:
+			t.Port = 80
+		}
+	}
+	if !at.has("timeout") {
+		t.Timeout = t.Interval
+	}
+}
+
+// ownDelay checks the delay of an instance's own interface: an instance that
+// still believes in a link when the others have given it up would be a second
+// master.
+func (v *validator) ownDelay(in *Instance) {
+	limit := Duration(max(in.DownTimerAdverts-1, 1)) * in.AdvertInterval
+	for i := range v.cfg.Interfaces {
+		t := &v.cfg.Interfaces[i]
+		at := v.root.child("track_interface").child(t.Name).child("down_delay")
+		if t.Name == in.Interface && t.DownDelay >= limit && v.ok(at) && !in.NoTrackPrimary {
+			v.errorf(at, "%v is too long for %s, whose own interface this is: allowed is less than %v, one advert interval less than that after which the other routers take over",
+				t.DownDelay, v.root.child("vrrp_instance").child(in.Name).path(), limit)
+			return
+		}
 	}
 }

@@ -22,11 +22,7 @@ func (v *validator) unicast(at place, in *Instance) {
 	if at := at.child("mcast_src_ip"); at.exists() {
 		v.errorf(at.atKey(), "contradicts unicast_peer, allowed with peers is unicast_src_ip")
 	}
-	if at := at.child("unicast_src_ip"); at.exists() && v.ok(at) {
-		if what := hostAddressProblem(in.UnicastSource); what != "" {
-			v.errorf(at, "%q %s, allowed is an IPv4 address of this host", in.UnicastSource, what)
-		}
-	}
+	v.source(at.child("unicast_src_ip"), in, false)
 	virtual := make(map[netip.Addr]bool)
 	for _, a := range in.Addresses {
 		virtual[a.Prefix.Addr()] = true
@@ -35,6 +31,7 @@ func (v *validator) unicast(at place, in *Instance) {
 		virtual[a.Prefix.Addr()] = true
 	}
 	seen := make(map[netip.Addr]bool)
+	peers := make(map[bool]bool) // by whether they are of IPv6
 	for i, e := range list.list() {
 		e = e.asShort("address")
 		addrAt, peer := e.child("address"), in.Peers[i]
@@ -48,18 +45,25 @@ func (v *validator) unicast(at place, in *Instance) {
 		if !v.ok(e) || !v.ok(addrAt) || !peer.Address.IsValid() {
 			continue
 		}
+		peers[peer.Address.Is6()] = true
 		switch what := hostAddressProblem(peer.Address); {
-		case peer.Address.Is6():
-			v.errorf(addrAt, "%q is an IPv6 address, allowed are IPv4 addresses: this version runs VRRP over IPv4 only", peer.Address)
 		case what != "":
 			v.errorf(addrAt, "%q %s, allowed is the address of another router", peer.Address, what)
 		case seen[peer.Address]:
 			v.errorf(addrAt, "%q is already in the list, allowed is each once", peer.Address)
-		case peer.Address == in.UnicastSource:
+		case peer.Address == in.UnicastSource.Of(peer.Address.Is6()):
 			v.errorf(addrAt, "%q is this host's own address, the unicast_src_ip, allowed are the addresses of the other routers", peer.Address)
 		case virtual[peer.Address]:
 			v.errorf(addrAt, "%q is a virtual address of the instance, allowed are the routers' own addresses", peer.Address)
+		default:
+			v.spoken(addrAt, in, peer.Address)
 		}
 		seen[peer.Address] = true
+	}
+	for _, ipv6 := range []bool{false, true} {
+		if v.ok(list) && len(peers) > 0 && in.Family(ipv6) && !peers[ipv6] {
+			name := familyName(ipv6)
+			v.errorf(list, "has no %s address, allowed are peers of each family that virtual_ipaddress has: adverts of %s go over %s", name, name, name)
+		}
 	}
 }

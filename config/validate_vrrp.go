@@ -11,6 +11,7 @@ func (v *validator) instances() {
 	type router struct {
 		dev  string
 		vrid uint8
+		ipv6 bool
 	}
 	type ownership struct {
 		dev  string
@@ -20,6 +21,7 @@ func (v *validator) instances() {
 	owners := make(map[ownership]place)
 	known := v.trackers()
 
+	v.multicastGroup(v.root.child("global").child("mcast_group"))
 	tables := v.root.child("vrrp_instance")
 	for i := range v.cfg.Instances {
 		in := &v.cfg.Instances[i]
@@ -28,14 +30,21 @@ func (v *validator) instances() {
 		v.timing(at, in)
 		v.gates(at, in)
 		v.unicast(at, in)
+		v.families(at, in)
 
 		idAt := at.child("virtual_router_id")
-		id := router{in.Interface, in.VRID}
-		if first, taken := routers[id]; taken {
-			v.errorf(idAt, "%d is already used on %s by %s, allowed is one instance for each number and interface",
-				in.VRID, in.Interface, ref(first))
-		} else if v.ok(idAt) && v.ok(at.child("interface")) {
-			routers[id] = at
+		for _, ipv6 := range []bool{false, true} {
+			if !in.Family(ipv6) {
+				continue
+			}
+			id := router{in.Interface, in.VRID, ipv6}
+			if first, taken := routers[id]; taken {
+				v.errorf(idAt, "%d is already used on %s by %s, allowed is one instance for each number, interface and address family, whatever its mcast_group",
+					in.VRID, in.Interface, ref(first))
+				break
+			} else if v.ok(idAt) && v.ok(at.child("interface")) {
+				routers[id] = at
+			}
 		}
 
 		own := func(list place, addrs []VirtualAddress) {
@@ -57,11 +66,8 @@ func (v *validator) instances() {
 		own(at.child("virtual_ipaddress"), in.Addresses)
 		own(at.child("virtual_ipaddress_excluded"), in.Excluded)
 		if list := at.child("virtual_ipaddress"); list.exists() && v.ok(list) {
-			switch n := len(in.Addresses); {
-			case n == 0:
+			if len(in.Addresses) == 0 {
 				v.errorf(list, "an empty list is not allowed, allowed are 1 to 255 addresses: routers drop an advert without any (RFC 9568 section 5.2.5); for an instance that shall only elect, write one that nobody uses, such as { address = \"192.0.0.8\", device = \"lo\" }")
-			case n > 255:
-				v.errorf(list, "%d addresses are too many, allowed are 1 to 255: an advert holds no more; put the others into virtual_ipaddress_excluded", n)
 			}
 		}
 
@@ -78,12 +84,6 @@ func (v *validator) instances() {
 
 // protocol checks the keys of an instance that depend on each other.
 func (v *validator) protocol(at place, in *Instance) {
-	if at := at.child("mcast_src_ip"); at.exists() && v.ok(at) {
-		if what := hostAddressProblem(in.Source); what != "" {
-			v.errorf(at, "%q %s, allowed is an IPv4 address of this host", in.Source, what)
-		}
-	}
-
 	versionKnown := v.ok(at.child("version"))
 	interval := in.AdvertInterval.D()
 	if at := at.child("advert_interval"); at.exists() && v.ok(at) && versionKnown {
@@ -136,32 +136,27 @@ func (v *validator) virtualAddress(e place, in *Instance, a *VirtualAddress) {
 		shown = s
 	}
 	if what := hostAddressProblem(a.Prefix.Addr()); what != "" {
-		if a.Prefix.Addr().Is6() {
-			what = "is an IPv6 address"
-			v.errorf(at, "%q %s, allowed are IPv4 addresses: this version runs VRRP over IPv4 only", shown, what)
-		} else {
-			v.errorf(at, "%q %s, allowed is the address of a host", shown, what)
-		}
+		v.errorf(at, "%q %s, allowed is the address of a host", shown, what)
 	} else if what := networkProblem(a.Prefix); what != "" {
 		v.errorf(at, "%q %s, allowed is the address of a host", shown, what)
 	}
-	if at := e.child("label"); at.exists() && v.ok(at) && a.Device != "" &&
+	if at := e.child("label"); at.exists() && a.Prefix.IsValid() && a.Prefix.Addr().Is6() {
+		v.errorf(at.atKey(), "is not possible for an IPv6 address, allowed is it for IPv4 addresses: the kernel has no labels for others")
+	} else if at.exists() && v.ok(at) && a.Device != "" &&
 		a.Label != a.Device && !strings.HasPrefix(a.Label, a.Device+":") {
 		v.errorf(at, "%q does not begin with the device, allowed is %q, or %q and more, at most %d characters",
 			a.Label, a.Device, a.Device+":", maxInterfaceName)
 	}
 }
 
-// hostAddressProblem says why an address cannot be an IPv4 host's, "" when it can.
+// hostAddressProblem says why an address cannot be a host's, "" when it can.
 func hostAddressProblem(a netip.Addr) string {
 	switch {
-	case !a.Is4():
-		return "is an IPv6 address"
 	case a.IsLoopback():
 		return "is a loopback address"
 	case a.IsMulticast():
 		return "is a multicast address"
-	case a.As4()[0] == 0:
+	case a.IsUnspecified(), a.Is4() && a.As4()[0] == 0:
 		return "is not the address of a host"
 	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return "is the broadcast address"
@@ -169,9 +164,16 @@ func hostAddressProblem(a netip.Addr) string {
 	return ""
 }
 
-// networkProblem says that an IPv4 address is the first or the last of its
-// network. The masks /31 (RFC 3021) and /32 have neither.
+// networkProblem says that an address is the first of its network, or over IPv4
+// the last. The masks /31 (RFC 3021) and /32, /127 (RFC 6164) and /128 have
+// neither.
 func networkProblem(p netip.Prefix) string {
+	if p.Addr().Is6() {
+		if p.Bits() < 127 && p.Masked().Addr() == p.Addr() {
+			return "is the subnet-router anycast address of its network"
+		}
+		return ""
+	}
 	if p.Bits() >= 31 {
 		return ""
 	}

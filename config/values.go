@@ -91,6 +91,8 @@ func (f *field) allowed() string {
 		return "a string"
 	case kindAddr:
 		return `an IP address as a string, such as "192.0.2.1"`
+	case kindAddrs:
+		return `an IP address as a string, such as "192.0.2.1", or a list of two, one of IPv4 and one of IPv6`
 	case kindPrefix:
 		return `an IP address with or without a mask as a string, such as "192.0.2.10/24"`
 	case kindAddrPort:

@@ -50,6 +50,12 @@ func TestScheduling(t *testing.T) {
 
 	realTime := func(when string) {
 		t.Helper()
+		d.waitFor(10*time.Second, "memory is locked", func(control.Status) error {
+			if s := d.Role("vrrp").Scheduling; !strings.HasSuffix(s, "memory locked") {
+				return errors.New(s)
+			}
+			return nil
+		})
 		proc := d.Role("vrrp")
 		if want := "real-time priority 7, CPU 0, memory locked"; proc.Scheduling != want || proc.Unfit != "" {
 			t.Errorf("%s status says %q (%q), want %q", when, proc.Scheduling, proc.Unfit, want)
@@ -139,9 +145,18 @@ func TestSchedulingRefused(t *testing.T) {
 	if proc.Scheduling != "normal priority" {
 		t.Errorf("status says %q", proc.Scheduling)
 	}
-	for _, want := range []string{"child does not run as configured", "cannot lock memory", "CAP_IPC_LOCK is missing"} {
-		if log := d.Log(); !strings.Contains(log, want) {
-			t.Errorf("the log does not say %q:\n%s", want, log)
+	p.Eventually(10*time.Second, "the log tells all", func() error {
+		for _, want := range []string{"child does not run as configured", "cannot lock memory", "CAP_IPC_LOCK is missing"} {
+			if !strings.Contains(d.Log(), want) {
+				return fmt.Errorf("not %q", want)
+			}
 		}
-	}
+		return nil
+	})
+	d.waitFor(10*time.Second, "status tells of memory", func(control.Status) error {
+		if s := d.Role("vrrp").Unfit; !strings.Contains(s, "its memory is not locked") {
+			return errors.New(s)
+		}
+		return nil
+	})
 }

@@ -358,3 +358,13 @@ func checksum(seed uint32, b []byte) uint16 {
 	}
 	return ^uint16(sum)
 }
+
+// AddressDigest returns a number that tells the advert's address list from others
+// (FNV-1a).
+func (a *Advert) AddressDigest() uint64 {
+	h := uint64(14695981039346656037)
+	for _, b := range a.addrs {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return h
+}

@@ -1,6 +1,11 @@
 package vrrp
 
-import "testing"
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
 
 func TestDebounceHonoursRiseAndFallFromTheFirstResult(t *testing.T) {
 	for _, tc := range []struct {
@@ -72,4 +77,84 @@ func TestDebounceResume(t *testing.T) {
 	if d.Step(true); d.Verdict() != Down {
 		t.Error("one success lifted a resumed verdict that needs three")
 	}
+}
+
+func TestTermMeaning(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		term  Term
+		value int
+		fault bool
+		open  bool
+	}{
+		{"down without weight", Term{Verdict: Down}, 0, true, false},
+		{"up without weight", Term{Verdict: Up}, 0, false, false},
+		{"unknown without weight", Term{}, 0, false, true},
+		{"reversed, up without weight", Term{Reverse: true, Verdict: Up}, 0, true, false},
+		{"reversed, down without weight", Term{Reverse: true, Verdict: Down}, 0, false, false},
+		{"reversed, positive and up", Term{Weight: 20, Reverse: true, Verdict: Up}, -20, false, false},
+		{"reversed, positive and down", Term{Weight: 20, Reverse: true, Verdict: Down}, 0, false, false},
+		{"reversed, negative and down", Term{Weight: -20, Reverse: true, Verdict: Down}, 20, false, false},
+		{"unknown with weight", Term{Weight: 20}, 0, false, false},
+		{"a number", Term{Weight: 2, Numeric: true, Number: -15, Verdict: Down}, -30, false, false},
+		{"a number reversed", Term{Weight: 2, Reverse: true, Numeric: true, Number: -15, Verdict: Down}, 30, false, false},
+		{"the most that a number takes away", Term{Weight: 1, Numeric: true, Number: -253, Verdict: Down}, -253, false, false},
+		{"a number that is a fault", Term{Weight: 1, Numeric: true, Number: -254, Verdict: Down}, -253, true, false},
+		{"a number that adds too much", Term{Weight: 254, Numeric: true, Number: 2147483647, Verdict: Down}, 253, false, false},
+		{"a number that overflows nothing", Term{Weight: 254, Numeric: true, Number: -2147483648, Verdict: Down}, -253, true, false},
+		{"zero without weight", Term{Numeric: true, Verdict: Up}, 0, false, false},
+		{"a number without weight", Term{Numeric: true, Number: 1, Verdict: Down}, 0, true, false},
+		{"zero without weight, reversed", Term{Numeric: true, Reverse: true, Verdict: Up}, 0, true, false},
+		{"a number not read yet", Term{Weight: 1, Numeric: true}, 0, false, true},
+	} {
+		if v, f, o := tc.term.Value(), tc.term.Fault(), tc.term.Open(); v != tc.value || f != tc.fault || o != tc.open {
+			t.Errorf("%s: value %d, fault %v, open %v", tc.name, v, f, o)
+		}
+	}
+}
+
+// Whatever is tracked, the priority stays within 1..254 and does not depend on
+// the order, the owner is never moved, and each term adds at most 253.
+func TestEffectivePriorityProperties(t *testing.T) {
+	term := rapid.Custom(func(t *rapid.T) Term {
+		return Term{
+			Weight:  rapid.IntRange(-254, 254).Draw(t, "weight"),
+			Reverse: rapid.Bool().Draw(t, "reverse"),
+			Verdict: Verdict(rapid.IntRange(0, int(numVerdicts)-1).Draw(t, "verdict")),
+			Numeric: rapid.Bool().Draw(t, "numeric"),
+			Number:  int(rapid.Int32().Draw(t, "number")),
+		}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		terms := rapid.SliceOfN(term, 0, 8).Draw(t, "terms")
+		base := rapid.Uint8Range(1, 255).Draw(t, "base")
+		got := EffectivePriority(base, terms)
+		sum := int(base)
+		for _, o := range terms {
+			v := o.Value()
+			if v < -254 || v > 254 || o.Numeric && (v < -253 || v > 253) {
+				t.Fatalf("%+v adds %d", o, v)
+			}
+			if o.Fault() && o.Open() || o.Weight == 0 && v != 0 || o.Verdict == Unknown && (v != 0 || o.Fault()) {
+				t.Fatalf("%+v adds %d, fault %v, open %v", o, v, o.Fault(), o.Open())
+			}
+			back := o
+			if back.Reverse = !o.Reverse; !o.Numeric && back.Value() != -v {
+				t.Fatalf("%+v adds %d, reversed %d", o, v, back.Value())
+			}
+			sum += v
+		}
+		switch {
+		case base == PriorityOwner && got != PriorityOwner:
+			t.Fatalf("the owner was moved to %d", got)
+		case base != PriorityOwner && int(got) != min(max(sum, 1), 254):
+			t.Fatalf("%d with %d is %d", base, sum-int(base), got)
+		}
+		for n := range len(terms) {
+			turned := append(slices.Clone(terms[n:]), terms[:n]...)
+			if again := EffectivePriority(base, turned); again != got {
+				t.Fatalf("%d in another order, was %d", again, got)
+			}
+		}
+	})
 }

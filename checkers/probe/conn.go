@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -25,17 +26,28 @@ type conn struct {
 }
 
 // open returns an unconnected socket of the target's family that obeys ctx.
-func open(ctx context.Context, addr netip.Addr, kind, proto int) (*conn, error) {
+func open(ctx context.Context, to Target, kind, proto int) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	family := unix.AF_INET
-	if addr.Is6() {
+	if to.Addr.Addr().Is6() {
 		family = unix.AF_INET6
 	}
 	fd, err := unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
+	}
+	if to.Device != "" {
+		err := os.NewSyscallError("bind to interface", unix.BindToDevice(fd, to.Device))
+		if errors.Is(err, unix.ENODEV) {
+			// As a kernel error: the address cannot be reached from here.
+			err = fmt.Errorf("interface %q: %w", to.Device, unix.ENETUNREACH)
+		}
+		if err != nil {
+			unix.Close(fd)
+			return nil, err
+		}
 	}
 	c := &conn{File: os.NewFile(uintptr(fd), "probe")}
 	if c.raw, err = c.SyscallConn(); err != nil {
@@ -90,7 +102,7 @@ func (c *conn) connect(addr netip.AddrPort) error {
 
 // connectTCP returns a connection to the target.
 func connectTCP(ctx context.Context, to Target) (*conn, error) {
-	c, err := open(ctx, to.Addr.Addr(), unix.SOCK_STREAM, unix.IPPROTO_TCP)
+	c, err := open(ctx, to, unix.SOCK_STREAM, unix.IPPROTO_TCP)
 	if err != nil {
 		return nil, err
 	}

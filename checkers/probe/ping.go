@@ -32,7 +32,7 @@ const (
 // check's fall count to say.
 func Ping(ctx context.Context, to Target) Result {
 	start := time.Now()
-	p, err := openPing(ctx, to.Addr.Addr())
+	p, err := openPing(ctx, to)
 	if err != nil {
 		return broken(ctx, start, "open ping socket", err)
 	}
@@ -75,17 +75,17 @@ type ping struct {
 	mark [pingMark]byte
 }
 
-// openPing returns a socket for one exchange with ip.
-func openPing(ctx context.Context, ip netip.Addr) (*ping, error) {
-	p := &ping{v6: ip.Is6()}
+// openPing returns a socket for one exchange with the target.
+func openPing(ctx context.Context, to Target) (*ping, error) {
+	p := &ping{v6: to.Addr.Addr().Is6()}
 	proto := unix.IPPROTO_ICMP
 	if p.v6 {
 		proto = unix.IPPROTO_ICMPV6
 	}
-	c, err := open(ctx, ip, unix.SOCK_DGRAM, proto)
+	c, err := open(ctx, to, unix.SOCK_DGRAM, proto)
 	if errors.Is(err, os.ErrPermission) {
 		p.ownID = true
-		if c, err = open(ctx, ip, unix.SOCK_RAW, proto); errors.Is(err, os.ErrPermission) {
+		if c, err = open(ctx, to, unix.SOCK_RAW, proto); errors.Is(err, os.ErrPermission) {
 			err = fmt.Errorf("needs CAP_NET_RAW or a group in net.ipv4.ping_group_range: %w", err)
 		}
 	}

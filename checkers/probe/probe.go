@@ -24,6 +24,9 @@ type Target struct {
 	// Addr is the address and port. Kinds without ports ignore the port. A
 	// link-local IPv6 address carries its interface as zone.
 	Addr netip.AddrPort
+	// Device is the interface that the question leaves by and the answer comes in
+	// by; empty means any.
+	Device string
 }
 
 // Result is the outcome of one probe.

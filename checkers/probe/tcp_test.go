@@ -26,6 +26,8 @@ func TestTCP(t *testing.T) {
 		{"resets each connection", serve(t, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0); c.Close() }), Passed, "connected"},
 		{"nobody listens", closedPort(t), Refused, "connect: connection refused"},
 		{"accept queue full", silentPort(t), Timeout, "connect: no answer after"},
+		{"by the loopback", Target{Addr: serve(t, func(c net.Conn) { c.Close() }).Addr, Device: "lo"}, Passed, "connected"},
+		{"by no such interface", Target{Addr: netip.MustParseAddrPort("127.0.0.1:80"), Device: "no-such-link"}, Unreachable, "connect: network is unreachable"},
 		{"no such interface", unreachable, Unreachable, "connect: network is unreachable"},
 	}
 	for _, test := range tests {

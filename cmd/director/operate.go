@@ -39,8 +39,15 @@ is printed as file:line: what; the exit status is 1 when there is an error.`,
 			if err != nil {
 				return err
 			}
-			for _, w := range watchdog.ScriptWarnings(o.configPath, text, cfg) {
+			if cfg, err = watchdog.WithScriptUser(cfg); err != nil {
+				return &failure{exitFailure, err}
+			}
+			warnings, err = watchdog.CheckScripts(o.configPath, text, cfg)
+			for _, w := range warnings {
 				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
+			}
+			if err != nil {
+				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s\n", o.configPath,
 				count(len(cfg.Instances), "VRRP instance"), count(len(cfg.VirtualServers), "virtual server"))

@@ -21,10 +21,14 @@ type View struct {
 func Render(w io.Writer, s *Status, v View) error {
 	p := &page{colour: v.Colour}
 	v.header(p, s)
+	if s.VRRP != nil {
+		v.alarms(p, s.VRRP.Alarms)
+	}
 	v.processes(p, s.Processes, s.VRRP)
 	if s.VRRP != nil {
-		v.instances(p, s.VRRP.Instances)
+		v.instances(p, s.VRRP.Instances, s.VRRP.Foreign)
 		v.groups(p, s.VRRP.Groups)
+		v.trackers(p, s.VRRP.Trackers)
 		v.scripts(p, s.VRRP.Scripts)
 	}
 	if s.Checkers != nil {

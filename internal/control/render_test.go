@@ -28,7 +28,7 @@ func calm() *Status {
 		},
 		VRRP: &VRRP{Generation: 1, Instances: []Instance{{
 			Name: "web", Interface: "eth0", VRID: 80, Version: 3, State: "MASTER", Since: at(133 * time.Second),
-			Reason: "no advert from 10.0.0.2 (priority 90) for 3.609s", Priority: 100, BasePriority: 100,
+			Reason: "no advert from 10.0.0.2 (priority 90) for 3.609s", Priority: 100, BasePriority: 100, AdvertsHeard: 7,
 			Addresses: []Address{{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Device: "eth0", Installed: true}},
 		}}},
 	}
@@ -52,7 +52,8 @@ func troubled() *Status {
 		{
 			Name: "web", Interface: "eth0", VRID: 80, Version: 3, State: "BACKUP", Since: at(12 * time.Second), PreemptsAt: at(-42 * time.Second),
 			Reason: "heard 10.0.0.2 with the higher priority 90", Priority: 80, BasePriority: 100, Master: "10.0.0.2", MasterPriority: 90,
-			Terms:     []PriorityTerm{{Source: "script chk_nginx", Value: -20, Note: "down, weight -20"}, {Source: "script chk_dns", Value: 0, Up: true, Note: "up, weight -5"}},
+			Terms: []PriorityTerm{{Source: "script chk_nginx", Value: -20, Note: "down, weight -20"}, {Source: "script chk_dns", Value: 0, Up: true, Note: "up, weight -5"},
+				{Source: "interface eth2", Fault: true, Note: "down, FAULT while down: interface eth2 is down"}},
 			Addresses: []Address{{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Device: "eth0"}, {Prefix: netip.MustParsePrefix("2001:db8::1/64"), Device: "eth0", Installed: true}},
 			Peers: []Peer{
 				{Address: netip.MustParseAddr("10.0.0.2"), Heard: 4711, LastHeard: at(time.Second)},
@@ -73,6 +74,11 @@ func troubled() *Status {
 	}
 	s.VRRP.Groups = []Group{{Name: "farm", Members: []string{"web", "db"}, State: "BACKUP", Since: at(12 * time.Second),
 		Reason: "web: heard 10.0.0.2", Waiting: "db would take over, waiting for web (BACKUP)"}}
+	s.VRRP.Trackers = []Tracker{
+		{Kind: "interface", Name: "eth2", State: "down", Since: at(12 * time.Second), Detail: "interface eth2 is down"},
+		{Kind: "target", Name: "gateway", State: "up", Since: at(3 * time.Hour), Detail: "reply in 312µs"},
+		{Kind: "file", Name: "maintenance", State: "unknown"},
+	}
 	s.VRRP.Scripts = []Script{
 		{Name: "chk_nginx", State: "down", Since: at(12 * time.Second), LastRun: at(time.Second), Duration: 3456 * time.Microsecond, Result: "exit status 1", Output: "nginx is\nnot \x1b[31mrunning"},
 		{Name: "chk_dns", State: "up", Since: at(3 * time.Hour), LastRun: at(0), Duration: 2*time.Second + 34*time.Millisecond, Result: "exit status 0", Output: "fine"},
@@ -116,6 +122,7 @@ func TestRender(t *testing.T) {
 	}{
 		{"calm", calm(), false},
 		{"troubled", troubled(), false},
+		{"alarms", split(), false},
 		{"colour", troubled(), true},
 		{"empty", &Status{Version: "0.1.0", RouterID: "lb1"}, false},
 	} {

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-func (v View) instances(p *page, list []Instance) {
+func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 	if len(list) == 0 {
 		return
 	}
 	t := table{head: []string{"INSTANCE", "STATE", "FOR", "PRIORITY", "INTERFACE", "VRID", "MASTER", "WHY"}}
 	for _, i := range list {
 		t.add(text(i.Name), styled(i.State, instanceStyle(i.State)), number(v.age(i.Since)), number(priority(i)),
-			text(i.Interface), text(fmt.Sprintf("%d/v%d", i.VRID, i.Version)), text(master(i)), text(i.Reason))
+			text(i.Interface), text(vrid(i)), text(master(i)), text(i.Reason))
 		if !i.PreemptsAt.IsZero() {
 			t.note("waits", "preempts "+master(i)+" in "+span(max(i.PreemptsAt.Sub(v.Now), 0)), plain)
 		}
@@ -27,7 +27,10 @@ func (v View) instances(p *page, list []Instance) {
 		}
 		for _, term := range i.Terms {
 			st := plain
-			if !term.Up {
+			switch {
+			case term.Fault:
+				st = bad
+			case !term.Up:
 				st = warn
 			}
 			s := fmt.Sprintf("%+d %s", term.Value, term.Source)
@@ -35,6 +38,9 @@ func (v View) instances(p *page, list []Instance) {
 				s += " (" + term.Note + ")"
 			}
 			t.note("tracks", s, st)
+		}
+		if s := speech(i); s != "" {
+			t.note("adverts", s, faint)
 		}
 		for _, peer := range i.Peers {
 			s, st := v.peer(i, peer)
@@ -58,31 +64,42 @@ func (v View) instances(p *page, list []Instance) {
 			t.note("address", s, st)
 		}
 		if n := discards(i.Discards); n != "" {
-			t.note("dropped", n, warn)
+			t.note("dropped", n+v.newestDrop(i.Dropped), warn)
+		}
+		if s := v.alone(i, foreign); s != "" {
+			t.note("others", s, faint)
 		}
 	}
 	p.line()
 	p.table("", t)
 }
 
-// gate tells a promotion gate's newest answer.
-func (v View) gate(g Gate) (string, style) {
-	s, st := g.Name, plain
-	if g.At.IsZero() {
-		s, st = s+" not asked yet", faint
-	} else {
-		s += " " + g.Answer + " " + v.ago(g.At)
-		if g.Detail != "" {
-			s += ": " + g.Detail
-		}
-		if g.Answer != "passed" {
-			st = warn
-		}
+// vrid shows the number, the version, and the family when it is IPv6.
+func vrid(i Instance) string {
+	s := fmt.Sprintf("%d/v%d", i.VRID, i.Version)
+	if i.Family == "ipv6" {
+		s += " IPv6"
 	}
-	if !g.AskedAt.IsZero() {
-		s += ", asked " + v.ago(g.AskedAt)
+	return s
+}
+
+// speech tells where adverts come from and go to, and what is unusual in those
+// that are heard.
+func speech(i Instance) string {
+	if i.Source == "" {
+		return ""
 	}
-	return s, st
+	s := "from " + i.Source
+	if i.MulticastGroup != "" {
+		s += " to " + i.MulticastGroup
+	}
+	if n := i.Checksums["plain"]; n > 0 {
+		s += "; heard " + plural(n, "advert", "adverts") + " with a plain checksum"
+	}
+	if i.GlobalFirst > 0 {
+		s += "; heard " + plural(i.GlobalFirst, "advert", "adverts") + " whose first address is not link-local"
+	}
+	return s
 }
 
 // peer tells what was heard of a unicast peer.
@@ -163,6 +180,20 @@ func discards(m map[string]uint64) string {
 	return "adverts: " + strings.Join(reasons, ", ")
 }
 
+// newestDrop tells when and from whom the last dropped advert came.
+func (v View) newestDrop(list []Dropped) string {
+	var newest Dropped
+	for _, d := range list {
+		if d.Reason != "not_running" && d.Last.After(newest.Last) {
+			newest = d
+		}
+	}
+	if newest.Last.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("; the last %s from %s", v.ago(newest.Last), newest.Peer)
+}
+
 // discardText says in words why adverts were dropped. Reasons are those of
 // vrrp.Discard.
 func discardText(reason string) string {
@@ -179,6 +210,8 @@ func discardText(reason string) string {
 		return "by multicast, to an instance that uses unicast"
 	case "unicast":
 		return "by unicast, to an instance that uses multicast"
+	case "other_group":
+		return "to another multicast group"
 	case "unknown_peer":
 		return "from a host that is no unicast_peer"
 	case "own_packet":
@@ -203,6 +236,19 @@ func (v View) groups(p *page, list []Group) {
 		if g.Waiting != "" {
 			t.note("waits", g.Waiting, plain)
 		}
+	}
+	p.line()
+	p.table("", t)
+}
+
+// trackers lists what is tracked beside scripts.
+func (v View) trackers(p *page, list []Tracker) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"TRACKED", "STATE", "FOR", "FOUND"}}
+	for _, tr := range list {
+		t.add(text(tr.Kind+" "+tr.Name), styled(tr.State, healthStyle(tr.State)), number(v.age(tr.Since)), text(dash(tr.Detail)))
 	}
 	p.line()
 	p.table("", t)

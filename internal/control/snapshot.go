@@ -72,6 +72,10 @@ type VRRP struct {
 	Lateness  Lateness     `json:"lateness"`           // of the event loop's timer
 	Repairs   uint64       `json:"repairs"`            // addresses put back after somebody else removed them
 	Failures  []KernelFail `json:"failures,omitempty"`
+	// Alarms are what is wrong between the routers now.
+	Alarms []Alarm `json:"alarms,omitempty"`
+	// Foreign are VRIDs of others that were heard on our links while we were MASTER.
+	Foreign []ForeignVRID `json:"foreign_vrids,omitempty"`
 }
 
 // Instance is the state of one virtual router.
@@ -101,14 +105,22 @@ type Instance struct {
 	// master; zero when it does not wait for that.
 	PreemptsAt time.Time `json:"preempts_at,omitzero"`
 	// StartsAt is the end of the start delay while that keeps the instance in INIT.
-	StartsAt     time.Time         `json:"starts_at,omitzero"`
-	Source       string            `json:"source,omitempty"`
-	Peers        []Peer            `json:"unicast_peers,omitempty"` // empty: multicast
-	Addresses    []Address         `json:"addresses"`
-	Transitions  uint64            `json:"transitions"`
-	AdvertsSent  uint64            `json:"adverts_sent"` // one at a time, to however many peers
-	AdvertsHeard uint64            `json:"adverts_received"`
-	Discards     map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
+	StartsAt       time.Time         `json:"starts_at,omitzero"`
+	Source         string            `json:"source,omitempty"`
+	MulticastGroup string            `json:"multicast_group,omitempty"` // empty: unicast
+	Peers          []Peer            `json:"unicast_peers,omitempty"`   // empty: multicast
+	Addresses      []Address         `json:"addresses"`
+	Transitions    uint64            `json:"transitions"`
+	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
+	AdvertsHeard   uint64            `json:"adverts_received"`
+	Discards       map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
+	Dropped        []Dropped         `json:"dropped,omitempty"`  // the same with the newest of each
+	// Checksums counts the adverts of version 3 that were accepted, by the form of
+	// their checksum: pseudo-header or plain.
+	Checksums map[string]uint64 `json:"checksums,omitempty"`
+	// GlobalFirst counts the accepted adverts over IPv6 whose first address is not
+	// link-local, against RFC 9568 section 5.2.9.
+	GlobalFirst uint64 `json:"first_address_not_link_local,omitempty"`
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`
@@ -169,7 +181,8 @@ type Tracker struct {
 	Name   string    `json:"name"`
 	State  string    `json:"state"` // up, down, unknown
 	Since  time.Time `json:"since"`
-	Detail string    `json:"detail"` // what was found, for a person
+	Detail string    `json:"detail"`           // what was found, for a person
+	Number int       `json:"number,omitempty"` // files: the number in it
 }
 
 // Address is a virtual address and whether the kernel has it.
@@ -272,11 +285,12 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, address, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, address, alarm, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`
 	Reason     string    `json:"reason"`
 	Code       string    `json:"reason_code,omitempty"` // the reason as a stable name
 	Priority   int       `json:"priority,omitempty"`    // instances: the effective priority
+	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 }

@@ -126,6 +126,9 @@ func fifoLine(h *held, e control.Event) string {
 		if slices.Contains([]string{"MASTER", "BACKUP", "FAULT", "STOP"}, e.To) {
 			return fmt.Sprintf("INSTANCE %q %s %d\n", e.Subject, e.To, e.Priority)
 		}
+	case control.KindAlarm:
+		// keepalived has no alarms; a reader tells its lines by their first word.
+		return fmt.Sprintf("ALARM %q %s %s\n", e.Subject, strings.ToUpper(e.To), e.Code)
 	case "group":
 		if slices.Contains([]string{"MASTER", "BACKUP", "FAULT", "STOP"}, e.To) {
 			return fmt.Sprintf("GROUP %q %s 0\n", e.Subject, e.To)

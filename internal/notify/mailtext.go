@@ -40,6 +40,9 @@ func (m *mailer) compose(nt *note) (*mail.Msg, error) {
 // mailSubject says in one line where what became what, and why.
 func mailSubject(routerID string, e control.Event) string {
 	s := fmt.Sprintf("[%s] %s %s: %s", routerID, title(e.Kind), e.Subject, e.To)
+	if e.Kind == control.KindAlarm {
+		s = fmt.Sprintf("[%s] %s %s: %s %s", routerID, title(e.Kind), e.Subject, e.Code, e.To)
+	}
 	if e.Reason != "" {
 		s += " (" + e.Reason + ")"
 	}
@@ -71,6 +74,8 @@ func title(kind string) string {
 		return "IPVS entry"
 	case "reload":
 		return "configuration"
+	case control.KindAlarm:
+		return "ALARM"
 	}
 	return kind
 }
@@ -107,6 +112,9 @@ func mailBody(routerID string, nt *note) string {
 	}
 	line("addresses", strings.Join(addresses(nt.held, e), ", "))
 	line("generation", strconv.FormatUint(e.Generation, 10))
+	if e.Alarm != nil {
+		alarmText(line, e.Alarm)
+	}
 	if len(nt.skipped) > 0 {
 		b.WriteByte('\n')
 		fmt.Fprintf(&b, "Mail was delayed. Before, and told only here, it was %s.\n", strings.Join(nt.skipped, ", then "))
@@ -115,6 +123,16 @@ func mailBody(routerID string, nt *note) string {
 		fmt.Fprintf(&b, "\nThis mail is %v late: the mail server did not take it before.\n", late)
 	}
 	return b.String()
+}
+
+// alarmText adds the evidence of an alarm to a mail.
+func alarmText(line func(name, value string), a *control.Alarm) {
+	line("interface", a.Interface)
+	line("VRID", strconv.Itoa(int(a.VRID)))
+	line("sightings", fmt.Sprintf("%d, the first at %s", a.Count, a.First.Format("2006-01-02 15:04:05.000 -0700")))
+	for _, ev := range a.Evidence {
+		line("evidence", ev.String())
+	}
 }
 
 // addresses lists what an instance or a service stands for.

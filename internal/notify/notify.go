@@ -141,7 +141,10 @@ func (n *Notifier) Handle(e control.Event) {
 	if n.closed || e.From == e.To {
 		return
 	}
-	key := e.Kind + "/" + e.Subject
+	if e.Alarm != nil && e.Alarm.Level == control.LevelWarning {
+		return // it is logged and shown
+	}
+	key := about(e)
 	lasting := e.Kind == "instance" || e.Kind == "group" || e.Kind == "service" || e.Kind == "server" ||
 		e.Kind == "script" || e.Kind == "tracker"
 	if lasting && e.To == n.told[key] {
@@ -163,6 +166,10 @@ func (n *Notifier) Handle(e control.Event) {
 		if c := groupCommands(h.config, h.groups[e.Subject].Notify, e); len(c) > 0 {
 			n.queueScripts(key, e, c)
 		}
+	case control.KindAlarm:
+		if c := h.alarmCommands(e); len(c) > 0 {
+			n.queueScripts(key, e, c)
+		}
 	case "service":
 		mine = true
 		if c := serviceCommands(h.config, h.services[e.Subject], e); len(c) > 0 {
@@ -178,6 +185,19 @@ func (n *Notifier) Handle(e control.Event) {
 	if mine && lasting {
 		n.told[key] = e.To
 	}
+}
+
+// about names what an event tells the state of: its subject, and of alarms, of
+// which a subject may have several, the alarm as well.
+func about(e control.Event) string {
+	key := e.Kind + "/" + e.Subject
+	if e.Kind == control.KindAlarm {
+		key += "/" + e.Code
+		if e.Alarm != nil {
+			key += "/" + e.Alarm.Family
+		}
+	}
+	return key
 }
 
 // whose returns the generation that an event belongs to: its own, else the newest
@@ -205,7 +225,7 @@ func (n *Notifier) whose(e control.Event) *held {
 // knows reports whether the subject of e is in the configuration.
 func (h *held) knows(e control.Event) bool {
 	switch e.Kind {
-	case "instance", "address":
+	case "instance", "address", control.KindAlarm:
 		return h.instance(e) != nil
 	case "group":
 		return h.groups[e.Subject] != nil
@@ -217,7 +237,7 @@ func (h *held) knows(e control.Event) bool {
 
 // instance returns the instance that an event is about, nil without one.
 func (h *held) instance(e control.Event) *config.Instance {
-	if e.Kind != "instance" && e.Kind != "address" {
+	if e.Kind != "instance" && e.Kind != "address" && e.Kind != control.KindAlarm {
 		return nil
 	}
 	name, _, _ := strings.Cut(e.Subject, "/")

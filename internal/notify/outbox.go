@@ -100,7 +100,7 @@ func (b *outbox) add(nt *note) {
 	behind := len(l.waiting) >= foldAt || l.busy != nil && l.busy.failures > 0
 	if behind && !b.neverFolds && nt.event.Subject != "" {
 		i := slices.IndexFunc(l.waiting, func(o *note) bool {
-			return o.event.Kind == nt.event.Kind && o.event.Subject == nt.event.Subject
+			return about(o.event) == about(nt.event)
 		})
 		if i >= 0 {
 			nt.skipped = append(l.waiting[i].skipped, l.waiting[i].event.To)

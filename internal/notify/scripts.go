@@ -116,6 +116,18 @@ func stateCommands(c *config.Config, nt config.Notify, e control.Event, kind, pr
 		return nil
 	}
 	var commands []script.Command
+	add := func(argv []string) { commands = append(commands, command(c, nt, argv, environment(e))) }
+	if len(argv) > 0 {
+		add(argv)
+	}
+	if len(nt.All) > 0 {
+		add(append(slices.Clone(nt.All), kind, e.Subject, e.To, priority))
+	}
+	return commands
+}
+
+// command makes a command with the user and the time limit that nt gives it.
+func command(c *config.Config, nt config.Notify, argv, env []string) script.Command {
 	user := nt.User
 	if user == "" {
 		user = c.Global.ScriptUser
@@ -124,16 +136,7 @@ func stateCommands(c *config.Config, nt config.Notify, e control.Event, kind, pr
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
-	add := func(argv []string) {
-		commands = append(commands, script.Command{Argv: argv, User: user, Timeout: timeout, Env: environment(e)})
-	}
-	if len(argv) > 0 {
-		add(argv)
-	}
-	if len(nt.All) > 0 {
-		add(append(slices.Clone(nt.All), kind, e.Subject, e.To, priority))
-	}
-	return commands
+	return script.Command{Argv: argv, User: user, Timeout: timeout, Env: env}
 }
 
 // serviceCommands returns what a virtual server wants run for one of its changes.
@@ -149,6 +152,47 @@ func serviceCommands(c *config.Config, vs *config.VirtualServer, e control.Event
 		return nil
 	}
 	return []script.Command{{Argv: argv, User: c.Global.ScriptUser, Timeout: defaultTimeout, Env: environment(e)}}
+}
+
+// alarmCommands returns what an instance and its sync groups want run for an alarm.
+func (h *held) alarmCommands(e control.Event) []script.Command {
+	var commands []script.Command
+	add := func(nt config.Notify) {
+		if len(nt.Alarm) > 0 {
+			commands = append(commands, command(h.config, nt, nt.Alarm, append(environment(e), alarmEnvironment(e.Alarm)...)))
+		}
+	}
+	add(h.instances[e.Subject].Notify)
+	for i := range h.config.Groups {
+		if g := &h.config.Groups[i]; slices.Contains(g.Members, e.Subject) {
+			add(g.Notify)
+		}
+	}
+	return commands
+}
+
+// alarmEnvironment gives a script the newest evidence of an alarm.
+func alarmEnvironment(a *control.Alarm) []string {
+	if a == nil {
+		return nil
+	}
+	ev := a.Newest()
+	vrid := ""
+	if ev.VRID > 0 {
+		vrid = strconv.Itoa(int(ev.VRID))
+	}
+	return []string{
+		"DIRECTOR_ALARM=" + a.Code,
+		"DIRECTOR_ALARM_COUNT=" + strconv.FormatUint(a.Count, 10),
+		"DIRECTOR_INTERFACE=" + a.Interface,
+		"DIRECTOR_VRID=" + strconv.Itoa(int(a.VRID)),
+		"DIRECTOR_PEER=" + ev.Peer,
+		"DIRECTOR_PEER_MAC=" + ev.MAC,
+		"DIRECTOR_PEER_VRID=" + vrid,
+		"DIRECTOR_ADDRESS=" + ev.Address,
+		"DIRECTOR_PEER_SAYS=" + ev.Says,
+		"DIRECTOR_CONFIGURED=" + ev.Here,
+	}
 }
 
 // environment tells a script more than keepalived's arguments do.

@@ -56,7 +56,7 @@ func (w *webhook) wants(_ *held, e control.Event) bool {
 }
 
 // lane gives each subject its queue.
-func (w *webhook) lane(e control.Event) string { return e.Kind + "/" + e.Subject }
+func (w *webhook) lane(e control.Event) string { return about(e) }
 
 func (w *webhook) again(failures int, _ time.Duration) (time.Duration, bool) {
 	return backoff(failures, hookBackoff, hookBackoffMax), failures <= w.settings.Retries

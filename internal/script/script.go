@@ -132,7 +132,8 @@ func Run(ctx context.Context, c Command) Result {
 }
 
 // Check reports why c cannot be run as things stand: its user does not exist, or
-// its program does not or is not executable. It returns nil when Run
+// its program does not or is not executable. It is an *UnsafeError when c would
+// run as root and somebody else can change what is run. It returns nil when Run
 // would start it, as far as can be seen from outside.
 func Check(c Command) error {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {
@@ -142,8 +143,17 @@ func Check(c Command) error {
 	if err != nil {
 		return err
 	}
-	_, err = find(c.Argv[0], environment(os.Environ(), who, c.Env))
+	_, err = program(c, who, environment(os.Environ(), who, c.Env))
 	return err
+}
+
+// program returns the file to execute for c, when that is safe.
+func program(c Command, who identity, env []string) (string, error) {
+	path, err := find(c.Argv[0], env)
+	if err == nil && who.uid == 0 {
+		err = safe(path)
+	}
+	return path, err
 }
 
 // running is a started command.
@@ -164,7 +174,7 @@ func launch(c Command) (*running, error) {
 		return nil, err
 	}
 	env := environment(os.Environ(), who, c.Env)
-	path, err := find(c.Argv[0], env)
+	path, err := program(c, who, env)
 	if err != nil {
 		return nil, err
 	}

@@ -255,13 +255,10 @@ func (e *engine) settle(r *router) {
 
 // dismiss drops a router that has left, and tells its end.
 func (e *engine) dismiss(r *router) {
-	if r.farewell != nil {
-		e.send(watchdog.Message{Event: r.farewell})
-		r.farewell = nil
-	}
 	if i := slices.Index(e.leaving, r); i >= 0 {
 		e.leaving = slices.Delete(e.leaving, i, i+1)
 	}
 	delete(e.byID, r.id)
+	e.part(r.subject)
 	e.partGroup(r.group)
 }

@@ -2,6 +2,7 @@ package vrrpd
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -20,7 +21,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.routerID = c.Config.Global.RouterID
 	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
-	e.configureTrackers(now, c.Config)
+	e.configureTrackers(now, c)
 
 	old, previous := e.routers, e.order
 	ours := e.ours(c.Resume)
@@ -55,6 +56,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 			r.tracks = e.uses(&cfg.Tracking)
 		}
 	}
+	e.formSubjects(configs)
 	// What is given up goes before what is claimed, so that an address can pass
 	// from one router to another.
 	for _, r := range previous {
@@ -73,6 +75,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 		e.acquire(r, r.cfg.Garp.Repeat)
 	}
 	e.index()
+	e.configureLookout()
 	e.resume(now, added, c.Resume)
 	err := e.openPorts(now)
 	e.review(now)
@@ -151,6 +154,11 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	}
 	set := familySettings(cfg, r.key.family)
 	r.meet(set.Peers)
+	if !reflect.DeepEqual(set, *r.sm.Settings()) {
+		r.alarms.Reconfigured(func(a *vrrp.Alarm, end vrrp.End) {
+			e.tellAlarm(r, now, a, "raised", "clear", endReason(now, a, end))
+		})
+	}
 	r.sm.Reconfigure(now, set)
 	e.configureGates(r, now, before)
 	e.timers.fix(r)
@@ -167,11 +175,7 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 	}
 	masters := make(map[routerKey]bool)
 	if former != nil {
-		for _, s := range former.Scripts {
-			if own, ok := e.trackers[trackerKey{config.KindScript, s.Name}].(*script); ok && own.lastRun.IsZero() {
-				own.resume(s)
-			}
-		}
+		e.resumeTrackers(now, former)
 		for _, i := range former.Instances {
 			if i.State == vrrp.Master.String() {
 				family := vrrp.IPv4
@@ -238,6 +242,8 @@ func (e *engine) stop(now time.Time) {
 		}
 	}
 	clear(e.trackers)
+	e.observer.files(nil, false)
+	e.observer.processes(nil)
 }
 
 // settled reports whether every address of the routers that left is off.

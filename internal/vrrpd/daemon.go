@@ -90,6 +90,12 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 		cancel()
 		monitor.Wait()
 	}()
+	watcher := newWatcher(ctx, d.post, func(what string, err error) { d.log.Error(what, "reason", err) })
+	d.engine.observer = watcher
+	defer func() {
+		cancel()
+		watcher.wait()
+	}()
 	go func() {
 		for {
 			m, err := ch.Recv()
@@ -170,6 +176,12 @@ func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
 		d.engine.result(now, ev)
 	case gateAnswer:
 		d.engine.gateAnswered(now, ev)
+	case fileSeen:
+		d.engine.fileSeen(now, ev)
+	case processesSeen:
+		d.engine.processesSeen(now, ev)
+	case answered:
+		d.engine.answered(now, ev)
 	case closed:
 		if !errors.Is(ev.err, io.EOF) && !errors.Is(ev.err, context.Canceled) {
 			d.log.Error("lost the parent", "reason", ev.err)
@@ -232,6 +244,14 @@ func (d *Daemon) stop(now time.Time) {
 
 // opener opens sockets for the engine.
 type opener struct{ d *Daemon }
+
+func (o opener) OpenClaims(ifi link.Interface) (claims, error) {
+	c, err := link.OpenClaims(ifi)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
 
 func (o opener) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
 	return o.d.poller.Open(ifi, family, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })

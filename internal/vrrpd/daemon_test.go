@@ -1,7 +1,6 @@
 package vrrpd
 
 import (
-	"bytes"
 	"log/slog"
 	"os"
 	"strings"
@@ -153,27 +152,4 @@ func TestOneAnswerForABacklog(t *testing.T) {
 	w.hear("192.0.2.2", 100, settings(&c))
 	w.settle()
 	w.want("advert 200 from 192.0.2.1")
-}
-
-// Two peers that are both wrong do not fill the log.
-func TestWarningsAreFew(t *testing.T) {
-	w := newWorld(t)
-	var log bytes.Buffer
-	w.e.log = slog.New(slog.NewTextHandler(&log, nil))
-	c := instance("web", 51, 100, "192.0.2.10/32")
-	w.configure(nil, c)
-	w.pass(4 * time.Second)
-	s := settings(&c)
-	s.Version = 2
-	for range 1000 {
-		w.hear("192.0.2.2", 50, s)
-		w.hear("192.0.2.3", 50, s)
-		w.pass(10 * time.Millisecond)
-	}
-	if n := strings.Count(log.String(), "advert dropped"); n != 1 {
-		t.Errorf("%d lines within 10 s, want 1", n)
-	}
-	if n := w.router("web").Discards["wrong_version"]; n != 2000 {
-		t.Errorf("%d discards counted", n)
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
 	"director/vrrp"
@@ -14,6 +15,7 @@ import (
 // network opens the protocol's sockets.
 type network interface {
 	Open(ifi link.Interface, family vrrp.Family) (socket, error)
+	OpenClaims(ifi link.Interface) (claims, error)
 }
 
 // socket is the one socket of an interface and family.
@@ -22,6 +24,7 @@ type socket interface {
 	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
 	Flush() error
+	Foreign(handle func(link.Datagram)) (uint64, error)
 	Close() error
 }
 
@@ -39,23 +42,26 @@ type engine struct {
 	worker worker
 	parent func(watchdog.Message)
 
-	generation uint64
-	routers    map[routerKey]*router
-	byID       map[string]*router // with those that are leaving
-	order      []*router          // in the order of the configuration
-	groups     map[string]*group
-	trackers   map[trackerKey]tracker
-	timers     timers
-	links      map[string]link.Interface // by name
-	names      map[int]string            // of the links by index, to notice a new name
-	users      map[string][]*router      // who needs an interface, by its name
-	roaming    []*router                 // whose configured source may be on any interface
-	vips       map[vip]bool              // virtual addresses that are never a source
-	holders    map[place]*router         // whose virtual address it is
-	ports      map[portKey]*port         //
-	dirty      []*port                   // with queued adverts
-	leaving    []*router                 // removed or stopping, until their addresses are off
-	delay      startDelay
+	generation   uint64
+	routers      map[routerKey]*router
+	byID         map[string]*router // with those that are leaving
+	order        []*router          // in the order of the configuration
+	groups       map[groupKey]*group
+	trackers     map[trackerKey]tracker
+	observer     observer
+	watched      []config.ProcessTracker // the processes that are counted
+	processRound uint64                  // that their counts carry
+	timers       timers
+	links        map[string]link.Interface // by name
+	names        map[int]string            // of the links by index, to notice a new name
+	users        map[string][]*router      // who needs an interface, by its name
+	roaming      []*router                 // whose configured source may be on any interface
+	vips         map[vip]bool              // virtual addresses that are never a source
+	holders      map[place]*router         // whose virtual address it is
+	ports        map[portKey]*port         //
+	dirty        []*port                   // with queued adverts
+	leaving      []*router                 // removed or stopping, until their addresses are off
+	delay        startDelay
 
 	routerID       string
 	gates          gatekeeper
@@ -70,6 +76,7 @@ type engine struct {
 	sinceBoot func() time.Duration
 
 	groupActs []vrrp.GroupAction
+	lookout   lookout
 
 	round    uint64 // counts flushes, from 1
 	acts     []vrrp.Action
@@ -84,7 +91,7 @@ type engine struct {
 }
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
-	return &engine{
+	e := &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers:   make(map[routerKey]*router),
 		byID:      make(map[string]*router),
@@ -96,7 +103,11 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 
 		gates:          noGates{},
 		fenceQuestions: make(map[uint64]gateQuestion),
+		observer:       blind{},
 	}
+	e.lookout.onForeign, e.lookout.onClaim = e.foreignAdvert, e.claimed
+	e.timers.add(&e.lookout)
+	return e
 }
 
 // deadline is when the loop has to call tick next; zero means never.
@@ -139,9 +150,20 @@ func (e *engine) tick(now time.Time) {
 				e.send(watchdog.Message{RunScript: req})
 			}
 			e.timers.fix(t)
+		case *lookout:
+			e.lookAround(now)
 		case *startDelay:
 			e.endDelay()
 			e.review(now)
+		case *target:
+			e.ask(now, t)
+		case expiring:
+			from := said(t)
+			expired := t.expire(now)
+			e.timers.fix(t)
+			if expired {
+				e.changed(now, t, from)
+			}
 		case *port:
 			e.openPort(now, t)
 			e.reviewUsers(now, t.key.device)
@@ -183,35 +205,6 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	case vrrp.ActionStay:
 		e.stays(r, now, a.Transition.Cause)
 	}
-}
-
-// notify tells the parent about a transition; the parent logs it, runs scripts
-// and keeps the history.
-func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
-	r.warned = [numWarnings]warning{}
-	to := t.To.String()
-	if t.To == vrrp.Init {
-		// The end of an instance is told as STOP, keepalived's word, when its
-		// addresses are off.
-		to = "STOP"
-	}
-	ev := &control.Event{
-		Time:       now,
-		Generation: r.generation,
-		Kind:       "instance",
-		Subject:    r.cfg.Name,
-		From:       t.From.String(),
-		To:         to,
-		Reason:     t.Cause.String(),
-		Code:       t.Cause.Reason.String(),
-		Priority:   int(r.sm.Priority()),
-	}
-	e.touched = true
-	if t.To == vrrp.Init && r.pending > 0 && !r.moved {
-		r.farewell = ev
-		return
-	}
-	e.send(watchdog.Message{Event: ev})
 }
 
 func (e *engine) send(m watchdog.Message) { e.messages = append(e.messages, m) }
@@ -258,7 +251,7 @@ func (e *engine) snapshot() *control.VRRP {
 	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, r := range e.order {
-		if g := r.group; g != nil && g.members[0] == r {
+		if g := r.group; g != nil && !g.pair && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}
@@ -289,5 +282,6 @@ func (e *engine) snapshot() *control.VRRP {
 			}
 		}
 	}
+	e.outlook(v)
 	return v
 }

@@ -86,7 +86,7 @@ func TestSourceIsNeverAVirtualAddress(t *testing.T) {
 		t.Errorf("source %q", got)
 	}
 	c := instance("web", 51, 100, "192.0.2.10/32")
-	c.Source = netip.MustParseAddr("192.0.2.7")
+	c.Source = config.PerFamily{IPv4: netip.MustParseAddr("192.0.2.7")}
 	w.configure(nil, c)
 	w.want("web BACKUP->FAULT (no_source_address)")
 	if got := w.router("web").Reason; !strings.Contains(got, "192.0.2.7 is on no interface") {
@@ -241,7 +241,7 @@ func TestReload(t *testing.T) {
 		w.t = t
 		w.configure(nil, db)
 		w.want("advert 0 from 192.0.2.1", "remove 192.0.2.10/32", "remove 192.0.2.11/32", "site MASTER->STOP (removed)")
-		if len(w.e.byID) != 1 || len(w.e.timers) != 2 || /* the other is the port's */ !slices.Equal(w.socks["eth0"], []uint8{52}) {
+		if len(w.e.byID) != 1 || len(w.e.timers) != 3 || /* the other is the port's */ !slices.Equal(w.socks["eth0"], []uint8{52}) {
 			t.Errorf("left over: %d routers, %d timers, filter %v", len(w.e.byID), len(w.e.timers), w.socks)
 		}
 	})

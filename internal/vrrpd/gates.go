@@ -148,6 +148,9 @@ func (e *engine) unask(r *router) {
 		}
 	}
 	e.gates.cancel(r.id)
+	if lockFile(r.cfg) == "" {
+		return
+	}
 	if r.unlock = r.pending > 0; !r.unlock {
 		e.gates.unlock(r.id)
 	}

@@ -11,8 +11,17 @@ import (
 	"director/vrrp"
 )
 
-// group is one sync group at run time.
+// groupKey tells the sync groups of the configuration from the pairs that the
+// routers of one instance make, whose name is the instance's.
+type groupKey struct {
+	name string
+	pair bool
+}
+
+// group is one sync group at run time, or the pair of an instance that has both
+// address families and is in no sync group.
 type group struct {
+	pair       bool
 	cfg        *config.SyncGroup
 	generation uint64
 	sm         *vrrp.Group
@@ -24,34 +33,40 @@ type group struct {
 // A group of the same name keeps its state.
 func (e *engine) configureGroups(now time.Time, cfgs []config.SyncGroup) {
 	old := e.groups
-	e.groups = make(map[string]*group, len(cfgs))
-	byName := make(map[string]*router, len(e.order))
+	e.groups = make(map[groupKey]*group, len(cfgs))
+	byName := make(map[string]*subject, len(e.order))
 	for _, r := range e.order {
 		r.group = nil
-		byName[r.cfg.Name] = r
+		byName[r.cfg.Name] = r.subject
 	}
-	kept := make(map[string]bool)
-	for _, c := range cfgs {
-		kept[c.Name] = true
+	wanted := e.groupsOf(cfgs)
+	kept := make(map[groupKey]bool)
+	for _, w := range wanted {
+		kept[w.key] = true
 	}
-	for name, g := range old {
-		if !kept[name] {
+	for key, g := range old {
+		if !kept[key] {
 			e.regroup(g, now, nil)
 		}
 	}
-	for i := range cfgs {
-		c := &cfgs[i]
-		g := old[c.Name]
-		if g == nil {
+	for _, w := range wanted {
+		g := old[w.key]
+		switch {
+		case g != nil:
+		case w.key.pair:
+			g = &group{pair: true, sm: vrrp.NewPair(now)}
+		default:
 			g = &group{sm: vrrp.NewGroup(now)}
 		}
-		g.cfg, g.generation = c, e.generation
-		e.groups[c.Name] = g
+		g.cfg, g.generation = w.cfg, e.generation
+		e.groups[w.key] = g
 		var members []*router
-		for _, name := range c.Members {
-			if r := byName[name]; r != nil {
-				r.group, r.member = g, len(members)
-				members = append(members, r)
+		for _, name := range w.cfg.Members {
+			if in := byName[name]; in != nil {
+				for _, r := range in.routers {
+					r.group, r.member = g, len(members)
+					members = append(members, r)
+				}
 			}
 		}
 		e.regroup(g, now, members)
@@ -61,10 +76,37 @@ func (e *engine) configureGroups(now time.Time, cfgs []config.SyncGroup) {
 	}
 }
 
+type wantedGroup struct {
+	key groupKey
+	cfg *config.SyncGroup
+}
+
+// groupsOf lists the configured groups and the pairs, in the order of the
+// configuration.
+func (e *engine) groupsOf(cfgs []config.SyncGroup) []wantedGroup {
+	var list []wantedGroup
+	grouped := make(map[string]bool)
+	for i := range cfgs {
+		list = append(list, wantedGroup{groupKey{name: cfgs[i].Name}, &cfgs[i]})
+		for _, name := range cfgs[i].Members {
+			grouped[name] = true
+		}
+	}
+	for _, r := range e.order {
+		if name := r.cfg.Name; r.both() && r == r.subject.routers[0] && !grouped[name] {
+			list = append(list, wantedGroup{groupKey{name, true}, &config.SyncGroup{Name: name, Members: []string{name}}})
+		}
+	}
+	return list
+}
+
 func (e *engine) regroup(g *group, now time.Time, routers []*router) {
 	members := make([]vrrp.Member, len(routers))
 	for i, r := range routers {
-		members[i] = vrrp.Member{Name: r.cfg.Name, Instance: r.sm}
+		members[i] = vrrp.Member{Name: r.title(), Instance: r.sm}
+		if g.pair {
+			members[i].Name = familyTitle(r.key.family)
+		}
 	}
 	g.members = routers
 	e.carryOutGroup(g, now, g.sm.Regroup(now, members, e.groupActs[:0]))
@@ -113,6 +155,9 @@ func (e *engine) carryOutGroup(g *group, now time.Time, acts []vrrp.GroupAction)
 // notifyGroup tells the parent about a transition of a group. Its end waits for
 // the end of its members.
 func (e *engine) notifyGroup(g *group, now time.Time, t vrrp.GroupTransition) {
+	if g.pair {
+		return // its members tell of themselves, together
+	}
 	to := t.To.String()
 	if t.To == vrrp.Init {
 		to = "STOP"
@@ -188,9 +233,9 @@ func (g *group) snapshot() control.Group {
 	var ready, others []string
 	for _, r := range g.members {
 		if r.sm.Wants() {
-			ready = append(ready, r.cfg.Name)
+			ready = append(ready, r.title())
 		} else if r.sm.State() != vrrp.Master {
-			others = append(others, r.cfg.Name+" ("+r.sm.State().String()+")")
+			others = append(others, r.title()+" ("+r.sm.State().String()+")")
 		}
 	}
 	if len(ready) > 0 && len(others) > 0 {

@@ -29,6 +29,7 @@ type port struct {
 	failed   int
 	warned   string    // the newest error of sending, so that it is logged once
 	warnedAt time.Time //
+	foreign  []foreigner
 	heapSlot int
 }
 

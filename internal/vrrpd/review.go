@@ -73,13 +73,11 @@ func (e *engine) inspect(r *router) {
 		r.faults = append(r.faults, fault{key, c})
 	}
 	for _, name := range r.needs {
-		ifi, ok := e.link(name)
-		switch {
-		case !ok:
-			add("interface "+name, vrrp.Cause{Reason: vrrp.ReasonInterfaceAbsent, Detail: name})
-		case !ifi.Up:
-			add("interface "+name, vrrp.Cause{Reason: vrrp.ReasonInterfaceDown, Detail: name})
+		cause := e.interfaceFault(name)
+		if cause == nil || name == device && r.cfg.NoTrackPrimary && cause.Reason == vrrp.ReasonInterfaceDown {
+			continue
 		}
+		add("interface "+name, *cause)
 	}
 	if ifi, ok := e.link(device); ok {
 		src, why := e.chooseSource(r, ifi)
@@ -89,6 +87,9 @@ func (e *engine) inspect(r *router) {
 			r.source = src
 			r.sm.SetSource(src)
 			e.touched = true
+		}
+		if why := tooLong(r, ifi); why != "" {
+			add("advert size", vrrp.Cause{Reason: vrrp.ReasonAdvertSize, Detail: why})
 		}
 		if p := e.ports[r.key.port()]; p != nil && p.sock == nil && p.err != nil {
 			add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})

@@ -31,8 +31,10 @@ type router struct {
 	key        routerKey
 	cfg        *config.Instance
 	sm         *vrrp.Instance
-	group      *group // nil: on its own
-	member     int    // its index in the group
+	subject    *subject
+	reached    vrrp.State // the newest state that the state machine told of
+	group      *group     // nil: on its own
+	member     int        // its index in the group
 
 	started bool
 	source  netip.Addr
@@ -50,7 +52,6 @@ type router struct {
 	resume   bool                 // start as MASTER: we were it a moment ago
 	left     bool                 // removed or stopped
 	moved    bool                 // left, and its name goes on at another place
-	farewell *control.Event       // told when the last address is off
 	retryAt  time.Time            // next attempt of a failed address, zero = none
 	advert   []byte               // reused for each advert
 	sentIn   uint64               // engine.round of the newest advert
@@ -61,11 +62,16 @@ type router struct {
 	pending  int                  // removals that the worker has not reported yet
 	unlock   bool                 // its lock is given up when these are done
 	warned   [numWarnings]warning // the newest warning of each kind, so that it is logged once
+	alarms   vrrp.Alarms
+	rivalAt  time.Time // when another MASTER that has to give way was heard last
 }
 
 type counters struct {
 	sent, heard uint64
 	discards    [32]uint64 // by vrrp.Discard
+	dropped     *drops     // nil: nothing was
+	checksums   [2]uint64  // of accepted adverts of version 3, by vrrp.ChecksumForm
+	globalFirst uint64     // accepted adverts over IPv6 whose first address is not link-local
 }
 
 // fault is one present reason to be in FAULT.
@@ -137,6 +143,7 @@ func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 	s := vrrp.Settings{
 		VRID:           c.VRID,
 		Family:         family,
+		Group:          c.Group.Of(family == vrrp.IPv6),
 		Version:        uint8(c.Version),
 		Priority:       c.Priority,
 		AdvertInterval: c.AdvertInterval.D(),
@@ -158,6 +165,9 @@ func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 		if addr := a.Prefix.Addr(); vrrp.FamilyOf(addr) == family {
 			s.Addresses = append(s.Addresses, addr)
 		}
+	}
+	if c.Checksum == vrrp.ChecksumPlain.String() {
+		s.Checksum = vrrp.ChecksumPlain
 	}
 	if family == vrrp.IPv6 {
 		// The link-local address comes first (RFC 9568 section 5.2.9).
@@ -307,8 +317,20 @@ func (r *router) snapshot() control.Instance {
 		AdvertsSent:    r.counters.sent,
 		AdvertsHeard:   r.counters.heard,
 	}
-	if r.group != nil {
+	if r.group != nil && !r.group.pair {
 		s.Group = r.group.cfg.Name
+	}
+	s.GlobalFirst = r.counters.globalFirst
+	for form, n := range r.counters.checksums {
+		if n > 0 {
+			if s.Checksums == nil {
+				s.Checksums = make(map[string]uint64)
+			}
+			s.Checksums[vrrp.ChecksumForm(form).String()] = n
+		}
+	}
+	if set := r.sm.Settings(); !set.Unicast() {
+		s.MulticastGroup = set.Multicast().String()
 	}
 	if !r.started && r.waiting != "" {
 		s.Reason, s.Code = r.waiting, "waiting"
@@ -345,6 +367,10 @@ func (r *router) snapshot() control.Instance {
 				s.Discards = make(map[string]uint64)
 			}
 			s.Discards[vrrp.Discard(d).String()] = n
+			note := &r.counters.dropped[d]
+			s.Dropped = append(s.Dropped, control.Dropped{
+				Reason: vrrp.Discard(d).String(), Count: n, Last: note.last, Peer: note.peer,
+			})
 		}
 	}
 	return s

@@ -16,6 +16,13 @@ import (
 // sink is a network, a worker and a parent that take everything and keep nothing.
 type sink struct{ adverts, jobs int }
 
+func (s *sink) OpenClaims(link.Interface) (claims, error) { return s, nil }
+func (*sink) Watch([]netip.Addr) error                    { return nil }
+func (*sink) Read(func(link.Claim)) error                 { return nil }
+func (*sink) Close() error                                { return nil }
+
+func (sinkSocket) Foreign(func(link.Datagram)) (uint64, error) { return 0, nil }
+
 func (s *sink) Open(link.Interface, vrrp.Family) (socket, error) { return sinkSocket{s}, nil }
 func (s *sink) Submit(link.Job)                                  { s.jobs++ }
 func (s *sink) tell(watchdog.Message)                            {}

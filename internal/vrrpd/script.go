@@ -27,12 +27,17 @@ type script struct {
 }
 
 func newScript(now time.Time, c config.Script) *script {
-	return &script{
+	s := &script{
 		cfg:      c,
 		debounce: vrrp.Debounce{Rise: max(c.Rise, 1), Fall: max(c.Fall, 1)},
 		next:     now,
 		changed:  now,
 	}
+	if c.InitFail {
+		s.debounce.Resume(vrrp.Down.String())
+		s.last.Result = "not yet run, and taken for failed (init_fail)"
+	}
+	return s
 }
 
 // sameRun reports whether two configurations run the same thing in the same
@@ -119,7 +124,7 @@ func (e *engine) scriptDone(now time.Time, d *watchdog.ScriptDone) {
 	if !ok {
 		return
 	}
-	from := s.verdict()
+	from := said(s)
 	if s.done(now, d) {
 		e.changed(now, s, from)
 	}

@@ -25,14 +25,11 @@ func vipOf(addr netip.Addr, device string) vip {
 // wantedSource returns the configured source address of adverts, invalid when
 // there is none, and its key.
 func (r *router) wantedSource() (netip.Addr, string) {
-	addr, key := r.cfg.Source, "mcast_src_ip"
+	ipv6 := r.key.family == vrrp.IPv6
 	if r.cfg.Unicast() {
-		addr, key = r.cfg.UnicastSource, "unicast_src_ip"
+		return r.cfg.UnicastSource.Of(ipv6), "unicast_src_ip"
 	}
-	if addr.IsValid() && vrrp.FamilyOf(addr) != r.key.family {
-		return netip.Addr{}, key
-	}
-	return addr, key
+	return r.cfg.Source.Of(ipv6), "mcast_src_ip"
 }
 
 // chooseSource picks the address that adverts come from: the configured one,
@@ -100,4 +97,18 @@ func source6(r *router, ifi link.Interface, virtual func(netip.Addr) bool) (neti
 		return netip.Addr{}, fmt.Sprintf("interface %s has no IPv6 link-local address of its own that is ready for use", ifi.Name)
 	}
 	return netip.Addr{}, fmt.Sprintf("interface %s has no global IPv6 address of its own that is ready for use", ifi.Name)
+}
+
+// tooLong says that the adverts of a router over IPv6 do not fit into a packet of
+// its interface, and how many addresses would. Over IPv4 they may be sent in
+// fragments, as other implementations do.
+func tooLong(r *router, ifi link.Interface) string {
+	set := r.sm.Settings()
+	header := r.key.family.HeaderLen()
+	if r.key.family != vrrp.IPv6 || ifi.MTU == 0 || header+set.AdvertLen() <= ifi.MTU {
+		return ""
+	}
+	spare := ifi.MTU - header - (set.AdvertLen() - len(set.Addresses)*16)
+	return fmt.Sprintf("%d IPv6 addresses make %d bytes, and %s takes %d, which is enough for %d addresses; others can be in virtual_ipaddress_excluded",
+		len(set.Addresses), header+set.AdvertLen(), ifi.Name, ifi.MTU, max(spare/16, 0))
 }

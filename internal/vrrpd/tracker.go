@@ -39,14 +39,18 @@ type track struct {
 }
 
 func (t track) term() vrrp.Term {
-	return vrrp.Term{Weight: t.weight, Reverse: t.reverse, Verdict: t.verdict()}
+	term := vrrp.Term{Weight: t.weight, Reverse: t.reverse, Verdict: t.verdict()}
+	if n, ok := t.tracker.(numbered); ok {
+		term.Numeric, term.Number = true, n.number()
+	}
+	return term
 }
 
 // fault is the reason for FAULT of a term that says so.
 func (t track) fault() fault {
 	f := fault{key: t.id().String(), cause: t.cause()}
-	if t.reverse {
-		f.cause = vrrp.Cause{Reason: vrrp.ReasonTracker, Detail: fmt.Sprintf("%s is %s, tracked in reverse", t.id(), t.verdict())}
+	if t.reverse && t.term().Verdict == vrrp.Up {
+		f.cause = vrrp.Cause{Reason: vrrp.ReasonTracker, Detail: fmt.Sprintf("%s is %s, tracked in reverse", t.id(), said(t.tracker))}
 	}
 	return f
 }
@@ -54,13 +58,13 @@ func (t track) fault() fault {
 // explain tells the part that the tracker has in the effective priority.
 func (t track) explain() control.PriorityTerm {
 	term := t.term()
-	note := fmt.Sprintf("%s, weight %d", term.Verdict, term.Weight)
-	if term.Weight == 0 {
-		note = term.Verdict.String() + ", needed"
-		if t.reverse {
-			note = term.Verdict.String() + ", must be down"
-		}
-	} else if t.reverse {
+	note := fmt.Sprintf("%s, weight %d", said(t.tracker), term.Weight)
+	switch {
+	case term.Weight == 0 && t.reverse:
+		note = said(t.tracker) + ", FAULT while up"
+	case term.Weight == 0:
+		note = said(t.tracker) + ", FAULT while down"
+	case t.reverse:
 		note += " in reverse"
 	}
 	found := t.finding()
@@ -103,12 +107,16 @@ func tracked(cfg *config.Config) map[trackerKey]bool {
 
 // configureTrackers makes the trackers that the configuration uses. Those that
 // watch the same thing in the same way as before keep what they know.
-func (e *engine) configureTrackers(now time.Time, cfg *config.Config) {
+func (e *engine) configureTrackers(now time.Time, c *watchdog.Configure) {
+	cfg := c.Config
 	used := tracked(cfg)
 	old := e.trackers
 	e.trackers = make(map[trackerKey]tracker, len(used))
 	e.configureScripts(now, cfg.Scripts, used, old)
-	e.configureInterfaces(now, used, old)
+	e.configureInterfaces(now, cfg.Interfaces, used, old)
+	e.configureFiles(c.Resume == nil, cfg.Files, used, old)
+	e.configureProcesses(now, cfg.Processes, used, old)
+	e.configureTargets(now, cfg.Targets, used, old)
 	for key, t := range old {
 		if timer, ok := t.(timed); ok && e.trackers[key] != t {
 			e.timers.remove(timer)
@@ -116,25 +124,71 @@ func (e *engine) configureTrackers(now time.Time, cfg *config.Config) {
 	}
 }
 
+// expiring is a tracker whose verdict may change because time has passed.
+type expiring interface {
+	tracker
+	timed
+	expire(now time.Time) bool
+}
+
 // changed tells the parent about a new verdict and moves the routers that it
-// concerns. Scripts are told as such, all others as trackers.
-func (e *engine) changed(now time.Time, t tracker, from vrrp.Verdict) {
+// concerns.
+func (e *engine) changed(now time.Time, t tracker, from string) {
+	e.tell(now, t, from)
+	e.review(now)
+}
+
+// tell tells the parent about a new verdict. Scripts are told as such, all
+// others as trackers.
+func (e *engine) tell(now time.Time, t tracker, from string) {
+	if w, ok := t.(*watchedInterface); ok && !w.told {
+		return // an instance's own: the instance tells of it
+	}
 	ev := &control.Event{
 		Time: now, Generation: e.generation, Kind: "tracker", Subject: t.id().String(),
-		From: from.String(), To: t.verdict().String(), Reason: t.finding(), Code: string(t.id().kind),
+		From: from, To: said(t), Reason: t.finding(), Code: string(t.id().kind),
 	}
 	if t.id().kind == config.KindScript {
 		ev.Kind, ev.Subject = "script", t.id().name
 	}
 	e.touched = true
 	e.send(watchdog.Message{Event: ev})
-	e.review(now)
+}
+
+// resumeTrackers takes over what a former process knew, so that a respawn
+// changes no priority. What has changed since then is told.
+func (e *engine) resumeTrackers(now time.Time, former *control.VRRP) {
+	for _, s := range former.Scripts {
+		if own, ok := e.trackers[trackerKey{config.KindScript, s.Name}].(*script); ok && own.lastRun.IsZero() {
+			own.resume(s)
+		}
+	}
+	for _, old := range former.Trackers {
+		t := e.trackers[trackerKey{config.TrackKind(old.Kind), old.Name}]
+		r, ok := t.(interface {
+			resume(now time.Time, old control.Tracker)
+		})
+		if !ok {
+			continue
+		}
+		r.resume(now, old)
+		if timer, ok := t.(timed); ok {
+			e.timers.fix(timer)
+		}
+		if t.verdict().String() != old.State && old.State != vrrp.Unknown.String() {
+			e.tell(now, t, old.State)
+		}
+	}
 }
 
 // trackerStatus is what status shows of a tracker that is no script.
 func trackerStatus(t tracker) control.Tracker {
-	return control.Tracker{
+	s := control.Tracker{
 		Kind: string(t.id().kind), Name: t.id().name,
 		State: t.verdict().String(), Since: t.since(), Detail: t.finding(),
 	}
+	if n, ok := t.(numbered); ok {
+		s.Number = n.number()
+	}
+	return s
 }

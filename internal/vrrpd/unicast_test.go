@@ -80,7 +80,7 @@ func TestUnicastAdverts(t *testing.T) {
 func TestUnicastVersion2AndSource(t *testing.T) {
 	w := newWorld(t)
 	c := unicast(instance("web", 51, 100, "192.0.2.10/32"), 1, "192.0.2.2", "192.0.2.3")
-	c.Version, c.UnicastSource = 2, netip.MustParseAddr("192.0.2.77")
+	c.Version, c.UnicastSource = 2, config.PerFamily{IPv4: netip.MustParseAddr("192.0.2.77")}
 	c.Authentication = config.Authentication{Type: "PASS", Password: "1111"}
 	w.configure(nil, c)
 	w.want("web INIT->FAULT (no_source_address)")

@@ -82,22 +82,35 @@ func (e *engine) receive(device string, d link.Datagram) {
 		why = vrrp.DiscardState
 	}
 	if why != vrrp.DiscardNone {
-		r.counters.discards[why]++
+		r.drop(why, &d)
 		if why == vrrp.DiscardState {
 			r.observe(&adv, d.Src)
 		}
-		if why != vrrp.DiscardState && r.warn(warnDiscard, warning{text: why.String(), peer: d.Src, at: d.Arrival}) {
-			e.log.Warn("advert dropped", "instance", r.cfg.Name, "reason", why.String(), "peer", d.Src)
+		if why != vrrp.DiscardState {
+			e.suspect(r, &adv, why, &d)
 		}
 		return
 	}
 	r.counters.heard++
+	if adv.Version == 3 {
+		r.counters.checksums[adv.Checksum]++
+	}
+	if !adv.LinkLocalFirst() {
+		r.counters.globalFirst++
+	}
 	e.compare(r, &adv, &d)
+	var answered time.Time
+	if r.sm.State() == vrrp.Master && r.sentIn < e.round {
+		answered = r.lastSent
+	}
 	// The packet counts from its arrival, not from when a stalled process got
 	// round to reading it.
 	e.step(r, d.Arrival, vrrp.Event{
 		Kind: vrrp.EventAdvert, Src: d.Src, Priority: adv.Priority, Interval: adv.Interval,
 	})
+	if r.sm.State() == vrrp.Master {
+		e.rival(r, &adv, &d, answered)
+	}
 }
 
 // observe notes who is MASTER while this router takes no part, for status.
@@ -108,29 +121,10 @@ func (r *router) observe(adv *vrrp.Advert, src netip.Addr) {
 	}
 }
 
-// compare warns of a peer that is configured otherwise.
-func (e *engine) compare(r *router, adv *vrrp.Advert, d *link.Datagram) {
-	own := r.sm.Settings()
-	switch {
-	case !adv.SameAddresses(own.Addresses):
-		if r.warn(warnPeer, warning{text: "addresses", peer: d.Src, at: d.Arrival}) {
-			e.log.Warn("peer's configuration differs", "instance", r.cfg.Name,
-				"reason", fmt.Sprintf("%s advertises %s, configured here is %s",
-					d.Src, addressList(adv.Addresses(), adv.Address), addressList(len(own.Addresses), func(i int) netip.Addr { return own.Addresses[i] })))
-		}
-	case adv.Interval != own.AdvertInterval:
-		if r.warn(warnPeer, warning{text: "interval", peer: d.Src, at: d.Arrival}) {
-			e.log.Warn("peer's configuration differs", "instance", r.cfg.Name,
-				"reason", fmt.Sprintf("%s advertises every %v, this router every %v", d.Src, adv.Interval, own.AdvertInterval))
-		}
-	}
-}
-
 // The kinds of warnings that repeat.
 const (
 	warnSend = iota
 	warnDiscard
-	warnPeer
 	warnAnnounce
 	numWarnings
 )

@@ -33,6 +33,9 @@ type world struct {
 	queue  []func(*engine)    // what the drain hook finds in the sockets
 	socks  map[string][]uint8 // VRIDs by interface
 	deaf   bool               // filters cannot be set
+	others []link.Datagram    // of foreign VRIDs, that wait to be read
+	claims []link.Claim       // that wait to be read
+	blind  error              // of OpenClaims
 }
 
 type fakeSocket struct {
@@ -50,6 +53,36 @@ func (w *world) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
 		return nil, err
 	}
 	return &fakeSocket{w: w, name: name}, nil
+}
+
+func (s *fakeSocket) Foreign(handle func(link.Datagram)) (uint64, error) {
+	list := s.w.others
+	s.w.others = nil
+	for _, d := range list {
+		handle(d)
+	}
+	return 0, nil
+}
+
+// fakeClaims hears what the world's other hosts claim.
+type fakeClaims struct{ w *world }
+
+func (w *world) OpenClaims(ifi link.Interface) (claims, error) {
+	if w.blind != nil {
+		return nil, w.blind
+	}
+	return &fakeClaims{w}, nil
+}
+
+func (c *fakeClaims) Watch([]netip.Addr) error { return nil }
+func (c *fakeClaims) Close() error             { return nil }
+func (c *fakeClaims) Read(handle func(link.Claim)) error {
+	list := c.w.claims
+	c.w.claims = nil
+	for _, claim := range list {
+		handle(claim)
+	}
+	return nil
 }
 
 // settings are those of an instance over IPv4.

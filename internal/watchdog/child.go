@@ -52,6 +52,7 @@ type process struct {
 	first   uint64 // generation that it was started with
 	ready   bool   // has acknowledged its first configuration
 	acked   uint64 // generation in force in it, 0: none
+	ackedAt time.Time
 	pending uint64 // generation sent and not yet acknowledged, 0: none
 
 	pools map[string]string // that it was told
@@ -256,7 +257,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 		return
 	}
 	first := !run.ready
-	run.acked, run.ready = a.Generation, true
+	run.acked, run.ackedAt, run.ready = a.Generation, time.Now(), true
 	if !first && run.proc != nil && !run.exited {
 		p.rescheduled(c, run, reschedule(run.proc.Pid, p.own, c.settings()))
 	}

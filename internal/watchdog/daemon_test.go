@@ -292,7 +292,11 @@ func TestScriptWarnings(t *testing.T) {
 	c.Instances = append(c.Instances, config.Instance{Name: "db", Notify: config.Notify{User: "root", All: missing}})
 	const text = "[vrrp_script.b]\n\nscript = \"/nonexistent/x\"\n[vrrp_instance.web.notify]\nmaster = \"/nonexistent/x\"\n"
 	var got []string
-	for _, w := range ScriptWarnings("f", []byte(text), c) {
+	warnings, err := CheckScripts("f", []byte(text), c)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, w := range warnings {
 		got = append(got, w.String())
 	}
 	const no = "/nonexistent/x: no such file or directory"
@@ -444,5 +448,42 @@ func TestMailOfTheStop(t *testing.T) {
 	defer mu.Unlock()
 	if want := []string{"Subject: [lb1] VRRP instance web: BACKUP (started)", "Subject: [lb1] VRRP instance web: STOP"}; !slices.Equal(want, got) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A command that would run as root and that somebody else can change is an
+// error, wherever it stands.
+func TestUnsafeScripts(t *testing.T) {
+	dir := t.TempDir()
+	path := dir + "/chk"
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	argv := []string{path}
+	c := &config.Config{
+		Scripts:        []config.Script{{Name: "a", Command: argv, User: "root"}, {Name: "b", Command: argv, User: "nobody"}},
+		Instances:      []config.Instance{{Name: "web", Notify: config.Notify{User: "root", All: argv}}},
+		VirtualServers: []config.VirtualServer{{Name: "farm", QuorumUp: argv}},
+	}
+	const text = "[vrrp_script.a]\nscript = \"x\"\n"
+	warnings, err := CheckScripts("f", []byte(text), c)
+	var errs config.Errors
+	errors.As(err, &errs)
+	var got []string
+	for _, e := range errs {
+		got = append(got, fmt.Sprintf("%d %s %v", e.Line, e.Key, strings.HasPrefix(e.Msg, path+" would run as root, but "+path+" belongs to root and has the mode -rwxrwxrwx (0777)")))
+	}
+	if diff := cmp.Diff([]string{"0 vrrp_instance.web.notify.all true", "0 virtual_server.farm.quorum_up true", "2 vrrp_script.a.script true"}, got); diff != "" {
+		t.Error(diff)
+	}
+	// The pool's command names no user.
+	if len(warnings) != 1 || warnings[0].Key != "global.script_user" {
+		t.Errorf("warnings %v", warnings)
+	}
+	if named, err := WithScriptUser(&config.Config{Global: config.Global{ScriptUser: "nobody"}}); err != nil || named.Global.ScriptUser != "nobody" {
+		t.Errorf("the user that is named: %+v, %v", named, err)
 	}
 }

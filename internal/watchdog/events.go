@@ -41,13 +41,16 @@ func (p *parent) event(e control.Event) {
 	if e.Reason != "" {
 		attrs = append(attrs, slog.String("reason", e.Reason))
 	}
+	if e.Kind == control.KindAlarm {
+		attrs = append(attrs, slog.String("alarm", e.Code))
+	}
 	if e.Kind == "instance" {
 		attrs = append(attrs, slog.Int("priority", e.Priority))
 	}
 	attrs = append(attrs, slog.Uint64("generation", e.Generation), slog.Uint64("seq", e.Seq))
 	level := slog.LevelInfo
 	switch e.To {
-	case "FAULT", "down", "stay", "sorry", "dead", "refused", "failed", "lost", "repaired":
+	case "FAULT", "down", "sorry", "dead", "refused", "failed", "lost", "repaired", "raised", "stay":
 		level = slog.LevelWarn
 	}
 	p.log.LogAttrs(context.Background(), level, e.Kind+" state", attrs...)
@@ -61,6 +64,8 @@ func subjectKey(kind string) string {
 		return "vip"
 	case "reload":
 		return "config"
+	case control.KindAlarm:
+		return "instance"
 	case "":
 		return "subject"
 	}

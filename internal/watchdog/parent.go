@@ -100,6 +100,7 @@ type parent struct {
 	reloads    reloads
 	children   map[Role]*child
 	spawner    *spawner
+	memory     memory
 	own        scheduling // of this process, which children inherit
 	dir        *runDir
 	started    time.Time
@@ -198,6 +199,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		scripts:   newScripts(),
 		fences:    make(map[string]bool),
 		inquiries: make(map[uint64]*inquiry),
+		memory:    memory{log: o.Log},
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}
@@ -219,7 +221,14 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	if err != nil {
 		return nil, warnings, err
 	}
-	warnings = append(warnings, ScriptWarnings(o.ConfigPath, text, cfg)...)
+	if cfg, err = WithScriptUser(cfg); err != nil {
+		return nil, warnings, err
+	}
+	more, err := CheckScripts(o.ConfigPath, text, cfg)
+	warnings = append(warnings, more...)
+	if err != nil {
+		return nil, warnings, err
+	}
 	if cfg.Global.RouterID == "" {
 		named := *cfg
 		if named.Global.RouterID, err = os.Hostname(); err != nil {
@@ -266,6 +275,7 @@ func (p *parent) warn(warnings []config.Warning) {
 
 // inForce makes the process itself obey the configuration in force.
 func (p *parent) inForce() {
+	p.memory.configured(false)
 	if p.o.Configured != nil {
 		p.o.Configured(p.force.config)
 	}

@@ -32,7 +32,7 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 		return 1
 	}
 	defer ch.Close()
-	locked := false
+	memory := memory{log: log}
 	ch.observe = func(m Message) {
 		if m.Configure == nil {
 			return
@@ -40,12 +40,7 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 		if observe != nil {
 			observe(m.Configure)
 		}
-		if want := role.settings(m.Configure.Config).LockMemory; want != locked {
-			if err := lockMemory(want); err != nil {
-				log.Warn("cannot lock memory", "reason", err)
-			}
-			locked = want
-		}
+		memory.configured(role.settings(m.Configure.Config).LockMemory)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

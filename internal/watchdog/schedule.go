@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -153,33 +152,6 @@ func (s scheduling) String() string {
 	return "normal priority"
 }
 
-// lockMemory keeps the memory of this process in RAM, or lets it go again. Only
-// pages that are used are locked: without that (MCL_ONFAULT) the whole address
-// space of a Go program would be loaded.
-//
-// A process that has not the right to lock as much as it likes is left alone: with
-// MCL_FUTURE the kernel would refuse it memory later, and it would die of that.
-func lockMemory(lock bool) error {
-	if !lock {
-		return os.NewSyscallError("munlockall", unix.Munlockall())
-	}
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil {
-		return os.NewSyscallError("getrlimit", err)
-	}
-	if limit.Cur != unix.RLIM_INFINITY && !capable(unix.CAP_IPC_LOCK) {
-		return fmt.Errorf("CAP_IPC_LOCK is missing, and only %d bytes may be locked without", limit.Cur)
-	}
-	return os.NewSyscallError("mlockall", unix.Mlockall(unix.MCL_CURRENT|unix.MCL_FUTURE|unix.MCL_ONFAULT))
-}
-
-// capable reports whether this process has a capability in force.
-func capable(capability int) bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	return unix.Capget(&header, &data[0]) == nil && data[capability/32].Effective&(1<<(capability%32)) != 0
-}
-
 // treatment tells how the kernel treats a process that runs: what it says, not what
 // it was asked for.
 func treatment(pid int, own scheduling) string {
@@ -201,16 +173,4 @@ func treatment(pid int, own scheduling) string {
 		parts = append(parts, "memory locked")
 	}
 	return strings.Join(parts, ", ")
-}
-
-// memoryLocked reports whether a process keeps memory out of the swap space.
-func memoryLocked(pid int) bool {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(strings.Split(string(text), "\n"), func(line string) bool {
-		f := strings.Fields(line)
-		return len(f) > 1 && f[0] == "VmLck:" && f[1] != "0"
-	})
 }

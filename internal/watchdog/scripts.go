@@ -3,6 +3,9 @@ package watchdog
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -15,12 +18,16 @@ import (
 // maxScriptOutput is how much of a track script's output a child is told.
 const maxScriptOutput = 256
 
-// ScriptWarnings lists the scripts of a configuration that this host cannot run:
-// the program is missing or not executable, or the user does not exist; and the
-// files of passwords that cannot be read. name and text are the configuration
-// file's. They are no errors: a script may be installed later.
-func ScriptWarnings(name string, text []byte, c *config.Config) []config.Warning {
+// CheckScripts looks at the commands of a configuration as this host would run
+// them. A command that would run as root although somebody else can change it is
+// an error, of type config.Errors. Warnings are those that cannot run: the program
+// is missing or not executable, or the user does not exist, all of which may be
+// put right later; and the files of passwords that cannot be read. name and
+// text are the configuration file's.
+func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning, error) {
 	var list []config.Warning
+	var unsafe config.Errors
+	byDefault := false // a command runs as root because nobody said otherwise
 	find := sync.OnceValue(func() func(...string) (int, int) { return config.Positions(text) })
 	check := func(user string, argv []string, path ...string) {
 		if len(argv) == 0 {
@@ -29,8 +36,13 @@ func ScriptWarnings(name string, text []byte, c *config.Config) []config.Warning
 		if user == "" {
 			user = c.Global.ScriptUser
 		}
+		byDefault = byDefault || user == "" && os.Geteuid() == 0
 		if err := script.Check(script.Command{Argv: argv, User: user}); err != nil {
 			line, col := find()(path...)
+			if refused := new(script.UnsafeError); errors.As(err, &refused) {
+				unsafe = append(unsafe, config.Error{File: name, Line: line, Col: col, Key: strings.Join(path, "."), Msg: err.Error()})
+				return
+			}
 			list = append(list, config.Warning{File: name, Line: line, Col: col, Key: strings.Join(path, "."), Msg: err.Error()})
 		}
 	}
@@ -61,8 +73,31 @@ func ScriptWarnings(name string, text []byte, c *config.Config) []config.Warning
 		line, col := find()(strings.Split(key, ".")...)
 		list = append(list, config.Warning{File: name, Line: line, Col: col, Key: key, Msg: err.Error()})
 	}
+	if byDefault {
+		list = append(list, config.Warning{File: name, Key: "global.script_user",
+			Msg: "scripts that name no user run as root: create a user director_script or name one here, \"root\" if that is meant"})
+	}
 	slices.SortStableFunc(list, func(a, b config.Warning) int { return cmp.Compare(a.Line, b.Line) })
-	return list
+	slices.SortStableFunc(unsafe, func(a, b config.Error) int { return cmp.Compare(a.Line, b.Line) })
+	if len(unsafe) > 0 {
+		return list, unsafe
+	}
+	return list, nil
+}
+
+// WithScriptUser returns c with the user that scripts without one run as on this
+// host, when c does not name it.
+func WithScriptUser(c *config.Config) (*config.Config, error) {
+	if c.Global.ScriptUser != "" {
+		return c, nil
+	}
+	name, err := script.DefaultUser()
+	if err != nil {
+		return nil, fmt.Errorf("global.script_user: %w", err)
+	}
+	named := *c
+	named.Global.ScriptUser = name
+	return &named, nil
 }
 
 // scripts are the track scripts that run, by name.

@@ -77,8 +77,8 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 				proc.PID = c.run.proc.Pid
 				proc.Scheduling = treatment(proc.PID, p.own)
 				proc.Unfit = c.run.unfit
-				if proc.Unfit == "" && c.run.ready && c.settings().LockMemory && !memoryLocked(proc.PID) {
-					proc.Unfit = "its memory is not locked; the log says why"
+				if c.run.ready && c.settings().LockMemory && time.Since(c.run.ackedAt) > 2*settleTime && !memoryLocked(proc.PID) {
+					proc.Unfit = strings.TrimPrefix(proc.Unfit+"; its memory is not locked: the log says why", "; ")
 				}
 			}
 		}
@@ -162,8 +162,16 @@ func (p *parent) summary() string {
 func instancesLine(list []control.Instance) string {
 	if len(list) <= 4 {
 		var parts []string
-		for _, i := range list {
-			parts = append(parts, i.Name+" "+i.State)
+		for n, i := range list {
+			// An instance with both address families stands twice, one after the other.
+			part := i.Name + " " + i.State
+			if n > 0 && list[n-1].Name == i.Name {
+				if list[n-1].State == i.State {
+					continue
+				}
+				part = i.State + " over IPv6"
+			}
+			parts = append(parts, part)
 		}
 		return strings.Join(parts, ", ")
 	}

@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -24,8 +25,10 @@ type addresses struct {
 // device is what is known of an interface while work goes on.
 type device struct {
 	Interface
-	found    time.Time
-	promoted bool // promote_secondaries was set
+	found     time.Time
+	promoted  bool // promote_secondaries was set
+	asked6    bool // forwards6 is known
+	forwards6 bool // it forwards IPv6
 }
 
 // deviceAge is how long a device is not looked up again. A name seldom changes
@@ -156,6 +159,13 @@ func netlinkAddr(a Address, index int) *netlink.Addr {
 		// The peer that held the address a moment ago must not fail our duplicate
 		// address detection, nor the detection delay the address.
 		out.Flags = unix.IFA_F_NODAD
+		if a.Prefix.IsSingleIP() {
+			// Deprecated from the start, it is never chosen as the source of what the
+			// host sends. Without the valid lifetime the kernel would take both for
+			// endless.
+			endless := uint32(math.MaxUint32)
+			out.ValidLft, out.PreferedLft = int(endless), 0
+		}
 	}
 	return out
 }
@@ -182,21 +192,22 @@ func (k *addresses) promoteSecondaries(index int) error {
 	return err
 }
 
-// announce broadcasts one gratuitous ARP packet for an address. On interfaces
-// without neighbour resolution there is nobody to tell.
+// announce sends one gratuitous ARP packet for an IPv4 address to everybody on
+// the link, or one unsolicited neighbour advertisement for an IPv6 address. On
+// interfaces without neighbour resolution there is nobody to tell.
 func (k *addresses) announce(a Address) error {
-	if !a.Prefix.Addr().Is4() {
-		return fmt.Errorf("link: announce %s on %s: gratuitous ARP is for IPv4 addresses", a.Prefix.Addr(), a.Device)
-	}
 	err := k.on(a.Device, func(d *device) error {
 		if d.NoARP || len(d.HardwareAddr) != 6 {
 			return nil
 		}
-		frame := garp(d.HardwareAddr, a.Prefix.Addr())
-		to := &unix.SockaddrLinklayer{Ifindex: d.Index, Protocol: hton16(unix.ETH_P_ARP), Halen: 6}
+		frame, protocol, err := k.announcement(d, a.Prefix.Addr())
+		if err != nil {
+			return err
+		}
+		to := &unix.SockaddrLinklayer{Ifindex: d.Index, Protocol: hton16(protocol), Halen: 6}
 		copy(to.Addr[:], frame[:6])
 		for range 50 {
-			err := unix.Sendto(k.packet, frame[:], 0, to)
+			err := unix.Sendto(k.packet, frame, 0, to)
 			// The device's queue is full: let it send for a moment.
 			if err != unix.ENOBUFS && err != unix.EAGAIN {
 				return os.NewSyscallError("sendto", err)
@@ -209,6 +220,22 @@ func (k *addresses) announce(a Address) error {
 		return fmt.Errorf("link: announce %s on %s: %w", a.Prefix.Addr(), a.Device, err)
 	}
 	return nil
+}
+
+// announcement builds the frame that tells a link who has an address.
+func (k *addresses) announcement(d *device, ip netip.Addr) (frame []byte, protocol uint16, err error) {
+	if ip.Is4() {
+		f := garp(d.HardwareAddr, ip)
+		return f[:], unix.ETH_P_ARP, nil
+	}
+	if !d.asked6 {
+		if d.forwards6, err = k.forwards6(d.Index); err != nil {
+			return nil, 0, err
+		}
+		d.asked6 = true
+	}
+	f := advertisement(d.HardwareAddr, ip, d.forwards6)
+	return f[:], unix.ETH_P_IPV6, nil
 }
 
 // InstalledAddrs returns the addresses of both families that an interface has

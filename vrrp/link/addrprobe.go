@@ -28,10 +28,11 @@ func ProbeAddress(ctx context.Context, device string, addr netip.Addr, wait time
 	if len(ifi.HardwareAddr) != 6 {
 		return nil, fmt.Errorf("probe for %s: %s is no Ethernet interface", addr, device)
 	}
-	proto, frame := uint16(unix.ETH_P_ARP), arpProbe(ifi.HardwareAddr, addr)
+	proto, probe, holderOf := uint16(unix.ETH_P_ARP), arpProbe, arpHolder
 	if addr.Is6() {
-		proto, frame = unix.ETH_P_IPV6, neighbourProbe(ifi.HardwareAddr, addr)
+		proto, probe, holderOf = unix.ETH_P_IPV6, neighbourProbe, neighbourHolder
 	}
+	frame := probe(ifi.HardwareAddr, addr)
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("probe for %s: socket: %w", addr, err)
@@ -83,11 +84,7 @@ func ProbeAddress(ctx context.Context, device string, addr netip.Addr, wait time
 			if err != nil {
 				return nil, fmt.Errorf("probe for %s: receive on %s: %w", addr, device, err)
 			}
-			holder := arpHolder(buffer[:n], addr)
-			if addr.Is6() {
-				holder = neighbourHolder(buffer[:n], addr)
-			}
-			if holder != nil && holder.String() != ifi.HardwareAddr.String() {
+			if holder := holderOf(buffer[:n], addr); holder != nil && holder.String() != ifi.HardwareAddr.String() {
 				return holder, nil
 			}
 		}

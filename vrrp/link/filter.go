@@ -21,21 +21,27 @@ func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruct
 			words[i] = ^words[i]
 		}
 	}
-	program := []bpf.Instruction{
-		bpf.LoadMemShift{Off: 0}, // X = length of the IP header
-	}
+	header := bpf.Instruction(bpf.LoadMemShift{Off: 0}) // X = length of the IP header
 	if family == vrrp.IPv6 {
 		// A raw socket of IPv6 sees no IP header.
-		program = []bpf.Instruction{bpf.LoadConstant{Dst: bpf.RegX, Val: 0}}
+		header = bpf.LoadConstant{Dst: bpf.RegX, Val: 0}
 	}
-	program = append(program,
-		bpf.LoadIndirect{Off: 1, Size: 1}, // A = VRID; outside the packet: drop
+	vrid := bpf.LoadIndirect{Off: 1, Size: 1}
+	return bpf.Assemble(append([]bpf.Instruction{header}, keepByte(vrid, words)...))
+}
+
+// keepByte keeps the packets of which a byte is in a set, and drops those that do
+// not have it. load puts it into register A.
+func keepByte(load bpf.Instruction, words [8]uint32) []bpf.Instruction {
+	program := []bpf.Instruction{
+		load, // outside the packet: drop
+		bpf.StoreScratch{Src: bpf.RegA, N: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 31},
 		bpf.StoreScratch{Src: bpf.RegA, N: 0},
-		bpf.LoadIndirect{Off: 1, Size: 1},
+		bpf.LoadScratch{Dst: bpf.RegA, N: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 5},
 		bpf.LoadScratch{Dst: bpf.RegX, N: 0}, // X = bit, A = word
-	)
+	}
 	for i, word := range words {
 		if word == 0 {
 			continue
@@ -49,5 +55,5 @@ func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruct
 			bpf.RetConstant{Val: 0},
 		)
 	}
-	return bpf.Assemble(append(program, bpf.RetConstant{Val: 0}))
+	return append(program, bpf.RetConstant{Val: 0})
 }

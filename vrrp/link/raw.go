@@ -106,9 +106,9 @@ func (s *Socket) setService() error {
 	if s.family == vrrp.IPv6 {
 		return errors.Join(
 			setOption(s.fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, tos, "IPV6_TCLASS"),
-			// An advert that does not fit is an error: routers that reassemble nothing
-			// would never see it.
-			setOption(s.fd, unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, 1, "IPV6_DONTFRAG"))
+			// An advert that does not fit into a packet of the interface is an error, and
+			// nobody's message about a narrow path makes one of another.
+			setOption(s.fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE, "IPV6_MTU_DISCOVER"))
 	}
 	return errors.Join(
 		setOption(s.fd, unix.IPPROTO_IP, unix.IP_TOS, tos, "IP_TOS"),

@@ -57,20 +57,12 @@ func TestAdvertsOnTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Classic pcap, little endian, Ethernet.
-	file := binary.LittleEndian.AppendUint32(nil, 0xa1b2c3d4)
-	for _, v := range []uint32{2 | 4<<16, 0, 0, 65535, 1} {
-		file = binary.LittleEndian.AppendUint32(file, v)
-	}
+	var frames [][]byte
 	for range 3 {
-		frame := next(func(f []byte) bool { return f[12] == 8 && f[13] == 0 && f[23] == vrrp.ProtocolNumber })
-		for _, v := range []int{0, 0, len(frame), len(frame)} {
-			file = binary.LittleEndian.AppendUint32(file, uint32(v))
-		}
-		file = append(file, frame...)
+		frames = append(frames, next(func(f []byte) bool { return f[12] == 8 && f[13] == 0 && f[23] == vrrp.ProtocolNumber }))
 	}
 	path := filepath.Join(t.TempDir(), "adverts.pcap")
-	if err := os.WriteFile(path, file, 0o600); err != nil {
+	if err := os.WriteFile(path, pcap(frames), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	fields := []string{
@@ -101,4 +93,19 @@ func TestAdvertsOnTheWire(t *testing.T) {
 			t.Errorf("packet %d (%s)\ngot  %s\nwant %s", i, strings.Join(fields, "|"), line, want[i])
 		}
 	}
+}
+
+// pcap is a capture file of Ethernet frames: classic, little endian.
+func pcap(frames [][]byte) []byte {
+	file := binary.LittleEndian.AppendUint32(nil, 0xa1b2c3d4)
+	for _, v := range []uint32{2 | 4<<16, 0, 0, 65535, 1} {
+		file = binary.LittleEndian.AppendUint32(file, v)
+	}
+	for _, frame := range frames {
+		for _, v := range []int{0, 0, len(frame), len(frame)} {
+			file = binary.LittleEndian.AppendUint32(file, uint32(v))
+		}
+		file = append(file, frame...)
+	}
+	return file
 }

@@ -15,7 +15,7 @@ type Op uint8
 const (
 	Add      Op = iota + 1 // put addresses on their interfaces
 	Remove                 // take them off
-	Announce               // broadcast gratuitous ARP for them
+	Announce               // tell the link about them by gratuitous ARP or neighbour advertisements
 )
 
 func (o Op) String() string {
@@ -54,7 +54,7 @@ type Job struct {
 	Instance  string
 	Op        Op
 	Addresses []Address // not to be changed after Submit
-	// Count is how many gratuitous ARP packets an Announce sends for each address:
+	// Count is how many packets an Announce sends for each address:
 	// first one for each, then the next round. Less than 1 counts as 1.
 	Count int
 }

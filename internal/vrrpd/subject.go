@@ -1,0 +1,136 @@
+package vrrpd
+
+import (
+	"slices"
+	"time"
+
+	"director/config"
+	"director/internal/control"
+	"director/internal/watchdog"
+	"director/vrrp"
+)
+
+// subject is one configured instance at run time, as events name it. It has a router for each
+// address family. To whoever is told of it they are one: a change of state is
+// told once, when the last of them has made it.
+type subject struct {
+	routers  []*router
+	told     vrrp.State     // the newest state that was told
+	farewell *control.Event // told when the last address is off
+}
+
+// formSubjects joins the routers of each configured instance; configs are those
+// of e.order. What a router belonged to goes on with it, as long as one is left.
+func (e *engine) formSubjects(configs []*config.Instance) {
+	claimed := make(map[*subject]bool)
+	for first := 0; first < len(configs); {
+		end := first + 1
+		for end < len(configs) && configs[end] == configs[first] {
+			end++
+		}
+		routers := slices.Clone(e.order[first:end])
+		first = end
+
+		var in *subject
+		told := vrrp.Init
+		for _, r := range routers {
+			if r.subject == nil {
+				continue
+			}
+			told = r.reached
+			if !claimed[r.subject] {
+				in = r.subject
+				break
+			}
+		}
+		if in == nil {
+			in = &subject{told: told}
+		}
+		claimed[in] = true
+		in.routers = routers
+		for _, r := range routers {
+			r.subject = in
+		}
+	}
+}
+
+// notify tells the parent about a transition, when all routers of the instance
+// have made it; the parent logs it, runs scripts and keeps the history.
+func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
+	r.warned = [numWarnings]warning{}
+	if t.To == vrrp.Master {
+		e.lookOut(now)
+	}
+	r.reached = t.To
+	e.touched = true
+	in := r.subject
+	if !slices.Contains(in.routers, r) || in.told == t.To {
+		return // the instance goes on without it, or is there already
+	}
+	cause := t.Cause
+	for _, o := range in.routers {
+		if o.reached != t.To {
+			return
+		}
+		if cause.Shared() {
+			cause = o.sm.Cause() // what it has of its own says more
+		}
+	}
+	to := t.To.String()
+	if t.To == vrrp.Init {
+		// The end of an instance is told as STOP, keepalived's word, when its
+		// addresses are off.
+		to = "STOP"
+	}
+	ev := &control.Event{
+		Time:       now,
+		Generation: r.generation,
+		Kind:       "instance",
+		Subject:    r.cfg.Name,
+		From:       in.told.String(),
+		To:         to,
+		Reason:     cause.String(),
+		Code:       cause.Reason.String(),
+		Priority:   int(r.sm.Priority()),
+	}
+	in.told = t.To
+	if t.To == vrrp.Init && in.pending() && !r.moved {
+		in.farewell = ev
+		return
+	}
+	e.send(watchdog.Message{Event: ev})
+}
+
+// pending says that addresses are still being taken off.
+func (in *subject) pending() bool {
+	return slices.ContainsFunc(in.routers, func(r *router) bool { return r.pending > 0 })
+}
+
+// part tells the end of an instance whose last router is dismissed.
+func (e *engine) part(in *subject) {
+	if in.farewell == nil ||
+		slices.ContainsFunc(in.routers, func(r *router) bool { return slices.Contains(e.leaving, r) }) {
+		return
+	}
+	e.send(watchdog.Message{Event: in.farewell})
+	in.farewell = nil
+}
+
+// both says that the router has a twin of the other family.
+func (r *router) both() bool { return len(r.subject.routers) > 1 }
+
+// title names the router among others: the instance, with the family where that
+// has both.
+func (r *router) title() string {
+	if r.both() {
+		return r.cfg.Name + " (" + familyTitle(r.key.family) + ")"
+	}
+	return r.cfg.Name
+}
+
+func familyTitle(f vrrp.Family) string {
+	if f == vrrp.IPv6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
