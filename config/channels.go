@@ -1,6 +1,9 @@
 package config
 
-import "net/url"
+import (
+	"fmt"
+	"net/url"
+)
 
 // Channels are the ways, beside scripts, in which changes of state are told.
 type Channels struct {
@@ -25,7 +28,8 @@ type Webhook struct {
 	// Secret is the key of the signature; empty: no signature.
 	Secret     Secret   `toml:"secret"`
 	SecretFile string   `toml:"secret_file" form:"file"` // read at each request; a newline at its end does not count
-	Events     []string `toml:"events" oneof:"instance group service server script tracker address alarm ipvs process reload" default:"=instance, service and alarm"`
+	Credential string   `toml:"credential" form:"name"`  // of systemd, read likewise
+	Events     []string `toml:"events" oneof:"instance group service server script tracker address gate alarm ipvs process reload" default:"=instance, service, gate and alarm"`
 }
 
 // Mail sends one mail for each change of state through an SMTP server.
@@ -45,8 +49,15 @@ type Mail struct {
 	User         string   `toml:"user" form:"text" default:"=no authentication"`
 	Password     Secret   `toml:"password"`
 	PasswordFile string   `toml:"password_file" form:"file"` // read at each delivery; a newline at its end does not count
-	Events       []string `toml:"events" oneof:"instance group service server script tracker address alarm ipvs process reload" default:"=instance, service and alarm"`
+	Credential   string   `toml:"credential" form:"name"`    // of systemd, read likewise
+	Events       []string `toml:"events" oneof:"instance group service server script tracker address gate alarm ipvs process reload" default:"=instance, service, gate and alarm"`
 }
+
+// PasswordSource is where the password is when it is not in the text.
+func (m *Mail) PasswordSource() SecretSource { return SecretSource{m.PasswordFile, m.Credential} }
+
+// SecretSource is where the key of the signature is when it is not in the text.
+func (w *Webhook) SecretSource() SecretSource { return SecretSource{w.SecretFile, w.Credential} }
 
 // The values of Mail.TLS.
 const (
@@ -56,7 +67,7 @@ const (
 )
 
 // defaultEvents are the kinds of events that a channel tells when it lists none.
-func defaultEvents() []string { return []string{"instance", "service", "alarm"} }
+func defaultEvents() []string { return []string{"instance", "service", "gate", "alarm"} }
 
 // channels checks the channels and resolves their defaults.
 func (v *validator) channels() {
@@ -89,10 +100,10 @@ func (v *validator) mail(at place, m *Mail) {
 		v.errorf(tls, "%s may show the password to others, allowed with a user is %q", show(tls.raw), TLSRequired)
 	}
 	v.secret(at, "password", m.Password)
-	given := at.child("password").exists() || at.child("password_file").exists()
+	given := at.has("password") || at.has("password_file") || at.has("credential")
 	switch {
 	case authenticated && !given:
-		v.errorf(at.child("password"), "is missing, required with a user is a password or a password_file")
+		v.errorf(at.child("password"), "is missing, required with a user is a password, a password_file or a credential")
 	case !authenticated && given:
 		v.errorf(at.child("user"), "is missing, required with a password is the name of a user")
 	}
@@ -124,13 +135,16 @@ func (v *validator) events(at place, list []string) []string {
 	return list
 }
 
-// secret checks a secret that stands in the text or in a file of its own.
+// secret checks a secret that may stand in the text, in a file of its own, or be a
+// credential.
 func (v *validator) secret(at place, key string, value Secret) {
-	text, file := at.child(key), at.child(key+"_file")
-	switch {
-	case text.exists() && file.exists():
-		v.errorf(file, "there is also a %s, allowed is one of them", key)
-	case text.exists() && v.ok(text) && value == "":
-		v.errorf(text, "the %s is empty", key)
+	if !at.has(key) && !at.has(key+"_file") && !at.has("credential") {
+		return
 	}
+	v.anySecret(at, key, key+"_file", "credential", value, func(s Secret) error {
+		if s == "" {
+			return fmt.Errorf("the %s is empty", key)
+		}
+		return nil
+	})
 }

@@ -47,8 +47,12 @@ type Config struct {
 	Groups         []SyncGroup        `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
 	VirtualServers []VirtualServer    `toml:"virtual_server" form:"named"`
 	Notify         Channels           `toml:"notify"`
-	VRRPProcess    Process            `toml:"vrrp_process"`
-	CheckerProcess Process            `toml:"checker_process"`
+	// What is there as long as the daemon lives.
+	StaticAddresses []StaticAddress `toml:"static_address" alias:"static_ipaddress static_addresses" json:",omitempty"`
+	StaticRoutes    []Route         `toml:"static_route" alias:"static_routes" json:",omitempty"`
+	StaticRules     []Rule          `toml:"static_rule" alias:"static_rules" json:",omitempty"`
+	VRRPProcess     Process         `toml:"vrrp_process"`
+	CheckerProcess  Process         `toml:"checker_process"`
 }
 
 // Global holds what concerns the whole daemon.
@@ -149,9 +153,16 @@ type Instance struct {
 	UnicastSource PerFamily     `toml:"unicast_src_ip" default:"=the interface's primary address"`
 	// UnicastTTL is the time to live of adverts to peers. Default 255.
 	UnicastTTL     uint8            `toml:"unicast_ttl" default:"255" min:"1" max:"255"`
-	Authentication Authentication   `toml:"authentication" optional:"true"`
+	Authentication Authentication   `toml:"authentication" optional:"true" alias:"auth_hmac"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
+	// Heartbeats are further paths of the adverts.
+	Heartbeats []Heartbeat `toml:"heartbeat" alias:"heartbeats heartbeat_path" json:",omitempty"`
+	// Routes and Rules are there while the instance is MASTER, after its addresses.
+	Routes []Route `toml:"virtual_routes" alias:"virtual_route" json:",omitempty"`
+	Rules  []Rule  `toml:"virtual_rules" alias:"virtual_rule" json:",omitempty"`
+	// PromoteSecondaries keeps the other addresses of a subnet when one is removed.
+	PromoteSecondaries bool `toml:"promote_secondaries" default:"true"`
 	Tracking
 	// NoTrackPrimary says that the instance goes on while its own interface is down.
 	NoTrackPrimary bool `toml:"dont_track_primary" default:"false" alias:"dont_track_interface"`
@@ -182,20 +193,6 @@ type SyncGroup struct {
 	Members []string `toml:"group" form:"name" required:"true" alias:"members instances"`
 	Tracking
 	Notify Notify `toml:"notify"`
-}
-
-// Authentication is VRRP version 2 authentication.
-type Authentication struct {
-	Type     string `toml:"type" oneof:"PASS" default:"PASS" alias:"auth_type"` // empty: no authentication
-	Password Secret `toml:"password" required:"true" alias:"auth_pass"`         // 1..8 bytes
-}
-
-// VirtualAddress is one address that the MASTER owns.
-type VirtualAddress struct {
-	// Prefix is the address with its mask; an address without a mask is /32 or /128.
-	Prefix netip.Prefix `toml:"address" required:"true"`
-	Device string       `toml:"device" form:"interface" default:"=the instance's interface" alias:"dev"`
-	Label  string       `toml:"label" form:"label"` // the device's name, or that, a colon and more; at most 15 bytes
 }
 
 // Garp says how a new MASTER announces its addresses by gratuitous ARP.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -51,6 +52,33 @@ func formProblem(form, s string) (what, allowed string) {
 	case "cpus":
 		allowed = "CPU numbers and ranges from 0 to 1023, such as \"0,2-3\""
 		ok = CPUs(s) != nil
+	case "scope":
+		allowed = `"global", "site", "link", "host", "nowhere" or a number from 0 to 255`
+		_, ok = ScopeNumber(s)
+	case "broadcast":
+		allowed = `an IPv4 address, "+" for the last address of the subnet or "-" for its first`
+		a, err := netip.ParseAddr(s)
+		ok = s == "+" || s == "-" || err == nil && a.Is4()
+	case "lifetime":
+		allowed = `"forever", or a duration in whole seconds such as "600s"`
+		ok = isLifetime(s)
+	case "table":
+		allowed = `a number from 1 to 4294967295, or a name such as "main"`
+		_, ok = TableNumber(s)
+		ok = s != "0" && s != "unspec" && (ok || len(s) <= 64 && all(s, isNameByte) && (s[0] < '0' || s[0] > '9'))
+	case "metric":
+		allowed = "mtu, advmss, window, rtt, rttvar, rto_min, ssthresh, cwnd, initcwnd, initrwnd, reordering or hoplimit"
+		ok = slices.Contains(lockable, s)
+	case "ipproto":
+		allowed = `a protocol such as "tcp", or its number from 1 to 255`
+		_, ok = protocolNumber(s)
+	case "ports":
+		allowed = `a port from 1 to 65535, or a range such as "1000-2000"`
+		from, _, is := parseRange(s, 16)
+		ok = is && from > 0
+	case "uids":
+		allowed = `a user's number, or a range such as "1000-1999"`
+		_, _, ok = parseRange(s, 32)
 	case "body":
 		allowed = "1 to 4096 bytes"
 		ok = len(s) >= 1 && len(s) <= 4096

@@ -67,6 +67,9 @@ func FuzzParse(f *testing.F) {
 		if err := json.Unmarshal(sent, got); err != nil {
 			t.Fatal(err)
 		}
+		if !got.PutSecrets(cfg.TakeSecrets()) {
+			t.Error("another number of secrets")
+		}
 		if d := cmp.Diff(cfg, got, netipTypes); d != "" {
 			t.Errorf("(-sent +received):\n%s", d)
 		}

@@ -34,7 +34,8 @@ func ParseWithWarnings(name string, text []byte) (*Config, []Warning, error) {
 }
 
 // Positions returns a function that finds a key in the text of a configuration by
-// its path, part by part, such as "vrrp_script", "chk", "script". Line and column
+// its path, part by part, such as "vrrp_script", "chk", "script", with "[2]" for the
+// third element of a list. Line and column
 // count from 1 and are those of the value; both are 0 where the text does not hold
 // the key.
 func Positions(text []byte) func(path ...string) (line, col int) {
@@ -47,7 +48,7 @@ func Positions(text []byte) func(path ...string) (line, col int) {
 	return func(path ...string) (line, col int) {
 		n := tree
 		for _, key := range path {
-			n = n.child(key)
+			n = n.at(key)
 		}
 		if n == nil {
 			return 0, 0
@@ -155,7 +156,8 @@ func (v *validator) validate() {
 	v.virtualServers()
 	v.channels()
 	v.processes()
-	if len(v.cfg.Instances) == 0 && len(v.cfg.VirtualServers) == 0 && len(v.errs) == 0 {
+	static := len(v.cfg.StaticAddresses) + len(v.cfg.StaticRoutes) + len(v.cfg.StaticRules)
+	if len(v.cfg.Instances) == 0 && len(v.cfg.VirtualServers) == 0 && static == 0 && len(v.errs) == 0 {
 		v.errorf(place{pos: pos{1, 1}}, "there is nothing to do: write at least one [vrrp_instance.NAME] or [virtual_server.NAME]")
 	}
 }

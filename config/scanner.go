@@ -22,6 +22,19 @@ type node struct {
 	index map[string]*node // of kids, once there are many
 }
 
+// at returns the child of a table, or with a name such as "[2]" the element of a
+// list, nil when there is none.
+func (n *node) at(name string) *node {
+	if n != nil && len(n.elems) > 0 {
+		i, err := strconv.Atoi(strings.Trim(name, "[]"))
+		if err != nil || i < 0 || i >= len(n.elems) {
+			return nil
+		}
+		return n.elems[i]
+	}
+	return n.child(name)
+}
+
 // child returns the node of a key of a table, nil when there is none.
 func (n *node) child(name string) *node {
 	if n == nil {

@@ -305,7 +305,7 @@ func (t *table) aliasOf(name, prefix string) string {
 			return prefix + f.key
 		}
 	}
-	if prefix != "" {
+	if prefix != "" || t.byKey[lower] != nil { // a key of this table in capitals
 		return ""
 	}
 	for _, f := range t.fields {

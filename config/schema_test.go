@@ -85,7 +85,7 @@ func TestFields(t *testing.T) {
 		{Path: "global.child_timeout", Type: "duration", Default: "3s", Min: "500ms", Max: "60s"},
 		{Path: "vrrp_instance", Type: "named tables"},
 		{Path: "vrrp_instance.NAME.version", Type: "whole number", Default: "3", OneOf: []string{"2", "3"}},
-		{Path: "vrrp_instance.NAME.authentication.password", Type: "string", Required: true, Secret: true},
+		{Path: "vrrp_instance.NAME.authentication.password", Type: "string", When: "type=PASS|AH", Secret: true},
 		{Path: "vrrp_instance.NAME.virtual_ipaddress", Type: "list of tables", Required: true, Short: "address"},
 		{Path: "virtual_server.NAME.real_server[].check[].connect_port", Type: "whole number",
 			DefaultFrom: "the real server's port", Min: "1", Max: "65535", When: "type=tcp|http"},

@@ -6,8 +6,8 @@ import (
 	"log/slog"
 )
 
-// Secret is a password. It prints as "***" wherever it is formatted or
-// logged; only encoding/json, which carries VRRP's to its child, sees it.
+// Secret is a password or a key. It prints as "***" wherever it is formatted,
+// logged or encoded as JSON; see Config.TakeSecrets for the one way out.
 type Secret string
 
 const hidden = "***"
@@ -33,8 +33,15 @@ func (s Secret) Format(f fmt.State, verb rune) {
 // LogValue keeps the secret out of structured logs, the JSON handler included.
 func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 
-// LogValue logs the kind of authentication only: a handler that writes JSON
-// would marshal the whole struct, and with it the password.
+// MarshalJSON keeps the secret out of JSON; that there is none is no secret.
+func (s Secret) MarshalJSON() ([]byte, error) {
+	if s == "" {
+		return []byte(`""`), nil
+	}
+	return []byte(`"` + hidden + `"`), nil
+}
+
+// LogValue logs the kind of authentication only.
 func (a Authentication) LogValue() slog.Value { return slog.StringValue(a.Type) }
 
 // LogValue logs what identifies the instance; see Authentication.LogValue.

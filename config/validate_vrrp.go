@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -19,6 +18,7 @@ func (v *validator) instances() {
 	}
 	routers := make(map[router]place)
 	owners := make(map[ownership]place)
+	routes, rules := v.static(func(dev string, addr netip.Addr, at place) { owners[ownership{dev, addr}] = at })
 	known := v.trackers()
 
 	v.multicastGroup(v.root.child("global").child("mcast_group"))
@@ -65,6 +65,8 @@ func (v *validator) instances() {
 		}
 		own(at.child("virtual_ipaddress"), in.Addresses)
 		own(at.child("virtual_ipaddress_excluded"), in.Excluded)
+		v.routes(at.child("virtual_routes"), in.Routes, routes)
+		v.rules(at.child("virtual_rules"), in.Rules, rules)
 		if list := at.child("virtual_ipaddress"); list.exists() && v.ok(list) {
 			if len(in.Addresses) == 0 {
 				v.errorf(list, "an empty list is not allowed, allowed are 1 to 255 addresses: routers drop an advert without any (RFC 9568 section 5.2.5); for an instance that shall only elect, write one that nobody uses, such as { address = \"192.0.0.8\", device = \"lo\" }")
@@ -78,6 +80,7 @@ func (v *validator) instances() {
 		}
 	}
 
+	v.heartbeats()
 	v.groups(known)
 	v.unused(known)
 }
@@ -97,22 +100,7 @@ func (v *validator) protocol(at place, in *Instance) {
 		}
 	}
 
-	if auth := at.child("authentication"); auth.exists() && v.ok(auth) {
-		if in.Version == 3 && versionKnown {
-			v.errorf(auth, "VRRP version 3 has no authentication (RFC 9568), allowed is a password with version = 2")
-		}
-		if at := auth.child("password"); v.ok(at) && at.exists() {
-			n := len(in.Authentication.Password)
-			switch {
-			case n == 0:
-				v.errorf(at, "the password is empty, allowed are 1 to 8 bytes")
-			case n > 8:
-				v.errorf(at, "the password has %d bytes, allowed are 1 to 8: an advert holds no more, and keepalived silently cuts off the rest (a peer that does so expects the first 8)", n)
-			case strings.IndexByte(string(in.Authentication.Password), 0) >= 0:
-				v.errorf(at, "the password holds a NUL byte, allowed are 1 to 8 bytes without it")
-			}
-		}
-	}
+	v.authentication(at, in)
 
 	if in.NoPreempt && v.ok(at.child("priority")) {
 		at := at.child("nopreempt")
@@ -140,13 +128,7 @@ func (v *validator) virtualAddress(e place, in *Instance, a *VirtualAddress) {
 	} else if what := networkProblem(a.Prefix); what != "" {
 		v.errorf(at, "%q %s, allowed is the address of a host", shown, what)
 	}
-	if at := e.child("label"); at.exists() && a.Prefix.IsValid() && a.Prefix.Addr().Is6() {
-		v.errorf(at.atKey(), "is not possible for an IPv6 address, allowed is it for IPv4 addresses: the kernel has no labels for others")
-	} else if at.exists() && v.ok(at) && a.Device != "" &&
-		a.Label != a.Device && !strings.HasPrefix(a.Label, a.Device+":") {
-		v.errorf(at, "%q does not begin with the device, allowed is %q, or %q and more, at most %d characters",
-			a.Label, a.Device, a.Device+":", maxInterfaceName)
-	}
+	v.addressOptions(e, a.Prefix, a.Device, &a.AddressOptions)
 }
 
 // hostAddressProblem says why an address cannot be a host's, "" when it can.

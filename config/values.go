@@ -94,6 +94,9 @@ func (f *field) allowed() string {
 	case kindAddrs:
 		return `an IP address as a string, such as "192.0.2.1", or a list of two, one of IPv4 and one of IPv6`
 	case kindPrefix:
+		if f.form == "destination" {
+			return `a network or an address as a string, such as "10.0.0.0/8", or "default"`
+		}
 		return `an IP address with or without a mask as a string, such as "192.0.2.10/24"`
 	case kindAddrPort:
 		return `an IP address with a port as a string, such as "192.0.2.1:80" or "[2001:db8::1]:80"`
@@ -155,22 +158,27 @@ func (f *field) parse(raw any, fv reflect.Value) *problem {
 		return p
 	}
 	s, ok := raw.(string)
+	if f.kind == kindString {
+		if p := f.parseString(raw, &s); p != nil {
+			return p
+		}
+		fv.SetString(s)
+		return nil
+	}
 	if !ok {
 		return wrongType(raw)
 	}
 	var v any
 	var err error
 	switch f.kind {
-	case kindString:
-		if p := f.parseString(raw, &s); p != nil {
-			return p
-		}
-		fv.SetString(s)
-		return nil
 	case kindAddr:
 		v, err = parseAddr(s)
 	case kindPrefix:
-		v, err = parsePrefix(s)
+		if f.form == "destination" {
+			v, err = parseDestination(s)
+		} else {
+			v, err = parsePrefix(s)
+		}
 	case kindAddrPort:
 		v, err = parseAddrPort(s)
 	}
@@ -204,6 +212,9 @@ func (f *field) parseInt(raw any, fv reflect.Value) *problem {
 // parseString checks a string against the field's values or its form.
 func (f *field) parseString(raw any, s *string) *problem {
 	text, ok := raw.(string)
+	if n, is := raw.(int64); is && slices.Contains([]string{"scope", "table", "ipproto", "ports", "uids"}, f.form) {
+		text, ok = strconv.FormatInt(n, 10), true // these have numbers beside names or ranges
+	}
 	if !ok {
 		return wrongType(raw)
 	}
@@ -289,6 +300,24 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("has no valid mask; masks are 1 to %d", a.BitLen())
 	}
 	return netip.PrefixFrom(a, int(bits)), nil
+}
+
+// anywhere stands for "default" until the family is known.
+var anywhere = netip.PrefixFrom(netip.Addr{}, -1)
+
+// parseDestination reads a network, an address or default.
+func parseDestination(s string) (netip.Prefix, error) {
+	switch s {
+	case "default", "all", "any":
+		return anywhere, nil
+	case "0.0.0.0/0", "::/0":
+		return netip.MustParsePrefix(s), nil
+	}
+	p, err := parsePrefix(s)
+	if err == nil && p != p.Masked() {
+		return p, fmt.Errorf("has bits behind its mask; the network is %q", p.Masked())
+	}
+	return p, err
 }
 
 // parseAddrPort reads an address with a port; port 0 says that there was none.

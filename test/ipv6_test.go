@@ -56,6 +56,7 @@ func faultless(t *testing.T, h *netlab.Host, nas bool) {
 // Two directors over IPv6. A client that talks to the address all the time is
 // answered by the new master at once, whose announcement it believes.
 func TestIPv6Pair(t *testing.T) {
+	t.Parallel()
 	p := newPair6(t)
 	pcap, err := p.client.Pcap("eth0", p.client.Path("vrrp.pcap"))
 	p.Must(err)
@@ -118,6 +119,7 @@ func TestIPv6Pair(t *testing.T) {
 // An instance with addresses of both families: both move together, and a change
 // is told once.
 func TestMixedPair(t *testing.T) {
+	t.Parallel()
 	p := newPair6(t)
 	record := p.a.Path("record")
 	script, err := p.a.WriteFile("notify.sh", "#!/bin/sh\necho \"$*\" >>"+record+"\n")
@@ -186,6 +188,7 @@ func TestMixedPair(t *testing.T) {
 // Debian's keepalived over IPv6, in both roles. By unicast it sends with the
 // system's hop limit unless it is told otherwise.
 func TestFamiliesWithKeepalived(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name    string
 		address netip.Addr

@@ -22,8 +22,9 @@ const (
 	AlarmVersion                  // a peer speaks the other version
 	AlarmAuthentication           // a peer authenticates otherwise
 	AlarmChecksum                 // a peer's checksum fits no known reading
-	AlarmTransport                // a peer speaks by multicast and we by unicast, or the other way round
+	AlarmTransport                // a peer speaks by multicast and we by unicast, or the other way round, or to another group
 	AlarmPeer                     // a host that is no unicast peer speaks for our VRID
+	AlarmReplay                   // signed adverts of a peer come too late or again
 	AlarmTTL                      // a peer's packets come from further away than allowed
 	numAlarms
 )
@@ -67,6 +68,7 @@ var rules = [numAlarms]rule{
 	AlarmChecksum:       differs("peer_checksum"),
 	AlarmTransport:      differs("peer_transport"),
 	AlarmPeer:           differs("unknown_peer"),
+	AlarmReplay:         differs("peer_replay"),
 	AlarmTTL:            differs("peer_ttl"),
 }
 
@@ -98,14 +100,16 @@ func (d Discard) Alarm() AlarmKind {
 		return AlarmVersion
 	case DiscardChecksum:
 		return AlarmChecksum
-	case DiscardMulticast, DiscardUnicast:
+	case DiscardMulticast, DiscardUnicast, DiscardGroup:
 		return AlarmTransport
 	case DiscardPeer:
 		return AlarmPeer
 	case DiscardTTL:
 		return AlarmTTL
-	case DiscardAuthType, DiscardAuthPassword:
+	case DiscardAuthType, DiscardAuthPassword, DiscardUnsigned, DiscardTrailer, DiscardKey, DiscardICV:
 		return AlarmAuthentication
+	case DiscardWindow, DiscardReplay:
+		return AlarmReplay
 	case DiscardIntervalMismatch:
 		return AlarmInterval
 	}

@@ -17,6 +17,7 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/secret"
 	"director/internal/watchdog"
 )
 
@@ -32,11 +33,14 @@ is printed as file:line: what; the exit status is 1 when there is an error.`,
 			if err != nil {
 				return &failure{exitFailure, err}
 			}
-			cfg, warnings, err := config.ParseWithWarnings(o.configPath, text)
+			cfg, warnings, err := parse(o.configPath, text)
 			for _, w := range warnings {
 				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
 			}
 			if err != nil {
+				return err
+			}
+			if err := config.FillSecrets(o.configPath, text, cfg, secret.Read); err != nil {
 				return err
 			}
 			if cfg, err = watchdog.WithScriptUser(cfg); err != nil {

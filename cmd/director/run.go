@@ -81,7 +81,7 @@ func run(ctx context.Context, o *options, level, format string) error {
 		RuntimeDir: dir,
 		ChildEnv:   []string{envRuntimeDir + "=" + dir, envLogLevel + "=" + level, envLogFormat + "=" + format},
 		Version:    versionText(),
-		Parse:      config.ParseWithWarnings,
+		Parse:      parse,
 		Leftovers: func(r watchdog.Role) bool {
 			return r == watchdog.RoleCheckers && checkd.OwnsServices(dir)
 		},

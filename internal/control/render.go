@@ -30,6 +30,7 @@ func Render(w io.Writer, s *Status, v View) error {
 		v.groups(p, s.VRRP.Groups)
 		v.trackers(p, s.VRRP.Trackers)
 		v.scripts(p, s.VRRP.Scripts)
+		v.static(p, s.VRRP.Static)
 	}
 	if s.Checkers != nil {
 		v.services(p, s.Checkers.Services)

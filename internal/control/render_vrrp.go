@@ -39,12 +39,17 @@ func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 			}
 			t.note("tracks", s, st)
 		}
+		v.authentication(&t, i.Authentication)
 		if s := speech(i); s != "" {
 			t.note("adverts", s, faint)
 		}
 		for _, peer := range i.Peers {
 			s, st := v.peer(i, peer)
 			t.note("peer", s, st)
+		}
+		for _, path := range i.Paths {
+			s, st := v.path(i, path)
+			t.note("path", s, st)
 		}
 		for _, a := range i.Addresses {
 			s, st := a.Prefix.String()+" on "+a.Device, faint
@@ -63,12 +68,53 @@ func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 			}
 			t.note("address", s, st)
 		}
+		for _, list := range [][]KernelItem{i.Routes, i.Rules} {
+			for _, item := range list {
+				kind, _, _ := strings.Cut(item.What, " ")
+				s, st := item.text(i.State == "MASTER")
+				if i.State != "MASTER" && item.Installed {
+					s, st = s+" although not MASTER", warn
+				}
+				t.note(kind, s, st)
+			}
+		}
 		if n := discards(i.Discards); n != "" {
 			t.note("dropped", n+v.newestDrop(i.Dropped), warn)
 		}
 		if s := v.alone(i, foreign); s != "" {
 			t.note("others", s, faint)
 		}
+	}
+	p.line()
+	p.table("", t)
+}
+
+// text tells of an item that should be there or not.
+func (i KernelItem) text(wanted bool) (string, style) {
+	what := strings.TrimPrefix(strings.TrimPrefix(i.What, "route "), "rule ")
+	switch {
+	case i.Error != "":
+		return what + ": " + i.Error, bad
+	case i.Own:
+		return what + " here, it was there before and will stay", plain
+	case i.Installed:
+		return what + " here", plain
+	case wanted:
+		return what + " missing", bad
+	}
+	return what + " not here", faint
+}
+
+// static tells of what is there as long as the daemon lives.
+func (v View) static(p *page, list []KernelItem) {
+	if len(list) == 0 {
+		return
+	}
+	t := table{head: []string{"STATIC", "STATE"}}
+	for _, i := range list {
+		state, st := i.text(true)
+		what := strings.TrimPrefix(strings.TrimPrefix(i.What, "route "), "rule ")
+		t.add(text(i.What), styled(strings.TrimLeft(strings.TrimPrefix(state, what), ": "), st))
 	}
 	p.line()
 	p.table("", t)
@@ -204,6 +250,18 @@ func discardText(reason string) string {
 		return "with another advert interval"
 	case "wrong_password", "wrong_auth_type", "wrong_type":
 		return "with a " + strings.ReplaceAll(reason, "_", " ")
+	case "unsigned":
+		return "without a signature"
+	case "bad_trailer":
+		return "with something else than a signature behind them"
+	case "unknown_key":
+		return "signed with a key that this host does not have"
+	case "bad_icv":
+		return "with a wrong signature: key or password differ, or they were changed on the way"
+	case "outside_window":
+		return "signed at a time outside the time_window: clocks differ, or they were recorded"
+	case "replay":
+		return "that are not newer than their sender's last: recorded, or its clock was set back"
 	case "wrong_ttl":
 		return "with a time to live out of bounds"
 	case "multicast":
@@ -214,6 +272,8 @@ func discardText(reason string) string {
 		return "to another multicast group"
 	case "unknown_peer":
 		return "from a host that is no unicast_peer"
+	case "no_heartbeat":
+		return "on a heartbeat path, of a router for which it is none"
 	case "own_packet":
 		return "with this host's own source address"
 	case "bad_checksum":

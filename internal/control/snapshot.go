@@ -72,6 +72,9 @@ type VRRP struct {
 	Lateness  Lateness     `json:"lateness"`           // of the event loop's timer
 	Repairs   uint64       `json:"repairs"`            // addresses put back after somebody else removed them
 	Failures  []KernelFail `json:"failures,omitempty"`
+	// Static is what the kernel holds as long as the daemon lives: addresses, routes
+	// and rules of the configuration, and settings of interfaces that director needs.
+	Static []KernelItem `json:"static,omitempty"`
 	// Alarms are what is wrong between the routers now.
 	Alarms []Alarm `json:"alarms,omitempty"`
 	// Foreign are VRIDs of others that were heard on our links while we were MASTER.
@@ -105,11 +108,16 @@ type Instance struct {
 	// master; zero when it does not wait for that.
 	PreemptsAt time.Time `json:"preempts_at,omitzero"`
 	// StartsAt is the end of the start delay while that keeps the instance in INIT.
-	StartsAt       time.Time         `json:"starts_at,omitzero"`
-	Source         string            `json:"source,omitempty"`
-	MulticastGroup string            `json:"multicast_group,omitempty"` // empty: unicast
-	Peers          []Peer            `json:"unicast_peers,omitempty"`   // empty: multicast
+	StartsAt       time.Time `json:"starts_at,omitzero"`
+	Source         string    `json:"source,omitempty"`
+	MulticastGroup string    `json:"multicast_group,omitempty"` // empty: unicast
+	Peers          []Peer    `json:"unicast_peers,omitempty"`   // empty: multicast
+	Paths          []Path    `json:"paths,omitempty"`           // empty: no heartbeat paths
+	// Authentication is nil for an instance without.
+	Authentication *Authentication   `json:"authentication,omitempty"`
 	Addresses      []Address         `json:"addresses"`
+	Routes         []KernelItem      `json:"routes,omitempty"`
+	Rules          []KernelItem      `json:"rules,omitempty"`
 	Transitions    uint64            `json:"transitions"`
 	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
 	AdvertsHeard   uint64            `json:"adverts_received"`
@@ -194,6 +202,15 @@ type Address struct {
 	// owner's (priority 255). It stays when director stops.
 	Own   bool   `json:"own,omitempty"`
 	Error string `json:"error,omitempty"`
+}
+
+// KernelItem is a route, a rule or something else that the kernel is to hold, in
+// the words of ip(8).
+type KernelItem struct {
+	What      string `json:"what"`
+	Installed bool   `json:"installed"`
+	Own       bool   `json:"own,omitempty"` // it was there before director and stays
+	Error     string `json:"error,omitempty"`
 }
 
 // Script is the state of one track script.
@@ -285,7 +302,7 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, address, alarm, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, address, gate, alarm, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`

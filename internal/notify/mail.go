@@ -178,14 +178,11 @@ func (m *mailer) client(ctx context.Context) (*mail.Client, error) {
 		options = append(options, mail.WithHELO(s.Helo))
 	}
 	if s.User != "" {
-		password := string(s.Password)
-		if s.PasswordFile != "" {
-			var err error
-			if password, err = readSecret(s.PasswordFile); err != nil {
-				return nil, err
-			}
+		password, err := current(s.Password, s.PasswordSource())
+		if err != nil {
+			return nil, err
 		}
-		options = append(options, mail.WithUsername(s.User), mail.WithPassword(password),
+		options = append(options, mail.WithUsername(s.User), mail.WithPassword(string(password)),
 			mail.WithOpportunisticSMTPAuth(mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthPlain, mail.SMTPAuthLogin))
 	}
 	return mail.NewClient(m.host, options...)

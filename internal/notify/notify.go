@@ -194,7 +194,7 @@ func about(e control.Event) string {
 	if e.Kind == control.KindAlarm {
 		key += "/" + e.Code
 		if e.Alarm != nil {
-			key += "/" + e.Alarm.Family
+			key += "/" + e.Alarm.Family + "/" + e.Alarm.Path
 		}
 	}
 	return key
@@ -225,7 +225,7 @@ func (n *Notifier) whose(e control.Event) *held {
 // knows reports whether the subject of e is in the configuration.
 func (h *held) knows(e control.Event) bool {
 	switch e.Kind {
-	case "instance", "address", control.KindAlarm:
+	case "instance", "address", "gate", control.KindAlarm:
 		return h.instance(e) != nil
 	case "group":
 		return h.groups[e.Subject] != nil
@@ -237,7 +237,7 @@ func (h *held) knows(e control.Event) bool {
 
 // instance returns the instance that an event is about, nil without one.
 func (h *held) instance(e control.Event) *config.Instance {
-	if e.Kind != "instance" && e.Kind != "address" && e.Kind != control.KindAlarm {
+	if e.Kind != "instance" && e.Kind != "address" && e.Kind != "gate" && e.Kind != control.KindAlarm {
 		return nil
 	}
 	name, _, _ := strings.Cut(e.Subject, "/")

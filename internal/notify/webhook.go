@@ -18,6 +18,7 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/secret"
 )
 
 const (
@@ -98,16 +99,14 @@ func (w *webhook) post(ctx context.Context, nt *note) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "director")
-	secret := string(w.settings.Secret)
-	if w.settings.SecretFile != "" {
-		if secret, err = readSecret(w.settings.SecretFile); err != nil {
-			return err
-		}
+	key, err := current(w.settings.Secret, w.settings.SecretSource())
+	if err != nil {
+		return err
 	}
-	if secret != "" {
+	if key != "" {
 		at := strconv.FormatInt(time.Now().Unix(), 10)
 		req.Header.Set(timestampHeader, at)
-		req.Header.Set(signatureHeader, "sha256="+signature(secret, at, body))
+		req.Header.Set(signatureHeader, "sha256="+signature(string(key), at, body))
 	}
 	resp, err := w.client.Do(req)
 	if err != nil {
@@ -123,6 +122,15 @@ func (w *webhook) post(ctx context.Context, nt *note) error {
 	default:
 		return &finalError{fmt.Errorf("answered with status %d", code)}
 	}
+}
+
+// current returns a secret of the configuration. What is outside its text is read at
+// each use, so that a new one needs no reload.
+func current(inText config.Secret, outside config.SecretSource) (config.Secret, error) {
+	if outside == (config.SecretSource{}) {
+		return inText, nil
+	}
+	return secret.Read(outside)
 }
 
 // signature returns HMAC-SHA256 over "timestamp.body" in hexadecimal.

@@ -12,20 +12,42 @@ import (
 
 // differing says what a dropped advert says and what is configured here. It never
 // tells a password.
-func differing(why vrrp.Discard, adv *vrrp.Advert, d *link.Datagram, own *vrrp.Settings) (says, here string) {
+func (r *router) differing(why vrrp.Discard, adv *vrrp.Advert, d *link.Datagram) (says, here string) {
+	own := r.sm.Settings()
 	switch why {
 	case vrrp.DiscardVersion:
 		return versionText(adv.Version), versionText(own.Version)
 	case vrrp.DiscardIntervalMismatch:
 		return adv.Interval.String(), own.AdvertInterval.String()
 	case vrrp.DiscardAuthType:
-		return "authentication " + adv.AuthType.String(), "authentication " + own.AuthType.String()
+		says := "authentication " + adv.AuthType.String()
+		if adv.AuthType == vrrp.AuthAH && d.Protocol != vrrp.ProtocolAH {
+			says = "authentication AH without its header"
+		}
+		return says, r.authText()
 	case vrrp.DiscardAuthPassword:
-		return "another password", "authentication " + own.AuthType.String()
+		return "another password", r.authText()
+	case vrrp.DiscardUnsigned:
+		return "adverts without a signature", r.authText()
+	case vrrp.DiscardTrailer:
+		return "adverts with something else than a signature behind them", r.authText()
+	case vrrp.DiscardKey:
+		return fmt.Sprintf("adverts signed with key %d", keyOf(adv)), r.authText()
+	case vrrp.DiscardICV:
+		if k := keyOf(adv); k != 0 {
+			return fmt.Sprintf("adverts signed with another key %d", k), r.authText()
+		}
+		return "adverts signed with another password", r.authText()
+	case vrrp.DiscardWindow:
+		return "adverts signed at a time that is not ours", "time_window " + r.cfg.Authentication.TimeWindow.String()
+	case vrrp.DiscardReplay:
+		return "adverts that are not newer than its last", r.authText()
 	case vrrp.DiscardMulticast:
 		return "by multicast", "by unicast"
 	case vrrp.DiscardUnicast:
 		return "by unicast to " + d.Dst.String(), "by multicast"
+	case vrrp.DiscardGroup:
+		return "to the group " + d.Dst.String(), "to " + own.Multicast().String()
 	case vrrp.DiscardPeer:
 		return "by unicast", "no unicast_peer of this address"
 	case vrrp.DiscardTTL:
@@ -93,10 +115,12 @@ func alarmReason(r *router, a *vrrp.Alarm) string {
 	case vrrp.AlarmChecksum:
 		return fmt.Sprintf("%s sends adverts with %s%s; they are damaged on the way, or written by another protocol", peer, ev.Says, deaf)
 	case vrrp.AlarmTransport:
-		return fmt.Sprintf("%s sends its adverts %s, this router %s%s; give both unicast_peer, or none", peer, ev.Says, ev.Here, deaf)
+		return fmt.Sprintf("%s sends its adverts %s, this router %s%s; make unicast_peer and mcast_group the same on both", peer, ev.Says, ev.Here, deaf)
 	case vrrp.AlarmPeer:
 		return fmt.Sprintf("%s sends adverts of VRID %d by unicast and is no unicast_peer here%s; add it to the list, or take this host off its list",
 			peer, r.key.vrid, deaf)
+	case vrrp.AlarmReplay:
+		return fmt.Sprintf("%s sends %s, configured here is %s%s; the clocks differ, or somebody sends recorded adverts", peer, ev.Says, ev.Here, deaf)
 	case vrrp.AlarmTTL:
 		return fmt.Sprintf("adverts of %s arrive with %s, allowed is %s%s; a router is in between, or somebody far away pretends to be it",
 			peer, ev.Says, ev.Here, deaf)

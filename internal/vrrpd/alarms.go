@@ -43,7 +43,7 @@ func (e *engine) suspect(r *router, adv *vrrp.Advert, why vrrp.Discard, d *link.
 	case vrrp.AlarmTTL:
 		said = uint64(d.TTL)
 	case vrrp.AlarmAuthentication:
-		said |= uint64(adv.AuthType) << 8
+		said |= uint64(adv.AuthType)<<8 | uint64(keyOf(adv))<<16
 	case vrrp.AlarmInterval:
 		said = uint64(adv.Interval)
 	}
@@ -51,7 +51,7 @@ func (e *engine) suspect(r *router, adv *vrrp.Advert, why vrrp.Discard, d *link.
 	seen := r.alarms.See(d.Arrival, kind, vrrp.Who{Addr: d.Src}, said, max(own.AdvertInterval, adv.Interval))
 	if ev := seen.Describe; ev != nil {
 		ev.Priority = adv.Priority
-		ev.Says, ev.Here = differing(why, adv, d, own)
+		ev.Says, ev.Here = r.differing(why, adv, d)
 	}
 	e.sighted(r, d.Arrival, seen)
 }
@@ -68,7 +68,7 @@ func (e *engine) compare(r *router, adv *vrrp.Advert, d *link.Datagram) {
 	equal := adv.Priority == own.Priority && adv.Priority == r.sm.Priority() && !owners
 	if !r.alarms.Empty() {
 		for _, k := range [...]vrrp.AlarmKind{vrrp.AlarmVersion, vrrp.AlarmAuthentication, vrrp.AlarmChecksum,
-			vrrp.AlarmTransport, vrrp.AlarmPeer, vrrp.AlarmTTL} {
+			vrrp.AlarmReplay, vrrp.AlarmTransport, vrrp.AlarmPeer, vrrp.AlarmTTL} {
 			r.alarms.Well(d.Arrival, k, d.Src)
 		}
 		for _, k := range [...]struct {
@@ -197,5 +197,5 @@ func alarmStatus(r *router, a *vrrp.Alarm) control.Alarm {
 // alarmsOf lists the raised alarms of a router.
 func alarmsOf(r *router, list []control.Alarm) []control.Alarm {
 	r.alarms.Raised(func(a *vrrp.Alarm) { list = append(list, alarmStatus(r, a)) })
-	return list
+	return r.pathAlarms(list)
 }

@@ -3,7 +3,6 @@ package vrrpd
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"time"
 
 	"director/config"
@@ -17,6 +16,7 @@ import (
 // state, timers, sockets and counters. A returned error is final: nothing of
 // what is configured can work.
 func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
+	first := e.generation == 0
 	e.generation = c.Generation
 	e.routerID = c.Config.Global.RouterID
 	e.configureDelay(now, &c.Config.Global, c.Resume)
@@ -39,13 +39,13 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 			if r == nil {
 				e.nextID++
 				r = &router{
-					id:       fmt.Sprintf("%s#%d", cfg.Name, e.nextID),
 					key:      key,
 					cfg:      cfg,
 					sm:       vrrp.New(now, familySettings(cfg, family)),
 					heapSlot: -1,
 				}
-				e.byID[r.id] = r
+				r.holding = holding{id: fmt.Sprintf("%s#%d", cfg.Name, e.nextID), router: r, timer: r}
+				e.holdings[r.id] = &r.holding
 				e.timers.add(r)
 				added = append(added, r)
 			}
@@ -74,7 +74,11 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	for _, r := range grown {
 		e.acquire(r, r.cfg.Garp.Repeat)
 	}
+	e.keepHost(c)
 	e.index()
+	if first {
+		e.sweep()
+	}
 	e.configureLookout()
 	e.resume(now, added, c.Resume)
 	err := e.openPorts(now)
@@ -82,13 +86,13 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	return err
 }
 
-// ours lists where we have put addresses, in this life or in the former one.
-func (e *engine) ours(res *watchdog.Resume) map[place]bool {
-	set := make(map[place]bool)
+// ours lists what we have put into the kernel, in this life or in the former one.
+func (e *engine) ours(res *watchdog.Resume) map[link.Key]bool {
+	set := make(map[link.Key]bool)
 	for _, r := range e.order {
-		for _, a := range r.addrs {
-			if a.ours {
-				set[a.place()] = true
+		for _, i := range r.items {
+			if i.ours {
+				set[i.Key()] = true
 			}
 		}
 	}
@@ -96,7 +100,7 @@ func (e *engine) ours(res *watchdog.Resume) map[place]bool {
 		for _, i := range res.Snapshot.VRRP.Instances {
 			for _, a := range i.Addresses {
 				if !a.Own && (a.Installed || i.State == vrrp.Master.String()) {
-					set[place{a.Prefix, a.Device}] = true
+					set[link.Address{Prefix: a.Prefix, Device: a.Device}.Key()] = true
 				}
 			}
 		}
@@ -107,8 +111,11 @@ func (e *engine) ours(res *watchdog.Resume) map[place]bool {
 // index notes who has to do with which interface and address.
 func (e *engine) index() {
 	e.users = make(map[string][]*router)
-	e.holders = make(map[place]*router)
+	e.holders = make(map[link.Key]*holding)
+	e.passing = nil
 	e.vips = make(map[vip]bool)
+	e.guests = make(map[routerKey]*router)
+	e.carriers = make(map[string][]*router)
 	e.roaming = nil
 	for _, r := range e.order {
 		for _, name := range r.needs {
@@ -117,40 +124,45 @@ func (e *engine) index() {
 		if want, _ := r.wantedSource(); want.IsValid() {
 			e.roaming = append(e.roaming, r)
 		}
-		for _, a := range r.addrs {
-			e.holders[a.place()] = r
-			if r.cfg.Priority != vrrp.PriorityOwner {
-				e.vips[vipOf(a.prefix.Addr(), a.device)] = true
+		e.indexPaths(r)
+		for _, i := range r.items {
+			if a, ok := i.address(); ok && r.cfg.Priority != vrrp.PriorityOwner {
+				e.vips[vipOf(a.Prefix.Addr(), a.Device)] = true
 			}
 		}
+		e.indexItems(&r.holding)
+	}
+	e.indexItems(&e.host.holding)
+}
+
+func (e *engine) indexItems(h *holding) {
+	passing := h.router == nil
+	for _, i := range h.items {
+		e.holders[i.Key()] = h
+		passing = passing || i.Key().Kind != link.KindAddress
+	}
+	if passing {
+		e.passing = append(e.passing, h)
 	}
 }
 
 // reconfigure gives a router its new settings. A MASTER takes removed
 // addresses off; the answer says whether it has to acquire new ones.
-func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, ours map[place]bool) (grown bool) {
-	next := addresses(cfg, r.key.family)
+func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, ours map[link.Key]bool) (grown bool) {
 	master := r.sm.State() == vrrp.Master
-	kept := make(map[*address]bool, len(next))
-	for i, a := range next {
-		if had := r.byPlace[a.place()]; had != nil && had.label == a.label {
-			next[i] = had
-			kept[had] = true
-			continue
-		}
-		a.ours = ours[a.place()]
-		grown = true
-	}
+	gone, grown := r.change(items(cfg, r.key.family), ours)
 	if master {
-		gone := slices.DeleteFunc(slices.Clone(r.addrs), func(a *address) bool { return kept[a] })
-		e.remove(r, gone)
+		e.remove(&r.holding, gone)
 	}
 	before := r.cfg
-	r.cfg = cfg
-	r.hold(next)
+	r.cfg, r.name, r.hosts = cfg, cfg.Name, cfg.Priority == vrrp.PriorityOwner
 	r.needs = append(r.needs[:0], r.key.device)
-	for _, a := range next {
-		r.need(a.device)
+	for _, i := range r.items {
+		if !i.untracked || i.Key().Kind == link.KindAddress {
+			for _, name := range devices(i) {
+				r.need(name)
+			}
+		}
 	}
 	set := familySettings(cfg, r.key.family)
 	r.meet(set.Peers)
@@ -161,6 +173,8 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	}
 	r.sm.Reconfigure(now, set)
 	e.configureGates(r, now, before)
+	e.meetPaths(r, now, &set)
+	r.configureAuth(now, cfg)
 	e.timers.fix(r)
 	return master && grown
 }
@@ -187,13 +201,11 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 		}
 		// What the former process had installed and the configuration no longer
 		// knows would stay for ever.
-		var orphans []link.Address
 		for at := range e.ours(res) {
-			if e.holders[at] == nil {
-				orphans = append(orphans, link.Address{Prefix: at.prefix, Device: at.device})
+			if at.Kind == link.KindAddress && e.holders[at] == nil {
+				e.clean(link.Address{Prefix: at.Prefix, Device: at.Device})
 			}
 		}
-		e.clean(orphans)
 	}
 	for _, r := range added {
 		if masters[r.key] {
@@ -209,7 +221,7 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 				"reason", fmt.Sprintf("no advert for up to %v, a backup takes over after %v", silent, limit))
 		}
 		if r.cfg.Priority != vrrp.PriorityOwner {
-			e.release(r)
+			e.release(&r.holding)
 		}
 	}
 	e.resumeTogether()
@@ -226,7 +238,7 @@ func (e *engine) leave(r *router, now time.Time, why vrrp.Reason, moved bool) {
 	if r.sm.State() != vrrp.Init {
 		e.step(r, now, vrrp.Event{Kind: vrrp.EventShutdown, Cause: vrrp.Cause{Reason: why}})
 	}
-	e.settle(r)
+	e.settle(&r.holding)
 }
 
 // stop ends every router. The loop goes on until settled reports true.
@@ -235,7 +247,8 @@ func (e *engine) stop(now time.Time) {
 	for _, r := range e.order {
 		e.leave(r, now, vrrp.ReasonStopped, false)
 	}
-	e.order, e.users, e.roaming, e.holders = nil, nil, nil, nil
+	e.order, e.users, e.roaming, e.holders, e.passing = nil, nil, nil, nil, nil
+	e.guests, e.carriers = nil, nil
 	for _, t := range e.trackers {
 		if timer, ok := t.(timed); ok {
 			e.timers.remove(timer)
@@ -244,10 +257,15 @@ func (e *engine) stop(now time.Time) {
 	clear(e.trackers)
 	e.observer.files(nil, false)
 	e.observer.processes(nil)
+	e.stopping = true
+	e.leaveHost()
 }
 
-// settled reports whether every address of the routers that left is off.
-func (e *engine) settled() bool { return len(e.leaving) == 0 }
+// settled reports whether everything that the routers that left had in the kernel
+// is off, and at a stop what was there for the host as well.
+func (e *engine) settled() bool {
+	return len(e.leaving) == 0 && (!e.stopping || e.host.left && e.host.pending == 0)
+}
 
 // abandon gives up waiting for the addresses of routers that left: their end is
 // told all the same.

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"director/internal/watchdog"
-	"director/vrrp"
 	"director/vrrp/link"
 )
 
@@ -34,6 +33,7 @@ type Daemon struct {
 
 	poller *link.Poller
 	engine *engine
+	routes *routeWatch
 
 	synced    bool
 	configure *watchdog.Configure // arrived before the monitor's first list was complete
@@ -86,9 +86,13 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 	if err != nil {
 		return fmt.Errorf("vrrpd: %w", err)
 	}
+	d.routes = &routeWatch{start: func() (*link.RouteMonitor, error) {
+		return link.StartRouteMonitor(ctx, func(ev link.RouteEvent) { d.post(ev) })
+	}}
 	defer func() {
 		cancel()
 		monitor.Wait()
+		d.routes.wait()
 	}()
 	watcher := newWatcher(ctx, d.post, func(what string, err error) { d.log.Error(what, "reason", err) })
 	d.engine.observer = watcher
@@ -176,6 +180,8 @@ func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
 		d.engine.result(now, ev)
 	case gateAnswer:
 		d.engine.gateAnswered(now, ev)
+	case link.RouteEvent:
+		d.engine.routeEvent(now, ev)
 	case fileSeen:
 		d.engine.fileSeen(now, ev)
 	case processesSeen:
@@ -220,10 +226,35 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure, ch *watchdog.Channe
 	if err := d.engine.configure(now, c); err != nil {
 		ack.Error, ack.Final = err.Error(), true
 	}
+	if d.engine.hasRoutes() { // before the first of them is added
+		if err := d.routes.begin(); err != nil {
+			d.log.Error("routes and rules that somebody else removes are not put back", "reason", err)
+		}
+	}
 	d.engine.flush(now)
 	// With the Ack the parent forgets the former generation, and the scripts of
 	// routers that are gone with it: their end has to be told first.
 	d.ack, d.limit = ack, now.Add(stopLimit)
+}
+
+// routeWatch is the monitor of routes and rules. A host that has none configured
+// does without.
+type routeWatch struct {
+	start   func() (*link.RouteMonitor, error)
+	monitor *link.RouteMonitor
+}
+
+func (w *routeWatch) begin() (err error) {
+	if w.monitor == nil {
+		w.monitor, err = w.start()
+	}
+	return err
+}
+
+func (w *routeWatch) wait() {
+	if w.monitor != nil {
+		w.monitor.Wait()
+	}
 }
 
 // acknowledge sends the Ack that waits.
@@ -253,6 +284,10 @@ func (o opener) OpenClaims(ifi link.Interface) (claims, error) {
 	return c, nil
 }
 
-func (o opener) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
-	return o.d.poller.Open(ifi, family, func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) })
+func (o opener) Open(ifi link.Interface, key portKey) (socket, error) {
+	handle := func(dg link.Datagram) { o.d.engine.receive(ifi.Name, dg) }
+	if key.ah {
+		return o.d.poller.OpenAH(ifi, handle)
+	}
+	return o.d.poller.Open(ifi, key.family, handle)
 }

@@ -14,7 +14,7 @@ import (
 
 // network opens the protocol's sockets.
 type network interface {
-	Open(ifi link.Interface, family vrrp.Family) (socket, error)
+	Open(ifi link.Interface, key portKey) (socket, error)
 	OpenClaims(ifi link.Interface) (claims, error)
 }
 
@@ -44,8 +44,9 @@ type engine struct {
 
 	generation   uint64
 	routers      map[routerKey]*router
-	byID         map[string]*router // with those that are leaving
-	order        []*router          // in the order of the configuration
+	holdings     map[string]*holding // by id, with those of routers that are leaving
+	host         *host               // what is there as long as the daemon lives
+	order        []*router           // in the order of the configuration
 	groups       map[groupKey]*group
 	trackers     map[trackerKey]tracker
 	observer     observer
@@ -56,11 +57,16 @@ type engine struct {
 	names        map[int]string            // of the links by index, to notice a new name
 	users        map[string][]*router      // who needs an interface, by its name
 	roaming      []*router                 // whose configured source may be on any interface
+	guests       map[routerKey]*router     // by where their heartbeat paths are heard
+	carriers     map[string][]*router      // whose heartbeat paths an interface carries, by its name
+	judged       []*router                 // with heartbeat paths, heard since the last flush
 	vips         map[vip]bool              // virtual addresses that are never a source
-	holders      map[place]*router         // whose virtual address it is
+	holders      map[link.Key]*holding     // whose item it is
+	passing      []*holding                // with items that may go without notice
 	ports        map[portKey]*port         //
 	dirty        []*port                   // with queued adverts
-	leaving      []*router                 // removed or stopping, until their addresses are off
+	leaving      []*router                 // removed or stopping, until their items are off
+	stopping     bool
 	delay        startDelay
 
 	routerID       string
@@ -94,7 +100,8 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 	e := &engine{
 		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers:   make(map[routerKey]*router),
-		byID:      make(map[string]*router),
+		holdings:  make(map[string]*holding),
+		host:      newHost(),
 		links:     make(map[string]link.Interface),
 		names:     make(map[int]string),
 		ports:     make(map[portKey]*port),
@@ -105,6 +112,8 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		fenceQuestions: make(map[uint64]gateQuestion),
 		observer:       blind{},
 	}
+	e.holdings[e.host.id] = &e.host.holding
+	e.timers.add(e.host)
 	e.lookout.onForeign, e.lookout.onClaim = e.foreignAdvert, e.claimed
 	e.timers.add(&e.lookout)
 	return e
@@ -141,7 +150,7 @@ func (e *engine) tick(now time.Time) {
 			}
 			e.lateness.Observe(now.Sub(t.deadline()))
 			if !t.retryAt.IsZero() && !t.retryAt.After(now) {
-				e.retryAddresses(t, now)
+				e.retryItems(&t.holding, now)
 			}
 			e.step(t, now, vrrp.Event{Kind: vrrp.EventTimer})
 		case *script:
@@ -149,6 +158,9 @@ func (e *engine) tick(now time.Time) {
 			if req := t.due(now, e.nextID); req != nil {
 				e.send(watchdog.Message{RunScript: req})
 			}
+			e.timers.fix(t)
+		case *host:
+			e.retryItems(&t.holding, now)
 			e.timers.fix(t)
 		case *lookout:
 			e.lookAround(now)
@@ -193,10 +205,11 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	case vrrp.ActionAcquire:
 		e.acquire(r, a.Repeat)
 	case vrrp.ActionRelease:
-		e.release(r)
+		e.release(&r.holding)
 	case vrrp.ActionAnnounce:
-		e.announce(r, r.addrs, a.Repeat)
+		e.announce(r, r.items, a.Repeat)
 	case vrrp.ActionNotify:
+		e.restartPaths(r, now, a.Transition)
 		e.notify(r, now, a.Transition)
 	case vrrp.ActionAsk:
 		e.askGate(r, now, a)
@@ -219,6 +232,7 @@ const pushInterval = 100 * time.Millisecond
 func (e *engine) flush(now time.Time) {
 	e.answerPools(now)
 	e.round++
+	e.judgePaths(now)
 	for _, p := range e.dirty {
 		if !p.queued || p.sock == nil {
 			continue
@@ -255,6 +269,8 @@ func (e *engine) snapshot() *control.VRRP {
 			v.Groups = append(v.Groups, g.snapshot())
 		}
 	}
+	v.Static = e.host.snapshot()
+	v.Failures = e.host.failures()
 	told := make(map[tracker]bool, len(e.trackers))
 	for _, r := range e.order {
 		i := r.snapshot()
@@ -262,14 +278,7 @@ func (e *engine) snapshot() *control.VRRP {
 			i.Reason, i.Code, i.StartsAt = e.delay.left(), "start_delay", e.delay.at
 		}
 		v.Instances = append(v.Instances, i)
-		for _, a := range r.addrs {
-			if a.err != nil {
-				v.Failures = append(v.Failures, control.KernelFail{
-					What:  a.task(),
-					Error: a.err.Error(), Since: a.since, Count: a.failures,
-				})
-			}
-		}
+		v.Failures = append(v.Failures, r.failures()...)
 		for _, t := range r.tracks {
 			if told[t.tracker] {
 				continue

@@ -241,8 +241,8 @@ func TestReload(t *testing.T) {
 		w.t = t
 		w.configure(nil, db)
 		w.want("advert 0 from 192.0.2.1", "remove 192.0.2.10/32", "remove 192.0.2.11/32", "site MASTER->STOP (removed)")
-		if len(w.e.byID) != 1 || len(w.e.timers) != 3 || /* the other is the port's */ !slices.Equal(w.socks["eth0"], []uint8{52}) {
-			t.Errorf("left over: %d routers, %d timers, filter %v", len(w.e.byID), len(w.e.timers), w.socks)
+		if len(w.e.holdings) != 2 || len(w.e.timers) != 4 || /* the others are the port's, the host's and the lookout's */ !slices.Equal(w.socks["eth0"], []uint8{52}) {
+			t.Errorf("left over: %d routers, %d timers, filter %v", len(w.e.holdings), len(w.e.timers), w.socks)
 		}
 	})
 }

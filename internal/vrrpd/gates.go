@@ -1,6 +1,7 @@
 package vrrpd
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -130,8 +131,13 @@ func (e *engine) askGate(r *router, now time.Time, a vrrp.Action) {
 		r.unlock = false
 		q.note = fmt.Sprintf("%s %s since %s", e.routerID, r.cfg.Name, now.UTC().Format(time.RFC3339))
 	case config.GateVIPFree:
-		for _, v := range r.addrs {
-			q.places = append(q.places, gatePlace{v.device, v.prefix.Addr()})
+		// By the interface of the configuration: a virtual MAC is not ours to send from.
+		for _, list := range [][]config.VirtualAddress{r.cfg.Addresses, r.cfg.Excluded} {
+			for _, v := range list {
+				if addr := v.Prefix.Addr(); vrrp.FamilyOf(addr) == r.key.family {
+					q.places = append(q.places, gatePlace{cmp.Or(v.Device, r.cfg.Interface), addr})
+				}
+			}
 		}
 	}
 	e.gates.ask(q)
@@ -166,10 +172,11 @@ func (e *engine) unlocked(r *router) {
 
 // gateAnswered takes an answer.
 func (e *engine) gateAnswered(now time.Time, a gateAnswer) {
-	r := e.byID[a.router]
-	if r == nil {
+	h := e.holdings[a.router]
+	if h == nil || h.router == nil {
 		return
 	}
+	r := h.router
 	if r.sm.State() == vrrp.Backup {
 		e.drain() // the master may have been heard in the meantime
 	}

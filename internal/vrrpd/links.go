@@ -25,7 +25,8 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 		}
 	case link.AddrRemoved:
 		e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
-		e.lost(now, ifi.Name, ev.Prefix)
+		e.lost(now, link.Key{Kind: link.KindAddress, Prefix: ev.Prefix, Device: ifi.Name})
+		e.recheck(ifi.Name)
 		if e.vips[vipOf(ev.Prefix.Addr(), ifi.Name)] {
 			return
 		}
@@ -33,6 +34,15 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 		return
 	}
 	e.reviewUsers(now, ifi.Name)
+}
+
+// routeEvent takes what the monitor saw of routes and rules.
+func (e *engine) routeEvent(now time.Time, ev link.RouteEvent) {
+	if ev.Key == (link.Key{}) {
+		e.recheckAll()
+		return
+	}
+	e.lost(now, ev.Key)
 }
 
 func (e *engine) linkChanged(now time.Time, ifi link.Interface) {
@@ -49,6 +59,7 @@ func (e *engine) linkChanged(now time.Time, ifi link.Interface) {
 	}
 	before := e.links[ifi.Name].MTU
 	e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
+	e.recheck(ifi.Name)
 	for _, p := range e.portsOf(ifi.Name) {
 		// Below its least MTU an interface has no IPv6, and sockets have left their
 		// groups when it has it again.
@@ -73,20 +84,23 @@ func (e *engine) linkGone(ifi link.Interface, renamed string) {
 	for _, p := range e.portsOf(name) {
 		p.closePort()
 	}
-	var stranded []link.Address
+	e.strand(&e.host.holding, name, renamed)
 	for _, r := range e.users[name] {
-		for _, a := range r.addrs {
-			if a.device != name {
-				continue
+		e.strand(&r.holding, name, renamed)
+	}
+	e.touched = true
+}
+
+// strand notes that an interface took addresses along.
+func (e *engine) strand(h *holding, name, renamed string) {
+	for _, i := range h.items {
+		if a, ok := i.address(); ok && a.Device == name {
+			if i.installed && !h.own(i) && renamed != "" {
+				e.clean(link.Address{Prefix: a.Prefix, Device: renamed, Peer: a.Peer})
 			}
-			if a.installed && !r.own(a) && renamed != "" {
-				stranded = append(stranded, link.Address{Prefix: a.prefix, Device: renamed})
-			}
-			a.installed = false
+			i.installed = false
 		}
 	}
-	e.clean(stranded)
-	e.touched = true
 }
 
 // reviewUsers reviews the routers that a change of one interface may concern.
@@ -94,6 +108,9 @@ func (e *engine) reviewUsers(now time.Time, name string) {
 	e.interfaceChanged(now, name)
 	for _, r := range e.users[name] {
 		e.reviewRouter(r, now)
+	}
+	for _, r := range e.carriers[name] {
+		e.inspectPaths(r, now)
 	}
 	for _, r := range e.roaming {
 		e.reviewRouter(r, now)

@@ -86,7 +86,7 @@ func (e *engine) lookAround(now time.Time) {
 		d.active = slices.ContainsFunc(d.routers, (*router).isMaster)
 		busy = busy || d.active
 		for _, family := range [...]vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
-			if p := e.ports[portKey{d.name, family}]; d.active && p != nil && p.sock != nil {
+			if p := e.ports[portKey{device: d.name, family: family}]; d.active && p != nil && p.sock != nil {
 				e.readForeign(now, p)
 			}
 		}
@@ -172,8 +172,10 @@ func (e *engine) configureLookout() {
 	}
 	for _, r := range e.order {
 		used(r.key.device, r)
-		for _, a := range r.addrs {
-			used(a.device, r).holders[a.prefix.Addr()] = r
+		for _, i := range r.items {
+			if a, ok := i.address(); ok {
+				used(a.Device, r).holders[a.Prefix.Addr()] = r
+			}
 		}
 	}
 	for name, d := range old {

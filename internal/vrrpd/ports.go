@@ -10,10 +10,12 @@ import (
 	"director/vrrp"
 )
 
-// portKey is the place of a socket: one for each family of an interface.
+// portKey is the place of a socket: one for each family of an interface, and one
+// more for adverts with an authentication header where an instance uses them.
 type portKey struct {
 	device string
 	family vrrp.Family
+	ah     bool
 }
 
 // port is a used interface with its socket for one family.
@@ -40,8 +42,8 @@ func (p *port) slot() *int { return &p.heapSlot }
 // portsOf returns the ports of an interface.
 func (e *engine) portsOf(device string) []*port {
 	var list []*port
-	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
-		if p := e.ports[portKey{device, f}]; p != nil {
+	for _, key := range []portKey{{device, vrrp.IPv4, false}, {device, vrrp.IPv6, false}, {device, vrrp.IPv4, true}} {
+		if p := e.ports[key]; p != nil {
 			list = append(list, p)
 		}
 	}
@@ -57,17 +59,36 @@ func (e *engine) openPorts(now time.Time) error {
 		groups []netip.Addr
 	}
 	wanted := make(map[portKey]*audience)
-	for _, r := range e.order {
-		w := wanted[r.key.port()]
+	want := func(key portKey, r *router) {
+		w := wanted[key]
 		if w == nil {
 			w = &audience{}
-			wanted[r.key.port()] = w
+			wanted[key] = w
 		}
-		w.vrids = append(w.vrids, r.key.vrid)
+		if !slices.Contains(w.vrids, r.key.vrid) {
+			w.vrids = append(w.vrids, r.key.vrid)
+		}
 		// The group is joined by those who speak by unicast, too: an advert that comes
 		// in the wrong way is counted.
 		if g := r.sm.Settings().Multicast(); !slices.Contains(w.groups, g) {
 			w.groups = append(w.groups, g)
+		}
+	}
+	for _, r := range e.order {
+		want(r.key.port(), r)
+		// Who uses the authentication header hears adverts without it, too, to count them.
+		if key := r.sendsBy(r.key); key.ah {
+			want(key, r)
+		}
+		for i := range r.paths {
+			p := &r.paths[i]
+			if p.cfg == nil || p.key == r.key {
+				continue
+			}
+			want(p.key.port(), r)
+			if key := r.sendsBy(p.key); key.ah {
+				want(key, r)
+			}
 		}
 	}
 	for key, p := range e.ports {
@@ -124,7 +145,7 @@ func (e *engine) openPort(now time.Time, p *port) {
 	if !ok {
 		return
 	}
-	sock, err := e.net.Open(ifi, p.key.family)
+	sock, err := e.net.Open(ifi, p.key)
 	if err == nil {
 		if err = p.listen(sock); err == nil {
 			p.sock, p.index, p.err, p.failed = sock, ifi.Index, nil, 0

@@ -60,8 +60,8 @@ func TestInstanceMovesToAnotherVRID(t *testing.T) {
 	w.settle()
 	w.want("advert 0 from 192.0.2.1", "remove 192.0.2.10/32",
 		"web MASTER->STOP (removed)", "web INIT->BACKUP (started)")
-	if !w.gone() || len(w.e.byID) != 1 {
-		t.Errorf("%d routers are known", len(w.e.byID))
+	if !w.gone() || len(w.e.holdings) != 2 {
+		t.Errorf("%d routers are known", len(w.e.holdings))
 	}
 }
 
@@ -82,8 +82,8 @@ func TestAddressMovesBetweenInstances(t *testing.T) {
 	w.configure(nil, instance("b", 52, 254, append(b, a[1])...), instance("a", 51, 254, a[0]))
 	var order []string
 	for _, j := range asked.list {
-		for _, addr := range j.Addresses {
-			if addr.Prefix.String() == a[1] {
+		for _, i := range j.Items {
+			if addr, ok := i.(link.Address); ok && addr.Prefix.String() == a[1] {
 				order = append(order, j.Op.String()+" "+strings.TrimRight(j.Instance, "0123456789#"))
 			}
 		}
@@ -169,7 +169,7 @@ func TestStopWaitsForEarlierRemovals(t *testing.T) {
 		t.Error("the stop does not wait for the removal of what was left over")
 	}
 	w.deliver(len(w.held))
-	if !w.gone() || len(w.e.byID) != 0 {
+	if !w.gone() || len(w.e.holdings) != 1 {
 		t.Error("the stop never ends")
 	}
 }

@@ -21,12 +21,12 @@ type routerKey struct {
 }
 
 // port is the place of its socket.
-func (k routerKey) port() portKey { return portKey{k.device, k.family} }
+func (k routerKey) port() portKey { return portKey{device: k.device, family: k.family} }
 
 // router is one virtual router at run time: the state machine, and everything
 // around it that the state machine must not know.
 type router struct {
-	id         string // names the router to the worker; never used twice
+	holding           // the addresses, routes and rules that it holds as MASTER
 	generation uint64 // of the configuration that cfg belongs to
 	key        routerKey
 	cfg        *config.Instance
@@ -39,10 +39,11 @@ type router struct {
 	started bool
 	source  netip.Addr
 	needs   []string // interfaces without which it cannot serve
-	addrs   []*address
-	byPlace map[place]*address // the same
 	tracks  []track
-	peers   []peer  // of unicast, in the order of the settings
+	peers   []peer // of unicast, in the order of the settings
+	paths   []path // the own link and the heartbeat paths; nil without any of these
+	watch   vrrp.PathWatch
+	judge   bool    // listed in engine.judged
 	faults  []fault // why the router cannot serve, oldest first
 	waiting string  // why it has not been started yet
 
@@ -50,17 +51,16 @@ type router struct {
 	observedPriority uint8
 
 	resume   bool                 // start as MASTER: we were it a moment ago
-	left     bool                 // removed or stopped
 	moved    bool                 // left, and its name goes on at another place
-	retryAt  time.Time            // next attempt of a failed address, zero = none
 	advert   []byte               // reused for each advert
+	packet   []byte               // reused for each with an authentication header
+	auth     auth                 //
 	sentIn   uint64               // engine.round of the newest advert
 	sentPrio uint8                // and its priority
 	lastSent time.Time            // of the newest advert
 	heapSlot int                  // index in the engine's timer heap
 	counters counters             //
-	pending  int                  // removals that the worker has not reported yet
-	unlock   bool                 // its lock is given up when these are done
+	unlock   bool                 // its lock is given up when no removal is pending any more
 	warned   [numWarnings]warning // the newest warning of each kind, so that it is logged once
 	alarms   vrrp.Alarms
 	rivalAt  time.Time // when another MASTER that has to give way was heard last
@@ -85,44 +85,6 @@ type peer struct {
 	addr  netip.Addr
 	heard uint64 // packets of our VRID, those that were dropped as well
 	last  time.Time
-}
-
-// address is one virtual address and what the kernel is known to hold.
-type address struct {
-	prefix    netip.Prefix
-	device    string
-	label     string
-	wanted    bool // the router is MASTER
-	installed bool // the kernel has it, as far as we know
-	ours      bool // we put it there, now or in a former life
-	err       error
-	failures  int
-	since     time.Time // of the first failure in a row
-	retryAt   time.Time
-	repairing bool      // somebody else removed it and it is being put back
-	doubtful  bool      // it was removed while an Add was under way, before or after that
-	losses    int       // removals by others in a row
-	lostAt    time.Time // the newest of them
-}
-
-// task names what is to be done about the address.
-func (a *address) task() string {
-	if a.wanted {
-		return fmt.Sprintf("add %s to %s", a.prefix, a.device)
-	}
-	return fmt.Sprintf("remove %s from %s", a.prefix, a.device)
-}
-
-// place identifies an address on the host.
-type place struct {
-	prefix netip.Prefix
-	device string
-}
-
-func (a *address) place() place { return place{a.prefix, a.device} }
-
-func (a *address) link() link.Address {
-	return link.Address{Prefix: a.prefix, Device: a.device, Label: a.label}
 }
 
 // families lists the address families of an instance, IPv4 first: each gets a
@@ -190,43 +152,13 @@ func familySettings(c *config.Instance, family vrrp.Family) vrrp.Settings {
 			s.Peers = append(s.Peers, vrrp.Peer{Addr: p.Address, MinTTL: p.MinTTL, MaxTTL: p.MaxTTL})
 		}
 	}
-	if c.Authentication.Type == "PASS" {
-		s.AuthType = vrrp.AuthPass
-		copy(s.Password[:], c.Authentication.Password)
+	switch c.Authentication.Type {
+	case config.AuthPASS:
+		s.AuthType, s.Password = vrrp.AuthPass, password(&c.Authentication)
+	case config.AuthAH:
+		s.AuthType = vrrp.AuthAH
 	}
 	return s
-}
-
-// addresses lists the configured virtual addresses that the router of a family
-// has, those in adverts first. What no advert names may be of a family that has
-// no router; it goes with the only one.
-func addresses(c *config.Instance, family vrrp.Family) []*address {
-	var all []*address
-	both := len(families(c)) > 1
-	add := func(list []config.VirtualAddress) {
-		for _, v := range list {
-			if both && vrrp.FamilyOf(v.Prefix.Addr()) != family {
-				continue
-			}
-			dev := v.Device
-			if dev == "" {
-				dev = c.Interface
-			}
-			all = append(all, &address{prefix: v.Prefix, device: dev, label: v.Label})
-		}
-	}
-	add(c.Addresses)
-	add(c.Excluded)
-	return all
-}
-
-// hold gives the router its virtual addresses.
-func (r *router) hold(addrs []*address) {
-	r.addrs = addrs
-	r.byPlace = make(map[place]*address, len(addrs))
-	for _, a := range addrs {
-		r.byPlace[a.place()] = a
-	}
 }
 
 // meet gives the router its unicast peers. What was heard of one that it had
@@ -247,21 +179,6 @@ func (r *router) need(name string) {
 	if !slices.Contains(r.needs, name) {
 		r.needs = append(r.needs, name)
 	}
-}
-
-// address finds the router's record of an address that the worker reports on.
-func (r *router) address(l link.Address) *address {
-	if a := r.byPlace[place{l.Prefix, l.Device}]; a != nil && a.label == l.Label {
-		return a
-	}
-	return nil
-}
-
-// own says that an address was on the host before us: that of an address owner
-// (RFC 9568 section 1.6) which it has as its own. Such an address is not ours
-// to remove.
-func (r *router) own(a *address) bool {
-	return r.cfg.Priority == vrrp.PriorityOwner && a.installed && !a.ours
 }
 
 // deadline is when the router next needs the loop.
@@ -348,18 +265,26 @@ func (r *router) snapshot() control.Instance {
 	if !r.lastSent.IsZero() {
 		s.Mono = link.Monotonic() - int64(time.Since(r.lastSent))
 	}
+	s.Authentication = r.authSnapshot()
 	for _, p := range r.peers {
 		s.Peers = append(s.Peers, control.Peer{Address: p.addr, Heard: p.heard, LastHeard: p.last, Self: p.addr == r.source})
 	}
+	s.Paths = r.snapshotPaths()
 	for _, t := range r.tracks {
 		s.Terms = append(s.Terms, t.explain())
 	}
-	for _, a := range r.addrs {
-		ca := control.Address{Prefix: a.prefix, Device: a.device, Installed: a.installed, Own: r.own(a)}
-		if a.err != nil {
-			ca.Error = a.err.Error()
+	for _, i := range r.items {
+		st := i.status(r.own(i))
+		switch v := i.Item.(type) {
+		case link.Address:
+			s.Addresses = append(s.Addresses, control.Address{
+				Prefix: v.Prefix, Device: v.Device, Installed: i.installed, Own: st.Own, Error: st.Error,
+			})
+		case *link.Route:
+			s.Routes = append(s.Routes, st)
+		case *link.Rule:
+			s.Rules = append(s.Rules, st)
 		}
-		s.Addresses = append(s.Addresses, ca)
 	}
 	for d, n := range r.counters.discards {
 		if n > 0 {

@@ -23,7 +23,7 @@ func (*sink) Close() error                                { return nil }
 
 func (sinkSocket) Foreign(func(link.Datagram)) (uint64, error) { return 0, nil }
 
-func (s *sink) Open(link.Interface, vrrp.Family) (socket, error) { return sinkSocket{s}, nil }
+func (s *sink) Open(link.Interface, portKey) (socket, error)     { return sinkSocket{s}, nil }
 func (s *sink) Submit(link.Job)                                  { s.jobs++ }
 func (s *sink) tell(watchdog.Message)                            {}
 func (sinkSocket) SetVRIDs([]uint8) error                        { return nil }

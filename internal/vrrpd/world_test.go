@@ -32,7 +32,9 @@ type world struct {
 	open   map[string]error   // errors of Open by interface name
 	queue  []func(*engine)    // what the drain hook finds in the sockets
 	socks  map[string][]uint8 // VRIDs by interface
+	swept  map[link.Key]bool  // what the clean-up of leftovers had to keep
 	deaf   bool               // filters cannot be set
+	wire   []link.Datagram    // what was sent last, at most 64
 	others []link.Datagram    // of foreign VRIDs, that wait to be read
 	claims []link.Claim       // that wait to be read
 	blind  error              // of OpenClaims
@@ -44,10 +46,13 @@ type fakeSocket struct {
 	q    []string
 }
 
-func (w *world) Open(ifi link.Interface, family vrrp.Family) (socket, error) {
+func (w *world) Open(ifi link.Interface, key portKey) (socket, error) {
 	name := ifi.Name
-	if family == vrrp.IPv6 {
+	switch {
+	case key.family == vrrp.IPv6:
 		name += " ipv6"
+	case key.ah:
+		name += " ah"
 	}
 	if err := w.open[name]; err != nil {
 		return nil, err
@@ -99,6 +104,12 @@ func (s *fakeSocket) SetVRIDs(v []uint8) error {
 }
 func (s *fakeSocket) Close() error { delete(s.w.socks, s.name); return nil }
 func (s *fakeSocket) Queue(src, dst netip.Addr, ttl uint8, pdu []byte) {
+	d := link.Datagram{Src: src, Dst: dst, TTL: int(ttl), Payload: slices.Clone(pdu), Protocol: vrrp.ProtocolNumber}
+	if strings.HasSuffix(s.name, " ah") {
+		d.Header, d.Payload, d.Protocol = d.Payload[:20], d.Payload[20:], vrrp.ProtocolAH
+		pdu, _ = vrrp.SplitAH(d.Payload)
+	}
+	s.w.wire = append(s.w.wire[max(0, len(s.w.wire)-63):], d)
 	line := fmt.Sprintf("advert %d from %s", pdu[2], src)
 	if dst != vrrp.FamilyOf(dst).Group() || ttl != vrrp.TTL {
 		line += fmt.Sprintf(" to %s, TTL %d", dst, ttl)
@@ -115,9 +126,16 @@ func (s *fakeSocket) Flush() error {
 }
 
 func (w *world) Submit(j link.Job) {
-	for i, a := range j.Addresses {
-		id := a.Device + " " + a.Prefix.String()
-		res := link.Result{Instance: j.Instance, Op: j.Op, Address: a, Last: i == len(j.Addresses)-1}
+	for i, a := range j.Items {
+		if a.Key().Kind == 0 {
+			w.swept = a.(*link.Leftovers).Keep
+			continue
+		}
+		id, short := a.String(), a.String()
+		if v, ok := a.(link.Address); ok {
+			id, short = v.Device+" "+v.Prefix.String(), v.Prefix.String()
+		}
+		res := link.Result{Instance: j.Instance, Op: j.Op, Item: a, Last: i == len(j.Items)-1}
 		switch j.Op {
 		case link.Add:
 			res.Already = w.kernel[id]
@@ -126,10 +144,14 @@ func (w *world) Submit(j link.Job) {
 			}
 		case link.Remove:
 			res.Already = !w.kernel[id]
+			if v, ok := a.(link.Address); ok && v.OnlyMarked {
+				res.Already = true
+				break
+			}
 			delete(w.kernel, id)
 		}
 		if !res.Already || j.Op == link.Announce {
-			w.log = append(w.log, fmt.Sprintf("%v %s", j.Op, a.Prefix))
+			w.log = append(w.log, fmt.Sprintf("%v %s", j.Op, short))
 		}
 		w.held = append(w.held, res)
 	}

@@ -13,7 +13,7 @@ import (
 type generation struct {
 	number uint64
 	config *config.Config
-	text   []byte // the configuration as JSON, encoded once for all children and respawns
+	text   []byte // the configuration as JSON with its secrets, encoded once for all children and respawns
 	since  time.Time
 }
 
@@ -22,6 +22,11 @@ func newGeneration(number uint64, c *config.Config) (*generation, error) {
 	sent := *c
 	sent.Notify = config.Channels{}
 	text, err := json.Marshal(&sent)
+	if err == nil {
+		var secrets []byte
+		secrets, err = json.Marshal(sent.TakeSecrets())
+		text = append(append(text, `,"Secrets":`...), secrets...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("watchdog: encode the configuration: %w", err)
 	}

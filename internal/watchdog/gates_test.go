@@ -69,7 +69,7 @@ func TestFence(t *testing.T) {
 	}
 	for script, want := range map[string]string{
 		`test "$DIRECTOR_INSTANCE $DIRECTOR_PEER $DIRECTOR_REASON $DIRECTOR_ROUTER_ID" = "web 192.0.2.1 silence lb1"`: "true false exit status 0",
-		"echo no such host; exit 3": `false true exit status 3: "no such host\n"`,
+		"echo no such host; exit 3": `false true exit status 3: "no such host"`,
 		"exec sleep 60":             "false false timed out after 300ms",
 	} {
 		c.Instances[0].Gates = command(script)

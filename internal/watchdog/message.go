@@ -4,6 +4,8 @@
 package watchdog
 
 import (
+	"encoding/json"
+	"errors"
 	"time"
 
 	"director/config"
@@ -36,9 +38,35 @@ type Message struct {
 type Configure struct {
 	Generation uint64
 	Config     *config.Config
+	// Secrets are those of Config, whose JSON shows none: see config.TakeSecrets.
+	// They are set on the way only.
+	Secrets []string `json:",omitempty"`
 	// Resume is the child's own last snapshot before it died, only on the first
 	// Configure after a respawn.
 	Resume *Resume `json:",omitempty"`
+}
+
+// configureFields is a Configure without its methods.
+type configureFields Configure
+
+// MarshalJSON adds the secrets of the configuration.
+func (c Configure) MarshalJSON() ([]byte, error) {
+	if c.Config != nil {
+		c.Secrets = c.Config.TakeSecrets()
+	}
+	return json.Marshal(configureFields(c))
+}
+
+// UnmarshalJSON puts the secrets where they belong.
+func (c *Configure) UnmarshalJSON(text []byte) error {
+	if err := json.Unmarshal(text, (*configureFields)(c)); err != nil {
+		return err
+	}
+	if c.Config != nil && !c.Config.PutSecrets(c.Secrets) {
+		return errors.New("watchdog: the secrets of a configuration are not complete")
+	}
+	c.Secrets = nil
+	return nil
 }
 
 // Resume is what a respawned child may know of its former life.

@@ -17,6 +17,7 @@ import (
 	"director/internal/control"
 	"director/internal/notify"
 	"director/internal/script"
+	"director/internal/secret"
 )
 
 // Options are what the parent is started with.
@@ -219,6 +220,9 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	}
 	cfg, warnings, err := o.Parse(o.ConfigPath, text)
 	if err != nil {
+		return nil, warnings, err
+	}
+	if err := config.FillSecrets(o.ConfigPath, text, cfg, secret.Read); err != nil {
 		return nil, warnings, err
 	}
 	if cfg, err = WithScriptUser(cfg); err != nil {

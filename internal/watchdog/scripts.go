@@ -11,8 +11,8 @@ import (
 	"sync"
 
 	"director/config"
-	"director/internal/notify"
 	"director/internal/script"
+	"director/internal/secret"
 )
 
 // maxScriptOutput is how much of a track script's output a child is told.
@@ -22,8 +22,8 @@ const maxScriptOutput = 256
 // them. A command that would run as root although somebody else can change it is
 // an error, of type config.Errors. Warnings are those that cannot run: the program
 // is missing or not executable, or the user does not exist, all of which may be
-// put right later; and the files of passwords that cannot be read. name and
-// text are the configuration file's.
+// put right later; and the files of passwords that cannot be read, or that
+// everybody can read. name and text are the configuration file's.
 func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning, error) {
 	var list []config.Warning
 	var unsafe config.Errors
@@ -55,6 +55,7 @@ func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning,
 		check(n.User, n.Fault, kind, name, "notify", "fault")
 		check(n.User, n.Stop, kind, name, "notify", "stop")
 		check(n.User, n.All, kind, name, "notify", "all")
+		check(n.User, n.Alarm, kind, name, "notify", "alarm")
 	}
 	for _, i := range c.Instances {
 		scripts("vrrp_instance", i.Name, i.Notify)
@@ -69,9 +70,17 @@ func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning,
 		check("", v.QuorumUp, "virtual_server", v.Name, "quorum_up")
 		check("", v.QuorumDown, "virtual_server", v.Name, "quorum_down")
 	}
-	for key, err := range notify.CheckFiles(c) {
-		line, col := find()(strings.Split(key, ".")...)
-		list = append(list, config.Warning{File: name, Line: line, Col: col, Key: key, Msg: err.Error()})
+	for _, o := range c.OutsideSecrets() {
+		msg := secret.Doubt(o.SecretSource)
+		if o.AtUse {
+			if _, err := secret.Read(o.SecretSource); err != nil {
+				msg = err.Error()
+			}
+		}
+		if msg != "" {
+			line, col := find()(o.Path...)
+			list = append(list, config.Warning{File: name, Line: line, Col: col, Key: o.Key(), Msg: msg})
+		}
 	}
 	if byDefault {
 		list = append(list, config.Warning{File: name, Key: "global.script_user",

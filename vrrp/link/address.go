@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -14,188 +14,151 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addresses is what the Worker does to the kernel. One goroutine uses it.
-type addresses struct {
-	handle  *netlink.Handle
-	own     map[int]*nl.SocketHandle // for requests that the library does not have
-	packet  int                      // AF_PACKET socket that only sends
-	devices map[string]*device
+// Address is an address on an interface. It carries Protocol, where the kernel
+// keeps that of addresses (5.18 and later).
+type Address struct {
+	// Prefix is the address with its mask, or with that of its peer.
+	Prefix netip.Prefix
+	Device string
+	// Label is the label of an IPv4 address, such as eth0:1; at most 15 bytes.
+	// Empty: the name of the device.
+	Label string
+	// Scope is 0 for global, 200 site, 253 link, 254 host, 255 nowhere. Of an IPv6
+	// address the kernel finds it out by itself.
+	Scope uint8
+	// Broadcast is the broadcast address of an IPv4 address, invalid: none.
+	Broadcast netip.Addr
+	// Peer is the other end of a point-to-point link, invalid: none.
+	Peer netip.Addr
+	// Flags that are set beside the address, of which DetectDuplicates takes one away.
+	NoPrefixRoute bool // no route to the address's subnet
+	AutoJoin      bool // the kernel joins the multicast group that the address is
+	Home          bool // IPv6: the home address of mobile IP (RFC 6275)
+	ManageTemp    bool // IPv6: temporary addresses are made from it (RFC 8981)
+	// DetectDuplicates has the kernel look for the IPv6 address on the link before
+	// it uses it. The router that was MASTER a moment ago would fail it.
+	DetectDuplicates bool
+	// Deprecated makes an IPv6 address one that no connection begins from, and
+	// Preferred does so after that many seconds; 0 is never.
+	Deprecated bool
+	Preferred  uint32
+	// OnlyMarked makes a Remove leave the address alone that does not carry Protocol:
+	// somebody else put it there.
+	OnlyMarked bool
 }
 
-// device is what is known of an interface while work goes on.
-type device struct {
-	Interface
-	found     time.Time
-	promoted  bool // promote_secondaries was set
-	asked6    bool // forwards6 is known
-	forwards6 bool // it forwards IPv6
+// Key returns the address's identity: the kernel allows one local address and mask
+// once per interface.
+func (a Address) Key() Key { return Key{Kind: KindAddress, Prefix: a.Prefix, Device: a.Device} }
+
+// On returns the interface.
+func (a Address) On() string { return a.Device }
+
+func (a Address) String() string { return a.Prefix.String() + " on " + a.Device }
+
+// Variant returns the options in the words of ip(8).
+func (a Address) Variant() string {
+	plain := Address{Prefix: a.Prefix, Device: a.Device, Label: a.Label, OnlyMarked: a.OnlyMarked}
+	if a == plain { // by far the most
+		return a.Label
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s scope %d brd %v peer %v", a.Label, a.Scope, a.Broadcast, a.Peer)
+	fmt.Fprintf(&b, " %v preferred %v %d", a.flags(), a.Deprecated, a.Preferred)
+	return b.String()
 }
 
-// deviceAge is how long a device is not looked up again. A name seldom changes
-// hands, and when its old index is gone the kernel says so.
-const deviceAge = 100 * time.Millisecond
-
-func openAddresses() (_ *addresses, err error) {
-	k := &addresses{packet: -1, devices: make(map[string]*device)}
-	defer func() {
-		if err != nil {
-			k.close()
+// flags are the kernel's (linux/if_addr.h).
+func (a Address) flags() uint32 {
+	var flags uint32
+	if a.Prefix.Addr().Is6() && !a.DetectDuplicates {
+		flags |= unix.IFA_F_NODAD
+	}
+	for flag, set := range map[uint32]bool{
+		unix.IFA_F_NOPREFIXROUTE: a.NoPrefixRoute, unix.IFA_F_MCAUTOJOIN: a.AutoJoin,
+		unix.IFA_F_HOMEADDRESS: a.Home, unix.IFA_F_MANAGETEMPADDR: a.ManageTemp,
+	} {
+		if set {
+			flags |= flag
 		}
-	}()
-	if k.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-		return nil, fmt.Errorf("link: open netlink: %w", err)
 	}
-	socket, err := nl.Subscribe(unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, fmt.Errorf("link: open netlink: %w", err)
-	}
-	k.own = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}
-	// Protocol 0: it receives nothing.
-	k.packet, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("link: open packet socket: %w", err)
-	}
-	return k, nil
+	return flags
 }
 
-func (k *addresses) close() {
-	if k.handle != nil {
-		k.handle.Close()
-	}
-	for _, s := range k.own {
-		s.Close()
-	}
-	if k.packet >= 0 {
-		_ = unix.Close(k.packet)
-	}
-}
-
-// forget drops what is known of devices, when there is nothing to do.
-func (k *addresses) forget() { clear(k.devices) }
-
-// device finds an interface by its name.
-func (k *addresses) device(name string) (*device, error) {
-	now := time.Now()
-	if d := k.devices[name]; d != nil && now.Sub(d.found) < deviceAge {
-		return d, nil
-	}
-	l, err := k.handle.LinkByName(name)
-	if err != nil {
-		delete(k.devices, name)
-		if errors.As(err, new(netlink.LinkNotFoundError)) {
-			err = unix.ENODEV
-		}
-		return nil, err
-	}
-	d := &device{Interface: interfaceOf(l), found: now}
-	k.devices[name] = d
-	return d, nil
-}
-
-// on runs a request on a device, and once more when the device that was
-// remembered under this name is gone.
-func (k *addresses) on(name string, request func(*device) error) error {
-	for {
-		_, remembered := k.devices[name]
-		d, err := k.device(name)
-		if err != nil {
-			return err
-		}
-		err = request(d)
-		if !remembered || !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.ENXIO) {
-			return err
-		}
-		delete(k.devices, name)
-	}
-}
-
-// add puts an address on its interface.
-func (k *addresses) add(a Address) (already bool, err error) {
+func (a Address) add(k *kernel) (already bool, err error) {
 	err = k.on(a.Device, func(d *device) error {
-		return k.handle.AddrAdd(nil, netlinkAddr(a, d.Index))
+		_, err := k.request(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, a.message(d.Index)...)
+		return err
 	})
-	switch {
-	case err == nil:
-		return false, nil
-	case errors.Is(err, unix.EEXIST):
+	if errors.Is(err, unix.EEXIST) {
 		return true, nil
 	}
-	return false, fmt.Errorf("link: add %s to %s: %w", a.Prefix, a.Device, err)
+	return false, err
 }
 
-// remove takes an address off its interface.
-func (k *addresses) remove(a Address) (already bool, err error) {
+func (a Address) remove(k *kernel) (already bool, err error) {
+	// What more is said of the address the kernel would look for.
+	bare := Address{Prefix: a.Prefix, Device: a.Device, Peer: a.Peer}
 	err = k.on(a.Device, func(d *device) error {
-		if a.Prefix.Addr().Is4() && a.Prefix.Bits() < 32 && !d.promoted {
-			if err := k.promoteSecondaries(d.Index); err != nil {
-				return fmt.Errorf("set promote_secondaries: %w", err)
+		if a.OnlyMarked {
+			marked, err := k.marked(d.Index, a.Prefix)
+			if err != nil || !marked {
+				already = true
+				return err
 			}
-			d.promoted = true
 		}
-		a.Label = "" // with a label the kernel would look for that label
-		return k.handle.AddrDel(nil, netlinkAddr(a, d.Index))
+		_, err := k.request(unix.RTM_DELADDR, 0, bare.identity(d.Index)...)
+		return err
 	})
-	switch {
-	case err == nil:
-		return false, nil
-	// ENODEV: the address went with its interface.
-	case errors.Is(err, unix.EADDRNOTAVAIL), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+	if absent(err) {
 		return true, nil
 	}
-	return false, fmt.Errorf("link: remove %s from %s: %w", a.Prefix, a.Device, err)
+	return already, err
 }
 
-// netlinkAddr builds the library's address. The library writes into what it is
-// given, so each call gets a fresh one.
-func netlinkAddr(a Address, index int) *netlink.Addr {
-	ip := a.Prefix.Addr()
-	out := &netlink.Addr{
-		IPNet:     &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(a.Prefix.Bits(), ip.BitLen())},
-		Label:     a.Label,
-		LinkIndex: index,
-		Broadcast: net.IPv4zero, // none; nil would make the library compute one
+// identity is the part of the message that tells which address is meant.
+func (a Address) identity(index int) []nl.NetlinkRequestData {
+	ip, family := a.Prefix.Addr(), unix.AF_INET6
+	if ip.Is4() {
+		family = unix.AF_INET
 	}
-	if ip.Is6() {
-		// The peer that held the address a moment ago must not fail our duplicate
-		// address detection, nor the detection delay the address.
-		out.Flags = unix.IFA_F_NODAD
-		if a.Prefix.IsSingleIP() {
-			// Deprecated from the start, it is never chosen as the source of what the
-			// host sends. Without the valid lifetime the kernel would take both for
-			// endless.
-			endless := uint32(math.MaxUint32)
-			out.ValidLft, out.PreferedLft = int(endless), 0
-		}
+	msg := nl.NewIfAddrmsg(family)
+	msg.Prefixlen = uint8(a.Prefix.Bits())
+	msg.Scope = a.Scope
+	msg.Index = uint32(index)
+	other := ip
+	if a.Peer.IsValid() {
+		other = a.Peer
 	}
-	return out
+	return []nl.NetlinkRequestData{msg, nl.NewRtAttr(unix.IFA_LOCAL, ip.AsSlice()), nl.NewRtAttr(unix.IFA_ADDRESS, other.AsSlice())}
 }
 
-// The kernel's numbers for per-interface IPv4 settings (linux/if_link.h, linux/ip.h).
-const (
-	iflaInetConf                  = 1
-	ipv4DevconfPromoteSecondaries = 20
-)
+// ifaProto is IFA_PROTO (linux/if_addr.h); older kernels ignore it.
+const ifaProto = 11
 
-// promoteSecondaries sets net.ipv4.conf.<interface>.promote_secondaries. By
-// netlink, because /proc/sys is often read-only for a daemon.
-func (k *addresses) promoteSecondaries(index int) error {
-	request := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
-	request.Sockets = k.own
-	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	info.Index = int32(index)
-	request.AddData(info)
-	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
-	spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(iflaInetConf, nil).
-		AddRtAttr(ipv4DevconfPromoteSecondaries, nl.Uint32Attr(1))
-	request.AddData(spec)
-	_, err := request.Execute(unix.NETLINK_ROUTE, 0)
-	return err
+func (a Address) message(index int) []nl.NetlinkRequestData {
+	parts := append(a.identity(index), nl.NewRtAttr(ifaProto, []byte{Protocol}))
+	if a.Label != "" {
+		parts = append(parts, nl.NewRtAttr(unix.IFA_LABEL, nl.ZeroTerminated(a.Label)))
+	}
+	if a.Broadcast.IsValid() {
+		parts = append(parts, nl.NewRtAttr(unix.IFA_BROADCAST, a.Broadcast.AsSlice()))
+	}
+	if flags := a.flags(); flags != 0 {
+		parts = append(parts, nl.NewRtAttr(unix.IFA_FLAGS, nl.Uint32Attr(flags)))
+	}
+	if a.Deprecated || a.Preferred > 0 {
+		parts = append(parts, nl.NewRtAttr(unix.IFA_CACHEINFO, (&nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{
+			Prefered: a.Preferred, Valid: math.MaxUint32,
+		}}).Serialize()))
+	}
+	return parts
 }
 
 // announce sends one gratuitous ARP packet for an IPv4 address to everybody on
 // the link, or one unsolicited neighbour advertisement for an IPv6 address. On
 // interfaces without neighbour resolution there is nobody to tell.
-func (k *addresses) announce(a Address) error {
+func (k *kernel) announce(a Address) error {
 	err := k.on(a.Device, func(d *device) error {
 		if d.NoARP || len(d.HardwareAddr) != 6 {
 			return nil
@@ -223,7 +186,7 @@ func (k *addresses) announce(a Address) error {
 }
 
 // announcement builds the frame that tells a link who has an address.
-func (k *addresses) announcement(d *device, ip netip.Addr) (frame []byte, protocol uint16, err error) {
+func (k *kernel) announcement(d *device, ip netip.Addr) (frame []byte, protocol uint16, err error) {
 	if ip.Is4() {
 		f := garp(d.HardwareAddr, ip)
 		return f[:], unix.ETH_P_ARP, nil

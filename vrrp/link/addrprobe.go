@@ -77,14 +77,17 @@ func ProbeAddress(ctx context.Context, device string, addr netip.Addr, wait time
 			return nil, fmt.Errorf("probe for %s: poll: %w", addr, err)
 		}
 		for {
-			n, _, err := unix.Recvfrom(fd, buffer[:], 0)
+			n, from, err := unix.Recvfrom(fd, buffer[:], 0)
 			if errors.Is(err, unix.EAGAIN) {
 				break
 			}
 			if err != nil {
 				return nil, fmt.Errorf("probe for %s: receive on %s: %w", addr, device, err)
 			}
-			if holder := holderOf(buffer[:n], addr); holder != nil && holder.String() != ifi.HardwareAddr.String() {
+			if l, ok := from.(*unix.SockaddrLinklayer); ok && l.Pkttype == unix.PACKET_OUTGOING {
+				continue // this host's own
+			}
+			if holder := holderOf(buffer[:n], addr); holder != nil {
 				return holder, nil
 			}
 		}

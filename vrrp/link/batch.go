@@ -110,6 +110,6 @@ func (r receiver) packet(b *receiveBatch, i int) (Datagram, control, bool) {
 	}
 	return Datagram{
 		Src: netip.AddrFrom16(b.names[i].Addr), Dst: c.dst, TTL: c.hops,
-		Payload: m.Buffers[0][:m.N:m.N],
+		Payload: m.Buffers[0][:m.N:m.N], Protocol: vrrp.ProtocolNumber,
 	}, c, true
 }

@@ -11,7 +11,7 @@ import (
 // short to have a VRID are dropped either way. It takes the same few instructions for any
 // number of them: the set is eight words of 32 bits, one of which is picked by
 // the upper bits of the VRID and shifted by the lower.
-func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
+func vridFilter(w wire, vrids []uint8, ours bool) ([]bpf.RawInstruction, error) {
 	var words [8]uint32
 	for _, v := range vrids {
 		words[v>>5] |= 1 << (v & 31)
@@ -22,11 +22,14 @@ func vridFilter(family vrrp.Family, vrids []uint8, ours bool) ([]bpf.RawInstruct
 		}
 	}
 	header := bpf.Instruction(bpf.LoadMemShift{Off: 0}) // X = length of the IP header
-	if family == vrrp.IPv6 {
+	vrid := bpf.LoadIndirect{Off: 1, Size: 1}
+	if w.ah {
+		vrid.Off += vrrp.AHLen
+	}
+	if w.family == vrrp.IPv6 {
 		// A raw socket of IPv6 sees no IP header.
 		header = bpf.LoadConstant{Dst: bpf.RegX, Val: 0}
 	}
-	vrid := bpf.LoadIndirect{Off: 1, Size: 1}
 	return bpf.Assemble(append([]bpf.Instruction{header}, keepByte(vrid, words)...))
 }
 

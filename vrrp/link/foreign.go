@@ -7,8 +7,6 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"director/vrrp"
 )
 
 // observer is a second socket that hears what the first one's filter drops. Its
@@ -16,17 +14,17 @@ import (
 // packets there are, they cost no wake-up. The kernel counts those that find
 // no room.
 type observer struct {
-	fd     int
-	family vrrp.Family
-	conn   conn
-	rx     receiver
-	read   uint64
-	lost   uint32 // as the kernel says: it wraps
-	sum    uint64 // of the growth of lost
+	fd   int
+	wire wire
+	conn conn
+	rx   receiver
+	read uint64
+	lost uint32 // as the kernel says: it wraps
+	sum  uint64 // of the growth of lost
 }
 
-func openObserver(ifi Interface, family vrrp.Family, groups []netip.Addr, batch *receiveBatch) (*observer, error) {
-	fd, err := openRaw(ifi, family, groups, batch)
+func openObserver(ifi Interface, w wire, groups []netip.Addr, batch *receiveBatch) (*observer, error) {
+	fd, err := openRaw(ifi, w, groups, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -34,12 +32,12 @@ func openObserver(ifi Interface, family vrrp.Family, groups []netip.Addr, batch 
 	if err := setOption(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1, "SO_RCVBUF"); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return &observer{fd: fd, family: family, conn: newConn(fd, family), rx: newReceiver(fd, family)}, nil
+	return &observer{fd: fd, wire: w, conn: newConn(fd, w.family), rx: newReceiver(fd, w.family)}, nil
 }
 
 // exclude sets the VRIDs that the observer does not hear.
 func (o *observer) exclude(vrids []uint8) error {
-	others, err := vridFilter(o.family, vrids, false)
+	others, err := vridFilter(o.wire, vrids, false)
 	if err != nil {
 		return err
 	}

@@ -15,10 +15,10 @@ func TestWorkerHandsAddressesOver(t *testing.T) {
 	w, r, release := hold(h)
 	defer release()
 	given := vips("eth0", "10.1.0.31/32", "10.1.0.30/32")
-	w.Submit(Job{ID: 1, Instance: "old", Op: Announce, Addresses: given, Count: 5})
-	w.Submit(Job{ID: 2, Instance: "old", Op: Remove, Addresses: given})
-	w.Submit(Job{ID: 3, Instance: "older", Op: Remove, Addresses: given[1:]})
-	w.Submit(Job{ID: 4, Instance: "new", Op: Add, Addresses: given[1:]})
+	w.Submit(Job{ID: 1, Instance: "old", Op: Announce, Items: given, Count: 5})
+	w.Submit(Job{ID: 2, Instance: "old", Op: Remove, Items: given})
+	w.Submit(Job{ID: 3, Instance: "older", Op: Remove, Items: given[1:]})
+	w.Submit(Job{ID: 4, Instance: "new", Op: Add, Items: given[1:]})
 	release()
 	if got := r.of(4)[0]; got.Err != nil || !got.Already {
 		t.Errorf("add: already %v, error %v", got.Already, got.Err)
@@ -34,7 +34,7 @@ func TestWorkerHandsAddressesOver(t *testing.T) {
 		t.Errorf("eth0 has %v", got)
 	}
 	// What was done is not remembered.
-	w.Submit(Job{ID: 5, Instance: "new", Op: Remove, Addresses: given[1:]})
+	w.Submit(Job{ID: 5, Instance: "new", Op: Remove, Items: given[1:]})
 	r.ok(5)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -51,9 +51,9 @@ func TestWorkerChangesLabels(t *testing.T) {
 	defer release()
 	before := vips("eth0", "10.1.0.30/32")
 	after := vips("eth0", "10.1.0.30/32")
-	after[0].Label = "eth0:vip"
-	w.Submit(Job{ID: 1, Instance: "web", Op: Remove, Addresses: before})
-	w.Submit(Job{ID: 2, Instance: "web", Op: Add, Addresses: after})
+	after[0] = labelled(after[0], "eth0:vip")
+	w.Submit(Job{ID: 1, Instance: "web", Op: Remove, Items: before})
+	w.Submit(Job{ID: 2, Instance: "web", Op: Add, Items: after})
 	release()
 	r.ok(2)
 	for _, a := range h.addresses("eth0") {

@@ -167,7 +167,7 @@ func TestIPv6AdvertsAllocateNothing(t *testing.T) {
 
 // The filter of IPv6 looks where the packet begins.
 func TestVRIDFilterIPv6(t *testing.T) {
-	raw, err := vridFilter(vrrp.IPv6, []uint8{51}, true)
+	raw, err := vridFilter(wire{family: vrrp.IPv6}, []uint8{51}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,6 +203,16 @@ func TestAdvertisementFrame(t *testing.T) {
 	}
 }
 
+// The same frame as keepalived 2.2.7 sends, on a host that does not forward.
+func TestAdvertisementFrameOfKeepalived(t *testing.T) {
+	const captured = "3333000000016637a85370e286dd" + "6000000000203aff" + "20010db8000000000000000000000100" +
+		"ff020000000000000000000000000001" + "880079c020000000" + "20010db8000000000000000000000100" + "02016637a85370e2"
+	got := advertisement(mac("66:37:a8:53:70:e2"), ip("2001:db8::100"), false)
+	if hex.EncodeToString(got[:]) != captured {
+		t.Errorf("got  %x\nwant %s", got, captured)
+	}
+}
+
 // IPv6 addresses go on without detection of duplicates, one without a network as
 // deprecated, and are announced as somebody else's decoder wants it.
 func TestWorkerIPv6(t *testing.T) {
@@ -210,8 +220,11 @@ func TestWorkerIPv6(t *testing.T) {
 	next := b.capture("eth0")
 	w, r := newWorker(a)
 	list := vips("eth0", "2001:db8::10/64", "2001:db8::11/128", "fe80::51/64")
-	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Addresses: list})
-	w.Submit(Job{ID: 2, Instance: "web", Op: Announce, Addresses: list, Count: 1})
+	single := list[1].(Address)
+	single.Deprecated = true
+	list[1] = single
+	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Items: list})
+	w.Submit(Job{ID: 2, Instance: "web", Op: Announce, Items: list, Count: 1})
 	r.ok(1)
 	r.ok(2)
 	have, err := a.handle.AddrList(a.link("eth0"), netlink.FAMILY_V6)
@@ -219,7 +232,7 @@ func TestWorkerIPv6(t *testing.T) {
 	seen := 0
 	for _, h := range have {
 		entry, _ := addressOf(h)
-		if !slices.ContainsFunc(list, func(v Address) bool { return v.Prefix == entry.prefix }) {
+		if !slices.ContainsFunc(list, func(v Item) bool { return v.(Address).Prefix == entry.prefix }) {
 			continue
 		}
 		seen++
@@ -236,7 +249,7 @@ func TestWorkerIPv6(t *testing.T) {
 	isNA := func(f []byte) bool { return f[12] == 0x86 && f[13] == 0xdd && f[20] == 58 && f[54] == 136 }
 	var frames [][]byte
 	for i := range list {
-		want := advertisement(a.iface("eth0").HardwareAddr, list[i].Prefix.Addr(), false)
+		want := advertisement(a.iface("eth0").HardwareAddr, list[i].(Address).Prefix.Addr(), false)
 		got := next(isNA)
 		if !bytes.Equal(got, want[:]) {
 			t.Errorf("frame %d\n     %x\nwant %x", i, got, want)
@@ -254,15 +267,15 @@ func TestWorkerIPv6(t *testing.T) {
 		t.Fatalf("tshark (Debian package tshark): %v", err)
 	}
 	for i, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
-		want := fmt.Sprintf("ff02::1|255|%s|1|0|%s|1||", list[i].Prefix.Addr(), a.iface("eth0").HardwareAddr)
+		want := fmt.Sprintf("ff02::1|255|%s|1|0|%s|1||", list[i].(Address).Prefix.Addr(), a.iface("eth0").HardwareAddr)
 		if line = strings.NewReplacer("False", "0", "True", "1").Replace(line); line != want {
 			t.Errorf("tshark: %s\nwant    %s", line, want)
 		}
 	}
-	w.Submit(Job{ID: 3, Instance: "web", Op: Remove, Addresses: list})
+	w.Submit(Job{ID: 3, Instance: "web", Op: Remove, Items: list})
 	for _, res := range r.ok(3) {
 		if res.Already {
-			t.Errorf("%s was not there", res.Address.Prefix)
+			t.Errorf("%s was not there", res.Item.(Address).Prefix)
 		}
 	}
 }
@@ -276,13 +289,13 @@ func TestNeighbourAdvertisementMovesAnAddress(t *testing.T) {
 	vip := vips("eth0", "2001:db8::10/64")
 	b.must(b.handle.NeighSet(&netlink.Neigh{
 		LinkIndex: b.iface("eth0").Index, Family: netlink.FAMILY_V6, State: netlink.NUD_REACHABLE,
-		IP: vip[0].Prefix.Addr().AsSlice(), HardwareAddr: mac("02:00:00:00:00:99"),
+		IP: vip[0].(Address).Prefix.Addr().AsSlice(), HardwareAddr: mac("02:00:00:00:00:99"),
 	}))
 	in(a, func() (int, error) {
 		return 0, os.WriteFile("/proc/sys/net/ipv6/conf/eth0/forwarding", []byte("1"), 0)
 	})
 	w, r := newWorker(a)
-	w.Submit(Job{ID: 1, Instance: "web", Op: Announce, Addresses: vip})
+	w.Submit(Job{ID: 1, Instance: "web", Op: Announce, Items: vip})
 	r.ok(1)
 	eventually(t, "the neighbour's entry", func() bool {
 		list, err := b.handle.NeighList(b.iface("eth0").Index, netlink.FAMILY_V6)
@@ -293,5 +306,69 @@ func TestNeighbourAdvertisementMovesAnAddress(t *testing.T) {
 	})
 	if f := next(func(f []byte) bool { return f[12] == 0x86 && f[20] == 58 && f[54] == 136 && f[62] == 0x20 }); f[58] != 0xa0 {
 		t.Errorf("flags %#x", f[58])
+	}
+}
+
+// An address counts from when it is known to be unique, and no longer when it is
+// found not to be. Deprecated and temporary ones count, but are marked.
+func TestFlagsOfIPv6Addresses(t *testing.T) {
+	var events []string
+	tbl := newTable()
+	tbl.setLink(Interface{Index: 2, Name: "eth0"})
+	change := func(prefix string, flags uint32) {
+		tbl.changeAddress(2, addrEntry{prefix: netip.MustParsePrefix(prefix)}.flagged(flags), func(e Event) {
+			events = append(events, fmt.Sprint(e.Kind, " ", e.Prefix, " ", e.Interface.Addrs, " ", e.Interface.Passing))
+		})
+	}
+	for _, step := range []struct {
+		prefix string
+		flags  uint32
+		want   string
+	}{
+		{"fe80::1/64", unix.IFA_F_TENTATIVE | unix.IFA_F_PERMANENT, ""},
+		{"fe80::1/64", unix.IFA_F_PERMANENT, "address added fe80::1/64 [fe80::1/64] []"},
+		{"fe80::1/64", unix.IFA_F_PERMANENT, ""},
+		{"2001:db8::1/64", unix.IFA_F_TENTATIVE | unix.IFA_F_OPTIMISTIC, "address added 2001:db8::1/64 [fe80::1/64 2001:db8::1/64] []"},
+		{"2001:db8::2/64", unix.IFA_F_TEMPORARY, "address added 2001:db8::2/64 [fe80::1/64 2001:db8::1/64 2001:db8::2/64] [2001:db8::2]"},
+		{"2001:db8::1/64", unix.IFA_F_DEPRECATED, "link changed invalid Prefix [fe80::1/64 2001:db8::2/64 2001:db8::1/64] [2001:db8::2 2001:db8::1]"},
+		{"2001:db8::1/64", 0, "link changed invalid Prefix [fe80::1/64 2001:db8::2/64 2001:db8::1/64] [2001:db8::2]"},
+		{"fe80::1/64", unix.IFA_F_DADFAILED | unix.IFA_F_TENTATIVE, "address removed fe80::1/64 [2001:db8::2/64 2001:db8::1/64] [2001:db8::2]"},
+	} {
+		events = nil
+		change(step.prefix, step.flags)
+		if got := strings.Join(events, "; "); got != step.want {
+			t.Errorf("%s with %#x: %q, want %q", step.prefix, step.flags, got, step.want)
+		}
+	}
+}
+
+// The kernel tells when it has found an address to be unique.
+func TestMonitorWaitsForUniqueAddresses(t *testing.T) {
+	a, _ := cabled(t)
+	w, _ := watch(a, monitorBuffer)
+	prefix := netip.MustParsePrefix("2001:db8::7/64")
+	address := netlinkAddr(Address{Prefix: prefix}, 0)
+	address.Flags = 0
+	a.must(a.handle.AddrAdd(a.link("eth0"), address))
+	tentative := func() bool {
+		list, err := a.handle.AddrList(a.link("eth0"), netlink.FAMILY_V6)
+		a.must(err)
+		return slices.ContainsFunc(list, func(x netlink.Addr) bool {
+			return x.IP.String() == prefix.Addr().String() && x.Flags&unix.IFA_F_TENTATIVE != 0
+		})
+	}
+	if !tentative() {
+		t.Fatal("the kernel looks for no duplicate")
+	}
+	known := func() bool { return slices.Contains(w.named("eth0").Addrs, prefix) }
+	w.mu.Lock()
+	early := known()
+	w.mu.Unlock()
+	if early {
+		t.Error("the address is told of while it is tentative")
+	}
+	w.await(t, "the address", known)
+	if tentative() {
+		t.Error("the address is told of while it is tentative")
 	}
 }

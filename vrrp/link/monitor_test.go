@@ -217,10 +217,11 @@ func TestMonitorAddresses(t *testing.T) {
 	a.address("eth0", "10.3.0.3/24")
 	follow("10.1.0.1/24", "192.0.2.1/32", "10.3.0.1/24", "10.1.0.2/24", "10.1.0.3/24", "10.3.0.2/24", "10.3.0.3/24")
 	// With promotion the first secondary becomes primary, behind the other primaries.
-	index := a.iface("eth0").Index
-	k := in(a, openAddresses)
+	k := in(a, openKernel)
 	defer k.close()
-	a.must(k.promoteSecondaries(index))
+	if already, err := (Setting{"eth0", PromoteSecondaries}).add(k); err != nil || already {
+		t.Fatal(already, err)
+	}
 	a.removeAddress("eth0", "10.3.0.1/24")
 	follow("10.1.0.1/24", "192.0.2.1/32", "10.3.0.2/24", "10.1.0.2/24", "10.1.0.3/24", "10.3.0.3/24")
 	a.removeAddress("eth0", "10.1.0.1/24")

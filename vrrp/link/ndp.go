@@ -73,7 +73,7 @@ var errNoIPv6 = errors.New("the interface has no IPv6")
 
 // forwards6 reads net.ipv6.conf.<interface>.forwarding. By netlink: /proc/sys shows
 // the namespace of whatever thread reads it.
-func (k *addresses) forwards6(index int) (bool, error) {
+func (k *kernel) forwards6(index int) (bool, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
 	request.Sockets = k.own
 	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -93,21 +93,4 @@ func (k *addresses) forwards6(index int) (bool, error) {
 		}
 	}
 	return false, errNoIPv6
-}
-
-// attribute finds a netlink attribute by its path, nil when there is none.
-func attribute(b []byte, path ...uint16) []byte {
-	list, err := nl.ParseRouteAttr(b)
-	if err != nil {
-		return nil
-	}
-	for _, a := range list {
-		if a.Attr.Type&nl.NLA_TYPE_MASK == path[0] {
-			if len(path) == 1 {
-				return a.Value
-			}
-			return attribute(a.Value, path[1:]...)
-		}
-	}
-	return nil
 }

@@ -166,7 +166,7 @@ func TestVRIDFilter(t *testing.T) {
 		"every other": everyOther(all), "all": all,
 	} {
 		for _, keep := range []bool{true, false} {
-			raw, err := vridFilter(vrrp.IPv4, set, keep)
+			raw, err := vridFilter(wire{family: vrrp.IPv4}, set, keep)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -31,14 +31,28 @@ func newConn(fd int, family vrrp.Family) conn {
 	return ipv4.NewPacketConn(ipConn{descriptor(fd)})
 }
 
+// wire is the kind of packets of a socket: of a family, and with an IP
+// authentication header in front of the message (IPv4 only) or without.
+type wire struct {
+	family vrrp.Family
+	ah     bool
+}
+
+func (w wire) protocol() int {
+	if w.ah {
+		return vrrp.ProtocolAH
+	}
+	return vrrp.ProtocolNumber
+}
+
 // openRaw opens a raw socket that hears adverts on one interface, and whose
 // filter lets nothing through yet. The batch is scratch space.
-func openRaw(ifi Interface, family vrrp.Family, groups []netip.Addr, batch *receiveBatch) (fd int, err error) {
-	domain := unix.AF_INET
+func openRaw(ifi Interface, w wire, groups []netip.Addr, batch *receiveBatch) (fd int, err error) {
+	domain, family := unix.AF_INET, w.family
 	if family == vrrp.IPv6 {
 		domain = unix.AF_INET6
 	}
-	fd, err = unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, vrrp.ProtocolNumber)
+	fd, err = unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, w.protocol())
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
@@ -48,7 +62,7 @@ func openRaw(ifi Interface, family vrrp.Family, groups []netip.Addr, batch *rece
 			fd = -1
 		}
 	}()
-	nothing, err := vridFilter(family, nil, true)
+	nothing, err := vridFilter(w, nil, true)
 	if err != nil {
 		return fd, err
 	}
@@ -109,6 +123,10 @@ func (s *Socket) setService() error {
 			// An advert that does not fit into a packet of the interface is an error, and
 			// nobody's message about a narrow path makes one of another.
 			setOption(s.fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE, "IPV6_MTU_DISCOVER"))
+	}
+	if s.ah {
+		// The signature covers the IP header, so that comes with the packet.
+		return setOption(s.fd, unix.IPPROTO_IP, unix.IP_HDRINCL, 1, "IP_HDRINCL")
 	}
 	return errors.Join(
 		setOption(s.fd, unix.IPPROTO_IP, unix.IP_TOS, tos, "IP_TOS"),

@@ -18,6 +18,10 @@ type Datagram struct {
 	// states, so without the padding of a short Ethernet frame. It is valid until
 	// the handler returns.
 	Payload []byte
+	// Header is the IP header as it arrived, IPv4 only, as long valid as Payload.
+	Header []byte
+	// Protocol is the IP protocol: vrrp.ProtocolNumber or vrrp.ProtocolAH.
+	Protocol int
 	// Arrival is when the kernel received the packet, on the scale of time.Now:
 	// the kernel's stamp, which is of the wall clock, is taken as an age against
 	// the wall clock of the reading, and that age is subtracted from a reading
@@ -116,6 +120,7 @@ func parseIPv4(b []byte) (Datagram, bool) {
 		Dst:     netip.AddrFrom4([4]byte(b[16:20])),
 		TTL:     int(b[8]),
 		Payload: b[header:length:length],
+		Header:  b[:header:header], Protocol: int(b[9]),
 	}, true
 }
 

@@ -25,7 +25,7 @@ const (
 )
 
 // Socket sends and receives the adverts of one address family on one
-// interface. It belongs to the goroutine of its Poller.
+// interface, or those of IPv4 that carry an IP authentication header. It belongs to the goroutine of its Poller.
 //
 // It is bound to the index of its interface. When the interface is deleted the
 // socket stays silent for ever and reading it reports no error, even after an
@@ -34,7 +34,7 @@ const (
 type Socket struct {
 	poller *Poller
 	ifi    Interface
-	family vrrp.Family
+	wire
 	handle func(Datagram)
 	fd     int
 	tx     conn
@@ -73,16 +73,35 @@ type Stats struct {
 // until SetVRIDs names the virtual routers. The interface may be down, and needs
 // no address.
 func (p *Poller) Open(ifi Interface, family vrrp.Family, handle func(Datagram)) (*Socket, error) {
-	s := &Socket{poller: p, ifi: ifi, family: family, handle: handle, fd: -1, groups: []netip.Addr{family.Group()}}
-	if err := s.open(); err != nil {
-		s.Close()
+	s, err := p.openWire(ifi, wire{family: family}, handle)
+	if err != nil {
 		return nil, fmt.Errorf("link: open VRRP socket for %v on %s: %w", family, ifi.Name, err)
 	}
 	return s, nil
 }
 
+// OpenAH is Open for adverts that carry an IP authentication header (protocol
+// 51, IPv4). What is given to its Queue is the whole packet, with the IP header
+// whose checksum the kernel fills in.
+func (p *Poller) OpenAH(ifi Interface, handle func(Datagram)) (*Socket, error) {
+	s, err := p.openWire(ifi, wire{vrrp.IPv4, true}, handle)
+	if err != nil {
+		return nil, fmt.Errorf("link: open socket for IP authentication headers on %s: %w", ifi.Name, err)
+	}
+	return s, nil
+}
+
+func (p *Poller) openWire(ifi Interface, w wire, handle func(Datagram)) (*Socket, error) {
+	s := &Socket{poller: p, ifi: ifi, wire: w, handle: handle, fd: -1, groups: []netip.Addr{w.family.Group()}}
+	if err := s.open(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
 func (s *Socket) open() (err error) {
-	if s.fd, err = openRaw(s.ifi, s.family, s.groups, &s.poller.batch); err != nil {
+	if s.fd, err = openRaw(s.ifi, s.wire, s.groups, &s.poller.batch); err != nil {
 		return err
 	}
 	s.tx = newConn(s.fd, s.family)
@@ -101,7 +120,7 @@ func (s *Socket) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if s.foreign, err = openObserver(s.ifi, s.family, s.groups, &s.poller.batch); err != nil {
+	if s.foreign, err = openObserver(s.ifi, s.wire, s.groups, &s.poller.batch); err != nil {
 		return err
 	}
 	s.drained = time.Now()
@@ -125,7 +144,7 @@ func (s *Socket) SetVRIDs(vrids []uint8) error {
 	if s.fd < 0 {
 		return ErrClosed
 	}
-	ours, err := vridFilter(s.family, vrids, true)
+	ours, err := vridFilter(s.wire, vrids, true)
 	if err == nil {
 		err = s.tx.SetBPF(ours)
 	}

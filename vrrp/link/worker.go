@@ -3,7 +3,6 @@ package link
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 )
@@ -30,46 +29,27 @@ func (o Op) String() string {
 	return fmt.Sprintf("Op(%d)", uint8(o))
 }
 
-// Address is a virtual address on an interface.
-type Address struct {
-	Prefix netip.Prefix
-	Device string
-	// Label is the label of an IPv4 address, such as eth0:1; at most 15 bytes.
-	// Empty: the name of the device.
-	Label string
-}
-
-// key identifies an address on the host: the kernel allows one local address and
-// mask once per interface.
-type key struct {
-	prefix netip.Prefix
-	device string
-}
-
-func (a Address) key() key { return key{a.Prefix, a.Device} }
-
 // Job is work for one instance.
 type Job struct {
-	ID        uint64 // the caller's, returned with each result
-	Instance  string
-	Op        Op
-	Addresses []Address // not to be changed after Submit
-	// Count is how many packets an Announce sends for each address:
+	ID       uint64 // the caller's, returned with each result
+	Instance string
+	Op       Op
+	Items    []Item // in their order; not to be changed after Submit
+	// Count is how many gratuitous ARP packets an Announce sends for each address:
 	// first one for each, then the next round. Less than 1 counts as 1.
 	Count int
 }
 
-// Result is what became of one address of a Job. A job gives one for each of
-// its addresses, in their order; a job without addresses gives a single one
-// with a zero Address.
+// Result is what became of one item of a Job. A job gives one for each of its
+// items, in their order; a job without items gives a single one without Item.
 type Result struct {
 	Job      uint64
 	Instance string
 	Op       Op
-	Address  Address
-	// Err is nil when the address is as the job wants it (or was announced).
+	Item     Item
+	// Err is nil when the item is as the job wants it (or was announced).
 	Err error
-	// Already says that it was so before: an address that somebody else added
+	// Already says that it was so before: an item that somebody else added
 	// is adopted, one that is missing needs no removal.
 	Already bool
 	// Last marks the last result of the job.
@@ -78,33 +58,28 @@ type Result struct {
 
 // Errors of results that are not the kernel's.
 var (
-	// ErrSuperseded: a later job said otherwise about the address before this one
+	// ErrSuperseded: a later job said otherwise about the item before this one
 	// came to it, so the kernel was not asked.
 	ErrSuperseded = errors.New("superseded by a later job")
 	// ErrNotInstalled: the address is not announced because it could not be added.
 	ErrNotInstalled = errors.New("address is not installed")
 )
 
-// Worker changes addresses and announces them, in a goroutine of its own. The
-// jobs of one instance are done in order; between instances it takes turns
-// after each address or packet, so that a large instance does not hold up a
+// Worker adds and removes items and announces addresses, in a goroutine of its
+// own. The jobs of one instance are done in order; between instances it takes turns
+// after each item or packet, so that a large instance does not hold up a
 // small one.
 //
 // A failure is a result, never fatal; the caller retries as it sees fit.
-//
-// Before it removes an address with a mask shorter than the address, the worker
-// sets promote_secondaries on the interface and leaves it set: without it the
-// kernel removes, with the first address of a subnet, all others of that
-// subnet, virtual or not.
 type Worker struct {
-	kernel *addresses
+	kernel *kernel
 	emit   func(Result)
 
 	mu     sync.Mutex
 	queues map[string]*queue
 	turns  []*queue // queues with work, in the order in which they are served
-	// removals are the Remove tasks that have still to come to an address.
-	removals map[key][]*task
+	// removals are the Remove tasks that have still to come to an item.
+	removals map[Key][]*task
 	closed   bool
 	wake     chan struct{} // something was submitted
 	stop     chan struct{}
@@ -114,41 +89,46 @@ type Worker struct {
 // queue holds the jobs of one instance that are not done yet.
 type queue struct {
 	tasks []*task
-	// failed are the addresses whose newest Add failed. Only the worker's
+	// failed are the items whose newest Add failed. Only the worker's
 	// goroutine looks at them.
-	failed map[key]bool
+	failed map[Key]bool
 }
 
 // task is a Job and how far it has come.
 type task struct {
 	Job
-	next       int              // index of the next address
-	round      int              // of an Announce
-	superseded map[Address]bool // addresses that a later job decides about
+	next       int             // index of the next item
+	round      int             // of an Announce
+	superseded map[struck]bool // items that a later job decides about
 }
 
-// strike leaves it to a later job to decide about an address.
-func (t *task) strike(a Address) {
+// struck is an item as task.superseded knows it. An item gets another variant
+// only by being removed, so a Remove gives way to an Add of the same variant; for
+// the others the variant does not matter and is left empty.
+type struck struct {
+	key     Key
+	variant string
+}
+
+// strike leaves it to a later job to decide about an item.
+func (t *task) strike(i Item) {
 	if t.superseded == nil {
-		t.superseded = make(map[Address]bool)
+		t.superseded = make(map[struck]bool)
 	}
-	t.superseded[t.struck(a)] = true
+	t.superseded[t.struck(i)] = true
 }
 
-// struck is an address as superseded knows it. An address gets another label
-// only by being removed, so a Remove gives way to an Add with the same label;
-// for the others the label does not matter.
-func (t *task) struck(a Address) Address {
+func (t *task) struck(i Item) struck {
 	if t.Op != Remove {
-		a.Label = ""
+		return struck{key: i.Key()}
 	}
-	return a
+	return struck{i.Key(), i.Variant()}
 }
 
 // NewWorker starts a worker. It reports each result to emit from its own
 // goroutine; emit must not block and may call Submit.
 func NewWorker(emit func(Result)) (*Worker, error) {
-	kernel, err := openAddresses()
+	kernel, err := openKernel()
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +136,7 @@ func NewWorker(emit func(Result)) (*Worker, error) {
 		kernel:   kernel,
 		emit:     emit,
 		queues:   make(map[string]*queue),
-		removals: make(map[key][]*task),
+		removals: make(map[Key][]*task),
 		wake:     make(chan struct{}, 1),
 		stop:     make(chan struct{}),
 		done:     make(chan struct{}),
@@ -166,9 +146,9 @@ func NewWorker(emit func(Result)) (*Worker, error) {
 }
 
 // Submit takes a job. It never blocks. Work of the same instance that waits in
-// the queue and that the job contradicts (an Add of an address that is now to be removed, its
+// the queue and that the job contradicts (an Add of an item that is now to be removed, its
 // announcement, a Remove of one now to be added) is not done any more and ends as
-// ErrSuperseded. So does a Remove by another instance, from which the address
+// ErrSuperseded. So does a Remove by another instance, from which the item
 // passes to this one: it stays where it is.
 func (w *Worker) Submit(j Job) {
 	w.mu.Lock()
@@ -178,20 +158,20 @@ func (w *Worker) Submit(j Job) {
 	}
 	q := w.queues[j.Instance]
 	if q == nil {
-		q = &queue{failed: make(map[key]bool)}
+		q = &queue{failed: make(map[Key]bool)}
 		w.queues[j.Instance] = q
 	}
 	q.supersede(j)
 	t := &task{Job: j}
 	q.tasks = append(q.tasks, t)
-	for _, a := range j.Addresses {
+	for _, i := range j.Items {
 		switch j.Op {
 		case Add:
-			for _, r := range w.removals[a.key()] {
-				r.strike(a)
+			for _, r := range w.removals[i.Key()] {
+				r.strike(i)
 			}
 		case Remove:
-			w.removals[a.key()] = append(w.removals[a.key()], t)
+			w.removals[i.Key()] = append(w.removals[i.Key()], t)
 		}
 	}
 	if len(q.tasks) == 1 {
@@ -214,8 +194,8 @@ func (q *queue) supersede(j Job) {
 		if t.Op == Remove {
 			continue
 		}
-		for _, a := range j.Addresses {
-			t.strike(a)
+		for _, i := range j.Items {
+			t.strike(i)
 		}
 	}
 }
@@ -248,7 +228,7 @@ func (w *Worker) run() {
 	}
 }
 
-// step does one piece of work, an address or a packet, of the instance whose turn it
+// step does one piece of work, an item or a packet, of the instance whose turn it
 // is, and reports whether there may be more.
 func (w *Worker) step() bool {
 	w.mu.Lock()
@@ -259,23 +239,23 @@ func (w *Worker) step() bool {
 	q := w.turns[0]
 	t := q.tasks[0]
 	superseded := false
-	if len(t.Addresses) > 0 {
-		a := t.Addresses[t.next]
-		superseded = t.superseded[t.struck(a)]
+	if len(t.Items) > 0 {
+		i := t.Items[t.next]
+		superseded = len(t.superseded) > 0 && t.superseded[t.struck(i)]
 		if t.Op == Remove {
-			w.reached(t, a.key())
+			w.reached(t, i.Key())
 		}
 	}
 	w.mu.Unlock()
 
 	r := Result{Job: t.ID, Instance: t.Instance, Op: t.Op, Last: true}
 	report := true
-	if len(t.Addresses) > 0 {
-		r.Address = t.Addresses[t.next]
+	if len(t.Items) > 0 {
+		r.Item = t.Items[t.next]
 		if superseded {
 			r.Err = ErrSuperseded
 		} else {
-			r.Already, r.Err = w.do(q, t.Op, r.Address)
+			r.Already, r.Err = w.do(q, t.Op, r.Item)
 		}
 		r.Last, report = t.advance()
 	}
@@ -298,8 +278,8 @@ func (w *Worker) step() bool {
 }
 
 // reached takes a Remove task off the list of those that have still to come to
-// an address.
-func (w *Worker) reached(t *task, k key) {
+// an item.
+func (w *Worker) reached(t *task, k Key) {
 	waiting := slices.DeleteFunc(w.removals[k], func(r *task) bool { return r == t })
 	if len(waiting) == 0 {
 		delete(w.removals, k)
@@ -308,12 +288,12 @@ func (w *Worker) reached(t *task, k key) {
 	w.removals[k] = waiting
 }
 
-// advance moves on to the next address, and says whether that was the last step
-// and whether the step just done decided about its address.
+// advance moves on to the next item, and says whether that was the last step
+// and whether the step just done decided about its item.
 func (t *task) advance() (last, decided bool) {
 	decided = t.Op != Announce || t.round+1 >= t.Count
 	t.next++
-	if t.next < len(t.Addresses) {
+	if t.next < len(t.Items) {
 		return false, decided
 	}
 	t.next = 0
@@ -322,22 +302,30 @@ func (t *task) advance() (last, decided bool) {
 }
 
 // do asks the kernel.
-func (w *Worker) do(q *queue, op Op, a Address) (already bool, err error) {
+func (w *Worker) do(q *queue, op Op, i Item) (already bool, err error) {
 	switch op {
 	case Add:
-		already, err = w.kernel.add(a)
+		already, err = i.add(w.kernel)
 		if err != nil {
-			q.failed[a.key()] = true
-		} else {
-			delete(q.failed, a.key())
+			q.failed[i.Key()] = true
+			return false, fmt.Errorf("link: add %s: %w", i, err)
 		}
-		return already, err
+		delete(q.failed, i.Key())
+		return already, nil
 	case Remove:
-		delete(q.failed, a.key())
-		return w.kernel.remove(a)
+		delete(q.failed, i.Key())
+		already, err = i.remove(w.kernel)
+		if err != nil {
+			return false, fmt.Errorf("link: remove %s: %w", i, err)
+		}
+		return already, nil
 	case Announce:
-		if q.failed[a.key()] {
+		if q.failed[i.Key()] {
 			return false, ErrNotInstalled
+		}
+		a, ok := i.(Address)
+		if !ok {
+			return false, fmt.Errorf("link: announce %s: it is no address", i)
 		}
 		return false, w.kernel.announce(a)
 	}

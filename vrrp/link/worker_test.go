@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -69,7 +68,7 @@ func (r *results) ok(id uint64) []Result {
 	return out
 }
 
-func vips(device string, prefixes ...string) (out []Address) {
+func vips(device string, prefixes ...string) (out []Item) {
 	for _, p := range prefixes {
 		out = append(out, Address{Prefix: netip.MustParsePrefix(p), Device: device})
 	}
@@ -87,10 +86,10 @@ func TestWorkerAddsAndRemoves(t *testing.T) {
 	h, _ := cabled(t)
 	w, r := newWorker(h)
 	addresses := vips("eth0", "10.1.0.10/32", "10.1.0.11/24", "192.0.2.1/30")
-	addresses[1].Label = "eth0:vip"
-	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Addresses: addresses})
+	addresses[1] = labelled(addresses[1], "eth0:vip")
+	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Items: addresses})
 	for i, x := range r.ok(1) {
-		want := Result{Job: 1, Instance: "web", Op: Add, Address: addresses[i], Last: i == 2}
+		want := Result{Job: 1, Instance: "web", Op: Add, Item: addresses[i], Last: i == 2}
 		if x != want {
 			t.Errorf("result %+v, want %+v", x, want)
 		}
@@ -108,32 +107,32 @@ func TestWorkerAddsAndRemoves(t *testing.T) {
 	}
 
 	// Again: adopted, though the label differs now.
-	addresses[1].Label = ""
-	w.Submit(Job{ID: 2, Instance: "web", Op: Add, Addresses: addresses})
+	addresses[1] = labelled(addresses[1], "")
+	w.Submit(Job{ID: 2, Instance: "web", Op: Add, Items: addresses})
 	for _, x := range r.ok(2) {
 		if !x.Already {
-			t.Errorf("%s was not recognised as present", x.Address.Prefix)
+			t.Errorf("%s was not recognised as present", x.Item.(Address).Prefix)
 		}
 	}
 	removed := slices.Clone(addresses)
-	removed[1].Label = "eth0:other"
-	w.Submit(Job{ID: 3, Instance: "web", Op: Remove, Addresses: removed})
+	removed[1] = labelled(removed[1], "eth0:other")
+	w.Submit(Job{ID: 3, Instance: "web", Op: Remove, Items: removed})
 	for _, x := range r.ok(3) {
 		if x.Already {
-			t.Errorf("%s was not recognised as present", x.Address.Prefix)
+			t.Errorf("%s was not recognised as present", x.Item.(Address).Prefix)
 		}
 	}
 	if got := h.prefixes("eth0"); fmt.Sprint(got) != "[10.1.0.1/24]" {
 		t.Errorf("left are %v", got)
 	}
-	w.Submit(Job{ID: 4, Instance: "web", Op: Remove, Addresses: addresses})
+	w.Submit(Job{ID: 4, Instance: "web", Op: Remove, Items: addresses})
 	for _, x := range r.ok(4) {
 		if !x.Already {
-			t.Errorf("%s was not recognised as missing", x.Address.Prefix)
+			t.Errorf("%s was not recognised as missing", x.Item.(Address).Prefix)
 		}
 	}
 	w.Submit(Job{ID: 5, Instance: "web", Op: Add})
-	if got := r.ok(5); len(got) != 1 || !got[0].Last || got[0].Address != (Address{}) {
+	if got := r.ok(5); len(got) != 1 || !got[0].Last || got[0].Item != nil {
 		t.Errorf("a job without addresses: %+v", got)
 	}
 }
@@ -142,14 +141,14 @@ func TestWorkerReportsFailures(t *testing.T) {
 	h, _ := cabled(t)
 	w, r := newWorker(h)
 	addresses := vips("eth0", "10.1.0.10/32", "10.1.0.11/32")
-	addresses[0].Label = strings.Repeat("x", 16)
+	addresses[0] = labelled(addresses[0], strings.Repeat("x", 16))
 	addresses = append(addresses, vips("eth9", "10.1.0.12/32")...)
-	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Addresses: addresses})
-	w.Submit(Job{ID: 2, Instance: "web", Op: Announce, Addresses: addresses})
+	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Items: addresses})
+	w.Submit(Job{ID: 2, Instance: "web", Op: Announce, Items: addresses})
 	got := r.of(1)
 	for i, want := range []error{unix.ERANGE, nil, unix.ENODEV} {
 		if !errors.Is(got[i].Err, want) {
-			t.Errorf("%s: %v, want %v", got[i].Address.Prefix, got[i].Err, want)
+			t.Errorf("%s: %v, want %v", got[i].Item.(Address).Prefix, got[i].Err, want)
 		}
 	}
 	if text := got[0].Err.Error(); !strings.Contains(text, "10.1.0.10/32") || !strings.Contains(text, "eth0") {
@@ -159,26 +158,26 @@ func TestWorkerReportsFailures(t *testing.T) {
 	got = r.of(2)
 	for i, want := range []error{ErrNotInstalled, nil, ErrNotInstalled} {
 		if !errors.Is(got[i].Err, want) {
-			t.Errorf("announce %s: %v, want %v", got[i].Address.Prefix, got[i].Err, want)
+			t.Errorf("announce %s: %v, want %v", got[i].Item.(Address).Prefix, got[i].Err, want)
 		}
 	}
 	// Once it succeeded it is.
-	addresses[0].Label = ""
-	w.Submit(Job{ID: 3, Instance: "web", Op: Add, Addresses: addresses[:1]})
-	w.Submit(Job{ID: 4, Instance: "web", Op: Announce, Addresses: addresses[:1]})
+	addresses[0] = labelled(addresses[0], "")
+	w.Submit(Job{ID: 3, Instance: "web", Op: Add, Items: addresses[:1]})
+	w.Submit(Job{ID: 4, Instance: "web", Op: Announce, Items: addresses[:1]})
 	r.ok(3)
 	r.ok(4)
 	// An interface that is gone took its addresses along.
-	w.Submit(Job{ID: 5, Instance: "web", Op: Remove, Addresses: addresses[2:]})
+	w.Submit(Job{ID: 5, Instance: "web", Op: Remove, Items: addresses[2:]})
 	if got := r.ok(5); !got[0].Already {
 		t.Errorf("removal from a missing interface: %+v", got[0])
 	}
 	h.down("eth0")
-	w.Submit(Job{ID: 6, Instance: "web", Op: Announce, Addresses: addresses[:1]})
+	w.Submit(Job{ID: 6, Instance: "web", Op: Announce, Items: addresses[:1]})
 	if got := r.of(6); !errors.Is(got[0].Err, unix.ENETDOWN) {
 		t.Errorf("announced on an interface that is down: %v", got[0].Err)
 	}
-	w.Submit(Job{ID: 8, Instance: "web", Op: 99, Addresses: addresses[:1]})
+	w.Submit(Job{ID: 8, Instance: "web", Op: 99, Items: addresses[:1]})
 	if got := r.of(8); got[0].Err == nil {
 		t.Error("an unknown operation succeeded")
 	}
@@ -187,15 +186,15 @@ func TestWorkerReportsFailures(t *testing.T) {
 // An interface that was deleted and made anew is found by its name at once.
 func TestWorkerFollowsReplacedInterface(t *testing.T) {
 	h, peer := cabled(t)
-	k := in(h, openAddresses)
+	k := in(h, openKernel)
 	defer k.close()
 	vip := vips("eth0", "10.1.0.10/32")[0]
-	if _, err := k.add(vip); err != nil {
+	if _, err := vip.add(k); err != nil {
 		t.Fatal(err)
 	}
 	h.must(h.handle.LinkDel(h.link("eth0")))
 	cable(h, "eth0", "10.1.0.1/24", peer, "eth0", "10.1.0.2/24")
-	if already, err := k.add(vip); err != nil || already {
+	if already, err := vip.add(k); err != nil || already {
 		t.Errorf("add: already %v, error %v", already, err)
 	}
 	if got := h.prefixes("eth0"); fmt.Sprint(got) != "[10.1.0.1/24 10.1.0.10/32]" {
@@ -203,41 +202,8 @@ func TestWorkerFollowsReplacedInterface(t *testing.T) {
 	}
 	h.must(h.handle.LinkDel(h.link("eth0")))
 	cable(h, "eth0", "10.1.0.1/24", peer, "eth0", "10.1.0.2/24")
-	if err := k.announce(vip); err != nil {
+	if err := k.announce(vip.(Address)); err != nil {
 		t.Errorf("announce: %v", err)
-	}
-}
-
-// Removing the first address of a subnet leaves the others.
-func TestWorkerKeepsOtherAddressesOfTheSubnet(t *testing.T) {
-	a, b := newHost(t), newHost(t)
-	cable(a, "eth0", "", b, "eth0", "")
-	w, r := newWorker(a)
-	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Addresses: vips("eth0", "10.7.0.10/24", "10.7.0.11/24", "10.7.0.12/24")})
-	r.ok(1)
-	w.Submit(Job{ID: 2, Instance: "web", Op: Remove, Addresses: vips("eth0", "10.7.0.10/24")})
-	r.ok(2)
-	if got := a.prefixes("eth0"); fmt.Sprint(got) != "[10.7.0.11/24 10.7.0.12/24]" {
-		t.Errorf("left are %v", got)
-	}
-	value := in(a, func() (string, error) {
-		text, err := os.ReadFile("/proc/sys/net/ipv4/conf/eth0/promote_secondaries")
-		return strings.TrimSpace(string(text)), err
-	})
-	if value != "1" {
-		t.Errorf("promote_secondaries is %s", value)
-	}
-	// /32 addresses depend on none, so the interface is left alone.
-	b.address("eth0", "10.7.0.20/32")
-	wb, rb := newWorker(b)
-	wb.Submit(Job{ID: 1, Instance: "web", Op: Remove, Addresses: vips("eth0", "10.7.0.20/32")})
-	rb.ok(1)
-	value = in(b, func() (string, error) {
-		text, err := os.ReadFile("/proc/sys/net/ipv4/conf/eth0/promote_secondaries")
-		return strings.TrimSpace(string(text)), err
-	})
-	if value != "0" {
-		t.Errorf("promote_secondaries was set for a /32: %s", value)
 	}
 }
 
@@ -270,18 +236,18 @@ func TestWorkerNewestJobDecides(t *testing.T) {
 	defer release()
 	ab := vips("eth0", "10.1.0.10/32", "10.1.0.11/32")
 	c := vips("eth0", "10.1.0.30/32")
-	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Addresses: ab})
-	w.Submit(Job{ID: 2, Instance: "web", Op: Announce, Addresses: ab, Count: 3})
-	w.Submit(Job{ID: 3, Instance: "web", Op: Remove, Addresses: ab[:1]})
-	w.Submit(Job{ID: 4, Instance: "web", Op: Remove, Addresses: c})
-	w.Submit(Job{ID: 5, Instance: "web", Op: Add, Addresses: c})
+	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Items: ab})
+	w.Submit(Job{ID: 2, Instance: "web", Op: Announce, Items: ab, Count: 3})
+	w.Submit(Job{ID: 3, Instance: "web", Op: Remove, Items: ab[:1]})
+	w.Submit(Job{ID: 4, Instance: "web", Op: Remove, Items: c})
+	w.Submit(Job{ID: 5, Instance: "web", Op: Add, Items: c})
 	// Another instance has its own mind.
-	w.Submit(Job{ID: 6, Instance: "mail", Op: Add, Addresses: vips("eth0", "10.1.0.12/32")})
+	w.Submit(Job{ID: 6, Instance: "mail", Op: Add, Items: vips("eth0", "10.1.0.12/32")})
 	release()
 	var got []string
 	for id := uint64(1); id <= 6; id++ {
 		for _, x := range r.of(id) {
-			line := fmt.Sprintf("%d %s %s", id, x.Op, x.Address.Prefix.Addr())
+			line := fmt.Sprintf("%d %s %s", id, x.Op, x.Item.(Address).Prefix.Addr())
 			if x.Already {
 				line += " already"
 			}
@@ -316,14 +282,14 @@ func TestWorkerTakesTurns(t *testing.T) {
 	h, _ := cabled(t)
 	w, r, release := hold(h)
 	defer release()
-	var many []Address
+	var many []Item
 	for i := range 1000 {
 		many = append(many, vips("eth0", fmt.Sprintf("10.8.%d.%d/32", i/250, i%250+1))...)
 	}
-	w.Submit(Job{ID: 1, Instance: "big", Op: Add, Addresses: many})
-	w.Submit(Job{ID: 2, Instance: "big", Op: Announce, Addresses: many, Count: 5})
-	w.Submit(Job{ID: 3, Instance: "small", Op: Add, Addresses: vips("eth0", "10.9.0.1/32")})
-	w.Submit(Job{ID: 4, Instance: "small", Op: Announce, Addresses: vips("eth0", "10.9.0.1/32"), Count: 5})
+	w.Submit(Job{ID: 1, Instance: "big", Op: Add, Items: many})
+	w.Submit(Job{ID: 2, Instance: "big", Op: Announce, Items: many, Count: 5})
+	w.Submit(Job{ID: 3, Instance: "small", Op: Add, Items: vips("eth0", "10.9.0.1/32")})
+	w.Submit(Job{ID: 4, Instance: "small", Op: Announce, Items: vips("eth0", "10.9.0.1/32"), Count: 5})
 	start := time.Now()
 	release()
 	r.ok(4)
@@ -336,7 +302,7 @@ func TestWorkerTakesTurns(t *testing.T) {
 	r.ok(2)
 	announced := time.Since(start) - added
 	start = time.Now()
-	w.Submit(Job{ID: 5, Instance: "big", Op: Remove, Addresses: many})
+	w.Submit(Job{ID: 5, Instance: "big", Op: Remove, Items: many})
 	r.ok(5)
 	t.Logf("1000 addresses: added in %v, announced five times in %v, removed in %v", added, announced, time.Since(start))
 	if left := h.prefixes("eth0"); len(left) != 2 {
@@ -354,8 +320,8 @@ func TestGratuitousARPOnTheWire(t *testing.T) {
 	next := b.capture("eth0")
 	w, r := newWorker(a)
 	vip := vips("eth0", "10.1.0.10/32", "10.1.0.11/24")
-	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Addresses: vip})
-	w.Submit(Job{ID: 2, Instance: "web", Op: Announce, Addresses: vip, Count: 3})
+	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Items: vip})
+	w.Submit(Job{ID: 2, Instance: "web", Op: Announce, Items: vip, Count: 3})
 	r.ok(1)
 	if got := r.ok(2); len(got) != 2 {
 		t.Errorf("results %+v", got)
@@ -363,20 +329,20 @@ func TestGratuitousARPOnTheWire(t *testing.T) {
 	isARP := func(f []byte) bool { return f[12] == 8 && f[13] == 6 }
 	source := a.iface("eth0").HardwareAddr
 	for i := range 6 { // each address in each round
-		want := garp(source, vip[i%2].Prefix.Addr())
+		want := garp(source, vip[i%2].(Address).Prefix.Addr())
 		if got := next(isARP); !bytes.Equal(got, want[:]) {
 			t.Fatalf("frame %d\n     %x\nwant %x", i, got, want)
 		}
 	}
 	// Where nobody resolves addresses nothing is sent, and nothing is wrong.
 	a.must(a.handle.LinkSetARPOff(a.link("eth0")))
-	w.Submit(Job{ID: 3, Instance: "web", Op: Announce, Addresses: vips("eth0", "10.1.0.12/32")})
+	w.Submit(Job{ID: 3, Instance: "web", Op: Announce, Items: vips("eth0", "10.1.0.12/32")})
 	r.ok(3)
 	a.must(a.handle.LinkSetARPOn(a.link("eth0")))
 	time.Sleep(deviceAge) // what the worker remembers of the interface
-	w.Submit(Job{ID: 4, Instance: "web", Op: Announce, Addresses: vip[:1]})
+	w.Submit(Job{ID: 4, Instance: "web", Op: Announce, Items: vip[:1]})
 	r.ok(4)
-	want := garp(source, vip[0].Prefix.Addr())
+	want := garp(source, vip[0].(Address).Prefix.Addr())
 	if got := next(isARP); !bytes.Equal(got, want[:]) {
 		t.Errorf("announced without ARP: %x", got)
 	}
@@ -389,7 +355,7 @@ func TestGratuitousARPMovesAnAddress(t *testing.T) {
 	vip := vips("eth0", "10.1.0.10/32")
 	setNeighbour(b, "eth0", "10.1.0.10", wrong)
 	w, r := newWorker(a)
-	w.Submit(Job{ID: 1, Instance: "web", Op: Announce, Addresses: vip})
+	w.Submit(Job{ID: 1, Instance: "web", Op: Announce, Items: vip})
 	r.ok(1)
 	eventually(t, "the neighbour's entry", func() bool {
 		return neighbour(b, "eth0", "10.1.0.10") == a.iface("eth0").HardwareAddr.String()
@@ -399,7 +365,7 @@ func TestGratuitousARPMovesAnAddress(t *testing.T) {
 func TestWorkerCloseDropsTheRest(t *testing.T) {
 	h, _ := cabled(t)
 	w, r, release := hold(h)
-	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Addresses: vips("eth0", "10.1.0.10/32")})
+	w.Submit(Job{ID: 1, Instance: "web", Op: Add, Items: vips("eth0", "10.1.0.10/32")})
 	time.AfterFunc(10*time.Millisecond, release)
 	w.Close()
 	w.Submit(Job{ID: 2, Instance: "web", Op: Add})
@@ -419,7 +385,7 @@ func TestWorkerSubmitFromEmit(t *testing.T) {
 		return NewWorker(func(x Result) {
 			<-ready
 			if x.Job < 5 {
-				w.Submit(Job{ID: x.Job + 1, Instance: "web", Op: Add, Addresses: vips("eth0", "10.1.0.10/32")})
+				w.Submit(Job{ID: x.Job + 1, Instance: "web", Op: Add, Items: vips("eth0", "10.1.0.10/32")})
 			}
 			done <- x
 		})

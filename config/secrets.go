@@ -1,0 +1,151 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// SecretSource is a secret that a configuration keeps outside its text: exactly
+// one of File and Credential is set.
+type SecretSource struct {
+	File       string // an absolute path
+	Credential string // the name of a systemd credential
+}
+
+// OutsideSecret is the use of a SecretSource by a configuration.
+type OutsideSecret struct {
+	SecretSource
+	// Path leads to the key that names the source: "notify", "mail",
+	// "password_file". An element of a list is "[2]".
+	Path []string
+	// AtUse says that the secret is read whenever it is needed: a new one needs no
+	// reload, and one that is missing stops nothing. Others are read by FillSecrets.
+	AtUse bool
+
+	check func(Secret) error
+	put   *Secret
+}
+
+// Key returns the dotted path.
+func (s OutsideSecret) Key() string {
+	return strings.ReplaceAll(strings.Join(s.Path, "."), ".[", "[")
+}
+
+// OutsideSecrets lists the secrets that are not in the text.
+func (c *Config) OutsideSecrets() []OutsideSecret {
+	var list []OutsideSecret
+	add := func(s OutsideSecret, fileKey, credentialKey string, path ...string) {
+		key := fileKey
+		if s.Credential != "" {
+			key = credentialKey
+		}
+		if s.SecretSource != (SecretSource{}) {
+			s.Path = append(path, key)
+			list = append(list, s)
+		}
+	}
+	for i := range c.Instances {
+		in := &c.Instances[i]
+		a := &in.Authentication
+		add(OutsideSecret{SecretSource: SecretSource{a.PasswordFile, a.Credential}, check: checkPassword, put: &a.Password},
+			"password_file", "credential", "vrrp_instance", in.Name, "authentication")
+		for j := range a.Keys {
+			k := &a.Keys[j]
+			add(OutsideSecret{SecretSource: SecretSource{k.KeyFile, k.Credential}, check: checkKey, put: &k.Key},
+				"key_file", "credential", "vrrp_instance", in.Name, "authentication", "keys", "["+strconv.Itoa(j)+"]")
+		}
+	}
+	if m := c.Notify.Mail; m != nil {
+		add(OutsideSecret{SecretSource: m.PasswordSource(), AtUse: true}, "password_file", "credential", "notify", "mail")
+	}
+	if w := c.Notify.Webhook; w != nil {
+		add(OutsideSecret{SecretSource: w.SecretSource(), AtUse: true}, "secret_file", "credential", "notify", "webhook")
+	}
+	return list
+}
+
+// FillSecrets reads the secrets that are outside the text and not AtUse, checks
+// them as Parse checks those in the text, and puts them into the configuration that
+// Parse has just made. name and text are the file's, as given to Parse. The
+// error is of type Errors and names each key whose secret cannot be used; the
+// errors of read have to name the source.
+func FillSecrets(name string, text []byte, c *Config, read func(SecretSource) (Secret, error)) error {
+	r := &report{file: name}
+	var find func(...string) (int, int)
+	for _, s := range c.OutsideSecrets() {
+		if s.AtUse {
+			continue
+		}
+		value, err := read(s.SecretSource)
+		if err == nil {
+			if err = s.check(value); err != nil {
+				err = fmt.Errorf("%s%s: %w", s.File, s.Credential, err)
+			}
+		}
+		if err == nil {
+			*s.put = value
+			continue
+		}
+		if find == nil {
+			find = Positions(text)
+		}
+		line, col := find(s.Path...)
+		r.errs = append(r.errs, Error{File: name, Line: line, Col: col, Key: s.Key(), Msg: err.Error()})
+	}
+	if len(r.errs) == 0 {
+		return nil
+	}
+	r.sort()
+	return r.errs
+}
+
+// TakeSecrets returns every secret of the configuration, those that are empty as
+// well, in an order that is always the same. Together with the JSON of the
+// configuration, which shows none, they make it whole; see PutSecrets.
+func (c *Config) TakeSecrets() []string {
+	var list []string
+	eachSecret(reflect.ValueOf(c).Elem(), func(s *Secret) { list = append(list, string(*s)) })
+	return list
+}
+
+// PutSecrets puts the secrets that TakeSecrets returned into a configuration that
+// was made of the JSON of the same one. It reports false when their number is
+// another.
+func (c *Config) PutSecrets(list []string) bool {
+	n := 0
+	eachSecret(reflect.ValueOf(c).Elem(), func(s *Secret) {
+		if n < len(list) {
+			*s = Secret(list[n])
+		}
+		n++
+	})
+	return n == len(list)
+}
+
+// eachSecret finds the secrets in a value.
+func eachSecret(v reflect.Value, f func(*Secret)) {
+	switch v.Kind() {
+	case reflect.String:
+		if s, ok := v.Addr().Interface().(*Secret); ok {
+			f(s)
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			eachSecret(v.Elem(), f)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				eachSecret(v.Field(i), f)
+			}
+		}
+	case reflect.Slice:
+		if k := v.Type().Elem().Kind(); k == reflect.Struct || k == reflect.Pointer || k == reflect.String {
+			for i := range v.Len() {
+				eachSecret(v.Index(i), f)
+			}
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package link
+
+import (
+	"fmt"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Setting is an IPv4 setting of an interface that is to be on (1 in
+// /proc/sys/net/ipv4/conf/DEVICE/NAME). Its removal turns it off.
+type Setting struct {
+	Device string
+	Name   string // PromoteSecondaries
+}
+
+// PromoteSecondaries keeps the other addresses of a subnet when its first one is
+// removed. Without it the kernel removes them all, virtual or not.
+const PromoteSecondaries = "promote_secondaries"
+
+// The kernel's numbers for per-interface IPv4 settings (linux/if_link.h, linux/ip.h).
+const iflaInetConf = 1
+
+var ipv4Devconf = map[string]int{PromoteSecondaries: 20}
+
+// Key returns the interface and the name.
+func (s Setting) Key() Key { return Key{Kind: KindSetting, Device: s.Device, Rest: s.Name} }
+
+// Variant is empty: a setting is on or off.
+func (s Setting) Variant() string { return "" }
+
+// On returns the interface.
+func (s Setting) On() string { return s.Device }
+
+func (s Setting) String() string { return "setting " + s.Name + " of " + s.Device }
+
+func (s Setting) add(k *kernel) (already bool, err error) { return s.turn(k, 1) }
+
+func (s Setting) remove(k *kernel) (already bool, err error) {
+	already, err = s.turn(k, 0)
+	if absent(err) {
+		return true, nil
+	}
+	return already, err
+}
+
+// turn reads and writes by netlink, because /proc/sys is often read-only for a
+// daemon.
+func (s Setting) turn(k *kernel, value uint32) (already bool, err error) {
+	number, known := ipv4Devconf[s.Name]
+	if !known {
+		return false, fmt.Errorf("unknown setting %q", s.Name)
+	}
+	err = k.on(s.Device, func(d *device) error {
+		info := nl.NewIfInfomsg(unix.AF_UNSPEC)
+		info.Index = int32(d.Index)
+		reply, err := k.request(unix.RTM_GETLINK, 0, info)
+		if err != nil {
+			return err
+		}
+		if now, ok := inetConf(reply, number); ok && now == value {
+			already = true
+			return nil
+		}
+		spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
+		spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(iflaInetConf, nil).AddRtAttr(number, nl.Uint32Attr(value))
+		_, err = k.request(unix.RTM_SETLINK, 0, info, spec)
+		return err
+	})
+	return already, err
+}
+
+// inetConf finds an IPv4 setting in the description of a link: an array that
+// begins with number 1.
+func inetConf(reply [][]byte, number int) (uint32, bool) {
+	for _, message := range reply {
+		array := attribute(behind(message, unix.SizeofIfInfomsg), unix.IFLA_AF_SPEC, unix.AF_INET, iflaInetConf)
+		if at := 4 * (number - 1); len(array) >= at+4 {
+			return nl.NativeEndian().Uint32(array[at:]), true
+		}
+	}
+	return 0, false
+}
