@@ -177,6 +177,7 @@ func (v *validator) trackerTables() {
 	}
 	for i := range v.cfg.Instances {
 		v.ownDelay(&v.cfg.Instances[i])
+		v.ownTracked(&v.cfg.Instances[i])
 	}
 }
 
@@ -247,6 +248,24 @@ func (v *validator) ownDelay(in *Instance) {
 			v.errorf(at, "%v is too long for %s, whose own interface this is: allowed is less than %v, one advert interval less than that after which the other routers take over",
 				t.DownDelay, v.root.child("vrrp_instance").child(in.Name).path(), limit)
 			return
+		}
+	}
+}
+
+// ownTracked looks at an instance that tracks its own interface, which it needs
+// in any case.
+func (v *validator) ownTracked(in *Instance) {
+	if in.NoTrackPrimary {
+		return
+	}
+	list := v.root.child("vrrp_instance").child(in.Name).child("track_interface").list()
+	for j, t := range in.TrackInterfaces {
+		switch e := list[j].asShort("name"); {
+		case t.Name != in.Interface || t.Name == "":
+		case t.Reverse && t.Weight == 0:
+			v.errorf(e, "%q is the instance's own interface: needed up and down at once, it would be in FAULT for ever", t.Name)
+		default:
+			v.warnf(e, "%q is the instance's own interface: the instance is in FAULT while it is down, so this moves nothing without dont_track_primary", t.Name)
 		}
 	}
 }

@@ -26,8 +26,9 @@ type Alarm struct {
 	Instance  string    `json:"instance"`
 	Interface string    `json:"interface"`
 	VRID      uint8     `json:"virtual_router_id"`
-	Family    string    `json:"family"` // ipv4 or ipv6
-	Code      string    `json:"code"`   // see vrrp.AlarmKind
+	Family    string    `json:"family"`         // ipv4 or ipv6
+	Path      string    `json:"path,omitempty"` // where the alarm is one of its paths, see Path
+	Code      string    `json:"code"`           // see vrrp.AlarmKind
 	Level     string    `json:"level"`
 	Since     time.Time `json:"since"` // when it was raised
 	First     time.Time `json:"first"` // of the sightings
@@ -70,7 +71,7 @@ type ForeignVRID struct {
 }
 
 // Newest returns the evidence of the host that was seen last.
-func (a *Alarm) Newest() Evidence {
+func (a Alarm) Newest() Evidence {
 	var newest Evidence
 	for i, ev := range a.Evidence {
 		if i == 0 || ev.Last.After(newest.Last) {

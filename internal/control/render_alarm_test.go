@@ -54,7 +54,7 @@ func TestNewestEvidence(t *testing.T) {
 	if got := a.Newest().Peer; got != "b" {
 		t.Errorf("newest is %s", got)
 	}
-	if got := (&Alarm{}).Newest(); got != (Evidence{}) {
+	if got := (Alarm{}).Newest(); got != (Evidence{}) {
 		t.Errorf("of none: %+v", got)
 	}
 }

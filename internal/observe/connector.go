@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -115,29 +116,66 @@ func events(datagram []byte, each func(what uint32, data []byte)) {
 func (w *processWatch) follow(ctx context.Context, c *connector) {
 	defer c.close()
 	w.scan() // after the subscription: nothing falls between
+	next := time.Now().Add(processCheck)
 	buffer := make([]byte, 64<<10)
 	for ctx.Err() == nil {
-		if err := c.SetReadDeadline(time.Now().Add(processCheck)); err != nil || ctx.Err() != nil {
+		limit := next
+		if len(w.young) > 0 && w.young[0].at.Before(limit) {
+			limit = w.young[0].at
+		}
+		if err := c.SetReadDeadline(limit); err != nil || ctx.Err() != nil {
 			return
 		}
 		n, err := c.Read(buffer)
+		now := time.Now()
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, unix.ENOBUFS), errors.Is(err, os.ErrDeadlineExceeded):
-			w.scan() // events were lost, or none came for long
+		case errors.Is(err, unix.ENOBUFS) || !now.Before(next):
+			w.scan() // events were lost, or it is time
+			next = now.Add(processCheck)
 			continue
-		case err != nil:
+		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
 			return
 		}
-		events(buffer[:n], w.event)
+		if err == nil {
+			events(buffer[:n], func(what uint32, data []byte) { w.event(now, what, data) })
+		}
+		w.grownUp(now)
 		w.tell()
+	}
+}
+
+// titleTime is how long after its start a process has written its own title
+// into its command line, as nginx and others do; the kernel does not tell of it.
+const titleTime = time.Second
+
+// young is a process whose command line may yet change.
+type young struct {
+	pid int
+	at  time.Time // when it is to be looked at again
+}
+
+// begun looks at a process that has begun or changed, and notes to look again.
+func (w *processWatch) begun(now time.Time, pid int) {
+	w.look(pid)
+	needed := slices.ContainsFunc(w.matches, func(m Match) bool { return m.Name == "" })
+	if needed && len(w.young) < 10000 { // beyond that the slow look has to do
+		w.young = append(w.young, young{pid, now.Add(titleTime)})
+	}
+}
+
+// grownUp looks again at the processes whose time has come.
+func (w *processWatch) grownUp(now time.Time) {
+	for len(w.young) > 0 && !w.young[0].at.After(now) {
+		w.look(w.young[0].pid)
+		w.young = w.young[1:]
 	}
 }
 
 // event takes one event. All of them begin with a thread and its process, but
 // fork, which has the parent's first.
-func (w *processWatch) event(what uint32, data []byte) {
+func (w *processWatch) event(now time.Time, what uint32, data []byte) {
 	ne := binary.NativeEndian
 	if what == eventFork && len(data) >= 16 {
 		data = data[8:]
@@ -149,10 +187,10 @@ func (w *processWatch) event(what uint32, data []byte) {
 	switch what {
 	case eventFork, eventComm:
 		if thread == process {
-			w.look(process)
+			w.begun(now, process)
 		}
 	case eventExec:
-		w.look(process)
+		w.begun(now, process)
 	case eventExit:
 		if thread == process {
 			delete(w.pids, process)

@@ -217,27 +217,22 @@ func parse(data string) Reading {
 }
 
 // Init writes a number into a file: only when there is no such file, or, with
-// overwrite, in any case. The file is replaced as a whole.
+// overwrite, in any case. A file that exists keeps its owner and mode. A symbolic
+// link is not followed: whoever may put one there would choose what is written.
 func Init(path string, number int, overwrite bool) error {
-	if !overwrite {
-		if _, err := os.Lstat(path); err == nil {
-			return nil
-		}
+	flags := os.O_WRONLY | os.O_CREATE | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	if overwrite {
+		flags |= os.O_TRUNC
+	} else {
+		flags |= os.O_EXCL
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := os.OpenFile(path, flags, 0o644)
+	if errors.Is(err, fs.ErrExist) && !overwrite {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(tmp, number)
-	mode := fs.FileMode(0o644)
-	if info, statErr := os.Stat(path); statErr == nil {
-		mode = info.Mode().Perm()
-	}
-	err = errors.Join(err, tmp.Chmod(mode), tmp.Close())
-	if err == nil {
-		if err = os.Rename(tmp.Name(), path); err == nil {
-			return nil
-		}
-	}
-	return errors.Join(err, os.Remove(tmp.Name()))
+	_, err = fmt.Fprintln(f, number)
+	return errors.Join(err, f.Close())
 }

@@ -168,8 +168,15 @@ func TestInit(t *testing.T) {
 			t.Errorf("%d, overwrite %v: %q, %v", tc.number, tc.overwrite, got, err)
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+	link := path + ".link"
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if Init(link, 8, true) == nil {
+		t.Error("a link was followed")
+	}
+	if got, _ := os.ReadFile(path); string(got) != "7\n" {
+		t.Errorf("through a link: %q", got)
 	}
 	if Init("/nonexistent/f", 0, true) == nil {
 		t.Error("no error without a directory")

@@ -63,6 +63,7 @@ type processWatch struct {
 	seen    func([]int)
 	pids    map[int][]bool // what each process that matches something matches
 	last    []int
+	young   []young // in the order of their time
 	buffer  []byte
 }
 

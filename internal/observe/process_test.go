@@ -117,12 +117,37 @@ func TestEvents(t *testing.T) {
 		event(eventExec, own, own), event(eventExit, own+1, own, 0, 0), event(eventExit, own, own, 0, 0),
 		event(eventFork, own, own, 1<<30, 1<<30), append(event(eventNone, 0), event(eventFork, 1, 1, own, own)...), event(eventExit, own), event(eventExit, own, own),
 	} {
-		events(datagram, w.event)
+		events(datagram, func(what uint32, data []byte) { w.event(time.Time{}, what, data) })
 		w.tell()
 		counts = append(counts, w.last...)
 	}
 	if !slices.Equal(counts, []int{1, 1, 0, 0, 1, 1, 0}) {
 		t.Errorf("counts %v", counts)
+	}
+}
+
+// A process that writes its own title is looked at again when it has done so.
+func TestTitleIsReadLater(t *testing.T) {
+	line, err := os.ReadFile("/proc/self/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	title := strings.ReplaceAll(strings.TrimRight(string(line), "\x00"), "\x00", " ")
+	w := &processWatch{matches: []Match{{CommandLine: title}}, seen: func([]int) {}, pids: make(map[int][]bool)}
+	now := time.Now()
+	w.event(now, eventExec, event(eventExec, uint32(os.Getpid()), uint32(os.Getpid()))[unix.SizeofNlMsghdr+cnMsgLen+eventHead:])
+	clear(w.pids) // as if it had not had its title yet
+	for _, step := range []struct {
+		after time.Duration
+		want  int
+	}{{titleTime - 1, 0}, {titleTime, 1}} {
+		w.grownUp(now.Add(step.after))
+		if w.tell(); w.last[0] != step.want {
+			t.Errorf("after %v: %d", step.after, w.last[0])
+		}
+	}
+	if len(w.young) > 0 {
+		t.Error("it is looked at for ever")
 	}
 }
 
@@ -144,7 +169,7 @@ func FuzzEvents(f *testing.F) {
 		w := &processWatch{pids: make(map[int][]bool)}
 		events(data, func(what uint32, d []byte) {
 			if what == eventExit {
-				w.event(what, d)
+				w.event(time.Time{}, what, d)
 			}
 		})
 		parseStat(data)

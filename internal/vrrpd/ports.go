@@ -65,7 +65,9 @@ func (e *engine) openPorts(now time.Time) error {
 			w = &audience{}
 			wanted[key] = w
 		}
-		w.vrids = append(w.vrids, r.key.vrid)
+		if !slices.Contains(w.vrids, r.key.vrid) {
+			w.vrids = append(w.vrids, r.key.vrid)
+		}
 		// The group is joined by those who speak by unicast, too: an advert that comes
 		// in the wrong way is counted.
 		if g := r.sm.Settings().Multicast(); !slices.Contains(w.groups, g) {
@@ -75,19 +77,27 @@ func (e *engine) openPorts(now time.Time) error {
 	for _, r := range e.order {
 		want(r.key.port(), r)
 		// Who uses the authentication header hears adverts without it, too, to count them.
-		if key := r.sender(); key.ah {
+		if key := r.sendsBy(r.key); key.ah {
 			want(key, r)
+		}
+		for i := range r.paths {
+			p := &r.paths[i]
+			if p.cfg == nil || p.key == r.key {
+				continue
+			}
+			want(p.key.port(), r)
+			if key := r.sendsBy(p.key); key.ah {
+				want(key, r)
+			}
 		}
 	}
 	for key, p := range e.ports {
 		if wanted[key] == nil {
 			// The good-byes of routers that just left are still queued here.
-			if p.sock != nil {
-				if p.queued {
-					_ = p.sock.Flush() // best effort: the socket is closed next
-				}
-				_ = p.sock.Close()
+			if p.sock != nil && p.queued {
+				_ = p.sock.Flush() // best effort: the socket is closed next
 			}
+			p.closePort()
 			e.timers.remove(p)
 			delete(e.ports, key)
 		}
@@ -149,7 +159,7 @@ func (e *engine) openPort(now time.Time, p *port) {
 	p.retryAt = now.Add(backoff(p.failed))
 }
 
-// closePort gives up the socket of an interface that has vanished.
+// closePort gives up a socket: its interface has vanished, or nobody needs it.
 func (p *port) closePort() {
 	if p.sock != nil {
 		_ = p.sock.Close() // the interface is gone: there is nothing left to lose

@@ -1,0 +1,214 @@
+package test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"director/internal/netlab"
+)
+
+// keepalivedPair is masterPair with keepalived on both hosts.
+func keepalivedPair(t *testing.T) (*pair, *netlab.Load) {
+	p := newPair(t)
+	for h, prio := range map[*netlab.Host]int{p.a: 150, p.b: 100} {
+		_, err := h.Keepalived(keepalived("VI_1", 3, 51, prio, "0.1", "192.0.2.100/24"))
+		p.Must(err)
+	}
+	p.onlyOn(p.a, vip, 10*time.Second)
+	return p, p.load()
+}
+
+// load answers the client's questions to the VIP on both hosts, and asks every 2 ms.
+func (p *pair) load() *netlab.Load {
+	p.t.Helper()
+	for _, h := range []*netlab.Host{p.a, p.b} {
+		echo, err := h.EchoServer(netip.MustParseAddrPort("0.0.0.0:7"), h.Name())
+		p.Must(err)
+		p.t.Cleanup(echo.Close)
+	}
+	load, err := p.client.LoadUDP(p.t.Context(), "192.0.2.100:7", 2*time.Millisecond, 300*time.Millisecond)
+	p.Must(err)
+	p.Must(load.AwaitOK(5*time.Second, 50))
+	return load
+}
+
+// silentFlap cuts A off until B has taken over, and heals the link so that B hears
+// A before it advertises once more: the case in which A learns nothing of B unless
+// B tells. It returns the longest time without an answer to the client from then on.
+func (p *pair) silentFlap(load *netlab.Load, watch time.Duration) time.Duration {
+	p.t.Helper()
+	outgoing, err := p.a.Capture("eth0", netlab.FilterVRRP)
+	p.Must(err)
+	defer outgoing.Close()
+	const interval = 100 * time.Millisecond
+	fromB := func(a netlab.Advert) bool { return a.Source == netip.MustParseAddr("192.0.2.2") }
+	for range 8 {
+		p.Must(p.portA.Cut())
+		p.Within(5*time.Second, "B has taken over", func() bool { return p.b.HasAddr(vip) })
+		p.Must(load.AwaitOK(5*time.Second, 20)) // the client has found B
+		p.cap.Reset()
+		outgoing.Reset()
+		a, err := outgoing.WaitAdvert(time.Second, func(netlab.Advert) bool { return true })
+		p.Must(err)
+		b, err := p.cap.WaitAdvert(time.Second, fromB)
+		p.Must(err)
+		// Just after B has spoken; A has to speak well before B does again.
+		ahead := (a.Time.Sub(b.Time)%interval + interval) % interval
+		if ahead < 10*time.Millisecond || ahead > 85*time.Millisecond {
+			p.Must(p.portA.Heal())
+			p.onlyOn(p.a, vip, 20*time.Second)
+			continue // another takeover, another phase
+		}
+		time.Sleep(time.Until(b.Time.Add(interval + 3*time.Millisecond)))
+		p.cap.Reset()
+		p.Must(p.portA.Heal())
+		healed := time.Now()
+		time.Sleep(watch)
+		first := p.cap.Adverts()
+		if len(first) == 0 || fromB(first[0]) {
+			p.t.Logf("B spoke first: %v", first)
+			p.onlyOn(p.a, vip, 20*time.Second)
+			continue
+		}
+		return outage(load, healed, time.Now())
+	}
+	p.t.Fatal("the two never came into the right order")
+	return 0
+}
+
+// outage is the longest time between two moments in which no question was answered.
+func outage(load *netlab.Load, from, to time.Time) (longest time.Duration) {
+	last := from
+	for _, r := range load.Results() {
+		at := r.Start.Add(r.Latency)
+		if r.Err != nil || at.Before(from) || at.After(to) {
+			continue
+		}
+		longest = max(longest, at.Sub(last))
+		if at.After(last) {
+			last = at
+		}
+	}
+	return max(longest, to.Sub(last))
+}
+
+// A link is cut for so long that the backup takes over, and heals; the backup steps
+// down at the first advert of the better router without having said anything. With
+// keepalived the better one never learns of it, and the client goes on asking the
+// wrong host. director's backup says so, and the client has its answers back at once.
+func TestHealedLinkFlap(t *testing.T) {
+	const limit = 50 * time.Millisecond
+	t.Run("director", func(t *testing.T) {
+		t.Parallel()
+		p, _, _, load := masterPair(t)
+		var worst []time.Duration
+		for range 3 { // for a busy machine
+			out := p.silentFlap(load, 500*time.Millisecond)
+			if worst = append(worst, out); out <= limit {
+				t.Logf("longest time without an answer after the heal: %v", worst)
+				p.onlyOn(p.a, vip, 5*time.Second)
+				return
+			}
+			p.onlyOn(p.a, vip, 5*time.Second)
+		}
+		t.Errorf("no answer for %v after the heal, want at most %v", worst, limit)
+	})
+	t.Run("keepalived", func(t *testing.T) {
+		t.Parallel()
+		p, load := keepalivedPair(t)
+		p.Holds(1200*time.Millisecond, "the second burst of announcements is over", func() bool { return p.a.HasAddr(vip) })
+		out := p.silentFlap(load, time.Second)
+		t.Logf("longest time without an answer after the heal: %v of the second that was watched", out)
+		if out < 500*time.Millisecond {
+			t.Errorf("keepalived answered after %v: the comparison says nothing any more", out)
+		}
+	})
+}
+
+// An address is added on the MASTER and the configuration loaded, as one does on
+// one host after the other. With keepalived the backup drops the adverts with
+// another number of addresses and becomes a second MASTER; director's stays, and says what differs.
+func TestAddressAddedOnOneRouter(t *testing.T) {
+	const more = `"192.0.2.100/24", "192.0.2.101/24"`
+	t.Run("director", func(t *testing.T) {
+		t.Parallel()
+		p, a, b, load := masterPair(t)
+		from := time.Now()
+		p.Must(a.Reload(strings.Replace(vrrp("VI_1", 51, 150, "192.0.2.100/24", fast), `"192.0.2.100/24"`, more, 1)))
+		alarm := b.WaitAlarm("peer_addresses", 15*time.Second)
+		if ev := alarm.Newest(); ev.Peer != "192.0.2.1" || ev.Says != "192.0.2.100, 192.0.2.101" || ev.Here != "192.0.2.100" {
+			t.Errorf("B says %+v", ev)
+		}
+		if i := b.Instance("VI_1"); i.State != "BACKUP" || i.Transitions != 1 {
+			t.Errorf("B is %s after %d transitions: %s", i.State, i.Transitions, i.Reason)
+		}
+		p.Must(b.Reload(strings.Replace(vrrp("VI_1", 51, 100, "192.0.2.100/24", fast), `"192.0.2.100/24"`, more, 1)))
+		b.WaitNoAlarm("peer_addresses", 5*time.Second)
+		load.Stop()
+		if s := load.Since(from); s.Failed > 0 || s.ByBody["b"] > 0 {
+			t.Errorf("the change cost answers: %v %v", s, s.ByBody)
+		}
+	})
+	t.Run("keepalived", func(t *testing.T) {
+		t.Parallel()
+		p := newPair(t)
+		conf := func(prio int, addresses string) string {
+			return keepalived("VI_1", 3, 51, prio, "0.1", addresses)
+		}
+		a, err := p.a.Keepalived(conf(150, "192.0.2.100/24"))
+		p.Must(err)
+		_, err = p.b.Keepalived(conf(100, "192.0.2.100/24"))
+		p.Must(err)
+		p.onlyOn(p.a, vip, 10*time.Second)
+		_, err = p.a.WriteFile(netlab.KeepalivedConf, conf(150, "192.0.2.100/24\n192.0.2.101/24"))
+		p.Must(err)
+		p.Must(a.Signal(syscall.SIGHUP))
+		p.Within(10*time.Second, "there are two masters", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
+		p.Holds(time.Second, "they stay", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
+	})
+}
+
+// A thousand announcements at a distance of 2 ms take two seconds, and neither
+// adverts nor the end of the MASTER wait for them.
+func TestPacedAnnouncementsDelayNothing(t *testing.T) {
+	p := newPair(t)
+	var list []string
+	for n := range 100 {
+		list = append(list, fmt.Sprintf("192.0.2.%d/32", 100+n))
+	}
+	d := startDirector(t, p.a, fmt.Sprintf("[vrrp_instance.VI_1]\ninterface = \"eth0\"\nvirtual_router_id = 51\npriority = 255\n"+
+		"advert_interval = \"50ms\"\nvirtual_ipaddress = [\"%s\"]\ngarp = { repeat = 10, delay = \"0s\", interval = \"2ms\" }\n", strings.Join(list, `", "`)))
+	gratuitous := func() (out []netlab.ARP) {
+		for _, a := range p.cap.ARPs() {
+			if a.Gratuitous() {
+				out = append(out, a)
+			}
+		}
+		return out
+	}
+	p.Within(15*time.Second, "all is announced", func() bool { return len(gratuitous()) >= 1000 })
+	sent := gratuitous()
+	if took := sent[999].Time.Sub(sent[0].Time); took < 999*2*time.Millisecond-50*time.Millisecond {
+		t.Errorf("1000 announcements took %v", took)
+	}
+	var last time.Time
+	late := 0
+	for _, a := range p.cap.Adverts() {
+		if gap := a.Time.Sub(last); !last.IsZero() && gap > 60*time.Millisecond {
+			late++
+		}
+		last = a.Time
+	}
+	if late > 2 { // of some forty, on a busy machine
+		t.Errorf("%d adverts were more than 10 ms late", late)
+	}
+	begun := time.Now()
+	d.Stop()
+	if took := time.Since(begun); took > 3*time.Second || p.a.HasAddr(vip) {
+		t.Errorf("the stop took %v, the address is there: %v", took, p.a.HasAddr(vip))
+	}
+}
