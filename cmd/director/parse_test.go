@@ -20,7 +20,7 @@ func TestRoutingTablesByName(t *testing.T) {
 	}
 	_, _, err = parse("x.toml", []byte(instance+"[[static_rule]]\npriority = 1\n[[static_rule]]\npriority = 2\ntable = \"no-such-table\"\n"))
 	var errs config.Errors
-	if !errors.As(err, &errs) || len(errs) != 1 || errs[0].Line != 8 || errs[0].Key != "static_rule[1].table" ||
+	if !errors.As(err, &errs) || len(errs) != 1 || errs[0].Line != 9 || errs[0].Key != "static_rule[1].table" ||
 		!strings.Contains(errs[0].Msg, `no routing table "no-such-table"`) {
 		t.Errorf("error %+v", err)
 	}
