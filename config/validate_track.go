@@ -22,8 +22,11 @@ func (v *validator) trackers() trackers {
 	all := make(trackers)
 	for _, kind := range trackKinds() {
 		table := kind.key()
-		if kind == KindScript {
+		switch kind {
+		case KindScript:
 			table = "vrrp_script"
+		case KindBFD:
+			table = "bfd"
 		}
 		all[kind] = &trackerKind{table: table, byName: make(map[string]*named)}
 	}
@@ -46,6 +49,9 @@ func (v *validator) trackers() trackers {
 	}
 	for _, t := range v.cfg.Targets {
 		add(KindTarget, t.Name, t.Weight, t.Reverse)
+	}
+	for _, s := range v.cfg.BFD {
+		add(KindBFD, s.Name, s.Weight, s.Reverse)
 	}
 	return all
 }
@@ -107,7 +113,7 @@ func (v *validator) unused(known trackers) {
 		k := known[kind]
 		for _, name := range k.names {
 			switch t := k.byName[name]; {
-			case t.used:
+			case t.used, kind == KindBFD: // a session is of use to its neighbour
 			case kind == KindScript:
 				v.warnf(t.at, "is used by no track_script and so never run")
 			default:

@@ -33,6 +33,7 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 	default:
 		return
 	}
+	e.linkBFD(now, ev)
 	e.reviewUsers(now, ifi.Name)
 }
 
