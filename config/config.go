@@ -156,6 +156,8 @@ type Instance struct {
 	Authentication Authentication   `toml:"authentication" optional:"true" alias:"auth_hmac"`
 	Addresses      []VirtualAddress `toml:"virtual_ipaddress" required:"true" short:"address" alias:"virtual_ipaddresses vip vips"` // sent in adverts
 	Excluded       []VirtualAddress `toml:"virtual_ipaddress_excluded" short:"address"`                                             // not sent in adverts
+	// Heartbeats are further paths of the adverts.
+	Heartbeats []Heartbeat `toml:"heartbeat" alias:"heartbeats heartbeat_path" json:",omitempty"`
 	// Routes and Rules are there while the instance is MASTER, after its addresses.
 	Routes []Route `toml:"virtual_routes" alias:"virtual_route" json:",omitempty"`
 	Rules  []Rule  `toml:"virtual_rules" alias:"virtual_rule" json:",omitempty"`
@@ -202,6 +204,9 @@ type Garp struct {
 	// advert of a master of lower priority.
 	LowerPrioRepeat int      `toml:"lower_prio_repeat" default:"=repeat" min:"1" max:"100" alias:"garp_lower_prio_repeat"`
 	LowerPrioDelay  Duration `toml:"lower_prio_delay" default:"=delay" min:"0s" max:"1h" alias:"garp_lower_prio_delay"`
+	// Interval is the least time between an announcement of this instance and the
+	// one before it on the same interface, whichever instance that was of.
+	Interval Duration `toml:"interval" default:"0s" min:"0s" max:"1s" alias:"garp_interval gna_interval vrrp_garp_interval vrrp_gna_interval"`
 }
 
 // Notify lists the commands run on a change of state. Each is an argument

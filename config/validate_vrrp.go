@@ -79,6 +79,7 @@ func (v *validator) instances() {
 		}
 	}
 
+	v.heartbeats()
 	v.groups(known)
 	v.unused(known)
 }

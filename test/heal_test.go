@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -169,4 +170,45 @@ func TestAddressAddedOnOneRouter(t *testing.T) {
 		p.Within(10*time.Second, "there are two masters", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
 		p.Holds(time.Second, "they stay", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
 	})
+}
+
+// A thousand announcements at a distance of 2 ms take two seconds, and neither
+// adverts nor the end of the MASTER wait for them.
+func TestPacedAnnouncementsDelayNothing(t *testing.T) {
+	p := newPair(t)
+	var list []string
+	for n := range 100 {
+		list = append(list, fmt.Sprintf("192.0.2.%d/32", 100+n))
+	}
+	d := startDirector(t, p.a, fmt.Sprintf("[vrrp_instance.VI_1]\ninterface = \"eth0\"\nvirtual_router_id = 51\npriority = 255\n"+
+		"advert_interval = \"50ms\"\nvirtual_ipaddress = [\"%s\"]\ngarp = { repeat = 10, delay = \"0s\", interval = \"2ms\" }\n", strings.Join(list, `", "`)))
+	gratuitous := func() (out []netlab.ARP) {
+		for _, a := range p.cap.ARPs() {
+			if a.Gratuitous() {
+				out = append(out, a)
+			}
+		}
+		return out
+	}
+	p.Within(15*time.Second, "all is announced", func() bool { return len(gratuitous()) >= 1000 })
+	sent := gratuitous()
+	if took := sent[999].Time.Sub(sent[0].Time); took < 999*2*time.Millisecond-50*time.Millisecond {
+		t.Errorf("1000 announcements took %v", took)
+	}
+	var last time.Time
+	late := 0
+	for _, a := range p.cap.Adverts() {
+		if gap := a.Time.Sub(last); !last.IsZero() && gap > 60*time.Millisecond {
+			late++
+		}
+		last = a.Time
+	}
+	if late > 2 { // of some forty, on a busy machine
+		t.Errorf("%d adverts were more than 10 ms late", late)
+	}
+	begun := time.Now()
+	d.Stop()
+	if took := time.Since(begun); took > 3*time.Second || p.a.HasAddr(vip) {
+		t.Errorf("the stop took %v, the address is there: %v", took, p.a.HasAddr(vip))
+	}
 }

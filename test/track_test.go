@@ -219,3 +219,37 @@ func TestUnsafeScript(t *testing.T) {
 		return nil
 	})
 }
+
+// A script that names no user runs as director_script when there is such a user,
+// and else as root, about which check warns.
+func TestScriptsAreUnprivilegedByDefault(t *testing.T) {
+	p := newPair(t)
+	conf := "[vrrp_script.chk]\nscript = [\"/usr/bin/id\", \"-u\"]\ninterval = \"200ms\"\n" +
+		vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, `track_script = "chk"`)
+	users, err := os.ReadFile("/etc/passwd")
+	p.Must(err)
+	own, err := p.a.WriteFile("passwd", string(users)+"director_script:x:64999:64999::/nonexistent:/usr/sbin/nologin\n")
+	p.Must(err)
+	d := &director{t: t, host: p.a, configPath: p.a.Path("director.toml"), runtimeDir: p.a.Path("run")}
+	d.WriteConfig(conf)
+	// In a mount namespace of its own, where the host has that user.
+	with := func(args ...string) []string {
+		return append([]string{"unshare", "-m", "sh", "-c", `mount --bind "$0" /etc/passwd && exec "$@"`, own}, args...)
+	}
+	const warning = "global.script_user: scripts that name no user run as root"
+	if out, err := p.a.Run(binary(t), "check", "-c", d.ConfigPath()); err != nil || !strings.Contains(out, warning) {
+		t.Errorf("check without the user: %v\n%s", err, out)
+	}
+	if out, err := p.a.Run(with(binary(t), "check", "-c", d.ConfigPath())...); err != nil || strings.Contains(out, warning) {
+		t.Errorf("check with the user: %v\n%s", err, out)
+	}
+	d.Process, err = p.a.Start("director", with(d.argv("run", "-c", d.ConfigPath())...)...)
+	p.Must(err)
+	d.WaitReady()
+	d.waitFor(10*time.Second, "the script runs as director_script", func(s control.Status) error {
+		if s.VRRP == nil || len(s.VRRP.Scripts) != 1 || strings.TrimSpace(s.VRRP.Scripts[0].Output) != "64999" {
+			return fmt.Errorf("status says %+v", s.VRRP)
+		}
+		return nil
+	})
+}

@@ -22,7 +22,7 @@ const (
 	AlarmVersion                  // a peer speaks the other version
 	AlarmAuthentication           // a peer authenticates otherwise
 	AlarmChecksum                 // a peer's checksum fits no known reading
-	AlarmTransport                // a peer speaks by multicast and we by unicast, or the other way round
+	AlarmTransport                // a peer speaks by multicast and we by unicast, or the other way round, or to another group
 	AlarmPeer                     // a host that is no unicast peer speaks for our VRID
 	AlarmReplay                   // signed adverts of a peer come too late or again
 	AlarmTTL                      // a peer's packets come from further away than allowed
@@ -100,7 +100,7 @@ func (d Discard) Alarm() AlarmKind {
 		return AlarmVersion
 	case DiscardChecksum:
 		return AlarmChecksum
-	case DiscardMulticast, DiscardUnicast:
+	case DiscardMulticast, DiscardUnicast, DiscardGroup:
 		return AlarmTransport
 	case DiscardPeer:
 		return AlarmPeer

@@ -126,7 +126,7 @@ func (g *Group) Step(now time.Time, member int, ev Event, acts []GroupAction) []
 	case EventAdvert:
 		if m.follows() {
 			acts = g.yield(now, member, acts)
-		} else if m.state == Master && m.lastConflict.Equal(now) {
+		} else if m.state == Master && (m.lastConflict.Equal(now) || m.contested) {
 			acts = g.announceAgain(now, acts)
 		}
 	}

@@ -105,6 +105,7 @@ type Instance struct {
 	sent         time.Time // MASTER: the newest advert
 	announce     time.Time // next announcement, zero = none
 	announceBig  int       // the next announcement is a second burst of so many; 0: a refresh
+	contested    bool      // the next announcement is for another MASTER heard since the last one
 	lastConflict time.Time
 
 	transitions uint64
@@ -328,7 +329,7 @@ func (i *Instance) leave(now time.Time, to State, cause Cause, acts []Action) []
 func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []Action {
 	t := Transition{From: i.state, To: to, Cause: cause}
 	if to != Master {
-		i.announce, i.announceBig = time.Time{}, 0
+		i.announce, i.announceBig, i.contested = time.Time{}, 0, false
 		i.preemptAt = time.Time{}
 	}
 	i.state, i.since, i.cause, i.wants = to, now, cause, false

@@ -275,6 +275,30 @@ func TestConflictAnnouncementsAreLimited(t *testing.T) {
 	s.want(1100*time.Millisecond, advert(peer, 50, time.Second), "advert 100, announce 5")
 }
 
+// The last word is the winner's: what the other one said after an announcement is
+// answered by another one, an interval and a half after it fell silent.
+func TestLastWordAfterAConflict(t *testing.T) {
+	set := base(3)
+	set.AdvertInterval = 100 * time.Millisecond
+	s := master(t, set)
+	for at := 50 * time.Millisecond; at < time.Second; at += 100 * time.Millisecond {
+		want := "advert 100"
+		if at == 50*time.Millisecond {
+			want += ", announce 5"
+		}
+		s.want(at, advert(peer, 50, set.AdvertInterval), want)
+	}
+	s.want(1050*time.Millisecond, timer, "advert 100, announce 5") // a second is over
+	s.want(1100*time.Millisecond, advert(peer, 50, set.AdvertInterval), "advert 100")
+	s.want(1200*time.Millisecond, timer, "advert 100")
+	s.wantDeadline(1250 * time.Millisecond)
+	s.want(1250*time.Millisecond, timer, "announce 5")
+	for at := 1300 * time.Millisecond; at < 6250*time.Millisecond; at += 100 * time.Millisecond {
+		s.want(at, timer, "advert 100")
+	}
+	s.want(6250*time.Millisecond, timer, "announce 5") // the second burst
+}
+
 func TestShutdown(t *testing.T) {
 	master(t, base(3)).want(time.Second, down, "advert 0, release, MASTER->INIT stopped")
 	s := start(t, base(3))
@@ -391,7 +415,9 @@ func TestConflictIsAnnouncedTwice(t *testing.T) {
 	s.at(0, Event{Kind: EventResume})
 	s.want(5*time.Second, timer, "announce 5")
 	s.want(10*time.Second, advert(peer, 50, time.Second), "advert 100, announce 5")
-	s.want(10500*time.Millisecond, advert(peer, 50, time.Second), "advert 100")
 	s.wantDeadline(15 * time.Second)
-	s.want(15*time.Second, timer, "announce 5")
+	s.want(10500*time.Millisecond, advert(peer, 50, time.Second), "advert 100")
+	s.wantDeadline(11 * time.Second)
+	s.want(11*time.Second, timer, "announce 5")
+	s.want(16*time.Second, timer, "announce 5")
 }

@@ -66,11 +66,17 @@ func (i *Instance) say(now time.Time, acts []Action) []Action {
 // announceAgain tells the link once more who has the addresses, after another
 // router may have said that it has them.
 func (i *Instance) announceAgain(now time.Time, acts []Action) []Action {
-	if now.Sub(i.lastConflict) < conflictAnnounce {
+	repeat, delay := i.settings.lowerBurst()
+	if next := i.lastConflict.Add(conflictAnnounce); now.Before(next) {
+		// Too soon; but the other one may have said that it has the addresses since
+		// then. The link is told again when it has fallen silent.
+		if silent := now.Add(i.interval * 3 / 2); silent.Before(next) {
+			next = silent
+		}
+		i.announce, i.announceBig, i.contested = next, repeat, true
 		return acts
 	}
-	i.lastConflict = now
-	repeat, delay := i.settings.lowerBurst()
+	i.lastConflict, i.contested = now, false
 	if delay > 0 {
 		// The other one's announcement may still be under way and come last:
 		// ours is repeated when that one has long given up.
@@ -105,6 +111,12 @@ func (i *Instance) masterTimer(now time.Time, acts []Action) []Action {
 		if i.settings.GarpRefresh > 0 {
 			i.announce = now.Add(i.settings.GarpRefresh)
 		}
+		if _, delay := i.settings.lowerBurst(); i.contested {
+			i.contested, i.lastConflict = false, now
+			if delay > 0 {
+				i.announce, i.announceBig = now.Add(delay), repeat
+			}
+		}
 	}
 	return acts
 }
@@ -115,7 +127,7 @@ func (i *Instance) becomeMaster(now time.Time, cause Cause, acts []Action) []Act
 	i.interval = i.settings.AdvertInterval
 	acts = append(i.say(now, acts), Action{Kind: ActionAcquire, Repeat: i.settings.GarpRepeat})
 	i.timer = now.Add(i.interval)
-	i.announce, i.announceBig = time.Time{}, 0
+	i.announce, i.announceBig, i.contested = time.Time{}, 0, false
 	switch {
 	case i.settings.GarpDelay > 0:
 		i.announce, i.announceBig = now.Add(i.settings.GarpDelay), i.settings.GarpRepeat

@@ -158,6 +158,7 @@ const (
 	DiscardWindow   // HMAC: signed too long ago, or in the future
 	DiscardReplay   // HMAC or AH: not newer than the newest one of its sender
 	DiscardIntervalMismatch
+	DiscardNoHeartbeat // on a heartbeat path, and it does not say who sent it
 	DiscardOwnPacket
 	DiscardState
 	numDiscards
@@ -185,6 +186,7 @@ var discardNames = [numDiscards]string{
 	DiscardWindow:           "outside_window",
 	DiscardReplay:           "replay",
 	DiscardIntervalMismatch: "interval_mismatch",
+	DiscardNoHeartbeat:      "no_heartbeat",
 	DiscardOwnPacket:        "own_packet",
 	DiscardState:            "not_running",
 }

@@ -100,6 +100,8 @@ func (s *sim) checkRouter(h *simHost, member int) error {
 		return fmt.Errorf("%s %s with priority %d does not preempt a master with %d", h.name, i.Name, i.Priority(), best)
 	case master == nil:
 		return fmt.Errorf("%s %s takes %v for the master, which is none", h.name, i.Name, i.master)
+	case i.Interval() != master.set[member].AdvertInterval:
+		return fmt.Errorf("%s %s waits by %v, its master advertises every %v", h.name, i.Name, i.Interval(), master.set[member].AdvertInterval)
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ type sim struct {
 	loss, dup float64
 	delay     time.Duration // the longest
 	shuffle   bool          // a later advert may overtake an earlier one
+	steady    bool          // every advert takes the whole delay
 
 	moves  int // transitions so far
 	steps  int // events so far
@@ -138,7 +139,8 @@ func newSim(seed uint64, traced bool) *sim {
 		}
 		s.cut = append(s.cut, lan)
 	}
-	s.logf("%d routers a host, %d heartbeat paths", s.members, s.lans-s.members)
+	s.steady = pick(4)
+	s.logf("%d routers a host, %d heartbeat paths, steady delay %v", s.members, s.lans-s.members, s.steady)
 	for _, h := range s.hosts {
 		s.start(h)
 	}
@@ -282,7 +284,10 @@ func (s *sim) send(h *simHost, member int, priority uint8) {
 				copies = 2
 			}
 			for range copies {
-				msg.at = s.now.Add(time.Duration(s.rng.Int64N(int64(s.delay) + 1)))
+				msg.at = s.now.Add(s.delay)
+				if !s.steady {
+					msg.at = s.now.Add(time.Duration(s.rng.Int64N(int64(s.delay) + 1)))
+				}
 				at := [4]int{from, n, lan, member}
 				if last := s.newest[at]; msg.at.Before(last) && !s.shuffle {
 					msg.at = last

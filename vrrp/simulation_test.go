@@ -93,6 +93,9 @@ func simulate(seed uint64, traced bool) (*sim, error) {
 			return s, err
 		}
 	}
+	if err := s.reload(); err != nil {
+		return s, err
+	}
 	if s.lans > s.members {
 		if err := s.sidePaths(); err != nil {
 			return s, fmt.Errorf("heartbeat: %w", err)
@@ -232,6 +235,14 @@ func (s *sim) settled(when string) error {
 	return nil
 }
 
+// skewTime is that of RFC 9568 and RFC 3768 section 6.1, written anew.
+func skewTime(s, master *Settings, priority uint8) time.Duration {
+	if s.Version == 2 {
+		return time.Second - time.Duration(priority)*time.Second/256
+	}
+	return master.AdvertInterval - time.Duration(priority)*master.AdvertInterval/256
+}
+
 // takeover ends the master of one version, and checks when the next one comes.
 func (s *sim) takeover() error {
 	for _, old := range s.hosts {
@@ -251,10 +262,11 @@ func (s *sim) takeover() error {
 			// The members of a group wait for the last of them.
 			var wait, long time.Duration
 			for m, i := range b.m {
-				w := i.MasterDownTime()
+				skew := skewTime(&b.set[m], &old.set[m], i.Priority())
+				w := 3*old.set[m].AdvertInterval + skew
 				long = max(long, w)
 				if said && (way == 1 || m == 0) {
-					w = SkewTime(b.set[m].Version, i.Priority(), i.Interval())
+					w = skew
 				}
 				wait = max(wait, w)
 			}
@@ -347,6 +359,32 @@ func (s *sim) stall() error {
 		return fmt.Errorf("%d transitions because a master stalled, %d are enough", moved, most)
 	}
 	return nil
+}
+
+// reload changes of a backup what must move nobody: the addresses, and the
+// interval, for a backup waits by that of its master.
+func (s *sim) reload() error {
+	h := s.hosts[s.rng.IntN(len(s.hosts))]
+	if !h.alive || h.state() != Backup {
+		return nil
+	}
+	before := s.moves
+	for m, set := range h.set {
+		set.Addresses = addresses[:1]
+		if set.Version == 3 {
+			set.AdvertInterval = 10 * time.Millisecond
+		}
+		h.m[m].Reconfigure(s.now, set)
+	}
+	s.logf("%s is configured otherwise", h.name)
+	s.rest()
+	if s.moves != before {
+		return fmt.Errorf("%d transitions because %s was configured otherwise", s.moves-before, h.name)
+	}
+	for m, set := range h.set {
+		h.m[m].Reconfigure(s.now, set)
+	}
+	return s.settled("after a reload")
 }
 
 // sidePaths breaks the routers' own LANs: nothing must happen as long as one

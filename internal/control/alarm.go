@@ -26,8 +26,9 @@ type Alarm struct {
 	Instance  string    `json:"instance"`
 	Interface string    `json:"interface"`
 	VRID      uint8     `json:"virtual_router_id"`
-	Family    string    `json:"family"` // ipv4 or ipv6
-	Code      string    `json:"code"`   // see vrrp.AlarmKind
+	Family    string    `json:"family"`         // ipv4 or ipv6
+	Path      string    `json:"path,omitempty"` // where the alarm is one of its paths, see Path
+	Code      string    `json:"code"`           // see vrrp.AlarmKind
 	Level     string    `json:"level"`
 	Since     time.Time `json:"since"` // when it was raised
 	First     time.Time `json:"first"` // of the sightings

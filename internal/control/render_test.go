@@ -60,10 +60,17 @@ func troubled() *Status {
 				{Address: netip.MustParseAddr("10.0.0.3")},
 				{Address: netip.MustParseAddr("10.0.0.1"), Self: true},
 			},
+			Paths: []Path{
+				{Name: "eth0", Interface: "eth0", Own: true, State: PathSilent, Since: at(8 * time.Second), Heard: 12, LastHeard: at(12 * time.Second), From: "10.0.0.2"},
+				{Name: "eth1", Interface: "eth1", State: PathUp, Sent: 1, Heard: 17, LastHeard: at(time.Second), From: "10.0.0.2"},
+				{Name: "eth2 to 198.51.100.2", Interface: "eth2", State: PathDown, Note: "interface eth2 is down"},
+				{Name: "eth3", Interface: "eth3", State: PathUp},
+			},
 			Discards: map[string]uint64{"wrong_password": 7, "wrong_ttl": 12, "bad_checksum": 0, "not_running": 30},
 		},
 		{
 			Peers: []Peer{{Address: netip.MustParseAddr("10.0.17.2")}},
+			Paths: []Path{{Name: "eth1", Interface: "eth1", State: PathUp, Sent: 400}},
 			Name:  "db", Interface: "bond0.17", VRID: 81, Version: 2, State: "MASTER", Since: at(400 * time.Hour), Reason: "address owner (priority 255) started", Priority: 255, BasePriority: 255,
 			Addresses: []Address{
 				{Prefix: netip.MustParsePrefix("192.0.2.7/24"), Device: "bond0.17", Error: "permission denied"},

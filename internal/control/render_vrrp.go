@@ -40,6 +40,10 @@ func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 			s, st := v.peer(i, peer)
 			t.note("peer", s, st)
 		}
+		for _, path := range i.Paths {
+			s, st := v.path(i, path)
+			t.note("path", s, st)
+		}
 		for _, a := range i.Addresses {
 			s, st := a.Prefix.String()+" on "+a.Device, faint
 			switch {
@@ -261,6 +265,8 @@ func discardText(reason string) string {
 		return "to another multicast group"
 	case "unknown_peer":
 		return "from a host that is no unicast_peer"
+	case "no_heartbeat":
+		return "on a heartbeat path, of a router for which it is none"
 	case "own_packet":
 		return "with this host's own source address"
 	case "bad_checksum":

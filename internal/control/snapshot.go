@@ -108,6 +108,7 @@ type Instance struct {
 	Source         string    `json:"source,omitempty"`
 	MulticastGroup string    `json:"multicast_group,omitempty"` // empty: unicast
 	Peers          []Peer    `json:"unicast_peers,omitempty"`   // empty: multicast
+	Paths          []Path    `json:"paths,omitempty"`           // empty: no heartbeat paths
 	// Authentication is nil for an instance without.
 	Authentication *Authentication   `json:"authentication,omitempty"`
 	Addresses      []Address         `json:"addresses"`

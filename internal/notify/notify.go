@@ -199,7 +199,7 @@ func about(e control.Event) string {
 	if e.Kind == control.KindAlarm {
 		key += "/" + e.Code
 		if e.Alarm != nil {
-			key += "/" + e.Alarm.Family
+			key += "/" + e.Alarm.Family + "/" + e.Alarm.Path
 		}
 	}
 	return key

@@ -46,6 +46,8 @@ func (r *router) differing(why vrrp.Discard, adv *vrrp.Advert, d *link.Datagram)
 		return "by multicast", "by unicast"
 	case vrrp.DiscardUnicast:
 		return "by unicast to " + d.Dst.String(), "by multicast"
+	case vrrp.DiscardGroup:
+		return "to the group " + d.Dst.String(), "to " + own.Multicast().String()
 	case vrrp.DiscardPeer:
 		return "by unicast", "no unicast_peer of this address"
 	case vrrp.DiscardTTL:
@@ -113,7 +115,7 @@ func alarmReason(r *router, a *vrrp.Alarm) string {
 	case vrrp.AlarmChecksum:
 		return fmt.Sprintf("%s sends adverts with %s%s; they are damaged on the way, or written by another protocol", peer, ev.Says, deaf)
 	case vrrp.AlarmTransport:
-		return fmt.Sprintf("%s sends its adverts %s, this router %s%s; give both unicast_peer, or none", peer, ev.Says, ev.Here, deaf)
+		return fmt.Sprintf("%s sends its adverts %s, this router %s%s; make unicast_peer and mcast_group the same on both", peer, ev.Says, ev.Here, deaf)
 	case vrrp.AlarmPeer:
 		return fmt.Sprintf("%s sends adverts of VRID %d by unicast and is no unicast_peer here%s; add it to the list, or take this host off its list",
 			peer, r.key.vrid, deaf)

@@ -197,5 +197,5 @@ func alarmStatus(r *router, a *vrrp.Alarm) control.Alarm {
 // alarmsOf lists the raised alarms of a router.
 func alarmsOf(r *router, list []control.Alarm) []control.Alarm {
 	r.alarms.Raised(func(a *vrrp.Alarm) { list = append(list, alarmStatus(r, a)) })
-	return list
+	return r.pathAlarms(list)
 }

@@ -31,6 +31,16 @@ func (r *router) configureAuth(now time.Time, cfg *config.Instance) {
 	if set := r.sm.Settings(); set.Unicast() {
 		senders = len(set.Peers)
 	}
+	// On each path every router has another address.
+	for i := range r.paths {
+		switch p := &r.paths[i]; {
+		case p.cfg == nil:
+		case p.unicast():
+			senders += len(p.set.Peers)
+		default:
+			senders += rememberedSenders
+		}
+	}
 	a := &cfg.Authentication
 	switch a.Type {
 	case config.AuthHMAC:
@@ -76,9 +86,10 @@ func hmacSettings(a *config.Authentication, senders int) vrrp.HMACSettings {
 	return s
 }
 
-// sender returns the port by which the router's adverts leave.
-func (r *router) sender() portKey {
-	key := r.key.port()
+// sendsBy returns the port by which the router's adverts leave that are heard at a
+// place: on its own link, or on a heartbeat path.
+func (r *router) sendsBy(at routerKey) portKey {
+	key := at.port()
 	key.ah = r.auth.ah != nil
 	return key
 }

@@ -113,6 +113,8 @@ func (e *engine) index() {
 	e.holders = make(map[link.Key]*holding)
 	e.passing = nil
 	e.vips = make(map[vip]bool)
+	e.guests = make(map[routerKey]*router)
+	e.carriers = make(map[string][]*router)
 	e.roaming = nil
 	for _, r := range e.order {
 		for _, name := range r.needs {
@@ -121,6 +123,7 @@ func (e *engine) index() {
 		if want, _ := r.wantedSource(); want.IsValid() {
 			e.roaming = append(e.roaming, r)
 		}
+		e.indexPaths(r)
 		for _, i := range r.items {
 			if a, ok := i.address(); ok && r.cfg.Priority != vrrp.PriorityOwner {
 				e.vips[vipOf(a.Prefix.Addr(), a.Device)] = true
@@ -167,6 +170,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 		})
 	}
 	r.sm.Reconfigure(now, set)
+	e.meetPaths(r, now, &set)
 	r.configureAuth(now, cfg)
 	e.timers.fix(r)
 	return master && grown
@@ -241,6 +245,7 @@ func (e *engine) stop(now time.Time) {
 		e.leave(r, now, vrrp.ReasonStopped, false)
 	}
 	e.order, e.users, e.roaming, e.holders, e.passing = nil, nil, nil, nil, nil
+	e.guests, e.carriers = nil, nil
 	for _, t := range e.trackers {
 		if timer, ok := t.(timed); ok {
 			e.timers.remove(timer)

@@ -57,6 +57,9 @@ type engine struct {
 	names        map[int]string            // of the links by index, to notice a new name
 	users        map[string][]*router      // who needs an interface, by its name
 	roaming      []*router                 // whose configured source may be on any interface
+	guests       map[routerKey]*router     // by where their heartbeat paths are heard
+	carriers     map[string][]*router      // whose heartbeat paths an interface carries, by its name
+	judged       []*router                 // with heartbeat paths, heard since the last flush
 	vips         map[vip]bool              // virtual addresses that are never a source
 	holders      map[link.Key]*holding     // whose item it is
 	passing      []*holding                // with items that may go without notice
@@ -196,6 +199,7 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	case vrrp.ActionAnnounce:
 		e.announce(r, r.items, a.Repeat)
 	case vrrp.ActionNotify:
+		e.restartPaths(r, now, a.Transition)
 		e.notify(r, now, a.Transition)
 	}
 }
@@ -211,6 +215,7 @@ const pushInterval = 100 * time.Millisecond
 // messages.
 func (e *engine) flush(now time.Time) {
 	e.round++
+	e.judgePaths(now)
 	for _, p := range e.dirty {
 		if !p.queued || p.sock == nil {
 			continue

@@ -387,3 +387,51 @@ func TestOneSocketFails(t *testing.T) {
 	w.pass(2 * time.Second)
 	w.wantSides("web", "ipv4 BACKUP, ipv6 BACKUP")
 }
+
+// Adverts of an instance with both families cost no allocation either.
+func TestAdvertsOfBothFamiliesAllocateNothing(t *testing.T) {
+	e, s, c, now := many(0, 1, 255)
+	ifi := sinkLink(0, true)
+	ifi.Addrs = append(ifi.Addrs, netip.MustParsePrefix("fe80::1/64"))
+	s.change(e, now, ifi)
+	c.Config.Instances = []config.Instance{instance("web", 51, 100, "192.0.2.10/24", "2001:db8::10/64")}
+	if err := e.configure(now, c); err != nil {
+		t.Fatal(err)
+	}
+	set := familySettings(&c.Config.Instances[0], vrrp.IPv6)
+	src := netip.MustParseAddr("fe80::2")
+	pdu, err := vrrp.AppendAdvert(nil, &set, 200, src, set.Multicast())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := link.Datagram{Src: src, Dst: set.Multicast(), TTL: 255, Payload: pdu}
+	hear := func() {
+		now = now.Add(10 * time.Millisecond)
+		d.Arrival = now
+		e.receive("eth0", d)
+		e.tick(now)
+		e.flush(now)
+	}
+	for range 100 { // past the first snapshot
+		hear()
+	}
+	if n := testing.AllocsPerRun(100, hear); n != 0 {
+		t.Errorf("%v allocations to receive an advert over IPv6", n)
+	}
+	// As MASTER over both.
+	now = now.Add(10 * time.Second)
+	e.tick(now)
+	e.flush(now)
+	now = now.Add(time.Second)
+	e.tick(now)
+	e.flush(now)
+	before, rounds := s.adverts, 0
+	if n := testing.AllocsPerRun(50, func() {
+		now = now.Add(time.Second)
+		rounds++
+		e.tick(now)
+		e.flush(now)
+	}); n != 0 || s.adverts-before != 2*rounds {
+		t.Errorf("%v allocations, %d adverts in %d rounds", n, s.adverts-before, rounds)
+	}
+}

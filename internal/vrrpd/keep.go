@@ -76,6 +76,9 @@ func (e *engine) announce(r *router, items []*item, repeat int) {
 			n++ // they come first
 		}
 		e.job(&r.holding, link.Announce, items[:n], repeat)
+		if n > 0 {
+			e.jobs[len(e.jobs)-1].Gap = r.cfg.Garp.Interval.D()
+		}
 	}
 }
 

@@ -109,6 +109,9 @@ func (e *engine) reviewUsers(now time.Time, name string) {
 	for _, r := range e.users[name] {
 		e.reviewRouter(r, now)
 	}
+	for _, r := range e.carriers[name] {
+		e.inspectPaths(r, now)
+	}
 	for _, r := range e.roaming {
 		e.reviewRouter(r, now)
 	}

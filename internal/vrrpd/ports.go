@@ -65,7 +65,9 @@ func (e *engine) openPorts(now time.Time) error {
 			w = &audience{}
 			wanted[key] = w
 		}
-		w.vrids = append(w.vrids, r.key.vrid)
+		if !slices.Contains(w.vrids, r.key.vrid) {
+			w.vrids = append(w.vrids, r.key.vrid)
+		}
 		// The group is joined by those who speak by unicast, too: an advert that comes
 		// in the wrong way is counted.
 		if g := r.sm.Settings().Multicast(); !slices.Contains(w.groups, g) {
@@ -75,8 +77,18 @@ func (e *engine) openPorts(now time.Time) error {
 	for _, r := range e.order {
 		want(r.key.port(), r)
 		// Who uses the authentication header hears adverts without it, too, to count them.
-		if key := r.sender(); key.ah {
+		if key := r.sendsBy(r.key); key.ah {
 			want(key, r)
+		}
+		for i := range r.paths {
+			p := &r.paths[i]
+			if p.cfg == nil || p.key == r.key {
+				continue
+			}
+			want(p.key.port(), r)
+			if key := r.sendsBy(p.key); key.ah {
+				want(key, r)
+			}
 		}
 	}
 	for key, p := range e.ports {

@@ -18,6 +18,7 @@ func (e *engine) review(now time.Time) {
 func (e *engine) reviewRouter(r *router, now time.Time) {
 	before := r.faults
 	e.inspect(r)
+	e.inspectPaths(r, now)
 	prio := r.effective()
 	if prio != r.sm.Priority() {
 		e.step(r, now, vrrp.Event{Kind: vrrp.EventPriority, Priority: prio})
@@ -86,12 +87,13 @@ func (e *engine) inspect(r *router) {
 		} else if src != r.source {
 			r.source = src
 			r.sm.SetSource(src)
+			r.sign()
 			e.touched = true
 		}
-		if why := tooLong(r, ifi); why != "" {
+		if why := tooLong(r, r.sm.Settings(), ifi); why != "" {
 			add("advert size", vrrp.Cause{Reason: vrrp.ReasonAdvertSize, Detail: why})
 		}
-		for _, key := range []portKey{r.key.port(), r.sender()} {
+		for _, key := range []portKey{r.key.port(), r.sendsBy(r.key)} {
 			if p := e.ports[key]; p != nil && p.sock == nil && p.err != nil {
 				add("socket", vrrp.Cause{Reason: vrrp.ReasonSocket, Detail: device + ": " + p.err.Error()})
 				break

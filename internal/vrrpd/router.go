@@ -40,7 +40,10 @@ type router struct {
 	source  netip.Addr
 	needs   []string // interfaces without which it cannot serve
 	tracks  []track
-	peers   []peer  // of unicast, in the order of the settings
+	peers   []peer // of unicast, in the order of the settings
+	paths   []path // the own link and the heartbeat paths; nil without any of these
+	watch   vrrp.PathWatch
+	judge   bool    // listed in engine.judged
 	faults  []fault // why the router cannot serve, oldest first
 	waiting string  // why it has not been started yet
 
@@ -264,6 +267,7 @@ func (r *router) snapshot() control.Instance {
 	for _, p := range r.peers {
 		s.Peers = append(s.Peers, control.Peer{Address: p.addr, Heard: p.heard, LastHeard: p.last, Self: p.addr == r.source})
 	}
+	s.Paths = r.snapshotPaths()
 	for _, t := range r.tracks {
 		s.Terms = append(s.Terms, t.explain())
 	}

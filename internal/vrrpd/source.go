@@ -39,14 +39,20 @@ func (e *engine) chooseSource(r *router, ifi link.Interface) (netip.Addr, string
 	if want, key := r.wantedSource(); want.IsValid() {
 		return e.wantedOn(want, key, ifi)
 	}
+	return e.sourceOn(ifi, r.key.family, r.sm.Settings().Peers)
+}
+
+// sourceOn picks an address of an interface for adverts to the multicast group, or
+// to the given peers.
+func (e *engine) sourceOn(ifi link.Interface, family vrrp.Family, peers []vrrp.Peer) (netip.Addr, string) {
 	virtual := func(a netip.Addr) bool { return e.vips[vipOf(a, ifi.Name)] }
-	if r.key.family == vrrp.IPv4 {
+	if family == vrrp.IPv4 {
 		if own := ifi.Primary(false, virtual); own.IsValid() {
 			return own, ""
 		}
 		return netip.Addr{}, fmt.Sprintf("interface %s has no IPv4 address of its own", ifi.Name)
 	}
-	return source6(r, ifi, virtual)
+	return source6(peers, ifi, virtual)
 }
 
 // wantedOn looks for the configured source: a link-local address on the
@@ -75,9 +81,9 @@ func (e *engine) wantedOn(want netip.Addr, key string, ifi link.Interface) (neti
 // lists addresses of IPv6 in an order that depends on when they came; so that a
 // restart changes nothing, the lowest one is taken. Temporary and deprecated
 // addresses are passed over.
-func source6(r *router, ifi link.Interface, virtual func(netip.Addr) bool) (netip.Addr, string) {
+func source6(peers []vrrp.Peer, ifi link.Interface, virtual func(netip.Addr) bool) (netip.Addr, string) {
 	local := true
-	for _, p := range r.sm.Settings().Peers {
+	for _, p := range peers {
 		local = local && p.Addr.IsLinkLocalUnicast()
 	}
 	var best netip.Addr
@@ -102,8 +108,7 @@ func source6(r *router, ifi link.Interface, virtual func(netip.Addr) bool) (neti
 // tooLong says that the adverts of a router over IPv6 do not fit into a packet of
 // its interface, and how many addresses would. Over IPv4 they may be sent in
 // fragments, as other implementations do.
-func tooLong(r *router, ifi link.Interface) string {
-	set := r.sm.Settings()
+func tooLong(r *router, set *vrrp.Settings, ifi link.Interface) string {
 	header := r.key.family.HeaderLen()
 	if r.auth.hmac != nil {
 		header += vrrp.TrailerLen

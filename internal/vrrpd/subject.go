@@ -64,11 +64,11 @@ func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
 	r.reached = t.To
 	e.touched = true
 	in := r.subject
-	if !slices.Contains(in.routers, r) || in.told == t.To {
-		return // the instance goes on without it, or is there already
+	if in.told == t.To {
+		return
 	}
 	cause := t.Cause
-	for _, o := range in.routers {
+	for _, o := range in.routers { // without r, when a reload has taken its family away
 		if o.reached != t.To {
 			return
 		}

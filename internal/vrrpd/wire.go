@@ -13,42 +13,59 @@ import (
 
 // sendAdvert queues an advert; flush sends all queued ones together.
 func (e *engine) sendAdvert(r *router, now time.Time, prio uint8) {
-	p := e.ports[r.sender()]
-	if p == nil || p.sock == nil || !r.source.IsValid() {
-		return
-	}
 	if r.sentIn == e.round && r.sentPrio == prio {
 		// A MASTER that was stalled may find many adverts of a router that took over
 		// meanwhile; it answers all of them with one.
 		return
 	}
-	set := r.sm.Settings()
-	r.auth.trailer = nil
-	if !set.Unicast() {
-		if !e.queueAdvert(r, now, p, prio, set.Multicast(), vrrp.TTL) {
-			return
+	sent := e.sendOver(r, now, e.ports[r.sendsBy(r.key)], prio, r.sm.Settings(), r.source)
+	for i := range r.paths {
+		p := &r.paths[i]
+		switch {
+		case p.cfg == nil && sent:
+			p.sent++
+		// Without an address on its own link it has never been MASTER, and could not
+		// say who it is.
+		case p.cfg != nil && p.down == "" && r.source.IsValid() && e.sendOver(r, now, e.ports[r.sendsBy(p.key)], prio, &p.set, p.source):
+			p.sent++
+			sent = true
 		}
+	}
+	if !sent {
+		return
+	}
+	r.counters.sent++
+	r.lastSent, r.sentIn, r.sentPrio = now, e.round, prio
+}
+
+// sendOver queues the advert on one port, and says false when it cannot.
+func (e *engine) sendOver(r *router, now time.Time, p *port, prio uint8, set *vrrp.Settings, source netip.Addr) bool {
+	if p == nil || p.sock == nil || !source.IsValid() {
+		return false
+	}
+	r.auth.trailer = nil
+	if !set.Unicast() && !e.queueAdvert(r, now, p, prio, set, source, set.Multicast(), vrrp.TTL) {
+		return false
 	}
 	for i := range set.Peers {
 		// A list that is the same on all routers names this one as well.
-		if to := set.Peers[i].Addr; to != r.source && !e.queueAdvert(r, now, p, prio, to, set.TTL) {
-			return
+		if to := set.Peers[i].Addr; to != source && !e.queueAdvert(r, now, p, prio, set, source, to, set.TTL) {
+			return false
 		}
 	}
 	if !p.queued {
 		p.queued = true
 		e.dirty = append(e.dirty, p)
 	}
-	r.counters.sent++
-	r.lastSent, r.sentIn, r.sentPrio = now, e.round, prio
+	return true
 }
 
 // queueAdvert queues the advert for one destination: the checksum of version 3
 // covers it, and so does an authentication header. The trailer of HMAC is the
 // same for all.
-func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, dst netip.Addr, ttl uint8) bool {
+func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, set *vrrp.Settings, src, dst netip.Addr, ttl uint8) bool {
 	var err error
-	if r.advert, err = vrrp.AppendAdvert(r.advert[:0], r.sm.Settings(), prio, r.source, dst); err != nil {
+	if r.advert, err = vrrp.AppendAdvert(r.advert[:0], set, prio, src, dst); err != nil {
 		if r.warn(warnSend, warning{text: err.Error(), at: now}) {
 			e.log.Warn("cannot send advert", "instance", r.cfg.Name, "reason", err)
 		}
@@ -57,15 +74,15 @@ func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, dst 
 	switch {
 	case r.auth.hmac != nil:
 		if r.auth.trailer == nil {
-			r.auth.trailer = r.auth.hmac.Sign(r.advert, r.source, now)
+			r.auth.trailer = r.auth.hmac.Sign(r.advert, src, now)
 		}
 		r.advert = append(r.advert, r.auth.trailer...)
 	case r.auth.ah != nil:
-		r.packet = r.auth.ah.AppendPacket(r.packet[:0], r.advert, r.source, dst, ttl)
-		p.sock.Queue(r.source, dst, ttl, r.packet)
+		r.packet = r.auth.ah.AppendPacket(r.packet[:0], r.advert, src, dst, ttl)
+		p.sock.Queue(src, dst, ttl, r.packet)
 		return true
 	}
-	p.sock.Queue(r.source, dst, ttl, r.advert)
+	p.sock.Queue(src, dst, ttl, r.advert)
 	return true
 }
 
@@ -77,19 +94,36 @@ func (e *engine) receive(device string, d link.Datagram) {
 	if v, ok := vrrp.PeekVRID(pdu); ok {
 		vrid = v
 	}
-	r := e.routers[routerKey{device, vrid, vrrp.FamilyOf(d.Src)}]
+	key := routerKey{device, vrid, vrrp.FamilyOf(d.Src)}
+	r := e.routers[key]
+	if r == nil {
+		r = e.guests[key]
+	}
 	if r == nil {
 		return
 	}
-	set := r.sm.Settings()
-	if i := set.Peer(d.Src); i >= 0 && !d.Dst.IsMulticast() {
+	way, set, own := 0, r.sm.Settings(), r.source
+	if len(r.paths) > 0 {
+		if way = r.way(device, d.Src, d.Dst); way > 0 {
+			set, own = &r.paths[way].set, r.paths[way].source
+		}
+	}
+	if i := set.Peer(d.Src); way == 0 && i >= 0 && !d.Dst.IsMulticast() {
 		r.peers[i].heard++
 		r.peers[i].last = d.Arrival
 	}
 	if why == vrrp.DiscardNone {
 		why = set.Check(&adv, d.Src, d.Dst, d.TTL)
 	}
-	if why == vrrp.DiscardNone && d.Src == r.source {
+	from := d.Src
+	if why == vrrp.DiscardNone {
+		if sender, ok := adv.TakeSender(); ok {
+			from = sender
+		} else if way > 0 {
+			why = vrrp.DiscardNoHeartbeat
+		}
+	}
+	if why == vrrp.DiscardNone && (d.Src == own || from == r.source) {
 		why = vrrp.DiscardOwnPacket
 	}
 	if why == vrrp.DiscardNone {
@@ -101,7 +135,7 @@ func (e *engine) receive(device string, d link.Datagram) {
 	if why != vrrp.DiscardNone {
 		r.drop(why, &d)
 		if why == vrrp.DiscardState {
-			r.observe(&adv, d.Src)
+			r.observe(&adv, from)
 		}
 		if why != vrrp.DiscardState {
 			e.suspect(r, &adv, why, &d)
@@ -115,6 +149,7 @@ func (e *engine) receive(device string, d link.Datagram) {
 	if !adv.LinkLocalFirst() {
 		r.counters.globalFirst++
 	}
+	e.noteHeard(r, way, from, d.Arrival)
 	e.compare(r, &adv, &d)
 	var answered time.Time
 	if r.sm.State() == vrrp.Master && r.sentIn < e.round {
@@ -123,7 +158,7 @@ func (e *engine) receive(device string, d link.Datagram) {
 	// The packet counts from its arrival, not from when a stalled process got
 	// round to reading it.
 	e.step(r, d.Arrival, vrrp.Event{
-		Kind: vrrp.EventAdvert, Src: d.Src, Priority: adv.Priority, Interval: adv.Interval,
+		Kind: vrrp.EventAdvert, Src: from, Priority: adv.Priority, Interval: adv.Interval,
 	})
 	if r.sm.State() == vrrp.Master {
 		e.rival(r, &adv, &d, answered)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -485,5 +486,51 @@ func TestUnsafeScripts(t *testing.T) {
 	}
 	if named, err := WithScriptUser(&config.Config{Global: config.Global{ScriptUser: "nobody"}}); err != nil || named.Global.ScriptUser != "nobody" {
 		t.Errorf("the user that is named: %+v, %v", named, err)
+	}
+}
+
+// TestEveryCommandIsChecked puts a command that somebody else can change wherever
+// the configuration takes one.
+func TestEveryCommandIsChecked(t *testing.T) {
+	path := t.TempDir() + "/chk"
+	if err := errors.Join(os.WriteFile(path, nil, 0o755), os.Chmod(path, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	commands := 0
+	var fill func(v reflect.Value, at string)
+	fill = func(v reflect.Value, at string) {
+		switch v.Kind() {
+		case reflect.Pointer:
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(v.Elem(), at)
+		case reflect.Slice:
+			if v.Type().Elem().Kind() == reflect.Struct {
+				v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+				fill(v.Index(0), at)
+			}
+		case reflect.Struct:
+			for _, f := range reflect.VisibleFields(v.Type()) {
+				switch {
+				case f.Tag.Get("form") == "command":
+					commands++
+					v.FieldByIndex(f.Index).Set(reflect.ValueOf([]string{path}))
+				case f.Name == "Name" && f.Type.Kind() == reflect.String:
+					v.FieldByIndex(f.Index).SetString("x")
+				case f.IsExported() && !f.Anonymous:
+					fill(v.FieldByIndex(f.Index), at+"."+f.Name)
+				}
+			}
+		}
+	}
+	c := new(config.Config)
+	fill(reflect.ValueOf(c).Elem(), "")
+	_, err := CheckScripts("f", nil, c)
+	var errs config.Errors
+	errors.As(err, &errs)
+	if len(errs) != commands || commands < 13 {
+		t.Errorf("%d commands, refused are %d", commands, len(errs))
+		for _, e := range errs {
+			t.Log(e.Key)
+		}
 	}
 }

@@ -55,6 +55,7 @@ func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning,
 		check(n.User, n.Fault, kind, name, "notify", "fault")
 		check(n.User, n.Stop, kind, name, "notify", "stop")
 		check(n.User, n.All, kind, name, "notify", "all")
+		check(n.User, n.Alarm, kind, name, "notify", "alarm")
 	}
 	for _, i := range c.Instances {
 		scripts("vrrp_instance", i.Name, i.Notify)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Op is what a Job does.
@@ -38,6 +39,10 @@ type Job struct {
 	// Count is how many gratuitous ARP packets an Announce sends for each address:
 	// first one for each, then the next round. Less than 1 counts as 1.
 	Count int
+	// Gap is the least time between an announcement of this job and the one before
+	// it on the same interface, whichever job that is of; 0: none. What else is asked of the
+	// worker does not wait for it, that of the same instance included.
+	Gap time.Duration
 }
 
 // Result is what became of one item of a Job. A job gives one for each of its
@@ -79,11 +84,12 @@ type Worker struct {
 	queues map[string]*queue
 	turns  []*queue // queues with work, in the order in which they are served
 	// removals are the Remove tasks that have still to come to an item.
-	removals map[Key][]*task
-	closed   bool
-	wake     chan struct{} // something was submitted
-	stop     chan struct{}
-	done     chan struct{}
+	removals  map[Key][]*task
+	announced map[string]time.Time // when the newest announcement left, by interface; the goroutine's
+	closed    bool
+	wake      chan struct{} // something was submitted
+	stop      chan struct{}
+	done      chan struct{}
 }
 
 // queue holds the jobs of one instance that are not done yet.
@@ -133,13 +139,14 @@ func NewWorker(emit func(Result)) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{
-		kernel:   kernel,
-		emit:     emit,
-		queues:   make(map[string]*queue),
-		removals: make(map[Key][]*task),
-		wake:     make(chan struct{}, 1),
-		stop:     make(chan struct{}),
-		done:     make(chan struct{}),
+		kernel:    kernel,
+		emit:      emit,
+		queues:    make(map[string]*queue),
+		removals:  make(map[Key][]*task),
+		announced: make(map[string]time.Time),
+		wake:      make(chan struct{}, 1),
+		stop:      make(chan struct{}),
+		done:      make(chan struct{}),
 	}
 	go w.run()
 	return w, nil
@@ -216,28 +223,42 @@ func (w *Worker) Close() {
 func (w *Worker) run() {
 	defer close(w.done)
 	defer w.kernel.close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
 		case <-w.stop:
 			return
 		case <-w.wake:
+		case <-timer.C:
 		}
-		for w.step() {
+		wait, more := w.step()
+		for more {
+			wait, more = w.step()
 		}
 		w.kernel.forget()
+		if wait > 0 {
+			timer.Reset(wait)
+		}
 	}
 }
 
 // step does one piece of work, an item or a packet, of the instance whose turn it
-// is, and reports whether there may be more.
-func (w *Worker) step() bool {
+// is, and reports whether there may be more. When all that is left are announcements
+// that keep a distance, wait is how long the first of them has to.
+func (w *Worker) step() (wait time.Duration, more bool) {
 	w.mu.Lock()
 	if w.closed || len(w.turns) == 0 {
 		w.mu.Unlock()
-		return false
+		return 0, false
 	}
-	q := w.turns[0]
-	t := q.tasks[0]
+	turn, index, wait := w.pick(time.Now())
+	if turn < 0 {
+		w.mu.Unlock()
+		return wait, false
+	}
+	q := w.turns[turn]
+	t := q.tasks[index]
 	superseded := false
 	if len(t.Items) > 0 {
 		i := t.Items[t.next]
@@ -262,9 +283,9 @@ func (w *Worker) step() bool {
 	// The turn passes on before the result is told: emit may call Submit.
 	w.mu.Lock()
 	if r.Last {
-		q.tasks = q.tasks[1:]
+		q.tasks = slices.DeleteFunc(q.tasks, func(o *task) bool { return o == t })
 	}
-	w.turns = w.turns[1:]
+	w.turns = slices.DeleteFunc(w.turns, func(o *queue) bool { return o == q })
 	if len(q.tasks) > 0 {
 		w.turns = append(w.turns, q)
 	} else if len(q.failed) == 0 {
@@ -274,7 +295,7 @@ func (w *Worker) step() bool {
 	if report {
 		w.emit(r)
 	}
-	return true
+	return 0, true
 }
 
 // reached takes a Remove task off the list of those that have still to come to
@@ -327,6 +348,7 @@ func (w *Worker) do(q *queue, op Op, i Item) (already bool, err error) {
 		if !ok {
 			return false, fmt.Errorf("link: announce %s: it is no address", i)
 		}
+		w.announced[a.Device] = time.Now()
 		return false, w.kernel.announce(a)
 	}
 	return false, fmt.Errorf("unknown operation %v", op)
