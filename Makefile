@@ -4,7 +4,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 # Needed to build nothing but to run the demo and the tests: real peers, and a
 # kernel with ip_vs for machines whose own has none.
-PACKAGES = busybox curl frr haproxy iproute2 iputils-ping ipvsadm keepalived nginx-light snmp snmptrapd systemd tcpdump tshark user-mode-linux
+PACKAGES = bird2 busybox curl frr haproxy iproute2 iputils-ping ipvsadm keepalived nginx-light snmp snmptrapd systemd tcpdump tshark user-mode-linux
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The lab needs namespaces, raw sockets and User Mode Linux: root.
@@ -39,7 +39,7 @@ test: packages ## every test: unit, network namespaces, real IPVS, whole daemon
 	$(SUDO) $(GO) test -count=1 -timeout 20m ./...
 
 test-unit: ## the tests that need neither root nor packages
-	$(GO) test ./config/... ./vrrp ./ipvs ./ipvs/ipvstest ./checkers ./internal/archtest ./internal/vrrpd ./internal/script ./internal/notify ./internal/control
+	$(GO) test ./config/... ./vrrp ./bfd ./ipvs ./ipvs/ipvstest ./checkers ./internal/archtest ./internal/vrrpd ./internal/script ./internal/notify ./internal/control
 
 check: ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt-ed: $$unformatted"; exit 1; }

@@ -43,6 +43,7 @@ type Config struct {
 	Files          []FileTracker      `toml:"track_file" form:"named" alias:"vrrp_track_file"`
 	Processes      []ProcessTracker   `toml:"track_process" form:"named" alias:"vrrp_track_process"`
 	Targets        []TargetTracker    `toml:"track_target" form:"named"`
+	BFD            []BFD              `toml:"bfd" form:"named" alias:"bfd_instance"`
 	Instances      []Instance         `toml:"vrrp_instance" form:"named"`
 	Groups         []SyncGroup        `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
 	VirtualServers []VirtualServer    `toml:"virtual_server" form:"named"`
@@ -165,10 +166,11 @@ type Instance struct {
 	PromoteSecondaries bool `toml:"promote_secondaries" default:"true"`
 	Tracking
 	// NoTrackPrimary says that the instance goes on while its own interface is down.
-	NoTrackPrimary bool   `toml:"dont_track_primary" default:"false" alias:"dont_track_interface"`
-	Garp           Garp   `toml:"garp"`
-	Notify         Notify `toml:"notify"`
-	Mail           bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
+	NoTrackPrimary bool         `toml:"dont_track_primary" default:"false" alias:"dont_track_interface"`
+	Garp           Garp         `toml:"garp"`
+	BFDTriggers    []BFDTrigger `toml:"bfd_trigger" short:"name"` // take over when one goes down while its router is MASTER
+	Notify         Notify       `toml:"notify"`
+	Mail           bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
 }
 
 // Unicast says that the instance sends adverts to peers, not to the multicast

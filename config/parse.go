@@ -151,6 +151,7 @@ type validator struct {
 
 func (v *validator) validate() {
 	v.scripts()
+	v.bfd()
 	v.instances()
 	v.trackerTables()
 	v.virtualServers()

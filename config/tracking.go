@@ -10,6 +10,7 @@ type Tracking struct {
 	TrackFiles      []TrackFile      `toml:"track_file" short:"name"`
 	TrackProcesses  []TrackProcess   `toml:"track_process" short:"name"`
 	TrackTargets    []Track          `toml:"track_target" short:"name"`
+	TrackBFD        []Track          `toml:"track_bfd" short:"name"`
 }
 
 // Track is the use of a tracker by an instance or a group.
@@ -129,6 +130,7 @@ const (
 	KindFile      TrackKind = "file"
 	KindProcess   TrackKind = "process"
 	KindTarget    TrackKind = "target"
+	KindBFD       TrackKind = "bfd"
 )
 
 // Use is one entry of a Tracking.
@@ -149,7 +151,7 @@ func (t *Tracking) Uses() []Use {
 }
 
 func trackKinds() []TrackKind {
-	return []TrackKind{KindScript, KindInterface, KindFile, KindProcess, KindTarget}
+	return []TrackKind{KindScript, KindInterface, KindFile, KindProcess, KindTarget, KindBFD}
 }
 
 // key is the key that lists the uses of a kind.
@@ -166,6 +168,8 @@ func (t *Tracking) entries(kind TrackKind) []*Track {
 		return each(t.TrackFiles, func(e *TrackFile) *Track { return (*Track)(e) })
 	case KindProcess:
 		return each(t.TrackProcesses, func(e *TrackProcess) *Track { return (*Track)(e) })
+	case KindBFD:
+		return each(t.TrackBFD, func(e *Track) *Track { return e })
 	case KindTarget:
 		return each(t.TrackTargets, func(e *Track) *Track { return e })
 	}

@@ -22,8 +22,11 @@ func (v *validator) trackers() trackers {
 	all := make(trackers)
 	for _, kind := range trackKinds() {
 		table := kind.key()
-		if kind == KindScript {
+		switch kind {
+		case KindScript:
 			table = "vrrp_script"
+		case KindBFD:
+			table = "bfd"
 		}
 		all[kind] = &trackerKind{table: table, byName: make(map[string]*named)}
 	}
@@ -46,6 +49,9 @@ func (v *validator) trackers() trackers {
 	}
 	for _, t := range v.cfg.Targets {
 		add(KindTarget, t.Name, t.Weight, t.Reverse)
+	}
+	for _, s := range v.cfg.BFD {
+		add(KindBFD, s.Name, s.Weight, s.Reverse)
 	}
 	return all
 }
@@ -107,7 +113,7 @@ func (v *validator) unused(known trackers) {
 		k := known[kind]
 		for _, name := range k.names {
 			switch t := k.byName[name]; {
-			case t.used:
+			case t.used, kind == KindBFD: // a session is of use to its neighbour
 			case kind == KindScript:
 				v.warnf(t.at, "is used by no track_script and so never run")
 			default:
@@ -177,6 +183,7 @@ func (v *validator) trackerTables() {
 	}
 	for i := range v.cfg.Instances {
 		v.ownDelay(&v.cfg.Instances[i])
+		v.ownTracked(&v.cfg.Instances[i])
 	}
 }
 
@@ -247,6 +254,24 @@ func (v *validator) ownDelay(in *Instance) {
 			v.errorf(at, "%v is too long for %s, whose own interface this is: allowed is less than %v, one advert interval less than that after which the other routers take over",
 				t.DownDelay, v.root.child("vrrp_instance").child(in.Name).path(), limit)
 			return
+		}
+	}
+}
+
+// ownTracked looks at an instance that tracks its own interface, which it needs
+// in any case.
+func (v *validator) ownTracked(in *Instance) {
+	if in.NoTrackPrimary {
+		return
+	}
+	list := v.root.child("vrrp_instance").child(in.Name).child("track_interface").list()
+	for j, t := range in.TrackInterfaces {
+		switch e := list[j].asShort("name"); {
+		case t.Name != in.Interface || t.Name == "":
+		case t.Reverse && t.Weight == 0:
+			v.errorf(e, "%q is the instance's own interface: needed up and down at once, it would be in FAULT for ever", t.Name)
+		default:
+			v.warnf(e, "%q is the instance's own interface: the instance is in FAULT while it is down, so this moves nothing without dont_track_primary", t.Name)
 		}
 	}
 }

@@ -73,6 +73,7 @@ func (v *validator) instances() {
 		}
 
 		v.tracking(at, &in.Tracking, known, in.Priority == 255)
+		v.triggers(at, in)
 
 		if in.Notify.User == "" {
 			in.Notify.User = v.cfg.Global.ScriptUser

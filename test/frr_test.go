@@ -71,7 +71,7 @@ func TestWithFRR(t *testing.T) {
 			if i := a.Instance("VI"); i.Code != "preempted" || !strings.Contains(i.Reason, tc.source) {
 				t.Errorf("A is %s: %s", i.State, i.Reason)
 			}
-			p.Holds(4*tc.interval, "nobody takes it away", func() bool { return p.a.HasAddr(addr) })
+			p.Holds(400*time.Millisecond, "nobody takes it away", func() bool { return p.a.HasAddr(addr) })
 			if tc.version == 3 { // with adverts every second it takes too long to do it again
 				a.Stop()
 				on(true)

@@ -133,7 +133,7 @@ func sound(t *testing.T, file string) {
 		}
 		return strings.Count(string(out), "\n")
 	}
-	if n := count("vrrp"); n < 20 {
+	if n := count("vrrp"); n < 10 {
 		t.Errorf("tshark sees %d VRRP packets", n)
 	}
 	for _, fault := range []string{"_ws.malformed && vrrp", `vrrp.checksum.status == "Bad"`, "vrrp && ip.ttl != 255", `vrrp && _ws.expert.severity >= "Warning"`} {

@@ -156,6 +156,8 @@ func TestMixedPair(t *testing.T) {
 	p.Must(p.portA.Plug())
 	both(p.a, p.b)
 
+	b.WaitInstance("VI_1", "BACKUP", 5*time.Second)
+
 	// A reload without the one family leaves the other in peace.
 	p.cap.Reset()
 	p.Must(a.Reload(strings.Replace(conf(150, "notify = { all = \""+script+"\" }"), `, "2001:db8::100/64"`, "", 1)))

@@ -19,10 +19,11 @@ const (
 	EventFault                     // the router cannot serve; Cause says why
 	EventRecover                   // it can again; Cause says what recovered
 	EventPeerDown                  // another protocol found the router Src dead; Cause says how
+	EventLink                      // an interface of the router carries packets again
 	numEvents
 )
 
-var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down"}
+var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down", "link"}
 
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
@@ -209,6 +210,14 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 			return acts
 		}
 		return i.begin(now, ev.Cause, ev.Cause, acts)
+	case EventLink:
+		if i.state != Master {
+			return acts
+		}
+		// Nobody has heard us meanwhile, and a switch may have forgotten where we
+		// are: a backup that took over is told, and so is the link.
+		i.timer = now.Add(i.interval)
+		return i.announceAgain(now, i.say(now, acts))
 	case EventPriority:
 		return i.setPriority(now, ev.Priority, acts)
 	case EventPeerDown:

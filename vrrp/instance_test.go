@@ -227,6 +227,21 @@ func TestStalledMasterAnnouncesAgain(t *testing.T) {
 	s.want(12*time.Second+10*time.Millisecond, timer, "advert 100, announce 5")
 }
 
+// A MASTER whose interface was without carrier and that did not leave its state
+// for it says so, and announces.
+func TestLinkThatIsBack(t *testing.T) {
+	link := Event{Kind: EventLink}
+	s := start(t, base(3))
+	s.at(0, startUp)
+	s.want(time.Second, link, "")
+	s = master(t, base(3))
+	s.want(7200*time.Millisecond, link, "advert 100, announce 5")
+	s.wantDeadline(8200 * time.Millisecond)
+	s.want(7400*time.Millisecond, link, "advert 100") // it flaps
+	s.wantDeadline(8200 * time.Millisecond)
+	s.want(8200*time.Millisecond, timer, "announce 5")
+}
+
 func TestMasterAnnounces(t *testing.T) {
 	s := master(t, base(3))
 	for d := time.Second; d < 5*time.Second; d += time.Second {

@@ -10,13 +10,19 @@ const leastPeerDownUnit = 100 * time.Millisecond
 // BFD, has found dead, without waiting for the adverts to be missed.
 //
 // All backups notice at about the same time, so they are skewed by priority here
-// as well. The unit is the time that it takes to notice, ev.Interval: in the worst
-// case a takeover then needs twice that time, whatever the advertisement interval
-// is; and as backups notice at most one of the few packets of that time apart, the
-// better one is first as a rule. Where it is not, the first advert of whoever came
-// first ends the haste of all others, also of better ones: those preempt it by the
-// master-down timer, as they would preempt any other. So no two of them follow the
-// same event.
+// as well. But they do not notice together, as they heard of an advert together:
+// they are up to one of the few packets apart that it takes to notice, which is
+// more than a skew of that order makes up for. So the skew counts from what all have
+// seen at the same moment, the newest advert of the MASTER. From there on time is
+// divided into rounds as long as it takes to notice, ev.Interval; each priority has
+// its point in a round, the better ones the earlier, and a backup takes over at its
+// next one. That is at most one round later, whatever the advertisement interval
+// is, and the better one comes first unless a point of its own lies between the
+// moments at which the two noticed.
+//
+// Where it does not, the first advert of whoever came first ends the haste of all
+// others, also of better ones: those preempt it by the master-down timer, as they
+// would preempt any other. So no two of them follow the same event.
 //
 // For the same reason only the death of the router heard last counts.
 //
@@ -32,7 +38,10 @@ func (i *Instance) peerDown(now time.Time, ev Event) {
 	}
 	unit := min(max(ev.Interval, leastPeerDownUnit), i.interval)
 	// Not SkewTime: version 2 counts that in whole seconds.
-	due := now.Add(time.Duration(256-int(i.priority)) * unit / 256)
+	due := i.timerSet.Add(time.Duration(256-int(i.priority)) * unit / 256)
+	if late := now.Sub(due); late > 0 {
+		due = due.Add((late + unit - 1) / unit * unit)
+	}
 	if due.Before(i.timer) {
 		i.timer, i.dead = due, ev.Cause
 	}

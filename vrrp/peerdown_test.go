@@ -17,7 +17,14 @@ func dead(who netip.Addr) Event {
 
 func TestPeerDown(t *testing.T) {
 	const ms = time.Millisecond
-	skew := 150 * ms * 156 / 256
+	// The next point of priority 100 in the rounds of 150 ms after an advert.
+	next := func(advert, now time.Duration) time.Duration {
+		at := advert + 150*ms*156/256
+		for at < now {
+			at += 150 * ms
+		}
+		return at
+	}
 	follow := advert(peer, 200, time.Second)
 	backup := func(t *testing.T, version uint8) *script {
 		s := start(t, base(version))
@@ -28,11 +35,11 @@ func TestPeerDown(t *testing.T) {
 	for _, version := range []uint8{2, 3} {
 		s := backup(t, version)
 		s.want(500*ms, dead(peer), "")
-		s.wantDeadline(500*ms + skew)
-		if s.i.ListenFirst(epoch.Add(500*ms)) || !s.i.ListenFirst(epoch.Add(500*ms+skew)) {
+		s.wantDeadline(next(100*ms, 500*ms))
+		if s.i.ListenFirst(epoch.Add(500*ms)) || !s.i.ListenFirst(epoch.Add(next(100*ms, 500*ms))) {
 			t.Errorf("version %d: the owner is not asked to read its sockets first", version)
 		}
-		s.want(500*ms+skew, timer, "advert 100, acquire 5, BACKUP->MASTER bfd_down")
+		s.want(next(100*ms, 500*ms), timer, "advert 100, acquire 5, BACKUP->MASTER bfd_down")
 		if got := s.i.Cause().String(); got != "BFD session peer to 10.99.0.2 is down: nothing heard for 150ms" {
 			t.Errorf("told: %s", got)
 		}
@@ -82,7 +89,7 @@ func TestPeerDown(t *testing.T) {
 		s.at(0, startUp)
 		s.at(100*ms, advert(below, 50, time.Second))
 		s.at(500*ms, dead(below))
-		s.want(500*ms+skew, timer, "advert 100, acquire 5, BACKUP->MASTER bfd_down")
+		s.want(next(100*ms, 500*ms), timer, "advert 100, acquire 5, BACKUP->MASTER bfd_down")
 	})
 	t.Run("replaced already", func(t *testing.T) {
 		s := backup(t, 3)
@@ -105,7 +112,7 @@ func TestPeerDown(t *testing.T) {
 	t.Run("never later than by adverts", func(t *testing.T) {
 		s := backup(t, 3)
 		s.at(3*time.Second, dead(peer))
-		s.wantDeadline(3*time.Second + skew)
+		s.wantDeadline(next(100*ms, 3*time.Second))
 		s = backup(t, 3)
 		s.at(masterDown+99*ms, dead(peer))
 		s.wantDeadline(100*ms + masterDown)
@@ -113,13 +120,13 @@ func TestPeerDown(t *testing.T) {
 		s.at(0, startUp)
 		s.at(0, advert(peer, 200, 10*ms))
 		s.at(ms, dead(peer))
-		s.wantDeadline(ms + SkewTime(3, 100, 10*ms))
+		s.wantDeadline(SkewTime(3, 100, 10*ms))
 	})
 	t.Run("a new priority", func(t *testing.T) {
 		s := backup(t, 3)
 		s.at(500*ms, dead(peer))
 		s.at(501*ms, Event{Kind: EventPriority, Priority: 1})
-		s.wantDeadline(500*ms + skew)
+		s.wantDeadline(next(100*ms, 500*ms))
 	})
 	t.Run("not started", func(t *testing.T) {
 		s := start(t, base(3))
@@ -136,12 +143,12 @@ func TestPeerDown(t *testing.T) {
 			g.Step(epoch, m, follow, nil)
 		}
 		g.Step(epoch, 0, dead(peer), nil)
-		g.Step(epoch.Add(skew), 0, timer, nil)
+		g.Step(epoch.Add(next(0, 0)), 0, timer, nil)
 		if one.State() != Backup || !one.Wants() {
 			t.Errorf("one is %v and waits: %v", one.State(), one.Wants())
 		}
-		g.Step(epoch.Add(skew), 1, dead(peer), nil)
-		g.Step(epoch.Add(2*skew), 1, timer, nil)
+		g.Step(epoch.Add(next(0, 0)), 1, dead(peer), nil)
+		g.Step(epoch.Add(next(0, 0)), 1, timer, nil)
 		if one.State() != Master || two.State() != Master || one.Cause().Reason != ReasonBFDDown {
 			t.Errorf("%v (%v) and %v", one.State(), one.Cause(), two.State())
 		}
@@ -245,4 +252,33 @@ func TestBackupsDoNotFollowTheSameDeath(t *testing.T) {
 			t.Fatalf("%d masters in the end", masters)
 		}
 	})
+}
+
+// Of two backups that notice up to a packet apart the better one takes over first
+// as a rule, however close their priorities are.
+func TestBetterBackupNoticesFirst(t *testing.T) {
+	const ms = time.Millisecond
+	first, all := 0, 0
+	for master := 0 * ms; master < 150*ms; master += 7 * ms { // when it dies, after its advert
+		for apart := -50 * ms; apart <= 50*ms; apart += 5 * ms {
+			var due [2]time.Time
+			for n, prio := range []uint8{100, 99} {
+				set := base(3)
+				set.Priority = prio
+				i := New(epoch, set)
+				i.Step(epoch, startUp, nil)
+				i.Step(epoch, advert(peer, 200, time.Second), nil)
+				i.Step(epoch.Add(200*ms+master+time.Duration(n)*apart), dead(peer), nil)
+				due[n] = i.Deadline()
+			}
+			all++
+			if due[0].Before(due[1]) {
+				first++
+			}
+		}
+	}
+	t.Logf("the better one is first in %d of %d", first, all)
+	if first < all*80/100 {
+		t.Errorf("the better one is first in %d of %d", first, all)
+	}
 }

@@ -28,6 +28,7 @@ func Render(w io.Writer, s *Status, v View) error {
 	if s.VRRP != nil {
 		v.instances(p, s.VRRP.Instances, s.VRRP.Foreign)
 		v.groups(p, s.VRRP.Groups)
+		v.bfd(p, s.VRRP.BFD, s.VRRP.BFDStrays)
 		v.trackers(p, s.VRRP.Trackers)
 		v.scripts(p, s.VRRP.Scripts)
 		v.static(p, s.VRRP.Static)

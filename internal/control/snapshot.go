@@ -64,14 +64,17 @@ type VRRP struct {
 	Generation uint64 `json:"generation"`
 	// BegunMono is CLOCK_MONOTONIC in nanoseconds at which the daemon's start delay
 	// began; a respawned child waits no longer for it than the former one would have.
-	BegunMono int64        `json:"begun_mono"`
-	Instances []Instance   `json:"instances"`
-	Groups    []Group      `json:"groups,omitempty"`
-	Scripts   []Script     `json:"scripts"`
-	Trackers  []Tracker    `json:"trackers,omitempty"` // interfaces and all else that is tracked
-	Lateness  Lateness     `json:"lateness"`           // of the event loop's timer
-	Repairs   uint64       `json:"repairs"`            // addresses put back after somebody else removed them
-	Failures  []KernelFail `json:"failures,omitempty"`
+	BegunMono int64      `json:"begun_mono"`
+	Instances []Instance `json:"instances"`
+	Groups    []Group    `json:"groups,omitempty"`
+	BFD       []BFD      `json:"bfd,omitempty"`
+	// BFDStrays are received BFD packets that belong to no session, by reason.
+	BFDStrays map[string]uint64 `json:"bfd_strays,omitempty"`
+	Scripts   []Script          `json:"scripts"`
+	Trackers  []Tracker         `json:"trackers,omitempty"` // interfaces and all else that is tracked
+	Lateness  Lateness          `json:"lateness"`           // of the event loop's timer
+	Repairs   uint64            `json:"repairs"`            // addresses put back after somebody else removed them
+	Failures  []KernelFail      `json:"failures,omitempty"`
 	// Static is what the kernel holds as long as the daemon lives: addresses, routes
 	// and rules of the configuration, and settings of interfaces that director needs.
 	Static []KernelItem `json:"static,omitempty"`
@@ -287,7 +290,7 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, address, alarm, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, bfd, address, alarm, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`

@@ -66,6 +66,8 @@ func title(kind string) string {
 		return "real server"
 	case "script":
 		return "track script"
+	case "bfd":
+		return "BFD session"
 	case "tracker":
 		return "tracked"
 	case "address":

@@ -151,7 +151,7 @@ func (n *Notifier) Handle(e control.Event) {
 	}
 	key := about(e)
 	lasting := e.Kind == "instance" || e.Kind == "group" || e.Kind == "service" || e.Kind == "server" ||
-		e.Kind == "script" || e.Kind == "tracker"
+		e.Kind == "script" || e.Kind == "tracker" || e.Kind == "bfd"
 	if lasting && e.To == n.told[key] {
 		return
 	}

@@ -20,6 +20,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.generation = c.Generation
 	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
+	e.configureBFD(now, c.Config.BFD)
 	e.configureTrackers(now, c)
 
 	old, previous := e.routers, e.order
@@ -241,6 +242,7 @@ func (e *engine) leave(r *router, now time.Time, why vrrp.Reason, moved bool) {
 // stop ends every router. The loop goes on until settled reports true.
 func (e *engine) stop(now time.Time) {
 	e.endDelay()
+	e.stopBFD(now)
 	for _, r := range e.order {
 		e.leave(r, now, vrrp.ReasonStopped, false)
 	}

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	bfdlink "director/bfd/link"
 	"director/internal/watchdog"
 	"director/vrrp/link"
 )
@@ -80,6 +81,7 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 	}
 	defer worker.Close()
 	d.engine = newEngine(d.log, opener{d}, worker, ch.Send)
+	d.engine.bfd.net = opener{d}
 	d.engine.drain = poller.Drain
 	monitor, err := link.StartMonitor(ctx, func(ev link.Event) { d.post(ev) })
 	if err != nil {
@@ -283,4 +285,30 @@ func (o opener) Open(ifi link.Interface, key portKey) (socket, error) {
 		return o.d.poller.OpenAH(ifi, handle)
 	}
 	return o.d.poller.Open(ifi, key.family, handle)
+}
+
+// Listen opens a listener for BFD packets and watches it.
+func (o opener) Listen(e bfdlink.Endpoint, shared bool, handle func(bfdlink.Datagram)) (io.Closer, error) {
+	l, err := bfdlink.Listen(e, shared)
+	if err != nil {
+		return nil, err
+	}
+	// An error of reading passes by itself: the silence that follows tells.
+	if err := o.d.poller.Watch(l.FD(), func() { _ = l.Read(handle) }); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return watchedListener{l, o.d.poller}, nil
+}
+
+func (o opener) Dial(p bfdlink.Path, port uint16) (bfdSender, error) { return bfdlink.Dial(p, port) }
+
+// watchedListener takes itself out of the poller when it is closed.
+type watchedListener struct {
+	*bfdlink.Listener
+	poller *link.Poller
+}
+
+func (w watchedListener) Close() error {
+	w.poller.Unwatch(w.FD())
+	return w.Listener.Close()
 }

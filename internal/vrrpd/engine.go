@@ -40,6 +40,7 @@ type engine struct {
 	log    *slog.Logger
 	net    network
 	worker worker
+	bfd    bfdTable
 	parent func(watchdog.Message)
 
 	generation   uint64
@@ -91,6 +92,7 @@ type engine struct {
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
 	e := &engine{
+		bfd: bfdTable{byDiscr: make(map[uint32]*bfdSession), listeners: make(map[bfdPlace]bfdListener)},
 		log: log, net: n, worker: w, parent: parent, round: 1,
 		routers:   make(map[routerKey]*router),
 		holdings:  make(map[string]*holding),
@@ -157,6 +159,14 @@ func (e *engine) tick(now time.Time) {
 		case *startDelay:
 			e.endDelay()
 			e.review(now)
+		case *bfdSession:
+			if !drained && t.sm.ExpiryDue(now) {
+				drained = true
+				e.drain()
+				continue
+			}
+			e.lateness.Observe(now.Sub(t.deadline()))
+			e.dueBFD(now, t)
 		case *target:
 			e.ask(now, t)
 		case expiring:
@@ -247,6 +257,10 @@ func (e *engine) flush(now time.Time) {
 func (e *engine) snapshot() *control.VRRP {
 	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
 	v.Instances = make([]control.Instance, 0, len(e.order))
+	for _, s := range e.bfd.sessions {
+		v.BFD = append(v.BFD, s.snapshot())
+	}
+	v.BFDStrays = bfdDiscards(&e.bfd.strays)
 	for _, r := range e.order {
 		if g := r.group; g != nil && !g.pair && g.members[0] == r {
 			v.Groups = append(v.Groups, g.snapshot())

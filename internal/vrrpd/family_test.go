@@ -175,6 +175,7 @@ func TestReloadOfAFamily(t *testing.T) {
 	w.take()
 	must(both)
 	w.wantSides("web", "ipv4 MASTER, ipv6 BACKUP")
+	must(both)
 	w.pass(4 * time.Second)
 	w.wantSides("web", "ipv4 MASTER, ipv6 MASTER")
 	quiet("IPv6 was added")
@@ -200,6 +201,31 @@ func TestReloadOfAFamily(t *testing.T) {
 	w.pass(10 * time.Second)
 	w.wantSides("web", "ipv4 MASTER, ipv6 MASTER")
 	quiet("parted and joined")
+
+	// Parted while they differ, each tells of itself from where it is.
+	must(four)
+	must(both)
+	w.take()
+	must(instance("v4", 51, 100, "192.0.2.10/24"), instance("v6", 51, 100, "2001:db8::10/64"))
+	w.pass(4 * time.Second)
+	if log := w.take(); strings.Count(log, "v6 BACKUP->MASTER (master_down)") != 1 || strings.Contains(log, "v4 ") {
+		t.Errorf("parted:\n%s", log)
+	}
+	must(both)
+	w.take()
+
+	// IPv4 is added to IPv6, and the file read once more before it is MASTER.
+	must(instance("web", 51, 100, "2001:db8::10/64"))
+	w.pass(4 * time.Second)
+	w.take()
+	must(both)
+	must(both)
+	w.wantSides("web", "ipv4 BACKUP, ipv6 MASTER")
+	w.pass(4 * time.Second)
+	w.wantSides("web", "ipv4 MASTER, ipv6 MASTER")
+	if log := w.take(); strings.Contains(log, "web ") {
+		t.Errorf("IPv4 was added:\n%s", log)
+	}
 
 	// With another number it is told to stop, and to start, once each.
 	both.VRID = 52
@@ -433,5 +459,24 @@ func TestAdvertsOfBothFamiliesAllocateNothing(t *testing.T) {
 		e.flush(now)
 	}); n != 0 || s.adverts-before != 2*rounds {
 		t.Errorf("%v allocations, %d adverts in %d rounds", n, s.adverts-before, rounds)
+	}
+}
+
+// A family that is taken away says good-bye, and its socket is then left alone.
+func TestSocketOfAFamilyIsClosed(t *testing.T) {
+	w := dual(t)
+	if err := w.configure(nil, instance("web", 51, 100, "192.0.2.10/24", "2001:db8::10/64")); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(5 * time.Second)
+	w.take()
+	if err := w.configure(nil, instance("web", 51, 100, "192.0.2.10/24")); err != nil {
+		t.Fatal(err)
+	}
+	if log := w.take(); strings.Count(log, "advert 0 from fe80::1") != 1 {
+		t.Errorf("log:\n%s", log)
+	}
+	if _, open := w.socks["eth0 ipv6"]; open {
+		t.Errorf("sockets %v", w.socks)
 	}
 }

@@ -33,6 +33,7 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 	default:
 		return
 	}
+	e.linkBFD(now, ev)
 	e.reviewUsers(now, ifi.Name)
 }
 
@@ -57,7 +58,17 @@ func (e *engine) linkChanged(now time.Time, ifi link.Interface) {
 		e.linkGone(old, "")
 		e.reviewUsers(now, ifi.Name)
 	}
-	before := e.links[ifi.Name].MTU
+	was, known := e.links[ifi.Name]
+	if known && !was.Up && ifi.Up {
+		// Those that went on without their interface, for as long as its delay or
+		// because they do not track it.
+		defer func() {
+			for _, r := range e.users[ifi.Name] {
+				e.step(r, now, vrrp.Event{Kind: vrrp.EventLink})
+			}
+		}()
+	}
+	before := was.MTU
 	e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
 	e.recheck(ifi.Name)
 	for _, p := range e.portsOf(ifi.Name) {

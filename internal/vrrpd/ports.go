@@ -94,12 +94,10 @@ func (e *engine) openPorts(now time.Time) error {
 	for key, p := range e.ports {
 		if wanted[key] == nil {
 			// The good-byes of routers that just left are still queued here.
-			if p.sock != nil {
-				if p.queued {
-					_ = p.sock.Flush() // best effort: the socket is closed next
-				}
-				_ = p.sock.Close()
+			if p.sock != nil && p.queued {
+				_ = p.sock.Flush() // best effort: the socket is closed next
 			}
+			p.closePort()
 			e.timers.remove(p)
 			delete(e.ports, key)
 		}
@@ -161,7 +159,7 @@ func (e *engine) openPort(now time.Time, p *port) {
 	p.retryAt = now.Add(backoff(p.failed))
 }
 
-// closePort gives up the socket of an interface that has vanished.
+// closePort gives up a socket: its interface has vanished, or nobody needs it.
 func (p *port) closePort() {
 	if p.sock != nil {
 		_ = p.sock.Close() // the interface is gone: there is nothing left to lose

@@ -20,35 +20,25 @@ type subject struct {
 }
 
 // formSubjects joins the routers of each configured instance; configs are those
-// of e.order. What a router belonged to goes on with it, as long as one is left.
+// of e.order. What was told last goes on with them; a router that left keeps its
+// former subject.
 func (e *engine) formSubjects(configs []*config.Instance) {
-	claimed := make(map[*subject]bool)
 	for first := 0; first < len(configs); {
 		end := first + 1
 		for end < len(configs) && configs[end] == configs[first] {
 			end++
 		}
-		routers := slices.Clone(e.order[first:end])
+		in := &subject{routers: slices.Clone(e.order[first:end])}
 		first = end
-
-		var in *subject
-		told := vrrp.Init
-		for _, r := range routers {
-			if r.subject == nil {
-				continue
-			}
-			told = r.reached
-			if !claimed[r.subject] {
-				in = r.subject
-				break
+		for _, r := range in.routers {
+			if r.subject != nil {
+				in.told = r.subject.told
 			}
 		}
-		if in == nil {
-			in = &subject{told: told}
+		if len(in.routers) == 1 {
+			in.told = in.routers[0].reached // it may have been one of two that differed
 		}
-		claimed[in] = true
-		in.routers = routers
-		for _, r := range routers {
+		for _, r := range in.routers {
 			r.subject = in
 		}
 	}

@@ -117,6 +117,7 @@ func (e *engine) configureTrackers(now time.Time, c *watchdog.Configure) {
 	e.configureFiles(c.Resume == nil, cfg.Files, used, old)
 	e.configureProcesses(now, cfg.Processes, used, old)
 	e.configureTargets(now, cfg.Targets, used, old)
+	e.trackBFD(used)
 	for key, t := range old {
 		if timer, ok := t.(timed); ok && e.trackers[key] != t {
 			e.timers.remove(timer)

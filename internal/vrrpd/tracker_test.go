@@ -209,9 +209,19 @@ func TestDontTrackPrimary(t *testing.T) {
 	w.want("web INIT->BACKUP (started)")
 	w.link("eth0", 2, false, "192.0.2.1/24")
 	w.want()
+	// A MASTER says that it is there, and announces, when the carrier is back.
+	w.link("eth0", 2, true, "192.0.2.1/24")
+	w.pass(10 * time.Second)
+	w.take()
+	w.link("eth0", 2, false, "192.0.2.1/24")
+	w.want()
+	w.link("eth0", 2, true, "192.0.2.1/24")
+	w.want("advert 100 from 192.0.2.1", "announce 192.0.2.10/32")
+	w.link("eth0", 2, true, "192.0.2.1/24", "192.0.2.7/24")
+	w.want()
 	w.e.linkEvent(w.now, link.Event{Kind: link.LinkRemoved, Interface: link.Interface{Name: "eth0", Index: 2}})
 	w.settle()
-	w.want("web BACKUP->FAULT (interface_absent)")
+	w.want("remove 192.0.2.10/32", "web MASTER->FAULT (interface_absent)")
 }
 
 func TestTrackFile(t *testing.T) {

@@ -41,9 +41,10 @@ type world struct {
 }
 
 type fakeSocket struct {
-	w    *world
-	name string
-	q    []string
+	closed bool
+	w      *world
+	name   string
+	q      []string
 }
 
 func (w *world) Open(ifi link.Interface, key portKey) (socket, error) {
@@ -102,7 +103,11 @@ func (s *fakeSocket) SetVRIDs(v []uint8) error {
 	s.w.socks[s.name] = slices.Clone(v)
 	return nil
 }
-func (s *fakeSocket) Close() error { delete(s.w.socks, s.name); return nil }
+func (s *fakeSocket) Close() error {
+	delete(s.w.socks, s.name)
+	s.closed = true
+	return nil
+}
 func (s *fakeSocket) Queue(src, dst netip.Addr, ttl uint8, pdu []byte) {
 	d := link.Datagram{Src: src, Dst: dst, TTL: int(ttl), Payload: slices.Clone(pdu), Protocol: vrrp.ProtocolNumber}
 	if strings.HasSuffix(s.name, " ah") {
@@ -120,6 +125,9 @@ func (s *fakeSocket) Queue(src, dst netip.Addr, ttl uint8, pdu []byte) {
 	s.q = append(s.q, line)
 }
 func (s *fakeSocket) Flush() error {
+	if s.closed {
+		s.w.t.Errorf("adverts are sent on %s, which is closed", s.name)
+	}
 	s.w.log = append(s.w.log, s.q...)
 	s.q = nil
 	return nil

@@ -37,7 +37,7 @@ func newGeneration(number uint64, c *config.Config) (*generation, error) {
 func (g *generation) needs(r Role) bool {
 	switch r {
 	case RoleVRRP:
-		return len(g.config.Instances) > 0
+		return len(g.config.Instances) > 0 || len(g.config.BFD) > 0
 	default:
 		// An exclusive table must be kept empty even without virtual servers.
 		return len(g.config.VirtualServers) > 0 || g.config.Global.ExclusiveIPVS
