@@ -347,6 +347,10 @@ func (s *sim) stall() error {
 	if was != Master && moved > 0 {
 		return fmt.Errorf("%d transitions because %s stalled as %v", moved, h.name, was)
 	}
+	// One takes over, and the other one of the two goes back, if not both.
+	if moved > 3 && !s.grouped && s.ranked() {
+		return fmt.Errorf("%d transitions because a master stalled", moved)
+	}
 	// Whoever is next becomes MASTER; then this one goes back, or that one does.
 	// Several of equal rank may be next at once, and each of them goes back.
 	// With equal priorities a group may win on one LAN and lose on another, and
@@ -359,6 +363,18 @@ func (s *sim) stall() error {
 		return fmt.Errorf("%d transitions because a master stalled, %d are enough", moved, most)
 	}
 	return nil
+}
+
+// ranked says that the priorities are so far apart that one backup is always first.
+func (s *sim) ranked() bool {
+	for i, h := range s.hosts {
+		for _, o := range s.hosts[:i] {
+			if d := int(h.m[0].Priority()) - int(o.m[0].Priority()); h.alive && o.alive && -8 < d && d < 8 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // reload changes of a backup what must move nobody: the addresses, and the
