@@ -99,7 +99,11 @@ func (i KernelItem) text(wanted bool) (string, style) {
 }
 
 // static tells of what is there as long as the daemon lives.
+// Settings are director's own business while they are as they should be.
 func (v View) static(p *page, list []KernelItem) {
+	list = slices.DeleteFunc(slices.Clone(list), func(i KernelItem) bool {
+		return strings.HasPrefix(i.What, "setting ") && i.Error == ""
+	})
 	if len(list) == 0 {
 		return
 	}

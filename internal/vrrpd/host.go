@@ -108,7 +108,7 @@ func static(c *config.Config) (list []*item) {
 				continue
 			}
 			seen[a.Device] = true
-			list = append(list, newItem(link.Setting{Device: a.Device, Name: link.PromoteSecondaries}, true))
+			list = append(list, newItem(link.Setting{Device: a.Device, Name: link.PromoteSecondaries}, false))
 		}
 	}
 	list = append(list, staticAddresses(c.StaticAddresses)...)
