@@ -480,3 +480,28 @@ func TestSocketOfAFamilyIsClosed(t *testing.T) {
 		t.Errorf("sockets %v", w.socks)
 	}
 }
+
+// An interface that was too narrow for IPv6 for a while has forgotten the groups of
+// its sockets: those of IPv6 are opened anew, those of IPv4 stay.
+func TestSocketsAfterATooSmallMTU(t *testing.T) {
+	w := newWorld(t)
+	mtu := func(n int) {
+		w.e.linkEvent(w.now, link.Event{Kind: link.LinkChanged, Interface: link.Interface{Name: "eth0", Index: 2, Up: true, MTU: n,
+			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("fe80::1/64")}}})
+	}
+	mtu(1500)
+	if err := w.configure(nil, instance("web", 51, 100, "192.0.2.10/24", "2001:db8::10/64")); err != nil {
+		t.Fatal(err)
+	}
+	sock := func(f vrrp.Family) socket { return w.e.ports[portKey{device: "eth0", family: f}].sock }
+	four, six := sock(vrrp.IPv4), sock(vrrp.IPv6)
+	mtu(9000)
+	if sock(vrrp.IPv6) != six {
+		t.Error("opened anew without need")
+	}
+	mtu(1000)
+	mtu(1500)
+	if sock(vrrp.IPv6) == six || sock(vrrp.IPv6) == nil || sock(vrrp.IPv4) != four {
+		t.Errorf("sockets %v and %v", sock(vrrp.IPv4), sock(vrrp.IPv6))
+	}
+}
