@@ -9,6 +9,7 @@ import (
 type Channels struct {
 	Mail    *Mail    `toml:"mail" alias:"notification_email"`                           // nil: no mail
 	Webhook *Webhook `toml:"webhook"`                                                   // nil: none
+	SNMP    *SNMP    `toml:"snmp" alias:"snmp_trap traps"`                              // nil: no traps
 	FIFO    *FIFO    `toml:"fifo" alias:"notify_fifo vrrp_notify_fifo lvs_notify_fifo"` // nil: none
 }
 
@@ -77,6 +78,9 @@ func (v *validator) channels() {
 	}
 	if w := v.cfg.Notify.Webhook; w != nil {
 		v.webhook(tables.child("webhook"), w)
+	}
+	if s := v.cfg.Notify.SNMP; s != nil {
+		v.snmp(tables.child("snmp"), s)
 	}
 }
 

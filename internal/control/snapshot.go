@@ -25,7 +25,7 @@ type Status struct {
 
 // NotifyChannel is how one way of notification has fared since the daemon started.
 type NotifyChannel struct {
-	Channel     string    `json:"channel"`   // script, mail, webhook, fifo
+	Channel     string    `json:"channel"`   // script, mail, webhook, fifo, snmp
 	Sent        uint64    `json:"sent"`      // delivered; scripts: succeeded
 	Failed      uint64    `json:"failed"`    // tries
 	Dropped     uint64    `json:"dropped"`   // notifications given up
@@ -297,5 +297,6 @@ type Event struct {
 	Reason     string    `json:"reason"`
 	Code       string    `json:"reason_code,omitempty"` // the reason as a stable name
 	Priority   int       `json:"priority,omitempty"`    // instances: the effective priority
+	Source     string    `json:"source,omitempty"`      // instances: the address of its adverts
 	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 }
