@@ -134,6 +134,7 @@ func (d *director) waitBFD(within time.Duration, state string, ok func(control.B
 // Debian's FRR and BIRD, single hop and multihop, over IPv4 and IPv6: sessions
 // come up, negotiate, renegotiate, and each side notices the other's silence.
 func TestBFDWithOthers(t *testing.T) {
+	t.Parallel()
 	type peer struct {
 		proc *netlab.Process
 		show func(string) (string, error)
