@@ -167,11 +167,13 @@ type Instance struct {
 	PromoteSecondaries bool `toml:"promote_secondaries" default:"true"`
 	Tracking
 	// NoTrackPrimary says that the instance goes on while its own interface is down.
-	NoTrackPrimary bool         `toml:"dont_track_primary" default:"false" alias:"dont_track_interface"`
-	Garp           Garp         `toml:"garp"`
-	BFDTriggers    []BFDTrigger `toml:"bfd_trigger" short:"name"` // take over when one goes down while its router is MASTER
-	Notify         Notify       `toml:"notify"`
-	Mail           bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
+	NoTrackPrimary bool `toml:"dont_track_primary" default:"false" alias:"dont_track_interface"`
+	// Gates are what must hold before a backup becomes master.
+	Gates       []Gate       `toml:"promotion_gate" alias:"promotion_gates gate"`
+	Garp        Garp         `toml:"garp"`
+	BFDTriggers []BFDTrigger `toml:"bfd_trigger" short:"name"` // take over when one goes down while its router is MASTER
+	Notify      Notify       `toml:"notify"`
+	Mail        bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes go to the mail channel, if there is one
 }
 
 // Unicast says that the instance sends adverts to peers, not to the multicast

@@ -29,6 +29,7 @@ func (v *validator) instances() {
 		at := tables.child(in.Name)
 		v.protocol(at, in)
 		v.timing(at, in)
+		v.gates(at, in)
 		v.unicast(at, in)
 		v.families(at, in)
 		v.presence(at, in, vmacs)

@@ -113,7 +113,11 @@ func (g *Group) Step(now time.Time, member int, ev Event, acts []GroupAction) []
 			return acts
 		}
 	}
+	was := m.state
 	acts = g.move(now, member, ev, acts)
+	if was == Master && m.state == Backup && m.cause.Reason == ReasonGate {
+		acts = g.yield(now, member, acts)
+	}
 	switch ev.Kind {
 	case EventFault:
 		acts = g.fault(now, member, acts)
@@ -212,9 +216,15 @@ func (g *Group) announceAgain(now time.Time, acts []GroupAction) []GroupAction {
 // settle makes those that wait MASTER when nobody is missing, and tells of the
 // state that all have reached.
 func (g *Group) settle(now time.Time, member int, acts []GroupAction) []GroupAction {
-	ready := len(g.members) > 0
-	for _, m := range g.members {
-		ready = ready && (m.state == Master || m.state == Backup && m.wants)
+	ready := g.ready(false)
+	if ready {
+		for i, m := range g.members {
+			if m.state == Backup && m.gates.stage == gatesNearly {
+				g.acts = m.askLast(now, g.acts[:0])
+				acts = g.take(i, acts)
+			}
+		}
+		ready = g.ready(true)
 	}
 	state, common := Init, true
 	for i, m := range g.members {
@@ -237,6 +247,17 @@ func (g *Group) settle(now time.Time, member int, acts []GroupAction) []GroupAct
 	g.state, g.since, g.newest = state, now, t
 	g.transitions++
 	return append(acts, GroupAction{Member: -1, Transition: t})
+}
+
+// ready says that every member is MASTER or would take over, and that its gates allow
+// it: with last those too that are asked when nothing else is missing.
+func (g *Group) ready(last bool) bool {
+	for _, m := range g.members {
+		if m.state != Master && !(m.state == Backup && m.wants && m.clear(last)) {
+			return false
+		}
+	}
+	return len(g.members) > 0
 }
 
 // before orders the members of a group in the same way on every host.
@@ -265,6 +286,7 @@ func (i *Instance) want(now time.Time, cause Cause) {
 // promote makes a BACKUP that wants it MASTER.
 func (i *Instance) promote(now time.Time, acts []Action) []Action {
 	cause := i.wish
+	cause.Gates = i.passage(now)
 	if cause.Silence > 0 {
 		cause.Silence = now.Sub(i.silent)
 	}

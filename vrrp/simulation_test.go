@@ -32,7 +32,7 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
-	seeds := uint64(4000)
+	seeds := uint64(3000)
 	switch {
 	case *simSeeds > 0:
 		seeds = *simSeeds

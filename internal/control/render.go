@@ -122,7 +122,7 @@ func (v View) troubles(p *page, s *Status) {
 	}
 	if s.VRRP != nil && s.VRRP.Repairs > 0 {
 		p.line()
-		p.line(styled(fmt.Sprintf("%s put back after somebody else removed it", plural(s.VRRP.Repairs, "virtual address", "virtual addresses")), warn))
+		p.line(styled(fmt.Sprintf("%s put back after somebody else removed it", plural(s.VRRP.Repairs, "address, route or rule", "addresses, routes and rules")), warn))
 	}
 	if s.Checkers != nil && s.Checkers.Repairs > 0 {
 		p.line()

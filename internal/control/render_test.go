@@ -81,6 +81,15 @@ func troubled() *Status {
 	}
 	s.VRRP.Groups = []Group{{Name: "farm", Members: []string{"web", "db"}, State: "BACKUP", Since: at(12 * time.Second),
 		Reason: "web: heard 10.0.0.2", Waiting: "db would take over, waiting for web (BACKUP)"}}
+	s.VRRP.BFD = []BFD{
+		{Name: "peer", Neighbor: netip.MustParseAddr("10.0.0.2"), Interface: "eth0", State: "Up", Since: at(3 * time.Hour), Reason: "10.0.0.2 and this host hear each other",
+			RemoteState: "Up", RemoteDiscr: 7, TxInterval: 50 * time.Millisecond, RxInterval: 50 * time.Millisecond, DetectTime: 150 * time.Millisecond, Sent: 3840, Received: 3838},
+		{Name: "gateway", Neighbor: netip.MustParseAddr("198.51.100.1"), Multihop: true, State: "Down", Since: at(time.Minute), Reason: "198.51.100.1 says that its session is down (none)",
+			RemoteState: "Down", RemoteDiag: "path_down", RemoteDiscr: 8, TxInterval: time.Second, DetectTime: 3 * time.Second, Sent: 60, Unsent: 3,
+			Discards: map[string]uint64{"ttl": 7, "my_discriminator": 1}, Error: "sendto: network is unreachable"},
+		{Name: "new", Neighbor: netip.MustParseAddr("2001:db8::2"), State: "Down", Since: at(time.Second), Reason: "started", RemoteState: "Down"},
+	}
+	s.VRRP.BFDStrays = map[string]uint64{"unknown_session": 4}
 	s.VRRP.Trackers = []Tracker{
 		{Kind: "interface", Name: "eth2", State: "down", Since: at(12 * time.Second), Detail: "interface eth2 is down"},
 		{Kind: "target", Name: "gateway", State: "up", Since: at(3 * time.Hour), Detail: "reply in 312µs"},

@@ -18,6 +18,13 @@ func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
 		if !i.PreemptsAt.IsZero() {
 			t.note("waits", "preempts "+master(i)+" in "+span(max(i.PreemptsAt.Sub(v.Now), 0)), plain)
 		}
+		if i.HeldBack != "" {
+			t.note("stays", "would take over, held back by gate "+i.HeldBack, warn)
+		}
+		for _, g := range i.Gates {
+			s, st := v.gate(g)
+			t.note("gate", s, st)
+		}
 		for _, term := range i.Terms {
 			st := plain
 			switch {
@@ -127,7 +134,11 @@ func (i KernelItem) text(wanted bool) (string, style) {
 }
 
 // static tells of what is there as long as the daemon lives.
+// Settings are director's own business while they are as they should be.
 func (v View) static(p *page, list []KernelItem) {
+	list = slices.DeleteFunc(slices.Clone(list), func(i KernelItem) bool {
+		return strings.HasPrefix(i.What, "setting ") && i.Error == ""
+	})
 	if len(list) == 0 {
 		return
 	}

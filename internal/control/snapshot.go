@@ -25,7 +25,7 @@ type Status struct {
 
 // NotifyChannel is how one way of notification has fared since the daemon started.
 type NotifyChannel struct {
-	Channel     string    `json:"channel"`   // script, mail, webhook, fifo
+	Channel     string    `json:"channel"`   // script, mail, webhook, fifo, snmp
 	Sent        uint64    `json:"sent"`      // delivered; scripts: succeeded
 	Failed      uint64    `json:"failed"`    // tries
 	Dropped     uint64    `json:"dropped"`   // notifications given up
@@ -103,6 +103,10 @@ type Instance struct {
 	AdvertInterval time.Duration  `json:"advert_interval"` // nanoseconds, the one in force
 	Master         string         `json:"master,omitempty"`
 	MasterPriority int            `json:"master_priority,omitempty"`
+	// Gates are what must hold before a takeover, with the newest answers, and
+	// HeldBack says which of them keeps the instance from one now.
+	Gates    []Gate `json:"promotion_gates,omitempty"`
+	HeldBack string `json:"held_back,omitempty"`
 	// PreemptsAt is when the preempt delay of a BACKUP lets it take over from that
 	// master; zero when it does not wait for that.
 	PreemptsAt time.Time `json:"preempts_at,omitzero"`
@@ -142,6 +146,17 @@ type VMAC struct {
 	Up        bool   `json:"up"`                  // as on a MASTER alone
 	XmitBase  bool   `json:"xmit_base,omitempty"` // adverts leave under another one
 	Error     string `json:"error,omitempty"`
+}
+
+// Gate is a promotion gate and the newest that is known of it.
+type Gate struct {
+	Name      string    `json:"name"` // such as "reference 192.0.2.254"
+	Kind      string    `json:"type"`
+	Otherwise string    `json:"otherwise"` // what follows when there is no answer: stay, promote
+	Answer    string    `json:"answer"`    // passed, denied, no answer; unanswered before the first
+	Detail    string    `json:"detail,omitempty"`
+	At        time.Time `json:"at,omitzero"`       // of the answer
+	AskedAt   time.Time `json:"asked_at,omitzero"` // of the question that is open
 }
 
 // Group is the state of one sync group.
@@ -301,12 +316,13 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, bfd, address, alarm, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, bfd, address, gate, alarm, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`
 	Reason     string    `json:"reason"`
 	Code       string    `json:"reason_code,omitempty"` // the reason as a stable name
 	Priority   int       `json:"priority,omitempty"`    // instances: the effective priority
+	Source     string    `json:"source,omitempty"`      // instances: the address of its adverts
 	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 }

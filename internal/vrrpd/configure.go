@@ -18,6 +18,7 @@ import (
 func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	first := e.generation == 0
 	e.generation = c.Generation
+	e.routerID = c.Config.Global.RouterID
 	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
 	e.configureBFD(now, c.Config.BFD)
@@ -158,6 +159,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	if master {
 		e.remove(&r.holding, gone)
 	}
+	before := r.cfg
 	r.cfg, r.name, r.hosts = cfg, cfg.Name, cfg.Priority == vrrp.PriorityOwner
 	r.vmac = vmacOf(cfg, r.key.family)
 	r.needs = append(r.needs[:0], r.key.device)
@@ -178,6 +180,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 		})
 	}
 	r.sm.Reconfigure(now, set)
+	e.configureGates(r, now, before)
 	e.meetPaths(r, now, &set)
 	r.configureAuth(now, cfg)
 	e.timers.fix(r)

@@ -91,6 +91,7 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 	d.engine = newEngine(d.log, opener{d}, worker, ch.Send)
 	d.engine.bfd.net = opener{d}
 	d.engine.drain = poller.Drain
+	d.engine.gates = newKeeper(ctx, d.post)
 	monitor, err := link.StartMonitor(ctx, func(ev link.Event) { d.post(ev) })
 	if err != nil {
 		return fmt.Errorf("vrrpd: %w", err)
@@ -192,6 +193,8 @@ func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
 		d.engine.result(now, ev)
 	case firewallChanged:
 		d.engine.recheckBlocks()
+	case gateAnswer:
+		d.engine.gateAnswered(now, ev)
 	case link.RouteEvent:
 		d.engine.routeEvent(now, ev)
 	case fileSeen:
@@ -221,6 +224,10 @@ func (d *Daemon) message(now time.Time, m watchdog.Message, ch *watchdog.Channel
 		ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Inquire != nil:
 		ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Seq: m.Inquire.Seq, VRRP: d.engine.snapshot()}})
+	case m.Fenced != nil:
+		d.engine.fenced(now, m.Fenced)
+	case m.Pools != nil:
+		d.engine.pools = m.Pools.States
 	case m.ScriptDone != nil:
 		d.engine.scriptDone(now, m.ScriptDone)
 	case m.Stop != nil:

@@ -109,7 +109,7 @@ func static(c *config.Config) (list []*item) {
 				continue
 			}
 			seen[a.Device] = true
-			list = append(list, newItem(link.Setting{Device: a.Device, Name: link.PromoteSecondaries, Value: 1}, true))
+			list = append(list, newItem(link.Setting{Device: a.Device, Name: link.PromoteSecondaries, Value: 1}, false))
 		}
 	}
 	list = append(list, vmacHost(c)...)

@@ -71,7 +71,7 @@ func (i *item) touches(name string) bool {
 		return len(v.Hops) > 0 && (v.On() == "" || slices.ContainsFunc(v.Hops, func(h link.Hop) bool { return h.Device == name })) ||
 			v.Src.IsValid()
 	case link.Address, link.Setting, link.VMAC:
-		return i.On() == name && i.err != nil
+		return i.On() == name && (i.err != nil || !i.installed)
 	}
 	return false
 }

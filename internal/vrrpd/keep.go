@@ -121,6 +121,9 @@ func (e *engine) result(now time.Time, res link.Result) {
 	case link.Remove:
 		e.removed(h, i, now, res)
 		h.pending--
+		if h.router != nil {
+			e.unlocked(h.router)
+		}
 		e.settle(h)
 	case link.Announce:
 		if r := h.router; r != nil && res.Err != nil && !superseded && !errors.Is(res.Err, link.ErrNotInstalled) &&

@@ -106,14 +106,20 @@ func (e *engine) linkGone(ifi link.Interface, renamed string) {
 	e.touched = true
 }
 
-// strand notes that an interface took addresses along.
+// strand notes that an interface took its addresses and settings along.
 func (e *engine) strand(h *holding, name, renamed string) {
 	for _, i := range h.items {
-		if a, ok := i.address(); ok && a.Device == name {
+		switch v := i.Item.(type) {
+		case link.Address:
+			if v.Device != name {
+				continue
+			}
 			if i.installed && !h.own(i) && renamed != "" {
-				e.clean(link.Address{Prefix: a.Prefix, Device: renamed, Peer: a.Peer})
+				e.clean(link.Address{Prefix: v.Prefix, Device: renamed, Peer: v.Peer})
 			}
 			i.installed = false
+		case link.Setting:
+			i.installed = i.installed && v.Device != name
 		}
 	}
 }

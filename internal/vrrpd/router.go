@@ -61,6 +61,7 @@ type router struct {
 	lastSent time.Time            // of the newest advert
 	heapSlot int                  // index in the engine's timer heap
 	counters counters             //
+	unlock   bool                 // its lock is given up when no removal is pending any more
 	warned   [numWarnings]warning // the newest warning of each kind, so that it is logged once
 	alarms   vrrp.Alarms
 	rivalAt  time.Time // when another MASTER that has to give way was heard last
@@ -258,6 +259,7 @@ func (r *router) snapshot() control.Instance {
 		s.Master, s.MasterPriority = r.observed.String(), int(r.observedPriority)
 	}
 	s.PreemptsAt = r.sm.PreemptsAt()
+	s.Gates, s.HeldBack = gateStatus(r), r.sm.HeldBack()
 	if r.source.IsValid() {
 		s.Source = r.source.String()
 	}

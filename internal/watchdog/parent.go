@@ -110,6 +110,7 @@ type parent struct {
 	manager   *serviceManager
 	events    ring
 	scripts   scripts
+	fences    map[string]bool // whose fencing command runs, by instance
 	inquiries map[uint64]*inquiry
 	inquiry   uint64
 }
@@ -197,6 +198,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		children: make(map[Role]*child), spawner: newSpawner(),
 		notifier:  notify.New(script.Run, o.Log),
 		scripts:   newScripts(),
+		fences:    make(map[string]bool),
 		inquiries: make(map[uint64]*inquiry),
 		memory:    memory{log: o.Log},
 	}
