@@ -34,6 +34,7 @@ func TestFarms(t *testing.T) {
 	t.Run("kill matrix", testKillMatrix)
 	t.Run("table", testTable)
 	t.Run("reload", testFarmReload)
+	t.Run("vrf", testVRF)
 	t.Run("service manager", testServiceManager)
 	t.Run("systemd", testSystemd)
 }
