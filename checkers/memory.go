@@ -29,6 +29,7 @@ type CheckMemory struct {
 	Label          string
 	State          State
 	Last           Result
+	Advice         Advice
 	Passed, Failed uint64
 }
 
@@ -68,11 +69,23 @@ func (s *Server) recall(m ServerMemory, sorry bool) {
 				continue
 			}
 			c.Last, c.Health.Passed, c.Health.Failed = k.Last, k.Passed, k.Failed
+			c.recall(k)
 			if k.State == Up || k.State == Down && m.State == Down {
 				c.Health.State, c.Health.Since = k.State, k.Last.At
 			}
 			known = append(known[:i:i], known[i+1:]...)
 			break
 		}
+	}
+}
+
+// recall takes over what the check advised, if it may still advise anything.
+func (c *Check) recall(k CheckMemory) {
+	if !c.Config.Weighs {
+		return
+	}
+	c.Advice, c.heard = k.Advice, k.State != Unknown
+	if k.State == Down && k.Advice.Order != Maintenance {
+		c.said = Fail
 	}
 }

@@ -248,19 +248,22 @@ type Service struct {
 
 // Server is one real server of a pool.
 type Server struct {
-	Name         string        `json:"name"`
-	Address      string        `json:"address"`
-	Health       string        `json:"health"` // up, down, unknown
-	Since        time.Time     `json:"since"`
-	Reason       string        `json:"reason"`
-	Weight       int           `json:"weight"`        // configured
-	Installed    bool          `json:"installed"`     // the kernel has the destination
-	KernelWeight int           `json:"kernel_weight"` // -1 when not installed
-	Forwarding   string        `json:"forwarding"`
-	Active       uint32        `json:"active_connections"`
-	Inactive     uint32        `json:"inactive_connections"`
-	Checks       []CheckStatus `json:"checks"`
-	Counters     Counters      `json:"counters"`
+	Name    string    `json:"name"`
+	Address string    `json:"address"`
+	Health  string    `json:"health"` // up, down, unknown
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason"`
+	Weight  int       `json:"weight"` // configured
+	// EffectiveWeight is the configured weight as the checks advise: what the
+	// server has in the kernel while it is in service.
+	EffectiveWeight int           `json:"effective_weight"`
+	Installed       bool          `json:"installed"`     // the kernel has the destination
+	KernelWeight    int           `json:"kernel_weight"` // -1 when not installed
+	Forwarding      string        `json:"forwarding"`
+	Active          uint32        `json:"active_connections"`
+	Inactive        uint32        `json:"inactive_connections"`
+	Checks          []CheckStatus `json:"checks"`
+	Counters        Counters      `json:"counters"`
 }
 
 // CheckStatus is the state of one check of one server.
@@ -273,6 +276,12 @@ type CheckStatus struct {
 	Duration time.Duration `json:"duration"`
 	Passed   uint64        `json:"passed"`
 	Failed   uint64        `json:"failed"`
+	// Warning tells of what is well now and will not be for long, such as a
+	// certificate that ends soon.
+	Warning string `json:"warning,omitempty"`
+	// Advice is what the check says about the server's weight: "75%", "=3", "+20",
+	// "drain", "maint".
+	Advice string `json:"advice,omitempty"`
 }
 
 // Counters are the kernel's 64-bit counters of a service or destination.
