@@ -223,12 +223,15 @@ func (s *DNSSettings) judge(start time.Time, r dnsReply) Result {
 	return passed(start, fmt.Sprintf("%s, %d answers", rcodeText(r.rcode), len(r.answers)))
 }
 
-// sameAnswer compares data without regard to the case and to a dot at the end.
+// sameAnswer compares data word by word, without regard to the case and to a dot
+// at the end of a name.
 func sameAnswer(got, want string) bool {
 	if a, err := netip.ParseAddr(want); err == nil {
 		want = a.String()
 	}
-	return strings.EqualFold(strings.TrimSuffix(got, "."), strings.TrimSuffix(want, "."))
+	return slices.EqualFunc(strings.Fields(got), strings.Fields(want), func(a, b string) bool {
+		return strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
+	})
 }
 
 func rcodeText(code int) string {

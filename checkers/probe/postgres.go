@@ -15,8 +15,8 @@ const (
 
 // Postgres asks a PostgreSQL server whether it would speak TLS, which any server
 // answers that takes connections. With a user it begins a session in the database
-// and leaves when the server asks for the password or lets the user in: a server
-// that is starting up, stopping or full says so there.
+// and leaves when the server asks for the password, or has let the user in: a
+// server that is starting up, stopping or full says so there.
 func Postgres(ctx context.Context, to Target, user, database string) Result {
 	start := time.Now()
 	c, what, err := dial(ctx, to, nil, maxPostgres)
@@ -42,20 +42,36 @@ func Postgres(ctx context.Context, to Target, user, database string) Result {
 	}
 	for {
 		kind, body, err := c.postgresMessage()
+		if err == nil {
+			var done bool
+			if done, err = postgresStep(kind, body); done {
+				c.Write([]byte{'X', 0, 0, 0, 4}) // Terminate
+				return c.passed(start, fmt.Sprintf("takes sessions of %q", user))
+			}
+		}
 		if err != nil {
 			return c.failed(ctx, start, "startup", err)
 		}
-		switch kind {
-		case 'R': // Authentication...
-			c.Write([]byte{'X', 0, 0, 0, 4}) // Terminate
-			return c.passed(start, fmt.Sprintf("takes sessions of %q", user))
-		case 'E':
-			return c.failed(ctx, start, "startup", postgresError(body))
-		case 'v', 'N': // NegotiateProtocolVersion, NoticeResponse
-		default:
-			return c.failed(ctx, start, "startup", wrongAnswer("a message of type %q", kind))
-		}
 	}
+}
+
+// postgresStep judges a message after the startup. done says that the server is
+// well.
+func postgresStep(kind byte, body []byte) (done bool, err error) {
+	switch kind {
+	case 'R': // Authentication...: 0 lets the user in, others ask for a proof
+		if len(body) < 4 {
+			return false, wrongAnswer("a message that is cut short")
+		}
+		return binary.BigEndian.Uint32(body) != 0, nil
+	case 'Z': // ReadyForQuery
+		return true, nil
+	case 'E':
+		return false, postgresError(body)
+	case 'v', 'N', 'S', 'K': // NegotiateProtocolVersion, NoticeResponse, ParameterStatus, BackendKeyData
+		return false, nil
+	}
+	return false, wrongAnswer("a message of type %q", kind)
 }
 
 // postgresStartup returns a StartupMessage.
