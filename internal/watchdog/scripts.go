@@ -40,11 +40,12 @@ func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning,
 		byDefault = byDefault || user == "" && os.Geteuid() == 0
 		if err := script.Check(script.Command{Argv: argv, User: user}); err != nil {
 			line, col := find()(path...)
+			key := strings.ReplaceAll(strings.Join(path, "."), ".[", "[")
 			if refused := new(script.UnsafeError); errors.As(err, &refused) {
-				unsafe = append(unsafe, config.Error{File: name, Line: line, Col: col, Key: strings.Join(path, "."), Msg: err.Error()})
+				unsafe = append(unsafe, config.Error{File: name, Line: line, Col: col, Key: key, Msg: err.Error()})
 				return
 			}
-			list = append(list, config.Warning{File: name, Line: line, Col: col, Key: strings.Join(path, "."), Msg: err.Error()})
+			list = append(list, config.Warning{File: name, Line: line, Col: col, Key: key, Msg: err.Error()})
 		}
 	}
 	for _, s := range c.Scripts {
