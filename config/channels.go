@@ -9,6 +9,7 @@ import (
 type Channels struct {
 	Mail    *Mail    `toml:"mail" alias:"notification_email"`                           // nil: no mail
 	Webhook *Webhook `toml:"webhook"`                                                   // nil: none
+	SNMP    *SNMP    `toml:"snmp" alias:"snmp_trap traps"`                              // nil: no traps
 	FIFO    *FIFO    `toml:"fifo" alias:"notify_fifo vrrp_notify_fifo lvs_notify_fifo"` // nil: none
 }
 
@@ -29,7 +30,7 @@ type Webhook struct {
 	Secret     Secret   `toml:"secret"`
 	SecretFile string   `toml:"secret_file" form:"file"` // read at each request; a newline at its end does not count
 	Credential string   `toml:"credential" form:"name"`  // of systemd, read likewise
-	Events     []string `toml:"events" oneof:"instance group service server script tracker bfd address alarm ipvs process reload" default:"=instance, service and alarm"`
+	Events     []string `toml:"events" oneof:"instance group service server script tracker bfd address gate alarm ipvs process reload" default:"=instance, service, gate and alarm"`
 }
 
 // Mail sends one mail for each change of state through an SMTP server.
@@ -50,7 +51,7 @@ type Mail struct {
 	Password     Secret   `toml:"password"`
 	PasswordFile string   `toml:"password_file" form:"file"` // read at each delivery; a newline at its end does not count
 	Credential   string   `toml:"credential" form:"name"`    // of systemd, read likewise
-	Events       []string `toml:"events" oneof:"instance group service server script tracker bfd address alarm ipvs process reload" default:"=instance, service and alarm"`
+	Events       []string `toml:"events" oneof:"instance group service server script tracker bfd address gate alarm ipvs process reload" default:"=instance, service, gate and alarm"`
 }
 
 // PasswordSource is where the password is when it is not in the text.
@@ -67,7 +68,7 @@ const (
 )
 
 // defaultEvents are the kinds of events that a channel tells when it lists none.
-func defaultEvents() []string { return []string{"instance", "service", "alarm"} }
+func defaultEvents() []string { return []string{"instance", "service", "gate", "alarm"} }
 
 // channels checks the channels and resolves their defaults.
 func (v *validator) channels() {
@@ -77,6 +78,9 @@ func (v *validator) channels() {
 	}
 	if w := v.cfg.Notify.Webhook; w != nil {
 		v.webhook(tables.child("webhook"), w)
+	}
+	if s := v.cfg.Notify.SNMP; s != nil {
+		v.snmp(tables.child("snmp"), s)
 	}
 }
 

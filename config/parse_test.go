@@ -26,7 +26,7 @@ const trailer = "\n#=>\n" // what follows in a file of testdata is expected, one
 // TestFiles parses every file of testdata. A file ends in the errors and
 // warnings that are expected of it; beside a good one lies the model, as JSON.
 func TestFiles(t *testing.T) {
-	for kind, count := range map[string]int{"good": 5, "bad": 26} {
+	for kind, count := range map[string]int{"good": 10, "bad": 33} {
 		files, err := filepath.Glob("testdata/*." + kind + ".toml")
 		if err != nil || len(files) < count {
 			t.Errorf("%d %s files, want %d at least (%v)", len(files), kind, count, err)

@@ -54,7 +54,7 @@ func (i Instance) LogValue() slog.Value {
 
 // LogValue logs which channels there are; see Authentication.LogValue.
 func (c Channels) LogValue() slog.Value {
-	return slog.GroupValue(slog.Bool("mail", c.Mail != nil), slog.Bool("webhook", c.Webhook != nil))
+	return slog.GroupValue(slog.Bool("mail", c.Mail != nil), slog.Bool("webhook", c.Webhook != nil), slog.Bool("snmp", c.SNMP != nil))
 }
 
 // Format shows the server only: through a pointer, a verb that does not fit prints

@@ -115,7 +115,8 @@ func TestChannelSecretsAreHidden(t *testing.T) {
 	const text = "[vrrp_instance.a]\ninterface = \"eth0\"\nvirtual_router_id = 1\nvirtual_ipaddress = [\"192.0.2.1\"]\n" +
 		"[notify.mail]\nto = \"a@example.com\"\nserver = \"mx\"\nuser = \"u\"\n"
 	cfg, err := Parse("x.toml", []byte(text+"password = \""+password+"\"\n"+
-		"[notify.webhook]\nurl = \"https://h/"+password+"\"\nsecret = \""+password+"\"\n"))
+		"[notify.webhook]\nurl = \"https://h/"+password+"\"\nsecret = \""+password+"\"\n"+
+		"[notify.snmp]\nmanager = \"h\"\nversion = \"3\"\nuser = \"u\"\nauth_password = \""+password+password+"\"\npriv_password = \""+password+password+"\"\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,12 +126,12 @@ func TestChannelSecretsAreHidden(t *testing.T) {
 	}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		for _, v := range []any{*m, m, *cfg.Notify.Webhook, cfg.Notify.Webhook, cfg.Notify, *cfg} {
+		for _, v := range []any{*m, m, *cfg.Notify.Webhook, cfg.Notify.Webhook, *cfg.Notify.SNMP, cfg.Notify.SNMP, cfg.Notify, *cfg} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
 	}
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-		slog.New(h).Info("x", "mail", *m, "pointer", m, "webhook", *cfg.Notify.Webhook, "channels", cfg.Notify, "config", cfg)
+		slog.New(h).Info("x", "mail", *m, "pointer", m, "webhook", *cfg.Notify.Webhook, "snmp", *cfg.Notify.SNMP, "snmp pointer", cfg.Notify.SNMP, "channels", cfg.Notify, "config", cfg)
 	}
 	for _, line := range []string{"password = geheim7", "password = \"geheim7", "password = [\"geheim7\"]", "password = 'geheim7' x",
 		"[notify.webhook]\nurl = \"ftp://geheim7\"", "[notify.webhook]\nurl = geheim7", "[notify.webhook]\nsecret = 'geheim7"} {

@@ -80,6 +80,11 @@ func (c *Config) OutsideSecrets() []OutsideSecret {
 	if w := c.Notify.Webhook; w != nil {
 		add(OutsideSecret{SecretSource: w.SecretSource(), AtUse: true}, "secret_file", "credential", "notify", "webhook")
 	}
+	if s := c.Notify.SNMP; s != nil {
+		add(OutsideSecret{SecretSource: s.CommunitySource(), AtUse: true}, "community_file", "credential", "notify", "snmp")
+		add(OutsideSecret{SecretSource: s.AuthSource(), AtUse: true}, "auth_password_file", "auth_credential", "notify", "snmp")
+		add(OutsideSecret{SecretSource: s.PrivSource(), AtUse: true}, "priv_password_file", "priv_credential", "notify", "snmp")
+	}
 	return list
 }
 

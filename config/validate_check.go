@@ -135,10 +135,8 @@ func (v *validator) checkPort(e place, c *Check, proto Protocol, portless bool) 
 	switch {
 	case c.Kind == CheckAgent:
 		v.errorf(port, "is missing, required with type = %q is the port of the agent", c.Kind)
-	case proto == UDP && c.Stream() && c.Kind != CheckDNS:
-		v.errorf(port, "is missing, required with type = %q is %s: the service is UDP", c.Kind, want)
-	case proto == TCP && c.Kind == CheckUDP:
-		v.errorf(port, "is missing, required with type = %q is %s: the service is TCP", c.Kind, want)
+	case c.Kind != CheckDNS && (c.Stream() && (proto == UDP || proto == SCTP) || c.Kind == CheckUDP && (proto == TCP || proto == SCTP)):
+		v.errorf(port, "is missing, required with type = %q is %s: the service is %s", c.Kind, want, strings.ToUpper(string(proto)))
 	case portless:
 		v.errorf(port, "is missing, required with type = %q is %s: the real server has no port of its own", c.Kind, want)
 	}

@@ -83,15 +83,15 @@ func (v *validator) addressOptions(e place, p netip.Prefix, device string, o *Ad
 	}
 }
 
-// families finds out the family of a table from its key family and the addresses in
-// it, all of which have to agree.
+// family finds out the family of a table from its key of that name and the
+// addresses in it, all of which have to agree.
 func (v *validator) family(e place, family string, values map[string]netip.Addr) (v6 bool) {
 	v6 = family == "inet6"
 	first := ""
 	if family != "" {
 		first = "family = " + fmt.Sprintf("%q", family)
 	}
-	for _, key := range slices.Sorted(mapKeys(values)) {
+	for _, key := range []string{"to", "from", "src", "via"} {
 		a := values[key]
 		switch {
 		case !a.IsValid():
@@ -102,16 +102,6 @@ func (v *validator) family(e place, family string, values map[string]netip.Addr)
 		}
 	}
 	return v6
-}
-
-func mapKeys(m map[string]netip.Addr) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // settle gives a destination its family.

@@ -19,6 +19,7 @@ func (v *validator) instances() {
 	routers := make(map[router]place)
 	owners := make(map[ownership]place)
 	routes, rules := v.static(func(dev string, addr netip.Addr, at place) { owners[ownership{dev, addr}] = at })
+	vmacs := make(map[string]place)
 	known := v.trackers()
 
 	v.multicastGroup(v.root.child("global").child("mcast_group"))
@@ -28,8 +29,10 @@ func (v *validator) instances() {
 		at := tables.child(in.Name)
 		v.protocol(at, in)
 		v.timing(at, in)
+		v.gates(at, in)
 		v.unicast(at, in)
 		v.families(at, in)
+		v.presence(at, in, vmacs)
 
 		idAt := at.child("virtual_router_id")
 		for _, ipv6 := range []bool{false, true} {
@@ -116,7 +119,7 @@ func (v *validator) protocol(at place, in *Instance) {
 // virtualAddress checks one address and fills in its device.
 func (v *validator) virtualAddress(e place, in *Instance, a *VirtualAddress) {
 	if a.Device == "" {
-		a.Device = in.Interface
+		a.Device = in.deviceOf(a.Prefix.Addr().Is6())
 	}
 	at := e.child("address")
 	shown := a.Prefix.String()

@@ -10,18 +10,19 @@ import (
 
 	"director/internal/control"
 	"director/internal/netlab"
+	"director/internal/netlab/labtest"
 )
 
 // bfdPair is two hosts on one link, and with two links by a router, which
 // forwards IPv4 and IPv6.
 type bfdPair struct {
-	*netlab.T
+	*labtest.Lab
 	a, b, router *netlab.Host
 }
 
 func newBFDPair(t *testing.T) *bfdPair {
-	l := netlab.NewT(t, "bfd")
-	p := &bfdPair{T: l, a: l.Host("a"), b: l.Host("b"), router: l.Host("router")}
+	l := labtest.New(t, "bfd")
+	p := &bfdPair{Lab: l, a: l.Host("a"), b: l.Host("b"), router: l.Host("router")}
 	near, left, right := l.Switch("near"), l.Switch("left"), l.Switch("right")
 	l.Connect(p.a, "eth0", near, "192.0.2.1/24", "2001:db8::1/64")
 	l.Connect(p.b, "eth0", near, "192.0.2.2/24", "2001:db8::2/64")
@@ -134,6 +135,7 @@ func (d *director) waitBFD(within time.Duration, state string, ok func(control.B
 // Debian's FRR and BIRD, single hop and multihop, over IPv4 and IPv6: sessions
 // come up, negotiate, renegotiate, and each side notices the other's silence.
 func TestBFDWithOthers(t *testing.T) {
+	t.Parallel()
 	type peer struct {
 		proc *netlab.Process
 		show func(string) (string, error)
@@ -225,14 +227,11 @@ func TestBFDWithOthers(t *testing.T) {
 			a.waitBFD(15*time.Second, "Up", nil)
 			theirs("after its silence", 4)
 
-			// Our silence, and our end.
+			// Our silence.
 			a.SignalRole("vrrp", syscall.SIGSTOP)
 			theirs("while director stands still", 0)
 			a.SignalRole("vrrp", syscall.SIGCONT)
-			a.waitBFD(15*time.Second, "Up", nil)
-			theirs("when director goes on", 4)
 			a.Stop()
-			theirs("after director's end", 0)
 			p.Must(near.Close())
 			p.Must(far.Close())
 			soundBFD(t, p.a.Path("near.pcap"), "udp.dstport == 3784 && (ip.src == 192.0.2.1 || ipv6.src == 2001:db8::1)", "ip.ttl != 255 || ipv6.hlim != 255")

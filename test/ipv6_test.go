@@ -71,7 +71,7 @@ func TestIPv6Pair(t *testing.T) {
 	if i.Family != "ipv6" || i.Source != "fe80::2" || i.MulticastGroup != "ff02::12" {
 		t.Errorf("B speaks %s from %s to %s", i.Family, i.Source, i.MulticastGroup)
 	}
-	if text, err := b.CLI("status"); err != nil || !strings.Contains(text, "51/v3 IPv6") || !strings.Contains(text, "from fe80::2 to ff02::12") {
+	if text, err := b.CLI("status", "--all"); err != nil || !strings.Contains(text, "51/v3 IPv6") || !strings.Contains(text, "from fe80::2 to ff02::12") {
 		t.Errorf("status of B: %v\n%s", err, text)
 	}
 	// An address alone is never the source of what the host itself sends.
@@ -248,5 +248,46 @@ func TestFamiliesWithKeepalived(t *testing.T) {
 			p.Must(pcap.Close())
 			faultless(t, p.a, true)
 		})
+	}
+}
+
+// The checksum of RFC 9568 in the one direction and that of keepalived in the
+// other: each director takes both, and tshark agrees that they are what they are
+// said to be. Debian's keepalived and FRR know only the latter.
+func TestPlainChecksum(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	pcap, err := p.client.Pcap("eth0", p.client.Path("vrrp.pcap"))
+	p.Must(err)
+	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast, `checksum = "plain"`))
+	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast))
+	p.onlyOn(p.a, vip, 5*time.Second)
+	p.Within(5*time.Second, "B counts A's checksums", func() bool {
+		c := b.Instance("VI_1").Checksums
+		return c["plain"] > 5 && len(c) <= 2
+	})
+	if text, err := b.CLI("status"); err != nil || !strings.Contains(text, "adverts with a plain checksum") {
+		t.Errorf("status of B: %v\n%s", err, text)
+	}
+	a.Stop()
+	p.onlyOn(p.b, vip, 5*time.Second)
+	a = a.Again()
+	p.onlyOn(p.a, vip, 5*time.Second)
+	if c := a.Instance("VI_1").Checksums; c["pseudo-header"] == 0 || len(c) != 1 {
+		t.Errorf("A counts %v", c)
+	}
+	p.Must(pcap.Close())
+	for _, tc := range []struct{ source, plain string }{{"192.0.2.1", "TRUE"}, {"192.0.2.2", "FALSE"}} {
+		out, err := exec.Command("tshark", "-r", p.client.Path("vrrp.pcap"), "-o", "vrrp.v3_checksum_as_in_v2:"+tc.plain,
+			"-Y", "vrrp && ip.src == "+tc.source, "-T", "fields", "-e", "vrrp.checksum.status").Output()
+		lines := strings.Fields(string(out))
+		for _, status := range lines {
+			if status != "1" && status != "Good" {
+				t.Errorf("a checksum from %s is %s", tc.source, status)
+			}
+		}
+		if err != nil || len(lines) < 3 {
+			t.Errorf("%d adverts from %s: %v", len(lines), tc.source, err)
+		}
 	}
 }

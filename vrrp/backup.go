@@ -19,15 +19,27 @@ func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action
 		i.master, i.masterPriority, i.stopping = ev.Src, 0, true
 		i.timerSet, i.dead = now, Cause{}
 		i.timer = now.Add(SkewTime(i.settings.Version, i.priority, i.interval))
+		if now.Before(i.patient) {
+			i.timer = i.timer.Add(i.interval)
+		}
+		if i.gates.stage != gatesIdle {
+			acts, i.wants = i.closeGates(acts), false // another case, with other gates
+		}
 		if !i.preemptAt.IsZero() {
 			i.preemptAt, i.lower = time.Time{}, netip.Addr{} // a delay is that of one MASTER
 		}
 		return acts
 	}
 	if i.settings.Preempt && ev.Priority < i.priority {
+		if i.gates.stage != gatesIdle && (!i.lower.IsValid() || i.wants && before(i.wish.Reason) != BeforePreempt) {
+			// Somebody serves after all: to preempt is another case, with other gates.
+			acts, i.wants, i.stopping = i.closeGates(acts), false, false
+			i.armMasterDown(now)
+		}
 		i.lowerAdvert(now, ev)
 		return acts
 	}
+	acts = i.closeGates(acts)
 	i.preemptAt = time.Time{}
 	i.follow(now, ev)
 	return acts
@@ -68,8 +80,14 @@ func (i *Instance) lowerAdvert(now time.Time, ev Event) {
 		i.timer = i.preemptAt
 	}
 	i.lower, i.lowerPriority = ev.Src, ev.Priority
-	if i.dead.Reason != ReasonNone {
-		i.armMasterDown(now) // somebody serves: no hurry any more
+	if i.wants && i.settings.Version == 3 {
+		i.interval = ev.Interval
+	}
+	if i.dead.Reason != ReasonNone || i.wants {
+		// Somebody serves: no hurry any more. Who is kept from preempting it waits for
+		// it to fall silent as well, by its interval.
+		i.stopping = false
+		i.armMasterDown(now)
 	}
 }
 
@@ -97,23 +115,38 @@ func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {
 	if now.Before(i.timer) {
 		return acts
 	}
+	return i.takeOver(now, i.silenceCause(now), acts)
+}
+
+// silenceCause is why a BACKUP would take over now.
+func (i *Instance) silenceCause(now time.Time) Cause {
 	cause := Cause{Reason: ReasonMasterDown, Peer: i.master, Silence: now.Sub(i.timerSet)}
+	if i.wants && i.lower.IsValid() {
+		cause.Peer = i.lower // its adverts started the timer
+	}
 	switch {
 	case i.dead.Reason != ReasonNone:
 		cause = i.dead
 	case i.stopping:
 		cause.Reason = ReasonMasterStopped
-	case i.lower.IsValid():
+	case i.lower.IsValid() && !i.wants:
 		cause = Cause{Reason: ReasonPreempted, Peer: i.lower, Priority: i.lowerPriority, Silence: cause.Silence}
 	}
-	return i.takeOver(now, cause, acts)
+	return cause
 }
 
-// takeOver makes a BACKUP that has a cause for it MASTER, as soon as its group
-// allows it.
+// takeOver makes a BACKUP that has a cause for it MASTER, as soon as its gates
+// and its group allow it.
 func (i *Instance) takeOver(now time.Time, cause Cause, acts []Action) []Action {
-	if i.grouped {
+	gated := i.gated(cause.Reason)
+	if i.wants && before(cause.Reason) != before(i.wish.Reason) {
+		acts = i.closeGates(acts) // another case, with other gates
+	}
+	if i.grouped || gated {
 		i.want(now, cause)
+		if gated {
+			acts = i.knock(now, acts)
+		}
 		return acts
 	}
 	return i.becomeMaster(now, cause, acts)
@@ -131,5 +164,8 @@ func (i *Instance) armMasterDown(now time.Time) {
 	i.timer = now.Add(i.MasterDownTime())
 	if now.Before(i.patient) {
 		i.timer = i.timer.Add(i.interval)
+	}
+	if len(i.gates.list) > 0 {
+		i.armGates(now)
 	}
 }

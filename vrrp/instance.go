@@ -20,10 +20,11 @@ const (
 	EventRecover                   // it can again; Cause says what recovered
 	EventPeerDown                  // another protocol found the router Src dead; Cause says how
 	EventLink                      // an interface of the router carries packets again
+	EventGate                      // the Answer to question Ask of a promotion gate; Cause.Detail says why
 	numEvents
 )
 
-var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down", "link"}
+var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down", "link", "gate"}
 
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
@@ -38,7 +39,10 @@ type Event struct {
 	Src      netip.Addr    // EventAdvert: the sender; EventPeerDown: who is dead
 	Priority uint8         // EventAdvert: advertised; EventPriority: ours, 1..255
 	Interval time.Duration // EventAdvert: advertised; EventPeerDown: how long it takes to find out
-	Cause    Cause         // EventShutdown, EventFault, EventRecover, EventPeerDown
+	Cause    Cause         // EventShutdown, EventFault, EventRecover, EventPeerDown, EventGate
+	Gate     int           // EventGate: index of the gate
+	Ask      uint64        // EventGate: the question, from ActionAsk
+	Answer   Answer        // EventGate
 }
 
 // ActionKind says what the owner of an Instance has to do.
@@ -51,10 +55,13 @@ const (
 	ActionRelease                    // remove the virtual addresses
 	ActionAnnounce                   // announce the virtual addresses, Repeat times each
 	ActionNotify                     // tell about Transition
+	ActionAsk                        // find out about promotion gate Gate, for Transition; answer Ask by EventGate
+	ActionUnask                      // no answer is needed any more; give back what is held once the addresses are off
+	ActionStay                       // tell that a takeover is held back; Transition.Cause says why
 	numActions
 )
 
-var actionNames = [numActions]string{"advert", "acquire", "release", "announce", "notify"}
+var actionNames = [numActions]string{"advert", "acquire", "release", "announce", "notify", "ask", "unask", "stay"}
 
 func (k ActionKind) String() string {
 	if int(k) < len(actionNames) {
@@ -68,6 +75,8 @@ type Action struct {
 	Kind       ActionKind
 	Priority   uint8 // ActionAdvert
 	Repeat     int   // ActionAcquire, ActionAnnounce
+	Gate       int   // ActionAsk
+	Ask        uint64
 	Transition Transition
 }
 
@@ -99,7 +108,7 @@ type Instance struct {
 
 	grouped bool      // a Group decides whether a BACKUP takes over
 	wants   bool      // grouped BACKUP: would take over
-	patient time.Time // grouped: master-down timers started before this run an interval longer
+	patient time.Time // grouped: timers of a BACKUP started before this run an interval longer
 	silent  time.Time // wants: since when no acceptable advert was heard
 	wish    Cause     // wants: why
 
@@ -109,6 +118,7 @@ type Instance struct {
 	contested    bool      // the next announcement is for another MASTER heard since the last one
 	lastConflict time.Time
 
+	gates       gates
 	transitions uint64
 }
 
@@ -154,10 +164,15 @@ func (i *Instance) MasterDownTime() time.Duration {
 
 // Deadline returns when the next EventTimer is due; zero means never.
 func (i *Instance) Deadline() time.Time {
-	if i.announce.IsZero() || (!i.timer.IsZero() && i.timer.Before(i.announce)) {
-		return i.timer
+	return earliest(earliest(i.timer, i.announce), i.gates.timer)
+}
+
+// earliest returns the earlier of two times, of which zero means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	return i.announce
+	return a
 }
 
 // PreemptsAt returns when a BACKUP takes over from the MASTER of lower priority
@@ -176,7 +191,8 @@ func (i *Instance) PreemptsAt() time.Time {
 func (i *Instance) ListenFirst(now time.Time) bool {
 	switch i.state {
 	case Backup:
-		return !i.timer.IsZero() && !now.Before(i.timer)
+		return !i.timer.IsZero() && !now.Before(i.timer) ||
+			i.wants && !i.gates.timer.IsZero() && !now.Before(i.gates.timer)
 	case Master:
 		return now.Sub(i.sent) >= i.settings.Takeover()
 	}
@@ -233,10 +249,13 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 	case EventTimer:
 		switch i.state {
 		case Backup:
-			return i.backupTimer(now, acts)
+			acts = i.backupTimer(now, acts)
 		case Master:
-			return i.masterTimer(now, acts)
+			acts = i.masterTimer(now, acts)
 		}
+		return i.gateTimer(now, acts)
+	case EventGate:
+		return i.gateAnswer(now, ev, acts)
 	}
 	return acts
 }
@@ -264,7 +283,7 @@ func (i *Instance) Reconfigure(now time.Time, s Settings) {
 			i.timer = next
 		}
 	case Backup:
-		if s.Version == 3 && old.Version == 3 && i.master.IsValid() {
+		if s.Version == 3 && old.Version == 3 && (i.master.IsValid() || i.wants && i.lower.IsValid()) {
 			// A BACKUP waits by its MASTER's interval (RFC 9568 section 6.1): by a
 			// shorter one of its own it would take over from a healthy router.
 			return
@@ -296,6 +315,7 @@ func (i *Instance) setPriority(now time.Time, priority uint8, acts []Action) []A
 		}
 		if i.lower.IsValid() && i.lowerPriority >= priority {
 			i.wants = false // the MASTER is no longer the lower one
+			acts = i.closeGates(acts)
 		}
 	case Master:
 		// Tell at once: a backup that is now better can start counting.
@@ -306,15 +326,15 @@ func (i *Instance) setPriority(now time.Time, priority uint8, acts []Action) []A
 }
 
 // begin takes up the work: the address owner as MASTER, any other as BACKUP. An
-// owner in a group waits for the others.
+// owner in a group waits for the others, and one with gates for their answers.
 func (i *Instance) begin(now time.Time, asOwner, asBackup Cause, acts []Action) []Action {
 	owner := i.settings.Priority == PriorityOwner
-	if owner && !i.grouped {
+	if owner && !i.grouped && !i.gated(asOwner.Reason) {
 		return i.becomeMaster(now, asOwner, acts)
 	}
 	acts = i.becomeBackup(now, asBackup, acts)
 	if owner {
-		i.want(now, asOwner)
+		acts = i.takeOver(now, asOwner, acts)
 	}
 	return acts
 }
@@ -343,5 +363,8 @@ func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []
 	}
 	i.state, i.since, i.cause, i.wants = to, now, cause, false
 	i.transitions++
+	if len(i.gates.list) > 0 {
+		acts = i.enterGates(now, to, acts)
+	}
 	return append(acts, Action{Kind: ActionNotify, Transition: t})
 }

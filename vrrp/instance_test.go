@@ -23,9 +23,10 @@ func base(version uint8) Settings {
 
 // script drives one instance and writes down what it answers.
 type script struct {
-	t   *testing.T
-	now time.Time
-	i   *Instance
+	t     *testing.T
+	now   time.Time
+	i     *Instance
+	asked []uint64 // newest question by gate
 }
 
 func start(t *testing.T, s Settings) *script {
@@ -44,6 +45,14 @@ func (s *script) at(d time.Duration, ev Event) string {
 		switch a.Kind {
 		case ActionAdvert:
 			words = append(words, fmt.Sprintf("advert %d", a.Priority))
+		case ActionAsk:
+			words = append(words, fmt.Sprintf("ask %d", a.Gate))
+			for len(s.asked) <= a.Gate {
+				s.asked = append(s.asked, 0)
+			}
+			s.asked[a.Gate] = a.Ask
+		case ActionStay:
+			words = append(words, "stay ("+a.Transition.Cause.Detail+")")
 		case ActionAcquire, ActionAnnounce:
 			words = append(words, fmt.Sprintf("%v %d", a.Kind, a.Repeat))
 		case ActionNotify:

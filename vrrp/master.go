@@ -37,7 +37,13 @@ func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action
 		}
 		return i.announceAgain(now, acts)
 	}
-	if !i.grouped && !i.settings.HigherPrioSilent {
+	switch {
+	case i.grouped:
+	case cause.Reason == ReasonReplaced:
+		// With our priority the winner would give way to us. Priority 0 tells it the
+		// same: it answers, and announces again.
+		acts = append(acts, Action{Kind: ActionAdvert, Priority: PriorityStop})
+	case !i.settings.HigherPrioSilent:
 		// The winner cannot know that there were two of us unless it hears us once:
 		// it then announces the addresses again, which our own announcement may
 		// have drawn here. Its answer finds us a BACKUP, so there is no more than

@@ -45,6 +45,7 @@ const (
 	ReasonHigherPriority         // a router of higher priority advertises
 	ReasonHigherAddress          // a router of equal priority and higher address advertises
 	ReasonReplaced               // a router took over while this one was silent
+	ReasonGate                   // a promotion gate does not hold: it must, for this MASTER
 	ReasonInterfaceDown          // an interface that is needed is down
 	ReasonInterfaceAbsent        // an interface that is needed does not exist
 	ReasonNoSource               // there is no address to send adverts from
@@ -72,6 +73,7 @@ var reasonNames = [numReasons]string{
 	ReasonHigherPriority:  "higher_priority",
 	ReasonHigherAddress:   "higher_address",
 	ReasonReplaced:        "replaced",
+	ReasonGate:            "promotion_gate",
 	ReasonInterfaceDown:   "interface_down",
 	ReasonInterfaceAbsent: "interface_absent",
 	ReasonNoSource:        "no_source_address",
@@ -101,6 +103,7 @@ type Cause struct {
 	Priority uint8         // the priority that it advertised
 	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert; ReasonBFDDown: without a packet; ReasonReplaced: without an advert of ours
 	Detail   string        // the interface, the script and its result
+	Gates    string        // the promotion gates that a takeover has passed, and the time that they took
 }
 
 // Shared says that the cause is another router's, which this one follows.
@@ -108,6 +111,13 @@ func (c Cause) Shared() bool { return c.Reason == ReasonGroup || c.Reason == Rea
 
 // String tells the cause to a person.
 func (c Cause) String() string {
+	if c.Gates != "" {
+		return c.text() + "; " + c.Gates
+	}
+	return c.text()
+}
+
+func (c Cause) text() string {
 	peer := "the master"
 	if c.Peer.IsValid() {
 		peer = c.Peer.String()
@@ -137,6 +147,8 @@ func (c Cause) String() string {
 		return fmt.Sprintf("%s advertises the same priority %d and has the higher address", peer, c.Priority)
 	case ReasonReplaced:
 		return fmt.Sprintf("%s took over while this host was silent for %v, and is not preempted", peer, silence)
+	case ReasonGate:
+		return "promotion gate " + c.Detail
 	case ReasonInterfaceDown:
 		return fmt.Sprintf("interface %s is down", c.Detail)
 	case ReasonInterfaceAbsent:

@@ -201,8 +201,8 @@ func TestStalledMaster(t *testing.T) {
 		prio    uint8
 		want    string
 	}{
-		{"replaced", false, 4200 * time.Millisecond, 50, "advert 100, release, MASTER->BACKUP replaced"},
-		{"replaced by one of the same priority and a lower address", false, 4200 * time.Millisecond, 100, "advert 100, release, MASTER->BACKUP replaced"},
+		{"replaced", false, 4200 * time.Millisecond, 50, "advert 0, release, MASTER->BACKUP replaced"},
+		{"replaced by one of the same priority and a lower address", false, 4200 * time.Millisecond, 100, "advert 0, release, MASTER->BACKUP replaced"},
 		{"heard too early to have been our fault", false, 3900 * time.Millisecond, 50, "advert 100, announce 5"},
 		{"a good-bye replaces nobody", false, 4200 * time.Millisecond, 0, "advert 100, announce 5"},
 		{"preempts", true, 4200 * time.Millisecond, 50, "advert 100, announce 5"},

@@ -34,8 +34,8 @@ func asked(t *testing.T, check string, address string) probe.Result {
 	return Ask(ctx, o.Query, o.plan)
 }
 
-// lines serves a protocol of lines: reply says what to answer; "" ends it.
-func lines(t *testing.T, banner string, reply func(string, net.Conn) string) string {
+// speaks serves a protocol of lines: reply says what to answer; "" ends it.
+func speaks(t *testing.T, banner string, reply func(string, net.Conn) string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -91,13 +91,13 @@ func TestKeysReachTheProbe(t *testing.T) {
 	}
 	trusted := fmt.Sprintf("ca_file = %q", ca)
 	days := int(time.Until(secure.Certificate().NotAfter)/(24*time.Hour)) + 1
-	dialogue := lines(t, "banner\n", func(s string, c net.Conn) string {
+	dialogue := speaks(t, "banner\n", func(s string, c net.Conn) string {
 		if s == "who" {
 			return c.RemoteAddr().String() + "\n"
 		}
 		return "<" + s + ">\n"
 	})
-	mail := lines(t, "220 hi\r\n", func(s string, _ net.Conn) string {
+	mail := speaks(t, "220 hi\r\n", func(s string, _ net.Conn) string {
 		switch {
 		case s == "EHLO lb.example.com":
 			return "250 ok\r\n"
@@ -106,8 +106,8 @@ func TestKeysReachTheProbe(t *testing.T) {
 		}
 		return "550 no\r\n"
 	})
-	agent := lines(t, "", func(s string, _ net.Conn) string { return map[string]string{"web1": "up 40%\n", "x": "down\n"}[s] })
-	gone := lines(t, "", func(string, net.Conn) string { return "" })
+	agent := speaks(t, "", func(s string, _ net.Conn) string { return map[string]string{"web1": "up 40%\n", "x": "down\n"}[s] })
+	gone := speaks(t, "", func(string, net.Conn) string { return "" })
 	state := filepath.Join(dir, "state")
 	if err := os.WriteFile(state, []byte("3\n"), 0o644); err != nil {
 		t.Fatal(err)

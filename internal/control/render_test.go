@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -81,6 +82,15 @@ func troubled() *Status {
 	}
 	s.VRRP.Groups = []Group{{Name: "farm", Members: []string{"web", "db"}, State: "BACKUP", Since: at(12 * time.Second),
 		Reason: "web: heard 10.0.0.2", Waiting: "db would take over, waiting for web (BACKUP)"}}
+	s.VRRP.BFD = []BFD{
+		{Name: "peer", Neighbor: netip.MustParseAddr("10.0.0.2"), Interface: "eth0", State: "Up", Since: at(3 * time.Hour), Reason: "10.0.0.2 and this host hear each other",
+			RemoteState: "Up", RemoteDiscr: 7, TxInterval: 50 * time.Millisecond, RxInterval: 50 * time.Millisecond, DetectTime: 150 * time.Millisecond, Sent: 3840, Received: 3838},
+		{Name: "gateway", Neighbor: netip.MustParseAddr("198.51.100.1"), Multihop: true, State: "Down", Since: at(time.Minute), Reason: "198.51.100.1 says that its session is down (none)",
+			RemoteState: "Down", RemoteDiag: "path_down", RemoteDiscr: 8, TxInterval: time.Second, DetectTime: 3 * time.Second, Sent: 60, Unsent: 3,
+			Discards: map[string]uint64{"ttl": 7, "my_discriminator": 1}, Error: "sendto: network is unreachable"},
+		{Name: "new", Neighbor: netip.MustParseAddr("2001:db8::2"), State: "Down", Since: at(time.Second), Reason: "started", RemoteState: "Down"},
+	}
+	s.VRRP.BFDStrays = map[string]uint64{"unknown_session": 4}
 	s.VRRP.Trackers = []Tracker{
 		{Kind: "interface", Name: "eth2", State: "down", Since: at(12 * time.Second), Detail: "interface eth2 is down"},
 		{Kind: "target", Name: "gateway", State: "up", Since: at(3 * time.Hour), Detail: "reply in 312µs"},
@@ -121,21 +131,53 @@ func troubled() *Status {
 	return s
 }
 
+// many is 40 instances, of which two are not in order.
+func many() *Status {
+	s := calm()
+	one := s.VRRP.Instances[0]
+	one.AdvertInterval = time.Second
+	s.VRRP.Lateness = Lateness{Count: 4711, Max: 2 * time.Millisecond}
+	s.VRRP.Instances = nil
+	for n := range 40 {
+		i := one
+		i.Name, i.VRID, i.AdvertsHeard, i.Source, i.MulticastGroup = fmt.Sprintf("web%02d", n+1), uint8(n+1), 0, "10.0.0.1", "224.0.0.18"
+		i.Addresses = []Address{{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n + 1)}), 24), Device: "eth0", Installed: true}}
+		i.Terms = []PriorityTerm{{Source: "interface eth1", Up: true, Note: "up"}}
+		if n%2 == 1 {
+			i.State, i.Reason, i.Master, i.MasterPriority, i.AdvertsHeard = "BACKUP", "started", "10.0.0.2", 150, 5
+			i.Addresses[0].Installed = false
+		}
+		s.VRRP.Instances = append(s.VRRP.Instances, i)
+	}
+	list := s.VRRP.Instances
+	list[6].Addresses[0].Error = "permission denied"
+	list[13].State, list[13].Master, list[13].Reason = "FAULT", "", "script chk_nginx failed"
+	list[13].Terms = append(list[13].Terms, PriorityTerm{Source: "script chk_nginx", Fault: true, Note: "down, FAULT while down: exit status 1"})
+	for n := range 14 {
+		s.VRRP.Trackers = append(s.VRRP.Trackers, Tracker{Kind: "interface", Name: fmt.Sprintf("eth%d", n), State: "up", Since: at(time.Hour), Detail: "up"})
+	}
+	s.VRRP.Trackers[3].State = "down"
+	return s
+}
+
 func TestRender(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		status *Status
-		colour bool
+		view   View
 	}{
-		{"calm", calm(), false},
-		{"troubled", troubled(), false},
-		{"alarms", split(), false},
-		{"colour", troubled(), true},
-		{"empty", &Status{Version: "0.1.0", RouterID: "lb1"}, false},
+		{"calm", calm(), View{}},
+		{"troubled", troubled(), View{}},
+		{"troubled_all", troubled(), View{All: true}},
+		{"many", many(), View{}},
+		{"alarms", split(), View{}},
+		{"colour", troubled(), View{Colour: true}},
+		{"empty", &Status{Version: "0.1.0", RouterID: "lb1"}, View{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := Render(&out, tc.status, View{Now: renderNow, Colour: tc.colour}); err != nil {
+			tc.view.Now = renderNow
+			if err := Render(&out, tc.status, tc.view); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join("testdata", tc.name+".golden")

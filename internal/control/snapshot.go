@@ -25,7 +25,7 @@ type Status struct {
 
 // NotifyChannel is how one way of notification has fared since the daemon started.
 type NotifyChannel struct {
-	Channel     string    `json:"channel"`   // script, mail, webhook, fifo
+	Channel     string    `json:"channel"`   // script, mail, webhook, fifo, snmp
 	Sent        uint64    `json:"sent"`      // delivered; scripts: succeeded
 	Failed      uint64    `json:"failed"`    // tries
 	Dropped     uint64    `json:"dropped"`   // notifications given up
@@ -103,6 +103,10 @@ type Instance struct {
 	AdvertInterval time.Duration  `json:"advert_interval"` // nanoseconds, the one in force
 	Master         string         `json:"master,omitempty"`
 	MasterPriority int            `json:"master_priority,omitempty"`
+	// Gates are what must hold before a takeover, with the newest answers, and
+	// HeldBack says which of them keeps the instance from one now.
+	Gates    []Gate `json:"promotion_gates,omitempty"`
+	HeldBack string `json:"held_back,omitempty"`
 	// PreemptsAt is when the preempt delay of a BACKUP lets it take over from that
 	// master; zero when it does not wait for that.
 	PreemptsAt time.Time `json:"preempts_at,omitzero"`
@@ -117,6 +121,8 @@ type Instance struct {
 	Addresses      []Address         `json:"addresses"`
 	Routes         []KernelItem      `json:"routes,omitempty"`
 	Rules          []KernelItem      `json:"rules,omitempty"`
+	VMAC           *VMAC             `json:"vmac,omitempty"`   // nil: none
+	Blocks         []KernelItem      `json:"blocks,omitempty"` // of accept = false
 	Transitions    uint64            `json:"transitions"`
 	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
 	AdvertsHeard   uint64            `json:"adverts_received"`
@@ -131,6 +137,26 @@ type Instance struct {
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`
+}
+
+// VMAC is an interface with a virtual MAC address.
+type VMAC struct {
+	Interface string `json:"interface"`
+	Address   string `json:"address"`
+	Up        bool   `json:"up"`                  // as on a MASTER alone
+	XmitBase  bool   `json:"xmit_base,omitempty"` // adverts leave under another one
+	Error     string `json:"error,omitempty"`
+}
+
+// Gate is a promotion gate and the newest that is known of it.
+type Gate struct {
+	Name      string    `json:"name"` // such as "reference 192.0.2.254"
+	Kind      string    `json:"type"`
+	Otherwise string    `json:"otherwise"` // what follows when there is no answer: stay, promote
+	Answer    string    `json:"answer"`    // passed, denied, no answer; unanswered before the first
+	Detail    string    `json:"detail,omitempty"`
+	At        time.Time `json:"at,omitzero"`       // of the answer
+	AskedAt   time.Time `json:"asked_at,omitzero"` // of the question that is open
 }
 
 // Group is the state of one sync group.
@@ -231,9 +257,14 @@ type Checkers struct {
 
 // Service is one virtual server with its pool.
 type Service struct {
-	Name       string    `json:"name"`
-	Address    string    `json:"address"` // 192.0.2.1:80/tcp or fwmark 3
-	Scheduler  string    `json:"scheduler"`
+	Name    string `json:"name"`
+	Address string `json:"address"` // 192.0.2.1:80/tcp or fwmark 3; of a group the first
+	// Members are the services of a group, all with the same pool; Group is its name.
+	Group     string          `json:"group,omitempty"`
+	Members   []ServiceMember `json:"members,omitempty"`
+	Scheduler string          `json:"scheduler"`
+	// Options are how else it schedules: flags, persistence, one packet.
+	Options    []string  `json:"options,omitempty"`
 	Forwarding string    `json:"forwarding"`
 	State      string    `json:"state"` // up, down, sorry; unknown before the first verdict
 	Since      time.Time `json:"since"`
@@ -242,8 +273,16 @@ type Service struct {
 	UpWeight   int       `json:"up_weight"` // total weight of the healthy servers
 	Servers    []Server  `json:"servers"`
 	Sorry      *Server   `json:"sorry,omitempty"`
-	Installed  bool      `json:"installed"` // the kernel has the service
+	Installed  bool      `json:"installed"` // the kernel has the service, of a group all of them
 	Counters   Counters  `json:"counters"`
+	Rates      Rates     `json:"rates"`
+}
+
+// ServiceMember is one of the kernel's services that a group stands for.
+type ServiceMember struct {
+	Address   string   `json:"address"`
+	Installed bool     `json:"installed"`
+	Counters  Counters `json:"counters"`
 }
 
 // Server is one real server of a pool.
@@ -256,14 +295,19 @@ type Server struct {
 	Weight  int       `json:"weight"` // configured
 	// EffectiveWeight is the configured weight as the checks advise: what the
 	// server has in the kernel while it is in service.
-	EffectiveWeight int           `json:"effective_weight"`
-	Installed       bool          `json:"installed"`     // the kernel has the destination
-	KernelWeight    int           `json:"kernel_weight"` // -1 when not installed
-	Forwarding      string        `json:"forwarding"`
-	Active          uint32        `json:"active_connections"`
-	Inactive        uint32        `json:"inactive_connections"`
-	Checks          []CheckStatus `json:"checks"`
-	Counters        Counters      `json:"counters"`
+	EffectiveWeight int    `json:"effective_weight"`
+	Installed       bool   `json:"installed"`     // the kernel has the destination
+	KernelWeight    int    `json:"kernel_weight"` // -1 when not installed
+	Forwarding      string `json:"forwarding"`
+	Active          uint32 `json:"active_connections"`
+	Inactive        uint32 `json:"inactive_connections"`
+	Persistent      uint32 `json:"persistent_connections"` // clients that persistence binds to it
+	// Thresholds of connections; 0: none.
+	UpperThreshold uint32        `json:"upper_threshold,omitempty"`
+	LowerThreshold uint32        `json:"lower_threshold,omitempty"`
+	Checks         []CheckStatus `json:"checks"`
+	Counters       Counters      `json:"counters"`
+	Rates          Rates         `json:"rates"`
 }
 
 // CheckStatus is the state of one check of one server.
@@ -293,18 +337,28 @@ type Counters struct {
 	OutBytes    uint64 `json:"out_bytes"`
 }
 
+// Rates are the kernel's averages over the last seconds, each a second.
+type Rates struct {
+	Connections uint64 `json:"connections"`
+	InPackets   uint64 `json:"in_packets"`
+	OutPackets  uint64 `json:"out_packets"`
+	InBytes     uint64 `json:"in_bytes"`
+	OutBytes    uint64 `json:"out_bytes"`
+}
+
 // Event is one change of state with its cause. The same value is logged,
 // notified and counted.
 type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, bfd, address, alarm, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, bfd, address, gate, alarm, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`
 	Reason     string    `json:"reason"`
 	Code       string    `json:"reason_code,omitempty"` // the reason as a stable name
 	Priority   int       `json:"priority,omitempty"`    // instances: the effective priority
+	Source     string    `json:"source,omitempty"`      // instances: the address of its adverts
 	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 }

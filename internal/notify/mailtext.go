@@ -72,6 +72,8 @@ func title(kind string) string {
 		return "tracked"
 	case "address":
 		return "virtual address"
+	case "gate":
+		return "takeover of VRRP instance"
 	case "ipvs":
 		return "IPVS entry"
 	case "reload":

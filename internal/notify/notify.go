@@ -1,7 +1,7 @@
 // Package notify tells of changes of state: to scripts (notify_master,
 // notify_backup, notify_fault, notify_stop and notify of a VRRP instance or sync
-// group, quorum_up and quorum_down of a virtual server), by mail, to a webhook and
-// into a FIFO.
+// group, quorum_up and quorum_down of a virtual server), by mail, to a webhook, as
+// SNMP traps and into a FIFO.
 //
 // Whoever is told is a consumer with ordered queues of its own, and a slow one
 // delays nobody else. Scripts have a queue for each subject: those of one subject
@@ -41,6 +41,8 @@ type Notifier struct {
 	closing chan struct{} // closed by Close
 	idle    chan struct{} // closed when the last queue has ended after Close
 
+	started time.Time // of the SNMP engine
+
 	queues  map[string]*queue // of scripts
 	scripts control.NotifyChannel
 	boxes   []*outbox
@@ -61,14 +63,14 @@ type held struct {
 func New(run Runner, log *slog.Logger) *Notifier {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	n := &Notifier{
-		run: run, log: log, ctx: ctx,
+		run: run, log: log, ctx: ctx, started: time.Now(),
 		cancel: func() { cancel(errors.New("director stops")) },
 		queues: make(map[string]*queue), told: make(map[string]string),
 		closing: make(chan struct{}), idle: make(chan struct{}),
 		fifos:   &fifos{open: make(map[string]*os.File), made: make(map[string]os.FileInfo)},
 		scripts: control.NotifyChannel{Channel: "script"},
 	}
-	n.boxes = []*outbox{newOutbox(n, "mail", 1), newOutbox(n, "webhook", hooksAtOnce), newOutbox(n, "fifo", 1)}
+	n.boxes = []*outbox{newOutbox(n, "mail", 1), newOutbox(n, "webhook", hooksAtOnce), newOutbox(n, "fifo", 1), newOutbox(n, "snmp", 1)}
 	n.boxes[2].quiet, n.boxes[2].neverFolds = true, true
 	return n
 }
@@ -98,6 +100,9 @@ func (n *Notifier) Apply(generation uint64, c *config.Config) {
 	}
 	if f := c.Notify.FIFO; f != nil {
 		h.channels[2] = &fifo{path: f.Path, kept: n.fifos}
+	}
+	if s := c.Notify.SNMP; s != nil {
+		h.channels[3] = newTrapper(s, c.Global.RouterID, n.started)
 	}
 	n.apply(h)
 }
@@ -225,7 +230,7 @@ func (n *Notifier) whose(e control.Event) *held {
 // knows reports whether the subject of e is in the configuration.
 func (h *held) knows(e control.Event) bool {
 	switch e.Kind {
-	case "instance", "address", control.KindAlarm:
+	case "instance", "address", "gate", control.KindAlarm:
 		return h.instance(e) != nil
 	case "group":
 		return h.groups[e.Subject] != nil
@@ -237,7 +242,7 @@ func (h *held) knows(e control.Event) bool {
 
 // instance returns the instance that an event is about, nil without one.
 func (h *held) instance(e control.Event) *config.Instance {
-	if e.Kind != "instance" && e.Kind != "address" && e.Kind != control.KindAlarm {
+	if e.Kind != "instance" && e.Kind != "address" && e.Kind != "gate" && e.Kind != control.KindAlarm {
 		return nil
 	}
 	name, _, _ := strings.Cut(e.Subject, "/")

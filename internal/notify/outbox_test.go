@@ -42,7 +42,7 @@ func withFake(f *fakeMail) (*Notifier, *bytes.Buffer) {
 	f.settings.Events = []string{"instance", "service", "server", "reload"}
 	out := new(bytes.Buffer)
 	n := New(nil, slog.New(slog.NewTextHandler(out, nil)))
-	h := held{generation: 1, config: &config.Config{}, channels: []channel{f, nil, nil},
+	h := held{generation: 1, config: &config.Config{}, channels: []channel{f, nil, nil, nil},
 		instances: map[string]*config.Instance{"db": {Name: "db", Mail: true}, "web": {Name: "web", Mail: true}},
 		services:  map[string]*config.VirtualServer{"farm": {Name: "farm", Mail: true}, "lab": {Name: "lab"}}}
 	n.apply(h)

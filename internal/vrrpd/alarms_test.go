@@ -82,7 +82,8 @@ func TestTwoMastersRaiseAnAlarm(t *testing.T) {
 	// A takeover is no alarm, and neither is a backlog after a stall.
 	say()
 	w.pass(time.Second)
-	for range 100 {
+	for range 100 { // arrived over ten seconds, and read at once
+		w.now = w.now.Add(100 * time.Millisecond)
 		say()
 	}
 	w.settle()

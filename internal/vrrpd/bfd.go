@@ -3,6 +3,8 @@ package vrrpd
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"time"
 
 	"director/bfd"
@@ -239,11 +241,12 @@ func (e *engine) bfdChanged(now time.Time, s *bfdSession, t bfd.Transition) {
 	}
 }
 
-// triggerBFD lets the backups of a dead neighbour take over.
+// triggerBFD lets the backups of a dead neighbour take over. A router that is
+// watched by several sessions, over one path each, lives while one of them is Up.
 func (e *engine) triggerBFD(now time.Time, s *bfdSession, t bfd.Transition) {
 	for _, r := range e.order {
 		for _, c := range r.cfg.BFDTriggers {
-			if c.Name == s.cfg.Name {
+			if c.Name == s.cfg.Name && !e.aliveBFD(r, c.Address) {
 				e.step(r, now, vrrp.Event{
 					Kind: vrrp.EventPeerDown, Src: c.Address, Interval: t.Detect,
 					Cause: vrrp.Cause{Reason: vrrp.ReasonBFDDown, Peer: c.Address, Silence: t.Silence, Detail: s.cfg.Name},
@@ -251,6 +254,16 @@ func (e *engine) triggerBFD(now time.Time, s *bfdSession, t bfd.Transition) {
 			}
 		}
 	}
+}
+
+// aliveBFD reports whether any session to a router that an instance lists is Up.
+func (e *engine) aliveBFD(r *router, addr netip.Addr) bool {
+	for _, s := range e.bfd.sessions {
+		if s.sm.State() == bfd.Up && slices.Contains(r.cfg.BFDTriggers, config.BFDTrigger{Name: s.cfg.Name, Address: addr}) {
+			return true
+		}
+	}
+	return false
 }
 
 func bfdReason(s *bfdSession, t bfd.Transition) string {

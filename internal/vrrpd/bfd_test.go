@@ -208,6 +208,41 @@ func TestBFDTrigger(t *testing.T) {
 	}
 }
 
+// A master that is watched over two paths is dead when both are silent.
+func TestBFDTriggerOverTwoPaths(t *testing.T) {
+	w := newBFDWorld(t, session("one", "192.0.2.2"), session("two", "198.51.100.2"))
+	w.configureBFD(nil, following("one", "two"))
+	say := func(name string, state bfd.State) {
+		s := w.status(name)
+		w.say(state, func(p *bfd.Packet, d *bfdlink.Datagram) {
+			p.YourDiscr, p.MyDiscr, d.Src, p.Final = s.Discr, s.Discr+1, s.Neighbor, state == bfd.Up
+		})
+	}
+	for _, name := range []string{"one", "two"} {
+		say(name, bfd.Down)
+		say(name, bfd.Up)
+	}
+	w.master(200)
+	keep := func(d time.Duration, names ...string) {
+		for end := w.now.Add(d); w.now.Before(end); w.pass(40 * time.Millisecond) {
+			for _, name := range names {
+				say(name, bfd.Up)
+			}
+		}
+	}
+	keep(1200*time.Millisecond, "one", "two")
+	w.master(200)
+	keep(500*time.Millisecond, "two")
+	if i := w.router("web"); i.State != "BACKUP" || w.status("one").State != "Down" {
+		t.Errorf("with one path left: %s, %s", i.State, i.Reason)
+	}
+	w.master(200)
+	w.pass(400 * time.Millisecond)
+	if i := w.router("web"); i.State != "MASTER" || i.Code != "bfd_down" {
+		t.Errorf("with none left: %s, %s", i.State, i.Reason)
+	}
+}
+
 func TestBFDIsTold(t *testing.T) {
 	w := newBFDWorld(t, session("peer", "192.0.2.2"))
 	w.configureBFD(nil, instance("web", 51, 100, "192.0.2.10/32"))

@@ -18,6 +18,7 @@ import (
 func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	first := e.generation == 0
 	e.generation = c.Generation
+	e.routerID = c.Config.Global.RouterID
 	e.configureDelay(now, &c.Config.Global, c.Resume)
 	e.touched = true
 	e.configureBFD(now, c.Config.BFD)
@@ -117,7 +118,11 @@ func (e *engine) index() {
 	e.guests = make(map[routerKey]*router)
 	e.carriers = make(map[string][]*router)
 	e.roaming = nil
+	e.vmacs = make(map[string]*router)
 	for _, r := range e.order {
+		if r.vmac.device != "" {
+			e.vmacs[r.vmac.device] = r
+		}
 		for _, name := range r.needs {
 			e.users[name] = append(e.users[name], r)
 		}
@@ -154,12 +159,16 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	if master {
 		e.remove(&r.holding, gone)
 	}
+	before := r.cfg
 	r.cfg, r.name, r.hosts = cfg, cfg.Name, cfg.Priority == vrrp.PriorityOwner
+	r.vmac = vmacOf(cfg, r.key.family)
 	r.needs = append(r.needs[:0], r.key.device)
 	for _, i := range r.items {
 		if !i.untracked || i.Key().Kind == link.KindAddress {
 			for _, name := range devices(i) {
-				r.need(name)
+				if name != r.vmac.device { // it is there when the interface below is
+					r.need(name)
+				}
 			}
 		}
 	}
@@ -171,6 +180,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 		})
 	}
 	r.sm.Reconfigure(now, set)
+	e.configureGates(r, now, before)
 	e.meetPaths(r, now, &set)
 	r.configureAuth(now, cfg)
 	e.timers.fix(r)

@@ -32,9 +32,10 @@ type Daemon struct {
 	mu    sync.Mutex
 	inbox []any // posted by other goroutines, taken by the loop
 
-	poller *link.Poller
-	engine *engine
-	routes *routeWatch
+	poller   *link.Poller
+	engine   *engine
+	routes   *routeWatch
+	firewall func() error // begins to watch the nftables rules, once
 
 	synced    bool
 	configure *watchdog.Configure // arrived before the monitor's first list was complete
@@ -47,6 +48,13 @@ type Daemon struct {
 func New(log *slog.Logger) *Daemon {
 	return &Daemon{log: log}
 }
+
+// firewallChanged says that the nftables rules of the host are not what they were.
+type firewallChanged struct{}
+
+// firewallCalm is how long the rules must not have changed to be looked at: a
+// firewall is often loaded in several steps.
+const firewallCalm = 100 * time.Millisecond
 
 // closed says that the parent's channel has ended with err.
 type closed struct{ err error }
@@ -83,6 +91,7 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 	d.engine = newEngine(d.log, opener{d}, worker, ch.Send)
 	d.engine.bfd.net = opener{d}
 	d.engine.drain = poller.Drain
+	d.engine.gates = newKeeper(ctx, d.post)
 	monitor, err := link.StartMonitor(ctx, func(ev link.Event) { d.post(ev) })
 	if err != nil {
 		return fmt.Errorf("vrrpd: %w", err)
@@ -90,6 +99,9 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 	d.routes = &routeWatch{start: func() (*link.RouteMonitor, error) {
 		return link.StartRouteMonitor(ctx, func(ev link.RouteEvent) { d.post(ev) })
 	}}
+	d.firewall = sync.OnceValue(func() error {
+		return link.WatchFirewall(ctx, firewallCalm, func() { d.post(firewallChanged{}) })
+	})
 	defer func() {
 		cancel()
 		monitor.Wait()
@@ -179,6 +191,10 @@ func (d *Daemon) handle(now time.Time, ev any, ch *watchdog.Channel) {
 		}
 	case link.Result:
 		d.engine.result(now, ev)
+	case firewallChanged:
+		d.engine.recheckBlocks()
+	case gateAnswer:
+		d.engine.gateAnswered(now, ev)
 	case link.RouteEvent:
 		d.engine.routeEvent(now, ev)
 	case fileSeen:
@@ -208,6 +224,10 @@ func (d *Daemon) message(now time.Time, m watchdog.Message, ch *watchdog.Channel
 		ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Inquire != nil:
 		ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Seq: m.Inquire.Seq, VRRP: d.engine.snapshot()}})
+	case m.Fenced != nil:
+		d.engine.fenced(now, m.Fenced)
+	case m.Pools != nil:
+		d.engine.pools = m.Pools.States
 	case m.ScriptDone != nil:
 		d.engine.scriptDone(now, m.ScriptDone)
 	case m.Stop != nil:
@@ -224,6 +244,11 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure, ch *watchdog.Channe
 	if d.engine.hasRoutes() { // before the first of them is added
 		if err := d.routes.begin(); err != nil {
 			d.log.Error("routes and rules that somebody else removes are not put back", "reason", err)
+		}
+	}
+	if d.engine.hasBlocks() {
+		if err := d.firewall(); err != nil {
+			d.log.Error("firewall rules of accept = false that somebody else removes are not put back", "reason", err)
 		}
 	}
 	d.engine.flush(now)

@@ -144,7 +144,7 @@ func TestStalledMasterReadsFirst(t *testing.T) {
 		w.e.tick(w.now)
 		w.settle()
 		if nopreempt {
-			w.want("advert 100 from 192.0.2.1", "remove 192.0.2.10/32", "web MASTER->BACKUP (replaced)")
+			w.want("advert 0 from 192.0.2.1", "remove 192.0.2.10/32", "web MASTER->BACKUP (replaced)")
 		} else {
 			w.want("advert 100 from 192.0.2.1", "announce 192.0.2.10/32")
 		}

@@ -23,6 +23,7 @@ type socket interface {
 	SetVRIDs(vrids []uint8) error
 	SetGroups(groups []netip.Addr) error
 	Queue(src, dst netip.Addr, ttl uint8, pdu []byte)
+	QueueFrom(mac link.MAC, src, dst netip.Addr, ttl uint8, pdu []byte) error
 	Flush() error
 	Foreign(handle func(link.Datagram)) (uint64, error)
 	Close() error
@@ -58,6 +59,7 @@ type engine struct {
 	names        map[int]string            // of the links by index, to notice a new name
 	users        map[string][]*router      // who needs an interface, by its name
 	roaming      []*router                 // whose configured source may be on any interface
+	vmacs        map[string]*router        // by the interface with their virtual MAC address
 	guests       map[routerKey]*router     // by where their heartbeat paths are heard
 	carriers     map[string][]*router      // whose heartbeat paths an interface carries, by its name
 	judged       []*router                 // with heartbeat paths, heard since the last flush
@@ -69,6 +71,13 @@ type engine struct {
 	leaving      []*router                 // removed or stopping, until their items are off
 	stopping     bool
 	delay        startDelay
+
+	routerID       string
+	gates          gatekeeper
+	pools          map[string]string       // states of virtual servers, as the parent tells them
+	poolQuestions  []gateQuestion          // open
+	fenceQuestions map[uint64]gateQuestion // open, by the request's ID
+
 	// drain reads the sockets once more. It is called before a backup takes over
 	// and before a master that was stalled goes on, so that our own delay is not
 	// mistaken for the silence of others.
@@ -102,7 +111,10 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		ports:     make(map[portKey]*port),
 		drain:     func() {},
 		sinceBoot: link.SinceBoot,
-		observer:  blind{},
+
+		gates:          noGates{},
+		fenceQuestions: make(map[uint64]gateQuestion),
+		observer:       blind{},
 	}
 	e.holdings[e.host.id] = &e.host.holding
 	e.timers.add(e.host)
@@ -211,6 +223,12 @@ func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
 	case vrrp.ActionNotify:
 		e.restartPaths(r, now, a.Transition)
 		e.notify(r, now, a.Transition)
+	case vrrp.ActionAsk:
+		e.askGate(r, now, a)
+	case vrrp.ActionUnask:
+		e.unask(r)
+	case vrrp.ActionStay:
+		e.stays(r, now, a.Transition.Cause)
 	}
 }
 
@@ -224,6 +242,7 @@ const pushInterval = 100 * time.Millisecond
 // flush carries out what has gathered: adverts first, then address work, then
 // messages.
 func (e *engine) flush(now time.Time) {
+	e.answerPools(now)
 	e.round++
 	e.judgePaths(now)
 	for _, p := range e.dirty {

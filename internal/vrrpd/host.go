@@ -104,13 +104,15 @@ func static(c *config.Config) (list []*item) {
 		in := &c.Instances[n]
 		for _, i := range items(in, vrrp.IPv4) {
 			a, ok := i.address()
-			if !ok || !a.Prefix.Addr().Is4() || a.Prefix.IsSingleIP() || !in.PromoteSecondaries || seen[a.Device] {
+			if !ok || !a.Prefix.Addr().Is4() || a.Prefix.IsSingleIP() || !in.PromoteSecondaries || seen[a.Device] ||
+				a.Device == in.VMACDevice(false) { // which has it from the start
 				continue
 			}
 			seen[a.Device] = true
-			list = append(list, newItem(link.Setting{Device: a.Device, Name: link.PromoteSecondaries}, true))
+			list = append(list, newItem(link.Setting{Device: a.Device, Name: link.PromoteSecondaries, Value: 1}, false))
 		}
 	}
+	list = append(list, vmacHost(c)...)
 	list = append(list, staticAddresses(c.StaticAddresses)...)
 	list = append(list, routeItems(c.StaticRoutes)...)
 	return append(list, ruleItems(c.StaticRules)...)

@@ -70,8 +70,8 @@ func (i *item) touches(name string) bool {
 	case *link.Route:
 		return len(v.Hops) > 0 && (v.On() == "" || slices.ContainsFunc(v.Hops, func(h link.Hop) bool { return h.Device == name })) ||
 			v.Src.IsValid()
-	case link.Address, link.Setting:
-		return v.On() == name && i.err != nil
+	case link.Address, link.Setting, link.VMAC:
+		return i.On() == name && (i.err != nil || !i.installed)
 	}
 	return false
 }
@@ -91,7 +91,7 @@ type holding struct {
 	name   string  // of the instance, for people
 	router *router // nil: the host's
 	timer  timed   // what waits in the engine's heap for retryAt
-	items  []*item // addresses first, then routes, then rules
+	items  []*item // what addresses need, the addresses, then routes, then rules
 	byKey  map[link.Key]*item
 	// hosts says that an address that was there before is the host's, so that it is
 	// removed only where the kernel says that director had put it there.

@@ -39,7 +39,7 @@ func (e *engine) add(h *holding, items []*item) {
 }
 
 // remove takes items off: rules and routes in reverse order, then the addresses that
-// they may need, and settings last.
+// they may need, what the addresses needed, and settings last.
 func (e *engine) remove(h *holding, items []*item) {
 	list := make([]*item, 0, len(items))
 	for _, i := range slices.Backward(items) {
@@ -47,9 +47,13 @@ func (e *engine) remove(h *holding, items []*item) {
 			list = append(list, i)
 		}
 	}
-	for _, kind := range []link.Kind{link.KindAddress, link.KindSetting} {
+	for _, kind := range []link.Kind{link.KindAddress, link.KindBlock, link.KindUp, link.KindVMAC, link.KindSetting} {
 		for _, i := range items {
-			if i.Key().Kind == kind && (kind == link.KindAddress || i.ours) {
+			switch {
+			case i.Key().Kind != kind,
+				kind == link.KindSetting && !i.ours,
+				kind == link.KindVMAC && h.router != nil: // it stays, for the next time
+			default:
 				list = append(list, i)
 			}
 		}
@@ -71,12 +75,13 @@ func (e *engine) clean(list ...link.Item) {
 // announce announces the addresses among items.
 func (e *engine) announce(r *router, items []*item, repeat int) {
 	if repeat > 0 {
-		n := 0
-		for n < len(items) && items[n].Key().Kind == link.KindAddress {
-			n++ // they come first
-		}
-		e.job(&r.holding, link.Announce, items[:n], repeat)
-		if n > 0 {
+		is := func(i *item) bool { return i.Key().Kind == link.KindAddress }
+		if first := slices.IndexFunc(items, is); first >= 0 {
+			items = items[first:]
+			if n := slices.IndexFunc(items, func(i *item) bool { return !is(i) }); n >= 0 {
+				items = items[:n] // they stand together
+			}
+			e.job(&r.holding, link.Announce, items, repeat)
 			e.jobs[len(e.jobs)-1].Gap = r.cfg.Garp.Interval.D()
 		}
 	}
@@ -116,6 +121,9 @@ func (e *engine) result(now time.Time, res link.Result) {
 	case link.Remove:
 		e.removed(h, i, now, res)
 		h.pending--
+		if h.router != nil {
+			e.unlocked(h.router)
+		}
 		e.settle(h)
 	case link.Announce:
 		if r := h.router; r != nil && res.Err != nil && !superseded && !errors.Is(res.Err, link.ErrNotInstalled) &&

@@ -18,6 +18,7 @@ func (e *engine) linkEvent(now time.Time, ev link.Event) {
 		e.linkChanged(now, ifi)
 	case link.LinkRemoved:
 		e.linkGone(ifi, "")
+		e.vmacGone(now, ifi.Name)
 	case link.AddrAdded:
 		e.links[ifi.Name], e.names[ifi.Index] = ifi, ifi.Name
 		if e.vips[vipOf(ev.Prefix.Addr(), ifi.Name)] {
@@ -99,17 +100,26 @@ func (e *engine) linkGone(ifi link.Interface, renamed string) {
 	for _, r := range e.users[name] {
 		e.strand(&r.holding, name, renamed)
 	}
+	if r := e.vmacs[name]; r != nil {
+		e.strand(&r.holding, name, renamed)
+	}
 	e.touched = true
 }
 
-// strand notes that an interface took addresses along.
+// strand notes that an interface took its addresses and settings along.
 func (e *engine) strand(h *holding, name, renamed string) {
 	for _, i := range h.items {
-		if a, ok := i.address(); ok && a.Device == name {
+		switch v := i.Item.(type) {
+		case link.Address:
+			if v.Device != name {
+				continue
+			}
 			if i.installed && !h.own(i) && renamed != "" {
-				e.clean(link.Address{Prefix: a.Prefix, Device: renamed, Peer: a.Peer})
+				e.clean(link.Address{Prefix: v.Prefix, Device: renamed, Peer: v.Peer})
 			}
 			i.installed = false
+		case link.Setting:
+			i.installed = i.installed && v.Device != name
 		}
 	}
 }

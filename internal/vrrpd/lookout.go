@@ -57,7 +57,6 @@ type device struct {
 	routers []*router // that have something on it
 	holders map[netip.Addr]*router
 	active  bool // one of them is MASTER
-	stale   bool // what is read next may be from before the last change of MASTER
 	err     error
 	failed  int
 	since   time.Time
@@ -162,7 +161,7 @@ func (e *engine) configureLookout() {
 	used := func(name string, r *router) *device {
 		d := e.lookout.devices[name]
 		if d == nil {
-			d = &device{name: name, holders: make(map[netip.Addr]*router), stale: true}
+			d = &device{name: name, holders: make(map[netip.Addr]*router)}
 			e.lookout.devices[name] = d
 		}
 		if n := len(d.routers); n == 0 || d.routers[n-1] != r {
@@ -204,17 +203,14 @@ func (d *device) close() {
 }
 
 // readClaims looks for other hosts that say they have our addresses. What has
-// gathered while no router of the device was MASTER says nothing.
+// gathered while no router of the device was MASTER is read while the first one is
+// not settled yet, and says nothing.
 func (e *engine) readClaims(now time.Time, d *device) {
 	ifi, ok := e.link(d.name)
 	if !ok || ifi.Index != d.index {
 		d.close()
 	}
-	if !d.active {
-		d.stale = true
-		return
-	}
-	if !ok || ifi.NoARP {
+	if !d.active || !ok || ifi.NoARP {
 		return
 	}
 	if d.claims == nil && !e.openClaims(now, d, ifi) {
@@ -224,13 +220,12 @@ func (e *engine) readClaims(now time.Time, d *device) {
 	if err := d.claims.Read(e.lookout.onClaim); err != nil {
 		e.claimsFailed(now, d, err)
 	}
-	d.stale = false
 }
 
 func (e *engine) claimed(c link.Claim) {
 	now, d := e.lookout.now, e.lookout.device
 	r := d.holders[c.Addr]
-	if r == nil || d.stale || !r.settled(now) || e.ownMAC(c.MAC) {
+	if r == nil || !r.settled(now) || e.ownMAC(c.MAC) {
 		return
 	}
 	seen := r.alarms.See(now, vrrp.AlarmForeignMAC, vrrp.Who{MAC: c.MAC}, 0, r.sm.Settings().AdvertInterval)
@@ -272,7 +267,7 @@ func (e *engine) openClaims(now time.Time, d *device, ifi link.Interface) bool {
 		e.claimsFailed(now, d, err)
 		return false
 	}
-	d.claims, d.index, d.err, d.failed, d.stale = c, ifi.Index, nil, 0, true
+	d.claims, d.index, d.err, d.failed = c, ifi.Index, nil, 0
 	return true
 }
 

@@ -38,6 +38,7 @@ type router struct {
 
 	started bool
 	source  netip.Addr
+	vmac    vmac
 	needs   []string // interfaces without which it cannot serve
 	tracks  []track
 	peers   []peer // of unicast, in the order of the settings
@@ -60,6 +61,7 @@ type router struct {
 	lastSent time.Time            // of the newest advert
 	heapSlot int                  // index in the engine's timer heap
 	counters counters             //
+	unlock   bool                 // its lock is given up when no removal is pending any more
 	warned   [numWarnings]warning // the newest warning of each kind, so that it is logged once
 	alarms   vrrp.Alarms
 	rivalAt  time.Time // when another MASTER that has to give way was heard last
@@ -257,6 +259,7 @@ func (r *router) snapshot() control.Instance {
 		s.Master, s.MasterPriority = r.observed.String(), int(r.observedPriority)
 	}
 	s.PreemptsAt = r.sm.PreemptsAt()
+	s.Gates, s.HeldBack = gateStatus(r), r.sm.HeldBack()
 	if r.source.IsValid() {
 		s.Source = r.source.String()
 	}
@@ -271,6 +274,7 @@ func (r *router) snapshot() control.Instance {
 	for _, t := range r.tracks {
 		s.Terms = append(s.Terms, t.explain())
 	}
+	s.VMAC = r.vmac.snapshot(&r.holding)
 	for _, i := range r.items {
 		st := i.status(r.own(i))
 		switch v := i.Item.(type) {
@@ -282,6 +286,8 @@ func (r *router) snapshot() control.Instance {
 			s.Routes = append(s.Routes, st)
 		case *link.Rule:
 			s.Rules = append(s.Rules, st)
+		case link.Block:
+			s.Blocks = append(s.Blocks, st)
 		}
 	}
 	for d, n := range r.counters.discards {

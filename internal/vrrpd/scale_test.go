@@ -23,11 +23,15 @@ func (*sink) Close() error                                { return nil }
 
 func (sinkSocket) Foreign(func(link.Datagram)) (uint64, error) { return 0, nil }
 
-func (s *sink) Open(link.Interface, portKey) (socket, error)     { return sinkSocket{s}, nil }
-func (s *sink) Submit(link.Job)                                  { s.jobs++ }
-func (s *sink) tell(watchdog.Message)                            {}
-func (sinkSocket) SetVRIDs([]uint8) error                        { return nil }
-func (sinkSocket) SetGroups([]netip.Addr) error                  { return nil }
+func (s *sink) Open(link.Interface, portKey) (socket, error) { return sinkSocket{s}, nil }
+func (s *sink) Submit(link.Job)                              { s.jobs++ }
+func (s *sink) tell(watchdog.Message)                        {}
+func (sinkSocket) SetVRIDs([]uint8) error                    { return nil }
+func (sinkSocket) SetGroups([]netip.Addr) error              { return nil }
+func (s sinkSocket) QueueFrom(link.MAC, netip.Addr, netip.Addr, uint8, []byte) error {
+	s.adverts++
+	return nil
+}
 func (s sinkSocket) Queue(netip.Addr, netip.Addr, uint8, []byte) { s.adverts++ }
 func (sinkSocket) Flush() error                                  { return nil }
 func (sinkSocket) Close() error                                  { return nil }

@@ -83,6 +83,9 @@ func (e *engine) notify(r *router, now time.Time, t vrrp.Transition) {
 		Code:       cause.Reason.String(),
 		Priority:   int(r.sm.Priority()),
 	}
+	if r.source.IsValid() {
+		ev.Source = r.source.String()
+	}
 	in.told = t.To
 	if t.To == vrrp.Init && in.pending() && !r.moved {
 		in.farewell = ev

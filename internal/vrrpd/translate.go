@@ -10,8 +10,8 @@ import (
 	"director/vrrp/link"
 )
 
-// items lists what the router of a family holds as MASTER: the addresses, those in
-// adverts first, then the routes, then the rules. What is of a family that has no
+// items lists what the router of a family holds as MASTER: what goes in front of the
+// addresses, the addresses, those in adverts first, then the routes, then the rules. What is of a family that has no
 // router goes with the only one.
 func items(c *config.Instance, family vrrp.Family) []*item {
 	all := make([]*item, 0, len(c.Addresses)+len(c.Excluded)+len(c.Routes)+len(c.Rules))
@@ -29,6 +29,7 @@ func items(c *config.Instance, family vrrp.Family) []*item {
 			}
 		}
 	}
+	all = append(presence(c, family, all), all...)
 	for _, i := range routeItems(c.Routes) {
 		if mine(i.Item.(*link.Route).To.Addr().Is6()) {
 			all = append(all, i)

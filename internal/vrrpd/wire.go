@@ -79,10 +79,24 @@ func (e *engine) queueAdvert(r *router, now time.Time, p *port, prio uint8, set 
 		r.advert = append(r.advert, r.auth.trailer...)
 	case r.auth.ah != nil:
 		r.packet = r.auth.ah.AppendPacket(r.packet[:0], r.advert, src, dst, ttl)
-		p.sock.Queue(src, dst, ttl, r.packet)
+		return e.queue(r, now, p, src, dst, ttl, r.packet)
+	}
+	return e.queue(r, now, p, src, dst, ttl, r.advert)
+}
+
+// queue hands a packet to the socket, under the MAC address that the router sends
+// from on its own interface.
+func (e *engine) queue(r *router, now time.Time, p *port, src, dst netip.Addr, ttl uint8, packet []byte) bool {
+	if r.vmac.device == "" || r.vmac.base || p.key.device != r.key.device {
+		p.sock.Queue(src, dst, ttl, packet)
 		return true
 	}
-	p.sock.Queue(src, dst, ttl, r.advert)
+	if err := p.sock.QueueFrom(r.vmac.mac, src, dst, ttl, packet); err != nil {
+		if r.warn(warnSend, warning{text: err.Error(), at: now}) {
+			e.log.Warn("cannot send advert", "instance", r.cfg.Name, "reason", err)
+		}
+		return false
+	}
 	return true
 }
 

@@ -103,6 +103,11 @@ func (s *fakeSocket) SetVRIDs(v []uint8) error {
 	s.w.socks[s.name] = slices.Clone(v)
 	return nil
 }
+func (s *fakeSocket) QueueFrom(mac link.MAC, src, dst netip.Addr, ttl uint8, pdu []byte) error {
+	s.Queue(src, dst, ttl, pdu)
+	s.q[len(s.q)-1] += " as " + mac.String()
+	return nil
+}
 func (s *fakeSocket) Close() error {
 	delete(s.w.socks, s.name)
 	s.closed = true
@@ -261,7 +266,7 @@ func (w *world) router(name string) control.Instance {
 func instance(name string, vrid, prio uint8, addrs ...string) config.Instance {
 	c := config.Instance{
 		Name: name, Interface: "eth0", VRID: vrid, Version: 3, Priority: prio,
-		AdvertInterval: config.Duration(time.Second), HigherPrioSendAdvert: true, Garp: config.Garp{Repeat: 1},
+		AdvertInterval: config.Duration(time.Second), HigherPrioSendAdvert: true, Presence: config.Presence{Accept: true}, Garp: config.Garp{Repeat: 1},
 	}
 	for _, a := range addrs {
 		c.Addresses = append(c.Addresses, config.VirtualAddress{Prefix: netip.MustParsePrefix(a)})

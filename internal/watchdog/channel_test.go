@@ -56,6 +56,9 @@ func TestChannelCarriesEveryKind(t *testing.T) {
 		{Snapshot: &Snapshot{Seq: 9, Checkers: &control.Checkers{Generation: 1}}},
 		{Event: &control.Event{Time: at, Kind: "instance", Subject: "web", From: "BACKUP", To: "MASTER"}},
 		{RunScript: &RunScript{ID: 1, Name: "chk"}},
+		{Fence: &Fence{ID: 2, Instance: "web", Gate: 1, Peer: "192.0.2.1", Reason: "silence"}},
+		{Fenced: &Fenced{ID: 2, Failed: true, Result: "exit status 1"}},
+		{Pools: &Pools{States: map[string]string{"web": "up"}}},
 	} {
 		parent.Send(m)
 		got, err := child.Recv()

@@ -55,6 +55,8 @@ type process struct {
 	ackedAt time.Time
 	pending uint64 // generation sent and not yet acknowledged, 0: none
 
+	pools map[string]string // that it was told
+
 	pings     []ping // unanswered, oldest first
 	pingSeq   uint64
 	lastCycle time.Time
@@ -213,10 +215,15 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		c.last = m.Snapshot
 		p.settle(c, m.Snapshot.Seq)
 		p.describe()
+		if c.role == RoleCheckers {
+			p.relayPools()
+		}
 	case m.Event != nil:
 		p.event(*m.Event)
 	case m.RunScript != nil:
 		p.runScript(c, run, m.RunScript)
+	case m.Fence != nil:
+		p.fence(c, run, m.Fence)
 	default:
 		p.log.Warn("child sent a message that only the parent may", "process", string(c.role))
 	}
@@ -255,6 +262,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 		p.rescheduled(c, run, reschedule(run.proc.Pid, p.own, c.settings()))
 	}
 	c.resume = nil
+	p.relayPools()
 	if first {
 		p.processEvent(c, "starting", "running", fmt.Sprintf("generation %d is in force after %v", a.Generation, time.Since(run.spawned).Round(time.Millisecond)))
 	}
@@ -324,6 +332,7 @@ func (p *parent) gone(c *child, run *process) {
 		return
 	}
 	c.run = nil
+	p.relayPools()
 	if run.ch != nil {
 		run.ch.Close()
 	}

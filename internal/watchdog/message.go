@@ -21,6 +21,8 @@ type Message struct {
 	Ping       *Ping       `json:",omitempty"`
 	Stop       *Stop       `json:",omitempty"`
 	ScriptDone *ScriptDone `json:",omitempty"`
+	Fenced     *Fenced     `json:",omitempty"`
+	Pools      *Pools      `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 
 	// Child to parent.
@@ -29,6 +31,7 @@ type Message struct {
 	Snapshot  *Snapshot      `json:",omitempty"`
 	Event     *control.Event `json:",omitempty"`
 	RunScript *RunScript     `json:",omitempty"`
+	Fence     *Fence         `json:",omitempty"`
 }
 
 // Configure hands a child a generation of the configuration. The child applies

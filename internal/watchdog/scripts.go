@@ -61,6 +61,9 @@ func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning,
 	}
 	for _, i := range c.Instances {
 		scripts("vrrp_instance", i.Name, i.Notify)
+		for _, g := range i.Gates {
+			check(g.User, g.Command, "vrrp_instance", i.Name, "promotion_gate")
+		}
 	}
 	for _, g := range c.Groups {
 		scripts("vrrp_sync_group", g.Name, g.Notify)

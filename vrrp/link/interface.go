@@ -13,6 +13,8 @@ type Interface struct {
 	// Up says that the interface is switched on and can carry packets
 	// (IFF_UP and IFF_RUNNING).
 	Up           bool
+	AdminUp      bool // it is switched on (IFF_UP), as when the interface was looked at
+	Master       int  // index of the VRF, bridge or bond that it belongs to, likewise; 0: none
 	NoARP        bool // resolves no neighbours (IFF_NOARP): loopback, tunnels, point-to-point
 	MTU          int
 	HardwareAddr net.HardwareAddr // not to be changed

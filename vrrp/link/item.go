@@ -32,6 +32,9 @@ const (
 	KindRoute
 	KindRule
 	KindSetting
+	KindVMAC
+	KindUp
+	KindBlock
 )
 
 func (k Kind) String() string {
@@ -44,6 +47,12 @@ func (k Kind) String() string {
 		return "rule"
 	case KindSetting:
 		return "setting"
+	case KindVMAC:
+		return "vmac"
+	case KindUp:
+		return "up"
+	case KindBlock:
+		return "block"
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }

@@ -2,6 +2,7 @@ package link
 
 import (
 	"net"
+	"os"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -26,3 +27,5 @@ func labelled(i Item, label string) Item {
 	a.Label = label
 	return a
 }
+
+func writeFile(name, text string) error { return os.WriteFile(name, []byte(text), 0o600) }

@@ -16,6 +16,7 @@ type kernel struct {
 	own     map[int]*nl.SocketHandle // for messages of our own
 	packet  int                      // AF_PACKET socket that only sends
 	devices map[string]*device
+	walls   *firewall // nil until a Block needs it
 }
 
 // device is what is known of an interface while work goes on.
@@ -65,6 +66,9 @@ func (k *kernel) close() {
 	}
 	if k.packet >= 0 {
 		_ = unix.Close(k.packet)
+	}
+	if k.walls != nil {
+		k.walls.close()
 	}
 }
 

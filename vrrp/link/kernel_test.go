@@ -151,7 +151,7 @@ func TestPromoteSecondaries(t *testing.T) {
 		peer := newHost(t)
 		cable(h, "eth0", "", peer, "eth0", "")
 		k := in(h, openKernel)
-		s := Setting{"eth0", PromoteSecondaries}
+		s := Setting{"eth0", PromoteSecondaries, 1}
 		if on {
 			if already, err := s.add(k); err != nil || already {
 				t.Fatalf("already %v, error %v", already, err)
@@ -182,7 +182,7 @@ func TestPromoteSecondaries(t *testing.T) {
 	}
 	k := in(newHost(t), openKernel)
 	defer k.close()
-	s := Setting{"eth7", PromoteSecondaries}
+	s := Setting{"eth7", PromoteSecondaries, 1}
 	if _, err := s.add(k); err == nil {
 		t.Error("set on an interface that does not exist")
 	}

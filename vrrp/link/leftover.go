@@ -1,16 +1,18 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
 
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
 // Leftovers is an item that can only be removed: all addresses, routes and rules
-// that carry Protocol and are not in Keep. A director that was killed left them
+// that carry Protocol, and all VMACs and Blocks, that are not in Keep. A director that was killed left them
 // behind, and nobody else would take them off. Addresses are found on kernels that
 // keep their protocol (5.18 and later).
 type Leftovers struct{ Keep map[Key]bool }
@@ -83,7 +85,48 @@ func (l *Leftovers) remove(k *kernel) (already bool, err error) {
 			return false, fmt.Errorf("%s: %w", a, err)
 		}
 	}
-	return false, nil
+	return false, errors.Join(l.removeVMACs(k), l.removeBlocks(k))
+}
+
+func (l *Leftovers) removeVMACs(k *kernel) error {
+	links, err := k.handle.LinkList()
+	if err != nil {
+		return fmt.Errorf("list interfaces: %w", err)
+	}
+	for _, link := range links {
+		v := VMAC{Device: link.Attrs().Name}
+		if link.Attrs().Alias != vmacAlias || l.Keep[v.Key()] {
+			continue
+		}
+		if _, err := v.remove(k); err != nil {
+			return fmt.Errorf("%s: %w", v.Device, err)
+		}
+	}
+	return nil
+}
+
+func (l *Leftovers) removeBlocks(k *kernel) error {
+	w, err := k.firewall()
+	if err != nil {
+		return nil // a host without nftables has none of them
+	}
+	if exists, err := w.exists(); err != nil || !exists {
+		return nil
+	}
+	for _, set := range []*nftables.Set{w.v4, w.v6} {
+		members, err := w.members(set)
+		if err != nil {
+			return err
+		}
+		for addr := range members {
+			if b := (Block{addr}); !l.Keep[b.Key()] {
+				if _, err := w.unblock(addr); err != nil {
+					return fmt.Errorf("%s: %w", b, err)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // dump lists the kernel's objects of a kind. It asks strictly, so that the kernel

@@ -219,7 +219,7 @@ func TestMonitorAddresses(t *testing.T) {
 	// With promotion the first secondary becomes primary, behind the other primaries.
 	k := in(a, openKernel)
 	defer k.close()
-	if already, err := (Setting{"eth0", PromoteSecondaries}).add(k); err != nil || already {
+	if already, err := (Setting{"eth0", PromoteSecondaries, 1}).add(k); err != nil || already {
 		t.Fatal(already, err)
 	}
 	a.removeAddress("eth0", "10.3.0.1/24")

@@ -176,7 +176,7 @@ var ruleCases = []struct {
 	{Rule{Priority: 100, Table: 1000}, `{"priority":100,"src":"all","table":"1000","protocol":"112"}`},
 	{Rule{Priority: 100, From: prefix("192.0.2.0/24"), To: prefix("198.51.100.1/32"), Table: 100}, `{"src":"192.0.2.0","srclen":24,"dst":"198.51.100.1","table":"100"}`},
 	{Rule{Priority: 100, Invert: true, From: prefix("192.0.2.1/32"), Table: 100}, `{"not":null,"src":"192.0.2.1"}`},
-	{Rule{Priority: 100, Mark: 7, Table: 100}, `{"fwmark":"0x7"}`},
+	{Rule{Priority: 100, Mark: 7, Table: 100}, `{"fwmark":"0x7","fwmask":null}`},
 	{Rule{Priority: 100, Mark: 7, Mask: 255, Table: 100}, `{"fwmark":"0x7","fwmask":"0xff"}`},
 	{Rule{Priority: 100, IIf: "eth0", OIf: "eth1", Table: 100}, `{"iif":"eth0","oif":"eth1"}`},
 	{Rule{Priority: 100, TOS: 16, Table: 100}, `{"tos":"0x10"}`},

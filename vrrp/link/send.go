@@ -129,7 +129,7 @@ func (s *Socket) Flush() error {
 	if s.fd < 0 {
 		return ErrClosed
 	}
-	var errs []error
+	errs := s.flushFrames()
 	for next := 0; next < queued; {
 		n, err := s.tx.WriteBatch(s.out[next:queued], unix.MSG_DONTWAIT)
 		if err == nil {

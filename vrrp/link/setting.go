@@ -2,39 +2,51 @@ package link
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// Setting is an IPv4 setting of an interface that is to be on (1 in
-// /proc/sys/net/ipv4/conf/DEVICE/NAME). Its removal turns it off.
+// Setting is an IPv4 setting of an interface (/proc/sys/net/ipv4/conf/DEVICE/NAME)
+// that is to have at least a value. Its removal sets it to 0.
 type Setting struct {
 	Device string
-	Name   string // PromoteSecondaries
+	Name   string // PromoteSecondaries, ARPIgnore or ARPAnnounce
+	Value  uint32 // the least; at least 1
 }
 
-// PromoteSecondaries keeps the other addresses of a subnet when its first one is
-// removed. Without it the kernel removes them all, virtual or not.
-const PromoteSecondaries = "promote_secondaries"
+const (
+	// PromoteSecondaries keeps the other addresses of a subnet when its first one is
+	// removed. Without it the kernel removes them all, virtual or not.
+	PromoteSecondaries = "promote_secondaries"
+	// ARPIgnore at 1 has an interface answer for its own addresses only. Without it
+	// the interface below a VMAC answers for the virtual addresses, too, under its own
+	// MAC address.
+	ARPIgnore = "arp_ignore"
+	// ARPAnnounce at 2 has an interface never ask under an address that is not its
+	// own. Without it the interface below a VMAC asks for the way to a client under
+	// the virtual address and its own MAC address, and the client learns that.
+	ARPAnnounce = "arp_announce"
+)
 
 // The kernel's numbers for per-interface IPv4 settings (linux/if_link.h, linux/ip.h).
 const iflaInetConf = 1
 
-var ipv4Devconf = map[string]int{PromoteSecondaries: 20}
+var ipv4Devconf = map[string]int{PromoteSecondaries: 20, ARPIgnore: 19, ARPAnnounce: 18}
 
 // Key returns the interface and the name.
 func (s Setting) Key() Key { return Key{Kind: KindSetting, Device: s.Device, Rest: s.Name} }
 
-// Variant is empty: a setting is on or off.
-func (s Setting) Variant() string { return "" }
+// Variant is the value.
+func (s Setting) Variant() string { return strconv.FormatUint(uint64(s.Value), 10) }
 
 // On returns the interface.
 func (s Setting) On() string { return s.Device }
 
 func (s Setting) String() string { return "setting " + s.Name + " of " + s.Device }
 
-func (s Setting) add(k *kernel) (already bool, err error) { return s.turn(k, 1) }
+func (s Setting) add(k *kernel) (already bool, err error) { return s.turn(k, s.Value) }
 
 func (s Setting) remove(k *kernel) (already bool, err error) {
 	already, err = s.turn(k, 0)
@@ -58,7 +70,7 @@ func (s Setting) turn(k *kernel, value uint32) (already bool, err error) {
 		if err != nil {
 			return err
 		}
-		if now, ok := inetConf(reply, number); ok && now == value {
+		if now, ok := inetConf(reply, number); ok && (now == value || value > 0 && now > value) {
 			already = true
 			return nil
 		}

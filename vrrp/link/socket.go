@@ -47,6 +47,7 @@ type Socket struct {
 	slots   []*slot
 	out     []ipv4.Message
 	queued  int
+	frames  *frames // nil until QueueFrom needs it
 	stats   Stats
 }
 
@@ -195,6 +196,9 @@ func (s *Socket) Close() error {
 	s.fd = -1
 	if s.foreign != nil {
 		err = errors.Join(err, s.foreign.close())
+	}
+	if s.frames != nil {
+		err = errors.Join(err, s.frames.close())
 	}
 	return err
 }

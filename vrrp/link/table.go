@@ -275,6 +275,8 @@ func interfaceOf(l netlink.Link) Interface {
 		Index:        a.Index,
 		Name:         a.Name,
 		Up:           a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
+		AdminUp:      a.RawFlags&unix.IFF_UP != 0,
+		Master:       a.MasterIndex,
 		NoARP:        a.RawFlags&(unix.IFF_NOARP|unix.IFF_LOOPBACK|unix.IFF_POINTOPOINT) != 0,
 		MTU:          a.MTU,
 		HardwareAddr: a.HardwareAddr,

@@ -1,0 +1,100 @@
+package watchdog
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"director/config"
+	"director/internal/control"
+)
+
+// halfParent is a parent without a loop, with two children that are in force; the
+// other end of the VRRP child's channel is returned. What is posted is run by done.
+func halfParent(t *testing.T, c *config.Config) (p *parent, vrrp, checkers *process, child *Channel, done func()) {
+	t.Helper()
+	ours, theirs := ends(t)
+	first, err := newGeneration(1, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Log: slog.New(slog.DiscardHandler)}
+	p = newParent(o, &runDir{path: t.TempDir()}, first)
+	p.manager = &serviceManager{}
+	t.Cleanup(p.spawner.close)
+	vrrp, checkers = &process{ch: ours, ready: true}, &process{ready: true}
+	p.children[RoleVRRP].run, p.children[RoleVRRP].want = vrrp, first
+	p.children[RoleCheckers].run, p.children[RoleCheckers].want = checkers, first
+	return p, vrrp, checkers, theirs, func() { (<-p.work)() }
+}
+
+func TestPoolsAreRelayed(t *testing.T) {
+	c := conf("web", "a b c")
+	c.Instances[0].Gates = []config.Gate{{Kind: config.GatePool, Pools: []string{"a", "b"}}}
+	p, _, run, child, _ := halfParent(t, c)
+	told := func(states ...string) {
+		t.Helper()
+		s := &control.Checkers{}
+		for i, state := range states {
+			s.Services = append(s.Services, control.Service{Name: string(rune('a' + i)), State: state})
+		}
+		p.message(p.children[RoleCheckers], run, Message{Snapshot: &Snapshot{Checkers: s}}, 0)
+	}
+	want := func(want string) {
+		t.Helper()
+		m, err := child.Recv()
+		if err != nil || m.Pools == nil || fmt.Sprint(m.Pools.States) != want {
+			t.Fatalf("got %+v (%v), want %s", m.Pools, err, want)
+		}
+	}
+	told("unknown", "unknown", "up")
+	want("map[a:unknown b:unknown]")
+	told("up", "unknown", "down") // c is nobody's
+	want("map[a:up b:unknown]")
+	told("up", "unknown", "up") // no news
+	told("up", "sorry", "up")
+	want("map[a:up b:sorry]")
+	// Without a checker child nobody knows.
+	p.children[RoleCheckers].run = nil
+	p.relayPools()
+	want("map[a:unknown b:unknown]")
+}
+
+func TestFence(t *testing.T) {
+	c := conf("web", "")
+	command := func(script string) []config.Gate {
+		return []config.Gate{{Kind: config.GatePool}, {Kind: config.GateFence, Command: []string{"/bin/sh", "-c", script}, Timeout: config.Duration(300 * time.Millisecond)}}
+	}
+	for script, want := range map[string]string{
+		`test "$DIRECTOR_INSTANCE $DIRECTOR_PEER $DIRECTOR_REASON $DIRECTOR_ROUTER_ID" = "web 192.0.2.1 silence lb1"`: "true false exit status 0",
+		"echo no such host; exit 3": `false true exit status 3: "no such host"`,
+		"exec sleep 60":             "false false timed out after 300ms",
+	} {
+		c.Instances[0].Gates = command(script)
+		p, run, _, child, done := halfParent(t, c)
+		p.message(p.children[RoleVRRP], run, Message{Fence: &Fence{ID: 7, Instance: "web", Gate: 1, Peer: "192.0.2.1", Reason: "silence"}}, 0)
+		// Another one of the instance meanwhile.
+		p.message(p.children[RoleVRRP], run, Message{Fence: &Fence{ID: 8, Instance: "web", Gate: 1}}, 0)
+		if m, err := child.Recv(); err != nil || m.Fenced == nil || m.Fenced.ID != 8 || m.Fenced.OK || m.Fenced.Failed {
+			t.Errorf("a second run at the same time: %+v (%v)", m.Fenced, err)
+		}
+		done()
+		m, err := child.Recv()
+		if err != nil || m.Fenced == nil || m.Fenced.ID != 7 {
+			t.Fatalf("%+v (%v)", m, err)
+		}
+		if got := fmt.Sprintln(m.Fenced.OK, m.Fenced.Failed, m.Fenced.Result); strings.TrimSpace(got) != want {
+			t.Errorf("%s: %s, want %s", script, got, want)
+		}
+	}
+	// What is no fence gate of the configuration is not run.
+	p, run, _, child, _ := halfParent(t, c)
+	for _, ask := range []Fence{{Instance: "web", Gate: 0}, {Instance: "web", Gate: 2}, {Instance: "other", Gate: 1}, {Instance: "web", Gate: -1}} {
+		p.message(p.children[RoleVRRP], run, Message{Fence: &ask}, 0)
+		if m, err := child.Recv(); err != nil || m.Fenced == nil || m.Fenced.Result != "no such gate in the configuration" {
+			t.Errorf("%+v: %+v (%v)", ask, m.Fenced, err)
+		}
+	}
+}
