@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // Side is the configuration of one of two hosts that work together.
@@ -22,8 +21,7 @@ type Side struct {
 func ComparePeers(own, peer Side) (Errors, []Warning) {
 	c := &comparison{
 		own: own, peer: peer,
-		find:  sync.OnceValue(func() func(...string) (int, int) { return Positions(own.Text) }),
-		other: sync.OnceValue(func() func(...string) (int, int) { return Positions(peer.Text) }),
+		find: Positions(own.Text), other: Positions(peer.Text),
 	}
 	if a, b := own.Config.Global.RouterID, peer.Config.Global.RouterID; a != "" && a == b {
 		c.warnf(path("global", "router_id"), "%q on both hosts: mails and events do not tell which of them speaks", a)
@@ -72,7 +70,7 @@ func counterpart(a *Instance, list []Instance) *Instance {
 // comparison gathers what differs.
 type comparison struct {
 	own, peer   Side
-	find, other func() func(...string) (int, int)
+	find, other func(...string) (int, int)
 	errs        Errors
 	warns       []Warning
 }
@@ -90,7 +88,7 @@ func (c *comparison) warnf(at []string, format string, args ...any) {
 func (c *comparison) finding(at []string, msg string) Error {
 	e := Error{File: c.own.Name, Key: strings.Join(at, "."), Msg: msg}
 	for n := len(at); n > 0 && e.Line == 0; n-- { // a default stands nowhere: name its table
-		e.Line, e.Col = c.find()(at[:n]...)
+		e.Line, e.Col = c.find(at[:n]...)
 	}
 	return e
 }
@@ -98,7 +96,7 @@ func (c *comparison) finding(at []string, msg string) Error {
 // at names a place in the peer's file.
 func (c *comparison) at(parts ...string) string {
 	for n := len(parts); n > 0; n-- {
-		if line, _ := c.other()(parts[:n]...); line > 0 {
+		if line, _ := c.other(parts[:n]...); line > 0 {
 			return fmt.Sprintf("%s:%d", c.peer.Name, line)
 		}
 	}

@@ -75,7 +75,7 @@ func TestExitStatus(t *testing.T) {
 		{"check -c " + valid, exitOK, "valid: 1 VRRP instance, 0 virtual servers", ""},
 		{"check -c " + invalid, exitFailure, "", invalid + ":2: "},
 		{"check -c " + invalid, exitFailure, "", invalid + ":3: "},
-		{"check -c " + valid + " --peer " + other, exitFailure, "", valid + ":5: vrrp_instance.web.virtual_router_id: 80, but 81 at " + other + ":5: "},
+		{"check -c " + valid + " --peer " + other, exitFailure, "", valid + ":6: vrrp_instance.web.virtual_router_id: 80, but 81 at " + other + ":6: "},
 		{"check -c " + valid + " --peer " + valid, exitOK, "valid: 1 VRRP instance", "on both hosts"},
 		{"check -c " + valid + " --peer " + invalid, exitFailure, "", invalid + ":2: "},
 		{"check -c " + valid + " --peer " + none, exitFailure, "", "no such file or directory"},
