@@ -11,17 +11,6 @@ import (
 	"director/internal/netlab"
 )
 
-// keepalivedPair is masterPair with keepalived on both hosts.
-func keepalivedPair(t *testing.T) (*pair, *netlab.Load) {
-	p := newPair(t)
-	for h, prio := range map[*netlab.Host]int{p.a: 150, p.b: 100} {
-		_, err := h.Keepalived(keepalived("VI_1", 3, 51, prio, "0.1", "192.0.2.100/24"))
-		p.Must(err)
-	}
-	p.onlyOn(p.a, vip, 10*time.Second)
-	return p, p.load()
-}
-
 // load answers the client's questions to the VIP on both hosts, and asks every 2 ms.
 func (p *pair) load() *netlab.Load {
 	p.t.Helper()
@@ -119,7 +108,8 @@ func TestHealedLinkFlap(t *testing.T) {
 	})
 	t.Run("keepalived", func(t *testing.T) {
 		t.Parallel()
-		p, load := keepalivedPair(t)
+		p := keepalivedPair(t)
+		load := p.load()
 		p.Holds(1200*time.Millisecond, "the second burst of announcements is over", func() bool { return p.a.HasAddr(vip) })
 		out := p.silentFlap(load, time.Second)
 		t.Logf("longest time without an answer after the heal: %v of the second that was watched", out)
@@ -155,18 +145,10 @@ func TestAddressAddedOnOneRouter(t *testing.T) {
 	})
 	t.Run("keepalived", func(t *testing.T) {
 		t.Parallel()
-		p := newPair(t)
-		conf := func(prio int, addresses string) string {
-			return keepalived("VI_1", 3, 51, prio, "0.1", addresses)
-		}
-		a, err := p.a.Keepalived(conf(150, "192.0.2.100/24"))
+		p := keepalivedPair(t)
+		_, err := p.a.WriteFile(netlab.KeepalivedConf, keepalived("VI_1", 3, 51, 150, "0.1", "192.0.2.100/24\n192.0.2.101/24"))
 		p.Must(err)
-		_, err = p.b.Keepalived(conf(100, "192.0.2.100/24"))
-		p.Must(err)
-		p.onlyOn(p.a, vip, 10*time.Second)
-		_, err = p.a.WriteFile(netlab.KeepalivedConf, conf(150, "192.0.2.100/24\n192.0.2.101/24"))
-		p.Must(err)
-		p.Must(a.Signal(syscall.SIGHUP))
+		p.Must(p.a.Started()[0].Signal(syscall.SIGHUP))
 		p.Within(10*time.Second, "there are two masters", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
 		p.Holds(time.Second, "they stay", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
 	})

@@ -52,12 +52,21 @@ const fast = `advert_interval = "100ms"`
 // entry says so too.
 func (p *pair) onlyOn(owner *netlab.Host, addr netip.Addr, within time.Duration) {
 	p.t.Helper()
+	p.onlyOnAs(owner, addr, "", within)
+}
+
+// onlyOnAs is onlyOn with another MAC address than the interface's own.
+func (p *pair) onlyOnAs(owner *netlab.Host, addr netip.Addr, mac string, within time.Duration) {
+	p.t.Helper()
 	other := p.a
 	if owner == p.a {
 		other = p.b
 	}
-	mac, err := owner.MAC("eth0")
-	p.Must(err)
+	if mac == "" {
+		own, err := owner.MAC("eth0")
+		p.Must(err)
+		mac = own.String()
+	}
 	p.Eventually(within, fmt.Sprintf("%s is on %s alone", addr, owner.Name()), func() error {
 		if !owner.HasAddr(addr) || other.HasAddr(addr) {
 			return fmt.Errorf("%s has it: %v, %s has it: %v", owner.Name(), owner.HasAddr(addr), other.Name(), other.HasAddr(addr))
@@ -67,8 +76,8 @@ func (p *pair) onlyOn(owner *netlab.Host, addr netip.Addr, within time.Duration)
 			_, _ = c.Write([]byte("?"))
 			_ = c.Close()
 		}
-		if got, ok := p.client.Neighbour(addr); !ok || got.String() != mac.String() {
-			return fmt.Errorf("the client's neighbour entry is %v, %s has %v", got, owner.Name(), mac)
+		if got, ok := p.client.Neighbour(addr); !ok || got.String() != mac {
+			return fmt.Errorf("the client's neighbour entry is %v, %s has %s", got, owner.Name(), mac)
 		}
 		return nil
 	})
