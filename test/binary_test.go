@@ -77,7 +77,7 @@ var buildBinary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("build director: %w", err), errors.New(string(out)))
 	}
-	return path, nil
+	return path, os.Setenv(binaryEnv, path)
 })
 
 // command runs a program outside of the lab and returns what it printed.

@@ -33,6 +33,7 @@ func (p *pair) onlyUnicast() {
 
 // Set-up 11: peers by name, with no multicast at all. A stranger is not heard.
 func TestUnicastPair(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	conf := func(prio, peer int) string {
 		return vrrp("VI_1", 51, prio, "192.0.2.100/24", fast, fmt.Sprintf("unicast_peer = [\"192.0.2.%d\"]", peer))

@@ -26,6 +26,7 @@ func (p *pair) neighbour(addr string) string {
 // after a move and never by another one; a backup says nothing under it and has its interface down; what was changed on the host for
 // it is put back.
 func TestVirtualMAC(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	for h, addr := range map[*netlab.Host]string{p.a: "2001:db8::1/64", p.b: "2001:db8::2/64", p.client: "2001:db8::50/64"} {
 		p.Run(h, "ip", "address", "add", addr, "dev", "eth0", "nodad")
@@ -142,6 +143,7 @@ func TestVirtualMAC(t *testing.T) {
 // With accept = false nothing of the host answers on the address but neighbour discovery, also after somebody has loaded the
 // firewall anew; a stop leaves no rule behind.
 func TestNoAccept(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast, "accept = false"))
 	a.WaitInstance("VI_1", "MASTER", 10*time.Second)

@@ -85,6 +85,7 @@ func (p *pair) onlyOnAs(owner *netlab.Host, addr netip.Addr, mac string, within 
 
 // Set-up 1: a first pair with a password, adverts every second.
 func TestFirstPair(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	conf := func(prio int, state string) string {
 		return vrrp("VI_1", 80, prio, "192.0.2.100", "version = 2", fmt.Sprintf("state = %q", state),
@@ -169,6 +170,7 @@ func (p *pair) noDoubleMaster(vrid int, grace time.Duration) {
 
 // Set-up 2: both BACKUP with nopreempt; the one that returns stays backup.
 func TestNoReturn(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, `state = "BACKUP"`, "nopreempt = true"))
 	a.WaitInstance("VI_1", "MASTER", 5*time.Second)
@@ -213,6 +215,7 @@ func TestNoReturn(t *testing.T) {
 
 // Set-up 6: two VIPs crossed.
 func TestCrossedVIPs(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	other := netip.MustParseAddr("192.0.2.101")
 	conf := func(first, second int) string {
@@ -236,6 +239,7 @@ func TestCrossedVIPs(t *testing.T) {
 // Set-up 3 and 4: a script with weight -20 that tries a repair, and loses the
 // address when that fails.
 func TestTrackScriptMovesTheAddress(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	broken, down := p.a.Path("broken"), p.a.Path("down")
 	script, err := p.a.WriteFile("chk.sh", fmt.Sprintf(`#!/bin/sh
@@ -282,6 +286,7 @@ func TestTrackScriptMovesTheAddress(t *testing.T) {
 // Set-up 5: scripts that promote and demote a database run once for each
 // change, in order, with keepalived's arguments.
 func TestNotifyScripts(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	record := p.a.Path("record")
 	script, err := p.a.WriteFile("notify.sh", fmt.Sprintf("#!/bin/sh\necho \"$*\" >>%s\n", record))
@@ -325,6 +330,7 @@ func TestNotifyScripts(t *testing.T) {
 
 // Equal priorities: the higher address wins.
 func TestEqualPriorities(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	conf := vrrp("VI_1", 51, 150, "192.0.2.100/24", fast)
 	p.Must(p.portA.Cut())
@@ -341,6 +347,7 @@ func TestEqualPriorities(t *testing.T) {
 
 // What an administrator deletes from a MASTER comes back, is announced and counted.
 func TestDeletedAddressComesBack(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))
 	p.Within(5*time.Second, "A has the address", func() bool { return p.a.HasAddr(vip) })
