@@ -148,26 +148,6 @@ func TestFirstPair(t *testing.T) {
 	p.noDoubleMaster(80, 50*time.Millisecond)
 }
 
-// noDoubleMaster asserts from the capture that a master which hears a better one
-// falls silent: none advertises again later than grace after such an advert.
-func (p *pair) noDoubleMaster(vrid int, grace time.Duration) {
-	p.t.Helper()
-	newest := make(map[netip.Addr]netlab.Advert)
-	for _, adv := range p.cap.Adverts() {
-		if adv.VRID != vrid {
-			continue
-		}
-		for src, better := range newest {
-			before, ok := newest[adv.Source]
-			if ok && src != adv.Source && adv.Priority > 0 && better.Priority > adv.Priority &&
-				before.Time.Before(better.Time) && adv.Time.Sub(better.Time) > grace && adv.Time.Sub(better.Time) < adv.Interval {
-				p.t.Errorf("%v, %v after %v", adv, adv.Time.Sub(better.Time), better)
-			}
-		}
-		newest[adv.Source] = adv
-	}
-}
-
 // Set-up 2: both BACKUP with nopreempt; the one that returns stays backup.
 func TestNoReturn(t *testing.T) {
 	t.Parallel()
