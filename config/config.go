@@ -29,7 +29,6 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
@@ -37,17 +36,18 @@ import (
 // Config is one complete, validated configuration. It is never changed after
 // Parse returned it; a reload makes another one.
 type Config struct {
-	Global         Global             `toml:"global"`
-	Scripts        []Script           `toml:"vrrp_script" form:"named"`
-	Interfaces     []InterfaceTracker `toml:"track_interface" form:"named" alias:"interface_up_down_delays"`
-	Files          []FileTracker      `toml:"track_file" form:"named" alias:"vrrp_track_file"`
-	Processes      []ProcessTracker   `toml:"track_process" form:"named" alias:"vrrp_track_process"`
-	Targets        []TargetTracker    `toml:"track_target" form:"named"`
-	BFD            []BFD              `toml:"bfd" form:"named" alias:"bfd_instance"`
-	Instances      []Instance         `toml:"vrrp_instance" form:"named"`
-	Groups         []SyncGroup        `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
-	VirtualServers []VirtualServer    `toml:"virtual_server" form:"named"`
-	Notify         Channels           `toml:"notify"`
+	Global         Global               `toml:"global"`
+	Scripts        []Script             `toml:"vrrp_script" form:"named"`
+	Interfaces     []InterfaceTracker   `toml:"track_interface" form:"named" alias:"interface_up_down_delays"`
+	Files          []FileTracker        `toml:"track_file" form:"named" alias:"vrrp_track_file"`
+	Processes      []ProcessTracker     `toml:"track_process" form:"named" alias:"vrrp_track_process"`
+	Targets        []TargetTracker      `toml:"track_target" form:"named"`
+	BFD            []BFD                `toml:"bfd" form:"named" alias:"bfd_instance"`
+	Instances      []Instance           `toml:"vrrp_instance" form:"named"`
+	Groups         []SyncGroup          `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
+	ServerGroups   []VirtualServerGroup `toml:"virtual_server_group" form:"named" json:",omitempty"`
+	VirtualServers []VirtualServer      `toml:"virtual_server" form:"named"`
+	Notify         Channels             `toml:"notify"`
 	// What is there as long as the daemon lives.
 	StaticAddresses []StaticAddress `toml:"static_address" alias:"static_ipaddress static_addresses" json:",omitempty"`
 	StaticRoutes    []Route         `toml:"static_route" alias:"static_routes" json:",omitempty"`
@@ -235,8 +235,9 @@ type Protocol string
 
 // The transports.
 const (
-	TCP Protocol = "tcp"
-	UDP Protocol = "udp"
+	TCP  Protocol = "tcp"
+	UDP  Protocol = "udp"
+	SCTP Protocol = "sctp"
 )
 
 // Forwarding is how packets reach a real server.
@@ -251,21 +252,26 @@ const (
 
 // VirtualServer is one IPVS service and the pool behind it.
 type VirtualServer struct {
-	Name       string         // the table's name: [virtual_server.NAME]
-	Address    netip.AddrPort `toml:"address"`
-	FWMark     uint32         `toml:"fwmark" min:"1" max:"4294967295"`        // instead of address and protocol
-	Protocol   Protocol       `toml:"protocol" oneof:"tcp udp" default:"tcp"` // empty for a fwmark
+	Name    string         // the table's name: [virtual_server.NAME]
+	Address netip.AddrPort `toml:"address"`
+	FWMark  uint32         `toml:"fwmark" min:"1" max:"4294967295"`                                                                                 // instead of address and protocol
+	Family  string         `toml:"family" oneof:"ipv4 ipv6" default:"=that of the real servers" json:",omitempty" alias:"ip_family address_family"` // of a fwmark; empty for an address
+	// Group names the virtual_server_group that stands in place of address and fwmark;
+	// Members are its members, resolved.
+	Group      string         `toml:"group" form:"name" json:",omitempty" alias:"virtual_server_group"`
+	Members    []GroupMember  `json:",omitempty"`
+	Protocol   Protocol       `toml:"protocol" oneof:"tcp udp sctp" default:"tcp"` // empty for a fwmark
 	Scheduler  string         `toml:"scheduler" oneof:"rr wrr lc wlc lblc lblcr sh mh dh fo ovf sed nq twos" default:"wlc" alias:"lb_algo lvs_sched"`
 	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"nat" alias:"lb_kind lvs_method"`
-	// PersistenceTimeout binds a client to one real server; whole seconds, 0 = off.
-	PersistenceTimeout Duration `toml:"persistence_timeout" default:"0s" min:"0s" max:"744h" step:"1s" alias:"persistence persistent"`
+	Tunnel     *TunnelOptions `toml:"tunnel" short:"type" json:",omitempty" alias:"tun_type"` // of servers without one of their own
+	Scheduling
 	// Quorum is the least total weight of healthy servers at which the pool is
 	// up; Hysteresis is added to gain it and subtracted to lose it.
 	Quorum      int          `toml:"quorum" default:"1" min:"1" max:"2147483647"`
 	Hysteresis  int          `toml:"hysteresis" default:"0" min:"0" max:"2147483647"`
 	SorryServer *SorryServer `toml:"sorry_server" short:"address"`
-	Inhibit     bool         `toml:"inhibit_on_failure" default:"false"`          // weight 0 instead of removal
-	Checks      []Check      `toml:"check" alias:"ping_check tcp_check http_get"` // for every server without checks of its own
+	Inhibit     bool         `toml:"inhibit_on_failure" default:"false"`                                                                       // weight 0 instead of removal
+	Checks      []Check      `toml:"check" alias:"ping_check tcp_check udp_check http_get ssl_get dns_check smtp_check misc_check file_check"` // for every server without checks of its own
 	RealServers []RealServer `toml:"real_server" short:"address"`
 	QuorumUp    []string     `toml:"quorum_up" form:"command"` // command when the quorum is gained
 	QuorumDown  []string     `toml:"quorum_down" form:"command"`
@@ -276,52 +282,20 @@ type VirtualServer struct {
 type RealServer struct {
 	Name       string         `toml:"name" form:"name" default:"=the address"`
 	Address    netip.AddrPort `toml:"address" required:"true"`
-	Weight     int            `toml:"weight" default:"1" min:"0" max:"65535"`
+	Weight     int            `toml:"weight" default:"1" min:"0" max:"2147483647"`
 	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"=the virtual server's" alias:"lb_kind lvs_method"`
+	Tunnel     *TunnelOptions `toml:"tunnel" short:"type" json:",omitempty" alias:"tun_type"` // resolved; nil: IP in IP, or no tunnel
+	Thresholds
 	// Inhibit overrides the virtual server's; config.Parse resolves it.
 	Inhibit bool    `toml:"inhibit_on_failure" default:"=the virtual server's"`
-	Checks  []Check `toml:"check" alias:"ping_check tcp_check http_get"` // resolved: the virtual server's when it has none
+	Checks  []Check `toml:"check" alias:"ping_check tcp_check udp_check http_get ssl_get dns_check smtp_check misc_check file_check"` // resolved: the virtual server's when it has none
 }
 
 // SorryServer answers when the pool has lost its quorum.
 type SorryServer struct {
 	Address    netip.AddrPort `toml:"address" required:"true"`
 	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"=the virtual server's" alias:"lb_kind lvs_method"`
-}
-
-// CheckKind names a way to probe a real server.
-type CheckKind string
-
-// The probe kinds.
-const (
-	CheckPing CheckKind = "ping"
-	CheckTCP  CheckKind = "tcp"
-	CheckHTTP CheckKind = "http"
-)
-
-// Check is one probe of a real server. A server is healthy while all its
-// checks are up. Two checks are the same when their Keys are equal.
-type Check struct {
-	Kind     CheckKind `toml:"type" oneof:"ping tcp http" required:"true"`
-	Interval Duration  `toml:"interval" default:"5s" min:"100ms" max:"1h" alias:"delay_loop"`
-	Timeout  Duration  `toml:"timeout" default:"3s" min:"10ms" max:"1h" alias:"connect_timeout"` // of the whole probe
-	Rise     int       `toml:"rise" default:"2" min:"1" max:"100"`                               // successes in a row to be up
-	Fall     int       `toml:"fall" default:"3" min:"1" max:"100" alias:"retry"`                 // failures in a row to be down
-	// ConnectAddress and ConnectPort replace the real server's own.
-	ConnectAddress netip.Addr `toml:"connect_address" default:"=the real server's address" alias:"connect_ip"`
-	ConnectPort    uint16     `toml:"connect_port" default:"=the real server's port" min:"1" max:"65535" when:"type=tcp|http"`
-	// HTTP only; empty in the other kinds.
-	Path   string        `toml:"path" form:"path" default:"/" when:"type=http"`
-	Host   string        `toml:"host" form:"host" default:"=the real server's address and port" when:"type=http" alias:"virtualhost"` // Host header; empty: the default
-	Method string        `toml:"method" form:"method" default:"GET" when:"type=http"`
-	Status []StatusRange `toml:"status" default:"200-299" when:"type=http" alias:"status_code"`
-	Body   string        `toml:"body" form:"body" when:"type=http"` // the reply's body must contain this
-}
-
-// Key returns a text that is equal for equal checks only, for use in maps.
-func (c Check) Key() string {
-	return fmt.Sprintf("%q %d %d %d %d %s %d %q %q %q %d %q", c.Kind, c.Interval, c.Timeout, c.Rise, c.Fall,
-		c.ConnectAddress, c.ConnectPort, c.Path, c.Host, c.Method, c.Status, c.Body)
+	Tunnel     *TunnelOptions `toml:"tunnel" short:"type" json:",omitempty" alias:"tun_type"` // resolved; nil: IP in IP, or no tunnel
 }
 
 // StatusRange is an inclusive range of HTTP status codes.

@@ -65,6 +65,9 @@ func (f *field) when(rv reflect.Value, t *table) bool {
 }
 
 func (f *field) whenText() string {
+	if len(f.whenIn) > 2 {
+		return f.whenKey + " = " + orList(f.whenIn)
+	}
 	quoted := make([]string, len(f.whenIn))
 	for i, v := range f.whenIn {
 		quoted[i] = fmt.Sprintf("%s = %q", f.whenKey, v)
@@ -175,6 +178,9 @@ func (d *decoder) isTable(at place, f *field) bool {
 	allowed := "a table"
 	if f.Short != "" {
 		allowed = f.table.byKey[f.Short].allowed() + ", or a table"
+	}
+	if f.key == "notify" && f.table.byKey["all"] != nil {
+		allowed += `: notify.all = "COMMAND" runs for every change`
 	}
 	d.errorf(at, "%s is not allowed here, allowed is %s", typeWord(at.raw), allowed)
 	return false

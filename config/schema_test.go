@@ -25,7 +25,7 @@ func TestSchema(t *testing.T) {
 				t.Errorf("%s takes any string", at)
 			}
 			if (f.kind == kindBool || f.kind == kindInt || f.kind == kindDuration) && !f.Required &&
-				f.Default == "" && f.DefaultFrom == "" && f.key != "fwmark" {
+				f.Default == "" && f.DefaultFrom == "" && f.key != "fwmark" && !strings.HasSuffix(at, ".tunnel.port") {
 				t.Errorf("%s is optional and has no default", at)
 			}
 			if f.When != "" && (tbl.byKey[f.whenKey] == nil || len(tbl.byKey[f.whenKey].OneOf) == 0) {
@@ -88,7 +88,7 @@ func TestFields(t *testing.T) {
 		{Path: "vrrp_instance.NAME.authentication.password", Type: "string", When: "type=PASS|AH", Secret: true},
 		{Path: "vrrp_instance.NAME.virtual_ipaddress", Type: "list of tables", Required: true, Short: "address"},
 		{Path: "virtual_server.NAME.real_server[].check[].connect_port", Type: "whole number",
-			DefaultFrom: "the real server's port", Min: "1", Max: "65535", When: "type=tcp|http"},
+			DefaultFrom: "the real server's port", Min: "1", Max: "65535", When: "type=tcp|udp|http|https|tls|dns|smtp|grpc|mysql|postgres|redis|ldap|script|agent"},
 		{Path: "virtual_server.NAME.sorry_server", Type: "table", Short: "address"},
 	} {
 		got := fields[want.Path]

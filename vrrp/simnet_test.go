@@ -15,8 +15,8 @@ import (
 
 // Far more events than a seed needs, and adverts under way at one time.
 const (
-	maxSteps = 200_000
-	maxAir   = 5_000
+	maxSteps = 400_000
+	maxAir   = 50_000
 )
 
 // simHost is a host and what its owner does for its routers. It is driven as an
@@ -34,6 +34,8 @@ type simHost struct {
 	inbox  [][]simMessage // by LAN, during a stall
 	ended  time.Time      // when it crashed
 	was    []State        // of the members at that time
+
+	gates simGates
 
 	reading bool    // the inbox
 	said    []uint8 // the newest priority, by member
@@ -69,6 +71,13 @@ type sim struct {
 	shuffle   bool          // a later advert may overtake an earlier one
 	steady    bool          // every advert takes the whole delay
 
+	gated     bool // hosts have promotion gates
+	locked    bool // among them that of the lock
+	holder    *simHost
+	questions []simQuestion
+
+	claimed []*simHost // who announced the addresses last, by member
+
 	moves  int // transitions so far
 	steps  int // events so far
 	acts   []Action
@@ -83,7 +92,7 @@ func newSim(seed uint64, traced bool) *sim {
 	if s.grouped = pick(3); s.grouped {
 		s.members = 2 + s.rng.IntN(2)
 	}
-	s.lans = s.members
+	s.lans, s.claimed = s.members, make([]*simHost, s.members)
 	if pick(2) {
 		s.lans += 1 + s.rng.IntN(2)
 	}
@@ -140,6 +149,7 @@ func newSim(seed uint64, traced bool) *sim {
 		s.cut = append(s.cut, lan)
 	}
 	s.steady = pick(4)
+	s.gate()
 	s.logf("%d routers a host, %d heartbeat paths, steady delay %v", s.members, s.lans-s.members, s.steady)
 	for _, h := range s.hosts {
 		s.start(h)
@@ -170,6 +180,7 @@ func (s *sim) start(h *simHost) {
 	for m := range s.members {
 		i := New(s.now, h.set[m])
 		i.SetSource(h.addr[m])
+		i.SetGates(s.now, s.gateFor(h, m), nil)
 		h.m = append(h.m, Member{fmt.Sprintf("VI_%d", m), i})
 	}
 	s.logf("%s starts: version %d, priority %d, every %v, preempt %v, resume %v",
@@ -202,6 +213,7 @@ func (s *sim) end(h *simHost, clean bool) {
 		s.step(h, m, s.now, Event{Kind: EventShutdown, Cause: Cause{Reason: ReasonStopped}})
 	}
 	h.alive, h.ended = false, s.now
+	s.forget(h)
 }
 
 // plug switches the interface of a host on or off. That of a heartbeat path is
@@ -246,6 +258,14 @@ func (s *sim) takeGroup(h *simHost, acts []GroupAction) {
 
 func (s *sim) take(h *simHost, member int, a Action) {
 	switch a.Kind {
+	case ActionAsk:
+		s.ask(h, member, a)
+	case ActionUnask:
+		s.unask(h, member)
+	case ActionAcquire, ActionAnnounce:
+		s.claimed[member] = h
+	case ActionStay:
+		s.logf("%s %s stays: %v", h.name, h.m[member].Name, a.Transition.Cause)
 	case ActionNotify:
 		s.moves++
 		s.logf("%s %s %v -> %v: %v", h.name, h.m[member].Name, a.Transition.From, a.Transition.To, a.Transition.Cause)
@@ -308,14 +328,23 @@ func (s *sim) hear(h *simHost, m *simMessage) {
 	}
 }
 
-// next is the earliest thing to happen: an arrival (its index in air) or a host
-// that has to act.
+// next is the earliest thing to happen: an arrival (its index in air), an answer
+// (-2 and less: its index in questions) or a host that has to act.
 func (s *sim) next() (at time.Time, arrival int, host *simHost) {
 	arrival = -1
 	earlier := func(t time.Time) bool { return !t.IsZero() && (at.IsZero() || t.Before(at)) }
 	for i := range s.air {
 		if earlier(s.air[i].at) {
 			at, arrival = s.air[i].at, i
+		}
+	}
+	for i := range s.questions {
+		at2 := s.questions[i].at
+		if p := s.questions[i].host.paused; at2.Before(p) {
+			at2 = p
+		}
+		if earlier(at2) {
+			at, arrival, host = at2, -2-i, nil
 		}
 	}
 	for _, h := range s.hosts {
@@ -359,6 +388,12 @@ func (s *sim) run(d time.Duration, until func() bool) bool {
 		if at.After(s.now) {
 			s.now = at
 		}
+		if arrival < -1 {
+			q := s.questions[-2-arrival]
+			s.questions = slices.Delete(s.questions, -2-arrival, -1-arrival)
+			s.answer(q)
+			continue
+		}
 		if arrival < 0 {
 			s.wake(host)
 			continue
@@ -379,6 +414,16 @@ func (s *sim) run(d time.Duration, until func() bool) bool {
 // wake lets a host do what is due: first what has arrived while it stalled, LAN
 // after LAN in any order, then its timers.
 func (s *sim) wake(h *simHost) {
+	s.listen(h)
+	for m, i := range h.m {
+		if d := i.Deadline(); !d.IsZero() && !d.After(s.now) {
+			s.step(h, m, s.now, Event{Kind: EventTimer})
+		}
+	}
+}
+
+// listen reads what has arrived.
+func (s *sim) listen(h *simHost) {
 	h.reading = true
 	clear(h.told)
 	first := s.rng.IntN(s.lans)
@@ -390,9 +435,4 @@ func (s *sim) wake(h *simHost) {
 		h.inbox[lan] = h.inbox[lan][:0]
 	}
 	h.reading = false
-	for m, i := range h.m {
-		if d := i.Deadline(); !d.IsZero() && !d.After(s.now) {
-			s.step(h, m, s.now, Event{Kind: EventTimer})
-		}
-	}
 }

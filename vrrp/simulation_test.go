@@ -96,6 +96,9 @@ func simulate(seed uint64, traced bool) (*sim, error) {
 	if err := s.reload(); err != nil {
 		return s, err
 	}
+	if err := s.flap(); err != nil {
+		return s, fmt.Errorf("flap: %w", err)
+	}
 	if s.lans > s.members {
 		if err := s.sidePaths(); err != nil {
 			return s, fmt.Errorf("heartbeat: %w", err)
@@ -109,7 +112,7 @@ func (s *sim) chaos() {
 	n := s.rng.IntN(len(s.hosts))
 	h, lan := s.hosts[n], s.rng.IntN(s.lans)
 	able := h.alive && !s.now.Before(h.paused)
-	switch s.rng.IntN(14) {
+	switch s.rng.IntN(16) {
 	case 0:
 		s.loss, s.dup, s.shuffle = s.rng.Float64()*0.6, s.rng.Float64()*0.3, s.rng.IntN(2) == 0
 		s.delay = time.Duration(s.rng.Float64() * float64(s.slow))
@@ -157,6 +160,10 @@ func (s *sim) chaos() {
 		if able {
 			s.reconfigure(h)
 		}
+	case 14, 15:
+		if s.gated {
+			s.shift(h)
+		}
 	case 13:
 		if h.alive && s.rng.IntN(2) == 0 {
 			s.end(h, false)
@@ -171,7 +178,7 @@ func (s *sim) reconfigure(h *simHost) {
 	set := h.set[0]
 	switch s.rng.IntN(4) {
 	case 0:
-		set.Preempt = !set.Preempt
+		set.Preempt = !set.Preempt && !s.locked
 	case 1:
 		set.Priority = uint8(1 + s.rng.IntN(254))
 	case 2:
@@ -198,6 +205,7 @@ func (s *sim) calm() {
 		if s.now.Before(h.paused) {
 			h.paused = s.now
 		}
+		h.gates.reference = Passed
 	}
 }
 
@@ -223,6 +231,9 @@ func (s *sim) rest() {
 		s.run(40*s.slow, nil)
 	} else {
 		s.run(12*s.slow, nil)
+	}
+	if s.gated {
+		s.run(10*s.slow, nil)
 	}
 }
 
@@ -254,7 +265,7 @@ func (s *sim) takeover() error {
 			way = 0
 		}
 		said := way > 0 // good-bye
-		var best, down time.Duration
+		var best, down, gates time.Duration
 		for _, b := range s.hosts {
 			if b == old || !b.alive || !b.hears(old) {
 				continue
@@ -273,6 +284,7 @@ func (s *sim) takeover() error {
 			if best == 0 || wait < best {
 				best, down = wait, long
 			}
+			gates = max(gates, b.gateTime())
 		}
 		if best == 0 {
 			continue
@@ -298,6 +310,10 @@ func (s *sim) takeover() error {
 			// Members whose timers ran out while another one waited run anew.
 			latest += down
 			soonest = 0
+		}
+		latest += gates
+		if s.locked { // another one may have had the lock before, and then been kept
+			latest += gates + 2*s.slow
 		}
 		next := func() bool {
 			for _, h := range s.hosts {
@@ -347,8 +363,9 @@ func (s *sim) stall() error {
 	if was != Master && moved > 0 {
 		return fmt.Errorf("%d transitions because %s stalled as %v", moved, h.name, was)
 	}
-	// One takes over, and the other one of the two goes back, if not both.
-	if moved > 3 && !s.grouped && s.ranked() {
+	// One takes over, and the other one of the two goes back, if not both. Gates may
+	// delay the best, so that another is first.
+	if moved > 3 && !s.grouped && !s.gated && s.ranked() {
 		return fmt.Errorf("%d transitions because a master stalled", moved)
 	}
 	// Whoever is next becomes MASTER; then this one goes back, or that one does.
@@ -401,6 +418,59 @@ func (s *sim) reload() error {
 		h.m[m].Reconfigure(s.now, set)
 	}
 	return s.settled("after a reload")
+}
+
+// flap lets the LANs fall into two parts for a while. Whoever is MASTER when they
+// are whole has announced the addresses last, so that clients find it.
+//
+// Groups that win on one LAN and lose on another may all have gone back when the
+// LANs are whole: then nobody knows, until announcements are refreshed.
+func (s *sim) flap() error {
+	if s.grouped && s.crossed {
+		return nil
+	}
+	for _, h := range s.hosts {
+		if h.set[0].HigherPrioSilent || h.set[0].Version != s.hosts[0].set[0].Version {
+			return nil
+		}
+	}
+	for _, h := range s.hosts {
+		for m := range h.m {
+			if h.alive && h.m[m].State() == Master {
+				s.claimed[m] = h
+			}
+		}
+	}
+	part := s.rng.Uint32()
+	s.logf("all LANs fall into parts %b", part&(1<<len(s.hosts)-1))
+	for _, lan := range s.cut {
+		for a := range s.hosts {
+			for b := range s.hosts {
+				lan[a][b] = part>>a&1 != part>>b&1
+			}
+		}
+	}
+	s.run(time.Duration(s.rng.Int64N(int64(8*s.slow))), nil)
+	first := s.rng.IntN(s.members)
+	if s.rng.IntN(2) == 0 { // the LAN of one member is whole before the others
+		for _, row := range s.cut[first] {
+			clear(row)
+		}
+		s.logf("LAN %d is whole", first)
+		s.run(time.Duration(s.rng.Int64N(int64(4*s.slow))), nil)
+	}
+	s.heal()
+	if err := s.settled("healed"); err != nil {
+		return err
+	}
+	for _, h := range s.hosts {
+		for m := range h.m {
+			if h.alive && h.m[m].State() == Master && s.claimed[m] != h {
+				return fmt.Errorf("%s is master of %s, but %s announced the addresses last", h.name, h.m[m].Name, s.claimed[m].name)
+			}
+		}
+	}
+	return nil
 }
 
 // sidePaths breaks the routers' own LANs: nothing must happen as long as one

@@ -248,7 +248,7 @@ func TestTranslate(t *testing.T) {
 	ms := func(n int) config.Duration { return config.Duration(time.Duration(n) * time.Millisecond) }
 	v := config.VirtualServer{
 		Name: "web", Address: netip.MustParseAddrPort("192.0.2.1:53"), Protocol: config.UDP, Scheduler: "sh",
-		Forwarding: config.DR, PersistenceTimeout: config.Duration(50 * time.Second), Quorum: 2, Hysteresis: 1,
+		Forwarding: config.DR, Scheduling: config.Scheduling{PersistenceTimeout: config.Duration(50 * time.Second)}, Quorum: 2, Hysteresis: 1,
 		SorryServer: &config.SorryServer{Address: netip.MustParseAddrPort("10.0.0.9:53")},
 		RealServers: []config.RealServer{{
 			Address: netip.MustParseAddrPort("10.0.0.1:53"), Weight: 7, Forwarding: config.Tunnel, Inhibit: true,
@@ -262,7 +262,7 @@ func TestTranslate(t *testing.T) {
 	}
 	f := translate(&v)
 	p := f.pool
-	if p.Name != "web" || p.Key.String() != "192.0.2.1:53/udp" || p.Service.Scheduler != "sh" || p.Service.PersistenceTimeout != 50 || p.Quorum != 2 || p.Hysteresis != 1 {
+	if p.Name != "web" || fmt.Sprint(f.keys) != "[192.0.2.1:53/udp]" || p.Service.Scheduler != "sh" || p.Service.PersistenceTimeout != 50 || p.Quorum != 2 || p.Hysteresis != 1 {
 		t.Errorf("pool %+v", p)
 	}
 	if p.Sorry.Key.String() != "10.0.0.9:53" || p.Sorry.Dest.Forwarding != ipvs.DirectRoute || p.Sorry.Dest.Weight != 1 {
@@ -279,28 +279,36 @@ func TestTranslate(t *testing.T) {
 	if got := strings.Join(labels, ", "); got != "ping 10.0.0.1, tcp 10.0.0.1:8080, http 10.9.9.9:80/health" {
 		t.Errorf("labels %s", got)
 	}
-	if q := f.orders[0][2].Query; q.Host != "10.0.0.1" || q.Status != "200-299,304" || q.Method != "HEAD" || q.Body != "ok" {
+	if q := f.orders[0][2].Query; q.Host != "10.0.0.1" || q.Path != "/health" {
 		t.Errorf("query %+v", q)
 	}
 
 	mark := config.VirtualServer{FWMark: 3, RealServers: []config.RealServer{{Address: netip.MustParseAddrPort("[2001:db8::1]:0")}}}
-	if got := serviceKey(&mark).String(); got != "fwmark 3 ipv6" {
-		t.Errorf("key %s", got)
+	if got := fmt.Sprint(serviceKeys(&mark)); got != "[fwmark 3 ipv6]" {
+		t.Errorf("keys %s", got)
 	}
 }
 
 func TestAsk(t *testing.T) {
 	ctx := t.Context()
-	if r := Ask(ctx, Query{Kind: config.CheckPing, Target: netip.MustParseAddrPort("127.0.0.1:0")}, nil); !r.OK {
+	ask := func(kind config.CheckKind, to string) probe.Result {
+		return Ask(ctx, Query{Kind: kind, Target: netip.MustParseAddrPort(to)}, NewPlan(&config.Check{Kind: kind}))
+	}
+	if r := ask(config.CheckPing, "127.0.0.1:0"); !r.OK {
 		t.Errorf("ping: %s", r)
 	}
-	closed := netip.MustParseAddrPort("127.0.0.1:1")
-	for _, kind := range []config.CheckKind{config.CheckTCP, config.CheckHTTP} {
-		if r := Ask(ctx, Query{Kind: kind, Target: closed}, nil); r.Reason != probe.Refused {
+	for _, kind := range []config.CheckKind{
+		config.CheckTCP, config.CheckUDP, config.CheckHTTP, config.CheckHTTPS, config.CheckTLS, config.CheckDNS, config.CheckSMTP,
+		config.CheckGRPC, config.CheckMySQL, config.CheckPostgres, config.CheckRedis, config.CheckLDAP,
+	} {
+		if r := ask(kind, "127.0.0.1:1"); r.Reason != probe.Refused {
 			t.Errorf("%s: %s", kind, r)
 		}
 	}
-	if r := Ask(ctx, Query{Kind: "telepathy"}, nil); r.Conclusive() {
+	if r := ask(config.CheckAgent, "127.0.0.1:1"); !r.OK || !r.Advice.Silent {
+		t.Errorf("agent: %+v", r)
+	}
+	if r := ask("telepathy", "127.0.0.1:1"); r.Conclusive() {
 		t.Errorf("a kind that does not exist: %s", r)
 	}
 }
