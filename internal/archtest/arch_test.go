@@ -19,6 +19,7 @@ var pure = map[string][]string{
 	"bfd":               {},
 	"ipvs":              {},
 	"checkers":          {"ipvs"},
+	"internal/doctor":   {"config", "internal/control"},
 }
 
 // leaves touch the outside world; each knows its own pure root alone, and how to
