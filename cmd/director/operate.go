@@ -22,12 +22,16 @@ import (
 )
 
 func newCheck(o *options) *cobra.Command {
+	var peer string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "check a configuration file",
 		Long: `Check a configuration file without touching anything. Every error and warning
-is printed as file:line: what; the exit status is 1 when there is an error.`,
-		Example: "  director check -c ./director.toml && director reload",
+is printed as file:line: what; the exit status is 1 when there is an error.
+
+With --peer the file is compared with that of the other host: what must agree and
+does not is an error, such as the virtual router ID or the password.`,
+		Example: "  director check -c ./director.toml && director reload\n  director check --peer /tmp/director.toml.of.lb2",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := os.ReadFile(o.configPath)
 			if err != nil {
@@ -53,13 +57,39 @@ is printed as file:line: what; the exit status is 1 when there is an error.`,
 			if err != nil {
 				return err
 			}
+			if peer != "" {
+				if err := comparePeer(cmd, config.Side{Name: o.configPath, Text: text, Config: cfg}, peer); err != nil {
+					return err
+				}
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s\n", o.configPath,
 				count(len(cfg.Instances), "VRRP instance"), count(len(cfg.VirtualServers), "virtual server"))
 			return nil
 		},
 	}
 	configFlag(cmd, o)
+	cmd.Flags().StringVar(&peer, "peer", "", "the file of the other host, to compare with")
 	return cmd
+}
+
+// comparePeer compares a valid configuration with that of the other host.
+func comparePeer(cmd *cobra.Command, own config.Side, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return &failure{exitFailure, err}
+	}
+	cfg, err := config.Parse(path, text)
+	if err != nil {
+		return err
+	}
+	errs, warnings := config.ComparePeers(own, config.Side{Name: path, Text: text, Config: cfg})
+	for _, w := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), w.String())
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	return nil
 }
 
 func count(n int, what string) string {
