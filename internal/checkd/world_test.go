@@ -35,7 +35,7 @@ type world struct {
 	dir    string
 	log    lockedBuffer
 	farm   *farmFake
-	open   func() (Kernel, error)
+	open   func(string) (Kernel, error)
 	max    int
 
 	daemon *Daemon
@@ -54,7 +54,7 @@ func (w *world) run() {
 	w.kernel.Reopen()
 	open := w.open
 	if open == nil {
-		open = func() (Kernel, error) { return w.kernel, nil }
+		open = func(string) (Kernel, error) { return w.kernel, nil }
 	}
 	w.parent = &parent{down: make(chan watchdog.Message, 100)}
 	w.daemon = New(slog.New(slog.NewTextHandler(&w.log, nil)), Options{
