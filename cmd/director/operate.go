@@ -22,12 +22,16 @@ import (
 )
 
 func newCheck(o *options) *cobra.Command {
+	var peer string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "check a configuration file",
 		Long: `Check a configuration file without touching anything. Every error and warning
-is printed as file:line: what; the exit status is 1 when there is an error.`,
-		Example: "  director check -c ./director.toml && director reload",
+is printed as file:line: what; the exit status is 1 when there is an error.
+
+With --peer the file is compared with that of the other host: what must agree and
+does not is an error, such as the virtual router ID or the password.`,
+		Example: "  director check -c ./director.toml && director reload\n  director check --peer /tmp/director.toml.of.lb2",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := os.ReadFile(o.configPath)
 			if err != nil {
@@ -53,13 +57,39 @@ is printed as file:line: what; the exit status is 1 when there is an error.`,
 			if err != nil {
 				return err
 			}
+			if peer != "" {
+				if err := comparePeer(cmd, config.Side{Name: o.configPath, Text: text, Config: cfg}, peer); err != nil {
+					return err
+				}
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s\n", o.configPath,
 				count(len(cfg.Instances), "VRRP instance"), count(len(cfg.VirtualServers), "virtual server"))
 			return nil
 		},
 	}
 	configFlag(cmd, o)
+	cmd.Flags().StringVar(&peer, "peer", "", "the file of the other host, to compare with")
 	return cmd
+}
+
+// comparePeer compares a valid configuration with that of the other host.
+func comparePeer(cmd *cobra.Command, own config.Side, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return &failure{exitFailure, err}
+	}
+	cfg, err := config.Parse(path, text)
+	if err != nil {
+		return err
+	}
+	errs, warnings := config.ComparePeers(own, config.Side{Name: path, Text: text, Config: cfg})
+	for _, w := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), w.String())
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	return nil
 }
 
 func count(n int, what string) string {
@@ -70,12 +100,14 @@ func count(n int, what string) string {
 }
 
 func newStatus(o *options) *cobra.Command {
-	var asJSON, watch bool
+	var asJSON, watch, all bool
 	var interval time.Duration
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "show processes, virtual addresses and pools, and why they are as they are",
-		Example: "  director status\n  director status --watch\n  director status --json | jq '.vrrp.instances[].state'",
+		Use:   "status",
+		Short: "show processes, virtual addresses and pools, and why they are as they are",
+		Long: `Show who has which address since when and why, and what is not in order. What is in order is told in
+short; --all shows it as well.`,
+		Example: "  director status\n  director status --all\n  director status --watch\n  director status --json | jq '.vrrp.instances[].state'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -84,7 +116,9 @@ func newStatus(o *options) *cobra.Command {
 				terminal = true
 				colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 			}
-			show := func(w io.Writer) error { return showStatus(ctx, w, o.socket(), asJSON, watch, colour) }
+			show := func(w io.Writer) error {
+				return showStatus(ctx, w, o.socket(), asJSON, watch, control.View{Colour: colour, All: all})
+			}
 			if !watch {
 				return show(out)
 			}
@@ -99,13 +133,14 @@ func newStatus(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "show also what is in order")
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "print it again and again; with --json one line each time")
 	cmd.Flags().DurationVar(&interval, "interval", time.Second, "time between two prints of --watch")
 	return cmd
 }
 
 // showStatus asks the daemon once and prints the answer.
-func showStatus(ctx context.Context, out io.Writer, socket string, asJSON, line, colour bool) error {
+func showStatus(ctx context.Context, out io.Writer, socket string, asJSON, line bool, view control.View) error {
 	var s *control.Status
 	if err := ask(ctx, socket, 10*time.Second, func(ctx context.Context, c *control.Client) (err error) {
 		s, err = c.Status(ctx)
@@ -114,7 +149,8 @@ func showStatus(ctx context.Context, out io.Writer, socket string, asJSON, line,
 		return err
 	}
 	if !asJSON {
-		return control.Render(out, s, control.View{Now: time.Now(), Colour: colour})
+		view.Now = time.Now()
+		return control.Render(out, s, view)
 	}
 	enc := json.NewEncoder(out)
 	if !line {

@@ -68,7 +68,7 @@ type Options struct {
 	// It is given the file of a network namespace, or "" for that of the process.
 	OpenKernel func(namespace string) (Kernel, error)
 	// Probe makes a probe. Default: Ask.
-	Probe func(context.Context, Query, []config.StatusRange) probe.Result
+	Probe func(context.Context, Query, *Plan) probe.Result
 	// MaxProbes bounds the probes under way at the same time. Default: half of
 	// the file descriptors this process may have, 64 to 4096.
 	MaxProbes int
@@ -110,6 +110,7 @@ type Daemon struct {
 	table    *table
 	whole    whole
 	schedule *scheduler
+	files    fileWatches
 	stats    ipvs.Stats // the newest counters
 
 	generation   uint64
@@ -157,6 +158,8 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 	d.ch = ch
 	ctx, cancel := context.WithCancel(ctx)
 	d.schedule = newScheduler(ctx, d.opts.Probe, d.opts.MaxProbes)
+	d.schedule.scripts.send = ch.Send
+	d.files = fileWatches{changed: make(chan string), ctx: ctx, running: &d.schedule.probes, ends: map[string]context.CancelFunc{}}
 	defer func() {
 		cancel()
 		d.schedule.probes.Wait()
@@ -184,6 +187,8 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 			}
 		case a := <-d.schedule.answers:
 			d.answered(a)
+		case path := <-d.files.changed:
+			d.fileChanged(time.Now(), path)
 		case <-timer.C:
 		case err := <-lost:
 			return fmt.Errorf("checkd: the parent is gone: %w", err)
@@ -215,6 +220,8 @@ func (d *Daemon) message(m watchdog.Message) error {
 	switch {
 	case m.Configure != nil:
 		return d.configure(now, m.Configure)
+	case m.ScriptDone != nil:
+		d.schedule.scripts.done(m.ScriptDone)
 	case m.Ping != nil:
 		d.ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Roles != nil:
@@ -248,7 +255,8 @@ func (d *Daemon) result(now time.Time, a answer) {
 		d.schedule.finish(now, t)
 		return
 	}
-	r := checkers.Result{Outcome: checkers.Fail, Text: a.result.String(), At: a.at, Duration: a.result.Duration}
+	r := checkers.Result{Outcome: checkers.Fail, Text: a.result.String(), At: a.at, Duration: a.result.Duration,
+		Warning: a.result.Warning, Advice: a.result.Advice}
 	switch {
 	case a.result.OK:
 		r.Outcome = checkers.Pass
@@ -264,6 +272,9 @@ func (d *Daemon) result(now time.Time, a answer) {
 		}
 	}
 	for _, u := range t.users {
+		if t.logFailures && r.Outcome == checkers.Fail {
+			d.log.Info("check failed", "service", u.service.source.Name, "server", u.server.Config.Name, "check", t.Label(), "reason", r.Text)
+		}
 		if changes := u.service.pool.Step(now, u.server, u.check, r); len(changes) > 0 {
 			d.announce(now, u.service, changes)
 		}
@@ -353,6 +364,9 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 		}
 		if c.Server != "" {
 			e.Kind, e.Subject = "server", name+"/"+c.Server
+		}
+		if c.Reason == checkers.WeightChanged {
+			continue // status tells; a busy agent would fill the log
 		}
 		d.events = append(d.events, e)
 	}

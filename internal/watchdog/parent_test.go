@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"director/config"
+	"director/internal/control"
 )
 
 func TestStartAndStopOrder(t *testing.T) {
@@ -125,7 +126,7 @@ func TestStopWhileDead(t *testing.T) {
 	d.start()
 	d.says("director is ready")
 	d.eventually("a snapshot", func() bool { return d.status().VRRP != nil })
-	for range 2 {
+	for range prompt + 1 {
 		d.eventually("running", func() bool { return d.process(RoleVRRP).State == "running" })
 		if err := syscall.Kill(d.process(RoleVRRP).PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
@@ -140,6 +141,29 @@ func TestStopWhileDead(t *testing.T) {
 	}
 	if !strings.HasSuffix(d.log(), "vrrp applied 1\nvrrp stop\nvrrp exit\n") {
 		t.Errorf("nothing was undone:\n%s", d.log())
+	}
+}
+
+func TestLeftInTheKernel(t *testing.T) {
+	item := func(installed, own bool) []control.KernelItem {
+		return []control.KernelItem{{What: "x", Installed: installed, Own: own}}
+	}
+	in := func(i control.Instance) *control.VRRP { return &control.VRRP{Instances: []control.Instance{{}, i}} }
+	for name, tc := range map[string]struct {
+		v    *control.VRRP
+		want bool
+	}{
+		"nothing":    {in(control.Instance{Addresses: []control.Address{{}}, Routes: item(false, false)}), false},
+		"an address": {in(control.Instance{Addresses: []control.Address{{Installed: true}}}), true},
+		"a route":    {in(control.Instance{Routes: item(true, false)}), true},
+		"a rule":     {in(control.Instance{Rules: item(true, false)}), true},
+		"a block":    {in(control.Instance{Blocks: item(true, false)}), true},
+		"a static":   {&control.VRRP{Static: item(true, false)}, true},
+		"the host's": {&control.VRRP{Static: item(true, true)}, false},
+	} {
+		if got := inKernel(tc.v); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 
@@ -163,13 +187,17 @@ func TestSecondSignalHurries(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	var b backoff
 	var got []time.Duration
-	for range 10 {
+	for range 12 {
 		got = append(got, b.died(time.Second)/time.Second)
 	}
-	got = append(got, b.died(settled)/time.Second, b.died(settled-1)/time.Second)
+	got = append(got, b.died(settled)/time.Second)
+	got = append(got, b.died(settled)/time.Second) // it lives long again and again
+	for range 3 {
+		got = append(got, b.died(settled-1)/time.Second)
+	}
 	b.reset()
 	got = append(got, b.died(0))
-	want := []time.Duration{0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 0, 1, 0}
+	want := []time.Duration{0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 0, 0, 0, 0, 1, 0}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

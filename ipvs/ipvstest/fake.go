@@ -32,9 +32,9 @@ type Kernel struct {
 	syncStats ipvs.SyncStats
 	syncLog   []ipvs.SyncOp
 	timeouts  ipvs.Timeouts
-	log    []ipvs.Op
-	dumps  int
-	closed bool
+	log       []ipvs.Op
+	dumps     int
+	closed    bool
 }
 
 // New returns a kernel that holds a copy of the table; nil means an empty one.
