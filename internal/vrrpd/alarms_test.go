@@ -392,9 +392,9 @@ func TestFloodOfForgedPackets(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, flood); n > 0 {
 		t.Errorf("%v allocations for a packet", n)
 	}
-	// What says nothing about a configuration is logged, once a minute.
-	for range 100 {
-		w.e.receive("eth0", link.Datagram{Src: netip.MustParseAddr("10.1.1.1"), Dst: vrrp.Group4(), TTL: 255, Payload: pdu[:8], Arrival: w.now})
+	// What says nothing about a configuration is logged, once a minute whoever sends it.
+	for i := range 100 {
+		w.e.receive("eth0", link.Datagram{Src: netip.AddrFrom4([4]byte{10, 1, 1, byte(i)}), Dst: vrrp.Group4(), TTL: 255, Payload: pdu[:8], Arrival: w.now})
 		w.pass(100 * time.Millisecond)
 	}
 	if n := strings.Count(log.String(), "advert dropped"); n != 1 {
