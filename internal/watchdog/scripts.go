@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"director/checkers/probe"
 	"director/config"
 	"director/internal/script"
 	"director/internal/secret"
@@ -68,10 +69,15 @@ func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning,
 	for _, g := range c.Groups {
 		scripts("vrrp_sync_group", g.Name, g.Notify)
 	}
-	checks := func(list []config.Check, path ...string) {
-		for j, ch := range list {
+	checks := func(own []config.Check, path ...string) {
+		for j, ch := range own {
 			at := append(slices.Clone(path), "check", "["+strconv.Itoa(j)+"]")
-			check(ch.User, ch.Command, append(at, "script")...)
+			check(ch.User, ch.Command, append(slices.Clone(at), "script")...)
+			if err := certificates(&ch); err != nil {
+				line, col := find()(at...)
+				list = append(list, config.Warning{File: name, Line: line, Col: col, Key: strings.ReplaceAll(strings.Join(at, "."), ".[", "["),
+					Msg: err.Error() + ": until this is put right the check says nothing"})
+			}
 		}
 	}
 	for _, v := range c.VirtualServers {
@@ -106,6 +112,14 @@ func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning,
 		return list, unsafe
 	}
 	return list, nil
+}
+
+// certificates says why the files with a check's certificates cannot be used.
+func certificates(c *config.Check) error {
+	if c.CAFile == "" && c.ClientCert == "" {
+		return nil
+	}
+	return (&probe.TLSFiles{CA: c.CAFile, Cert: c.ClientCert, Key: c.ClientKey}).Check()
 }
 
 // WithScriptUser returns c with the user that scripts without one run as on this
