@@ -19,7 +19,7 @@ import (
 )
 
 func newDoctor(o *options) *cobra.Command {
-	var asJSON bool
+	var asJSON, probe bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "tell what would break the configuration on this host, and the cure",
@@ -37,7 +37,7 @@ is, whatever else was found.`,
 			if err := enterNamespace(o.configPath); err != nil {
 				return err
 			}
-			report, err := diagnose(cmd.Context(), o)
+			report, err := diagnose(cmd.Context(), o, probe)
 			if err != nil {
 				return err
 			}
@@ -59,13 +59,14 @@ is, whatever else was found.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&probe, "probe", false, "also ask on the links who has the virtual addresses (ARP, neighbour discovery)")
 	configFlag(cmd, o)
 	return cmd
 }
 
 // diagnose reads the configuration, looks at the host and makes all checks. Its error
 // is about the configuration.
-func diagnose(ctx context.Context, o *options) (doctor.Report, error) {
+func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error) {
 	text, err := os.ReadFile(o.configPath)
 	if err != nil {
 		return doctor.Report{}, &failure{exitFailure, err}
@@ -115,7 +116,7 @@ func diagnose(ctx context.Context, o *options) (doctor.Report, error) {
 	if err != nil && !errors.Is(err, control.ErrNotRunning) {
 		unseen = append(unseen, doctor.Unseen{What: "the running daemon", Why: err.Error()})
 	}
-	facts := examine.Host(examine.Options{Config: cfg, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: status})
+	facts := examine.Host(examine.Options{Config: cfg, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: status, Probe: probe})
 	facts.Advice = list
 	facts.Unseen = append(unseen, facts.Unseen...)
 	return doctor.Diagnose(doctor.Input{File: o.configPath, Config: cfg, Line: config.Positions(text), Facts: facts}), nil
