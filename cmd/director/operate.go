@@ -40,13 +40,14 @@ is printed as file:line: what; the exit status is 1 when there is an error.`,
 			if err != nil {
 				return err
 			}
-			if err := config.FillSecrets(o.configPath, text, cfg, secret.Read); err != nil {
+			find := positions(o.configPath, text)
+			if err := config.FillSecrets(find, cfg, secret.Read); err != nil {
 				return err
 			}
 			if cfg, err = watchdog.WithScriptUser(cfg); err != nil {
 				return &failure{exitFailure, err}
 			}
-			warnings, err = watchdog.CheckScripts(o.configPath, text, cfg)
+			warnings, err = watchdog.CheckScripts(find, cfg)
 			for _, w := range warnings {
 				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
 			}
