@@ -176,6 +176,9 @@ func (d *decoder) isTable(at place, f *field) bool {
 	if f.Short != "" {
 		allowed = f.table.byKey[f.Short].allowed() + ", or a table"
 	}
+	if f.key == "notify" && f.table.byKey["all"] != nil {
+		allowed += `: notify.all = "COMMAND" runs for every change`
+	}
 	d.errorf(at, "%s is not allowed here, allowed is %s", typeWord(at.raw), allowed)
 	return false
 }

@@ -281,6 +281,9 @@ func (t *table) unknownKey(key string) string {
 	if called := t.aliasOf(key, ""); called != "" {
 		return fmt.Sprintf("unknown key, it is called %s here", called)
 	}
+	if advice := keepalivedKeys(key); advice != "" {
+		return "unknown key: " + advice
+	}
 	for _, f := range t.fields { // a key of an inner table, written one level too high
 		if f.table != nil && f.kind != kindNamed && f.table.byKey[key] != nil {
 			return fmt.Sprintf("unknown key here, it belongs into %s", f.table.header)
@@ -293,6 +296,9 @@ func (t *table) unknownKey(key string) string {
 		if p.byKey[key] != nil {
 			return fmt.Sprintf("unknown key here, it belongs into %s: a key belongs to the header above it", p.header)
 		}
+	}
+	if len(t.keys) > 14 { // more than a reader takes in
+		return fmt.Sprintf("unknown key, allowed are the %d keys of %s that etc/director.toml shows", len(t.keys), t.header)
 	}
 	return "unknown key, allowed are " + strings.Join(t.keys, ", ")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"director/internal/netlab"
+	"director/internal/netlab/labtest"
 )
 
 // The benchmarks of VRRP at scale: director and keepalived do the same things one after the other, with 1, 100 and 1000 virtual
@@ -26,7 +27,7 @@ const benchLinks = 4
 
 // A scale is two routers on four links, each of which is recorded.
 type scale struct {
-	*netlab.T
+	*labtest.Lab
 	b        testing.TB
 	hosts    [2]*netlab.Host
 	ports    [2][]*netlab.Port
@@ -36,7 +37,7 @@ type scale struct {
 
 func newScale(b testing.TB, n int) *scale {
 	binary(b) // built before any clock starts
-	s := &scale{T: netlab.NewT(b, "scale"), b: b, n: n}
+	s := &scale{Lab: labtest.New(b, "scale"), b: b, n: n}
 	s.hosts = [2]*netlab.Host{s.Host("a"), s.Host("b")}
 	for l := range min(n, benchLinks) {
 		sw := s.Switch(fmt.Sprintf("sw%d", l))

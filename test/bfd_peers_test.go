@@ -10,18 +10,19 @@ import (
 
 	"director/internal/control"
 	"director/internal/netlab"
+	"director/internal/netlab/labtest"
 )
 
 // bfdPair is two hosts on one link, and with two links by a router, which
 // forwards IPv4 and IPv6.
 type bfdPair struct {
-	*netlab.T
+	*labtest.Lab
 	a, b, router *netlab.Host
 }
 
 func newBFDPair(t *testing.T) *bfdPair {
-	l := netlab.NewT(t, "bfd")
-	p := &bfdPair{T: l, a: l.Host("a"), b: l.Host("b"), router: l.Host("router")}
+	l := labtest.New(t, "bfd")
+	p := &bfdPair{Lab: l, a: l.Host("a"), b: l.Host("b"), router: l.Host("router")}
 	near, left, right := l.Switch("near"), l.Switch("left"), l.Switch("right")
 	l.Connect(p.a, "eth0", near, "192.0.2.1/24", "2001:db8::1/64")
 	l.Connect(p.b, "eth0", near, "192.0.2.2/24", "2001:db8::2/64")

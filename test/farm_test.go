@@ -16,6 +16,7 @@ import (
 
 	"director/internal/control"
 	"director/internal/netlab"
+	"director/internal/netlab/labtest"
 )
 
 // TestFarms puts director in front of web farms, on a kernel with IPVS: this one, or User Mode Linux, into which the
@@ -23,7 +24,7 @@ import (
 func TestFarms(t *testing.T) {
 	path := binary(t)
 	t.Setenv(binaryEnv, path)
-	if !netlab.RequireIPVS(t, filepath.Dir(path)) {
+	if !labtest.RequireIPVS(t, filepath.Dir(path)) {
 		return
 	}
 	t.Run("nat", testNAT)
@@ -33,6 +34,7 @@ func TestFarms(t *testing.T) {
 	t.Run("kill matrix", testKillMatrix)
 	t.Run("table", testTable)
 	t.Run("reload", testFarmReload)
+	t.Run("vrf", testVRF)
 	t.Run("service manager", testServiceManager)
 	t.Run("systemd", testSystemd)
 }
@@ -49,7 +51,7 @@ const patience = 30 * time.Second
 
 // A farm is a lab with a client, directors and servers.
 type farm struct {
-	*netlab.T
+	*labtest.Lab
 	t             *testing.T
 	front, back   *netlab.Switch
 	client        *netlab.Host
@@ -61,7 +63,7 @@ type farm struct {
 // newFarm makes the hosts and starts nothing.
 func newFarm(t *testing.T, directors, servers int) *farm {
 	t.Helper()
-	f := &farm{T: netlab.NewT(t, "farm"), t: t, backGatewayIP: netip.MustParseAddr(insideVIP)}
+	f := &farm{Lab: labtest.New(t, "farm"), t: t, backGatewayIP: netip.MustParseAddr(insideVIP)}
 	f.front, f.back = f.Switch("front"), f.Switch("back")
 	f.client = f.Host("client")
 	f.Connect(f.client, "eth0", f.front, "192.0.2.100/24", "192.0.2.101/24")

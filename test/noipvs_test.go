@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"director/internal/netlab"
+	"director/internal/netlab/labtest"
 )
 
 // TestWithoutIPVS starts director with a virtual server on a kernel that has no IPVS: it gives up at once, says why and what
@@ -14,7 +15,7 @@ func TestWithoutIPVS(t *testing.T) {
 		t.Log("this kernel has IPVS")
 		return
 	}
-	l := netlab.NewT(t, "noipvs")
+	l := labtest.New(t, "noipvs")
 	h := l.Host("a")
 	l.Connect(h, "eth0", l.Switch("front"), "192.0.2.1/24")
 	addresses := watchAddresses(t, h, outsideVIP)

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"director/internal/netlab"
+	"director/internal/netlab/labtest"
 )
 
 // pair is two hosts A and B on one link, and a client.
 type pair struct {
-	*netlab.T
+	*labtest.Lab
 	t            testing.TB
 	sw           *netlab.Switch
 	a, b, client *netlab.Host
@@ -25,8 +26,8 @@ type pair struct {
 var vip = netip.MustParseAddr("192.0.2.100")
 
 func newPair(t testing.TB) *pair {
-	l := netlab.NewT(t, "vrrp")
-	p := &pair{T: l, t: t, sw: l.Switch("sw"), a: l.Host("a"), b: l.Host("b"), client: l.Host("client")}
+	l := labtest.New(t, "vrrp")
+	p := &pair{Lab: l, t: t, sw: l.Switch("sw"), a: l.Host("a"), b: l.Host("b"), client: l.Host("client")}
 	p.portA = l.Connect(p.a, "eth0", p.sw, "192.0.2.1/24")
 	p.portB = l.Connect(p.b, "eth0", p.sw, "192.0.2.2/24")
 	l.Connect(p.client, "eth0", p.sw, "192.0.2.50/24")

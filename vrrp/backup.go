@@ -19,6 +19,9 @@ func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action
 		i.master, i.masterPriority, i.stopping = ev.Src, 0, true
 		i.timerSet, i.dead = now, Cause{}
 		i.timer = now.Add(SkewTime(i.settings.Version, i.priority, i.interval))
+		if now.Before(i.patient) {
+			i.timer = i.timer.Add(i.interval)
+		}
 		if i.gates.stage != gatesIdle {
 			acts, i.wants = i.closeGates(acts), false // another case, with other gates
 		}
@@ -30,7 +33,7 @@ func (i *Instance) backupAdvert(now time.Time, ev Event, acts []Action) []Action
 	if i.settings.Preempt && ev.Priority < i.priority {
 		if i.gates.stage != gatesIdle && (!i.lower.IsValid() || i.wants && before(i.wish.Reason) != BeforePreempt) {
 			// Somebody serves after all: to preempt is another case, with other gates.
-			acts, i.wants = i.closeGates(acts), false
+			acts, i.wants, i.stopping = i.closeGates(acts), false, false
 			i.armMasterDown(now)
 		}
 		i.lowerAdvert(now, ev)
@@ -77,8 +80,14 @@ func (i *Instance) lowerAdvert(now time.Time, ev Event) {
 		i.timer = i.preemptAt
 	}
 	i.lower, i.lowerPriority = ev.Src, ev.Priority
-	if i.dead.Reason != ReasonNone {
-		i.armMasterDown(now) // somebody serves: no hurry any more
+	if i.wants && i.settings.Version == 3 {
+		i.interval = ev.Interval
+	}
+	if i.dead.Reason != ReasonNone || i.wants {
+		// Somebody serves: no hurry any more. Who is kept from preempting it waits for
+		// it to fall silent as well, by its interval.
+		i.stopping = false
+		i.armMasterDown(now)
 	}
 }
 
@@ -112,12 +121,15 @@ func (i *Instance) backupTimer(now time.Time, acts []Action) []Action {
 // silenceCause is why a BACKUP would take over now.
 func (i *Instance) silenceCause(now time.Time) Cause {
 	cause := Cause{Reason: ReasonMasterDown, Peer: i.master, Silence: now.Sub(i.timerSet)}
+	if i.wants && i.lower.IsValid() {
+		cause.Peer = i.lower // its adverts started the timer
+	}
 	switch {
 	case i.dead.Reason != ReasonNone:
 		cause = i.dead
 	case i.stopping:
 		cause.Reason = ReasonMasterStopped
-	case i.lower.IsValid():
+	case i.lower.IsValid() && !i.wants:
 		cause = Cause{Reason: ReasonPreempted, Peer: i.lower, Priority: i.lowerPriority, Silence: cause.Silence}
 	}
 	return cause
@@ -127,6 +139,9 @@ func (i *Instance) silenceCause(now time.Time) Cause {
 // and its group allow it.
 func (i *Instance) takeOver(now time.Time, cause Cause, acts []Action) []Action {
 	gated := i.gated(cause.Reason)
+	if i.wants && before(cause.Reason) != before(i.wish.Reason) {
+		acts = i.closeGates(acts) // another case, with other gates
+	}
 	if i.grouped || gated {
 		i.want(now, cause)
 		if gated {

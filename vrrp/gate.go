@@ -48,8 +48,8 @@ func before(r Reason) Before {
 }
 
 // Gate is something that must hold before a BACKUP becomes MASTER. The owner of the
-// Instance finds out about it: ActionAsk asks, EventGate answers. All gates are
-// asked at once.
+// Instance finds out about it: ActionAsk asks, EventGate answers. Gates are asked all
+// at once, but those that are Held or Last.
 type Gate struct {
 	Name    string // in causes
 	Timeout time.Duration
@@ -59,7 +59,8 @@ type Gate struct {
 	Ahead   bool // asked already when adverts are missed, so that a takeover need not wait
 	Last    bool // asked when all others have passed: it does something that is not undone
 	// Held must hold as long as the router is MASTER: it is asked again a Pause after
-	// each answer, and a MASTER without it gives up.
+	// each answer, and a MASTER without it gives up. Before a takeover it is asked when
+	// the others have passed, but before the Last ones.
 	Held bool
 }
 
@@ -72,23 +73,43 @@ type GateStatus struct {
 	Asked  time.Time // of the question that is open, zero: none is
 }
 
-// gateStage is how far a BACKUP is with its gates.
+// gateStage is how far a BACKUP is with the gates of a phase.
 type gateStage uint8
 
 const (
 	gatesIdle    gateStage = iota
 	gatesAhead             // those that can be were asked ahead of time
-	gatesAsked             // all but the last were asked
-	gatesNearly            // all but the last have passed
-	gatesLast              // the last were asked
-	gatesCleared           // all have passed
+	gatesAsked             // those of the phase were asked
+	gatesPassed            // they have passed; in a group, the phases of the others are waited for
 	gatesBlocked           // one has not; all are asked again at gates.timer
 )
+
+// gatePhase orders the gates. A group begins a phase when all its members have
+// passed the one before.
+type gatePhase uint8
+
+const (
+	phaseAsk  gatePhase = iota
+	phaseHold           // gates that are Held: taken only when nothing else is in the way, for others want them too
+	phaseLast           // gates that are Last
+	numGatePhases
+)
+
+func (g *gate) phase() gatePhase {
+	switch {
+	case g.Last:
+		return phaseLast
+	case g.Held:
+		return phaseHold
+	}
+	return phaseAsk
+}
 
 // gates are the promotion gates of an Instance and what is known of them.
 type gates struct {
 	list  []gate
 	stage gateStage
+	phase gatePhase // of gatesAsked and gatesPassed
 	timer time.Time // the next thing to do about them, zero = none
 	since time.Time // when the takeover that they delay was due
 	told  string    // of the takeover held back, so that it is told once

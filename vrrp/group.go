@@ -47,7 +47,8 @@ type Group struct {
 	since       time.Time
 	newest      GroupTransition
 	transitions uint64
-	acts        []Action // scratch
+	disputed    time.Time // before this, others may have gone back as it has
+	acts        []Action  // scratch
 }
 
 // NewGroup returns a group without members in INIT; see Regroup.
@@ -112,6 +113,9 @@ func (g *Group) Step(now time.Time, member int, ev Event, acts []GroupAction) []
 			}
 			return acts
 		}
+	}
+	if ev.Kind == EventAdvert && member == g.decider && now.Before(g.disputed) && ev.Priority == m.priority && m.source.Less(ev.Src) {
+		m.patient = now.Add(2 * m.settings.AdvertInterval) // it has lost here as well, to another one
 	}
 	was := m.state
 	acts = g.move(now, member, ev, acts)
@@ -186,12 +190,14 @@ func (g *Group) fault(now time.Time, member int, acts []GroupAction) []GroupActi
 //
 // Two hosts that became MASTER at once, each the winner on another link, both go
 // back, and would meet again and again. So one of them waits an interval longer:
-// the one that lost on the decider's link, which is the same for both.
+// the one that lost on the decider's link, which is the same for both. It does so
+// for longer than other hosts take to try, and to say good-bye in their turn.
 func (g *Group) yield(now time.Time, member int, acts []GroupAction) []GroupAction {
 	for i, m := range g.members {
 		if m.state == Master {
+			g.disputed = now.Add(m.settings.AdvertInterval)
 			if member == g.decider {
-				m.patient = now.Add(m.settings.AdvertInterval)
+				m.patient = now.Add(2 * m.settings.AdvertInterval)
 			}
 			g.acts = m.yield(now, g.with(member), g.acts[:0])
 			acts = g.take(i, acts)
@@ -216,16 +222,7 @@ func (g *Group) announceAgain(now time.Time, acts []GroupAction) []GroupAction {
 // settle makes those that wait MASTER when nobody is missing, and tells of the
 // state that all have reached.
 func (g *Group) settle(now time.Time, member int, acts []GroupAction) []GroupAction {
-	ready := g.ready(false)
-	if ready {
-		for i, m := range g.members {
-			if m.state == Backup && m.gates.stage == gatesNearly {
-				g.acts = m.askLast(now, g.acts[:0])
-				acts = g.take(i, acts)
-			}
-		}
-		ready = g.ready(true)
-	}
+	ready, acts := g.ready(now, acts)
 	state, common := Init, true
 	for i, m := range g.members {
 		if ready && m.state == Backup {
@@ -249,15 +246,50 @@ func (g *Group) settle(now time.Time, member int, acts []GroupAction) []GroupAct
 	return append(acts, GroupAction{Member: -1, Transition: t})
 }
 
-// ready says that every member is MASTER or would take over, and that its gates allow
-// it: with last those too that are asked when nothing else is missing.
-func (g *Group) ready(last bool) bool {
+// ready says that every member is MASTER or would take over, and that all gates
+// allow it.
+func (g *Group) ready(now time.Time, acts []GroupAction) (bool, []GroupAction) {
+	fresh := now
 	for _, m := range g.members {
-		if m.state != Master && !(m.state == Backup && m.wants && m.clear(last)) {
+		if m.state == Backup && m.gates.stage == gatesBlocked {
+			return false, g.each(acts, func(m Member, acts []Action) []Action { return m.stepBack(acts) })
+		}
+		if limit := now.Add(-m.patience()); limit.Before(fresh) {
+			fresh = limit
+		}
+	}
+	for phase := range numGatePhases {
+		if !g.past(phase) {
+			return false, acts
+		}
+		if phase == phaseAsk {
+			acts = g.each(acts, func(m Member, acts []Action) []Action { return m.askAnew(now, fresh, acts) })
+		}
+		if phase+1 < numGatePhases && g.past(phase) {
+			acts = g.each(acts, func(m Member, acts []Action) []Action { return m.nextGates(now, phase, acts) })
+		}
+	}
+	return len(g.members) > 0 && g.past(phaseLast), acts
+}
+
+// past says that every member is MASTER or would take over, and has passed a phase
+// of its gates.
+func (g *Group) past(phase gatePhase) bool {
+	for _, m := range g.members {
+		if m.state != Master && !(m.state == Backup && m.wants && m.past(phase)) {
 			return false
 		}
 	}
-	return len(g.members) > 0
+	return true
+}
+
+// each lets every member do something.
+func (g *Group) each(acts []GroupAction, do func(Member, []Action) []Action) []GroupAction {
+	for i, m := range g.members {
+		g.acts = do(m, g.acts[:0])
+		acts = g.take(i, acts)
+	}
+	return acts
 }
 
 // before orders the members of a group in the same way on every host.

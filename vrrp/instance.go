@@ -108,7 +108,7 @@ type Instance struct {
 
 	grouped bool      // a Group decides whether a BACKUP takes over
 	wants   bool      // grouped BACKUP: would take over
-	patient time.Time // grouped: master-down timers started before this run an interval longer
+	patient time.Time // grouped: timers of a BACKUP started before this run an interval longer
 	silent  time.Time // wants: since when no acceptable advert was heard
 	wish    Cause     // wants: why
 
@@ -283,7 +283,7 @@ func (i *Instance) Reconfigure(now time.Time, s Settings) {
 			i.timer = next
 		}
 	case Backup:
-		if s.Version == 3 && old.Version == 3 && i.master.IsValid() {
+		if s.Version == 3 && old.Version == 3 && (i.master.IsValid() || i.wants && i.lower.IsValid()) {
 			// A BACKUP waits by its MASTER's interval (RFC 9568 section 6.1): by a
 			// shorter one of its own it would take over from a healthy router.
 			return

@@ -39,71 +39,104 @@ func (i *Instance) armGates(now time.Time) {
 func (i *Instance) knock(now time.Time, acts []Action) []Action {
 	s := &i.gates
 	switch s.stage {
-	case gatesAsked, gatesNearly, gatesLast, gatesBlocked:
+	case gatesAsked, gatesBlocked:
 		return acts
-	case gatesCleared:
-		// The group has not been ready for a whole master-down time: what was found
-		// out is old. What the last gates did stays done.
-		for n := range s.list {
-			if g := &s.list[n]; !g.Last && !g.Held {
-				g.ask, g.answer = 0, Unanswered
-			}
+	case gatesPassed:
+		if i.grouped {
+			return acts // see Group.settle
 		}
-	case gatesIdle, gatesAhead:
-		s.since = now
-		for n := range s.list {
-			if g := &s.list[n]; g.answer == Denied {
-				g.ask, g.answer = 0, Unanswered // it may have been the MASTER, who answered for its address
-			}
+		acts = i.closeGates(acts) // it has left its group meanwhile
+	}
+	s.since = now
+	for n := range s.list {
+		if g := &s.list[n]; g.answer == Denied {
+			g.ask, g.answer = 0, Unanswered // it may have been the MASTER, who answered for its address
 		}
 	}
-	s.stage = gatesAsked
+	s.stage, s.phase = gatesAsked, phaseAsk
 	return i.weigh(now, acts)
 }
 
 // weigh goes on as far as the answers allow.
 func (i *Instance) weigh(now time.Time, acts []Action) []Action {
 	s := &i.gates
-	var ready bool
-	if s.stage == gatesAsked {
-		if ready, acts = i.askGates(now, false, acts); !ready {
+	for s.stage == gatesAsked {
+		var ready bool
+		if ready, acts = i.askGates(now, s.phase, acts); !ready {
 			return acts
 		}
-		s.stage, s.timer = gatesNearly, time.Time{}
-		if !i.grouped {
-			return i.askLast(now, acts)
+		s.stage, s.timer = gatesPassed, time.Time{}
+		if i.grouped {
+			return acts // the group goes on when all of it are as far
 		}
-		return acts // the group goes on when all of it are as far
-	}
-	if s.stage == gatesLast {
-		return i.askLast(now, acts)
+		if s.phase+1 == numGatePhases {
+			return i.promote(now, acts)
+		}
+		s.stage, s.phase = gatesAsked, s.phase+1
 	}
 	return acts
 }
 
-// askLast asks what is asked when everything else has passed.
-func (i *Instance) askLast(now time.Time, acts []Action) []Action {
-	s := &i.gates
-	s.stage = gatesLast
-	ready, acts := i.askGates(now, true, acts)
-	if !ready {
-		return acts
+// nextGates begins the phase after one that every member of the group has passed.
+func (i *Instance) nextGates(now time.Time, passed gatePhase, acts []Action) []Action {
+	if s := &i.gates; i.state == Backup && s.stage == gatesPassed && s.phase == passed {
+		s.stage, s.phase = gatesAsked, passed+1
+		return i.weigh(now, acts)
 	}
-	s.stage, s.timer = gatesCleared, time.Time{}
-	if i.grouped {
-		return acts
-	}
-	return i.promote(now, acts)
+	return acts
 }
 
-// askGates asks the gates that have not been asked, looks at the answers of the
-// others, and reports whether all have passed. One that has not ends the round.
-func (i *Instance) askGates(now time.Time, last bool, acts []Action) (ready bool, _ []Action) {
+// askAnew has gates asked again whose answers are from before a point: the other
+// members of the group have taken long.
+func (i *Instance) askAnew(now, since time.Time, acts []Action) []Action {
+	s := &i.gates
+	if i.state != Backup || s.stage != gatesPassed || s.phase != phaseAsk {
+		return acts
+	}
+	for n := range s.list {
+		if g := &s.list[n]; g.phase() == phaseAsk && g.ask != 0 && g.newest.At.Before(since) {
+			g.ask, g.answer = 0, Unanswered
+			s.stage = gatesAsked
+		}
+	}
+	return i.weigh(now, acts)
+}
+
+// patience is how long the answers of gates are good for while other members of the
+// group are waited for. It is longer than any of them takes, so that a group
+// with slow gates on several members is not kept asking.
+func (i *Instance) patience() time.Duration {
+	longest := time.Duration(0)
+	for n := range i.gates.list {
+		longest = max(longest, i.gates.list[n].Timeout)
+	}
+	return 2 * (i.MasterDownTime() + longest)
+}
+
+// stepBack gives up what is held when a gate keeps another member of the group: a
+// host that can take over may want it. What the last gates did stays done.
+func (i *Instance) stepBack(acts []Action) []Action {
+	s := &i.gates
+	if i.state != Backup || s.phase == phaseAsk || s.stage != gatesAsked && s.stage != gatesPassed {
+		return acts
+	}
+	for n := range s.list {
+		if g := &s.list[n]; g.phase() == phaseHold || g.phase() == phaseLast && g.answer != Passed {
+			g.ask, g.answer = 0, Unanswered
+		}
+	}
+	s.stage, s.phase, s.timer = gatesPassed, phaseAsk, time.Time{}
+	return append(acts, Action{Kind: ActionUnask})
+}
+
+// askGates asks the gates of a phase that have not been asked, looks at the answers of
+// the others, and reports whether all have passed. One that has not ends the round.
+func (i *Instance) askGates(now time.Time, phase gatePhase, acts []Action) (ready bool, _ []Action) {
 	s := &i.gates
 	ready, s.timer = true, time.Time{}
 	for n := range s.list {
 		g := &s.list[n]
-		if g.Before&before(i.wish.Reason) == 0 || g.Last != last {
+		if g.Before&before(i.wish.Reason) == 0 || g.phase() != phase {
 			continue
 		}
 		if g.ask == 0 {
@@ -208,7 +241,7 @@ func (i *Instance) gateTimer(now time.Time, acts []Action) []Action {
 	case s.stage == gatesIdle:
 		return i.askAhead(now, acts)
 	case s.stage == gatesBlocked:
-		s.stage = gatesAsked
+		s.stage, s.phase = gatesAsked, phaseAsk
 	}
 	return i.weigh(now, acts)
 }
@@ -273,16 +306,16 @@ func (i *Instance) gateAnswer(now time.Time, ev Event, acts []Action) []Action {
 	return acts
 }
 
-// clear says that nothing but the last gates keep a BACKUP that wants to take over,
-// or, with last, that these do not either.
-func (i *Instance) clear(last bool) bool {
-	if !i.gated(i.wish.Reason) {
+// past says that the gates of a phase do not keep a BACKUP that wants to take over.
+func (i *Instance) past(phase gatePhase) bool {
+	s := &i.gates
+	switch {
+	case !i.gated(i.wish.Reason):
 		return true
+	case s.stage == gatesPassed:
+		return s.phase >= phase
 	}
-	if last {
-		return i.gates.stage == gatesCleared
-	}
-	return i.gates.stage == gatesNearly || i.gates.stage == gatesLast || i.gates.stage == gatesCleared
+	return s.stage == gatesAsked && s.phase > phase
 }
 
 // passage tells the gates that a takeover has passed and the time that it cost.

@@ -70,7 +70,7 @@ func (s *sim) check() error {
 	if able > 0 && masters == 0 {
 		return fmt.Errorf("no master among %d hosts", able)
 	}
-	return nil
+	return s.checkGates()
 }
 
 // checkRouter holds a router against those that it hears.

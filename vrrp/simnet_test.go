@@ -35,6 +35,8 @@ type simHost struct {
 	ended  time.Time      // when it crashed
 	was    []State        // of the members at that time
 
+	gates simGates
+
 	reading bool    // the inbox
 	said    []uint8 // the newest priority, by member
 	told    []bool  // answered during this reading, by member
@@ -68,6 +70,11 @@ type sim struct {
 	delay     time.Duration // the longest
 	shuffle   bool          // a later advert may overtake an earlier one
 	steady    bool          // every advert takes the whole delay
+
+	gated     bool // hosts have promotion gates
+	locked    bool // among them that of the lock
+	holder    *simHost
+	questions []simQuestion
 
 	moves  int // transitions so far
 	steps  int // events so far
@@ -140,6 +147,7 @@ func newSim(seed uint64, traced bool) *sim {
 		s.cut = append(s.cut, lan)
 	}
 	s.steady = pick(4)
+	s.gate()
 	s.logf("%d routers a host, %d heartbeat paths, steady delay %v", s.members, s.lans-s.members, s.steady)
 	for _, h := range s.hosts {
 		s.start(h)
@@ -170,6 +178,7 @@ func (s *sim) start(h *simHost) {
 	for m := range s.members {
 		i := New(s.now, h.set[m])
 		i.SetSource(h.addr[m])
+		i.SetGates(s.now, s.gateFor(h, m), nil)
 		h.m = append(h.m, Member{fmt.Sprintf("VI_%d", m), i})
 	}
 	s.logf("%s starts: version %d, priority %d, every %v, preempt %v, resume %v",
@@ -202,6 +211,7 @@ func (s *sim) end(h *simHost, clean bool) {
 		s.step(h, m, s.now, Event{Kind: EventShutdown, Cause: Cause{Reason: ReasonStopped}})
 	}
 	h.alive, h.ended = false, s.now
+	s.forget(h)
 }
 
 // plug switches the interface of a host on or off. That of a heartbeat path is
@@ -246,6 +256,12 @@ func (s *sim) takeGroup(h *simHost, acts []GroupAction) {
 
 func (s *sim) take(h *simHost, member int, a Action) {
 	switch a.Kind {
+	case ActionAsk:
+		s.ask(h, member, a)
+	case ActionUnask:
+		s.unask(h, member)
+	case ActionStay:
+		s.logf("%s %s stays: %v", h.name, h.m[member].Name, a.Transition.Cause)
 	case ActionNotify:
 		s.moves++
 		s.logf("%s %s %v -> %v: %v", h.name, h.m[member].Name, a.Transition.From, a.Transition.To, a.Transition.Cause)
@@ -308,14 +324,23 @@ func (s *sim) hear(h *simHost, m *simMessage) {
 	}
 }
 
-// next is the earliest thing to happen: an arrival (its index in air) or a host
-// that has to act.
+// next is the earliest thing to happen: an arrival (its index in air), an answer
+// (-2 and less: its index in questions) or a host that has to act.
 func (s *sim) next() (at time.Time, arrival int, host *simHost) {
 	arrival = -1
 	earlier := func(t time.Time) bool { return !t.IsZero() && (at.IsZero() || t.Before(at)) }
 	for i := range s.air {
 		if earlier(s.air[i].at) {
 			at, arrival = s.air[i].at, i
+		}
+	}
+	for i := range s.questions {
+		at2 := s.questions[i].at
+		if p := s.questions[i].host.paused; at2.Before(p) {
+			at2 = p
+		}
+		if earlier(at2) {
+			at, arrival, host = at2, -2-i, nil
 		}
 	}
 	for _, h := range s.hosts {
@@ -359,6 +384,12 @@ func (s *sim) run(d time.Duration, until func() bool) bool {
 		if at.After(s.now) {
 			s.now = at
 		}
+		if arrival < -1 {
+			q := s.questions[-2-arrival]
+			s.questions = slices.Delete(s.questions, -2-arrival, -1-arrival)
+			s.answer(q)
+			continue
+		}
 		if arrival < 0 {
 			s.wake(host)
 			continue
@@ -379,6 +410,16 @@ func (s *sim) run(d time.Duration, until func() bool) bool {
 // wake lets a host do what is due: first what has arrived while it stalled, LAN
 // after LAN in any order, then its timers.
 func (s *sim) wake(h *simHost) {
+	s.listen(h)
+	for m, i := range h.m {
+		if d := i.Deadline(); !d.IsZero() && !d.After(s.now) {
+			s.step(h, m, s.now, Event{Kind: EventTimer})
+		}
+	}
+}
+
+// listen reads what has arrived.
+func (s *sim) listen(h *simHost) {
 	h.reading = true
 	clear(h.told)
 	first := s.rng.IntN(s.lans)
@@ -390,9 +431,4 @@ func (s *sim) wake(h *simHost) {
 		h.inbox[lan] = h.inbox[lan][:0]
 	}
 	h.reading = false
-	for m, i := range h.m {
-		if d := i.Deadline(); !d.IsZero() && !d.After(s.now) {
-			s.step(h, m, s.now, Event{Kind: EventTimer})
-		}
-	}
 }

@@ -109,7 +109,7 @@ func (s *sim) chaos() {
 	n := s.rng.IntN(len(s.hosts))
 	h, lan := s.hosts[n], s.rng.IntN(s.lans)
 	able := h.alive && !s.now.Before(h.paused)
-	switch s.rng.IntN(14) {
+	switch s.rng.IntN(16) {
 	case 0:
 		s.loss, s.dup, s.shuffle = s.rng.Float64()*0.6, s.rng.Float64()*0.3, s.rng.IntN(2) == 0
 		s.delay = time.Duration(s.rng.Float64() * float64(s.slow))
@@ -157,6 +157,10 @@ func (s *sim) chaos() {
 		if able {
 			s.reconfigure(h)
 		}
+	case 14, 15:
+		if s.gated {
+			s.shift(h)
+		}
 	case 13:
 		if h.alive && s.rng.IntN(2) == 0 {
 			s.end(h, false)
@@ -171,7 +175,7 @@ func (s *sim) reconfigure(h *simHost) {
 	set := h.set[0]
 	switch s.rng.IntN(4) {
 	case 0:
-		set.Preempt = !set.Preempt
+		set.Preempt = !set.Preempt && !s.locked
 	case 1:
 		set.Priority = uint8(1 + s.rng.IntN(254))
 	case 2:
@@ -198,6 +202,7 @@ func (s *sim) calm() {
 		if s.now.Before(h.paused) {
 			h.paused = s.now
 		}
+		h.gates.reference = Passed
 	}
 }
 
@@ -223,6 +228,9 @@ func (s *sim) rest() {
 		s.run(40*s.slow, nil)
 	} else {
 		s.run(12*s.slow, nil)
+	}
+	if s.gated {
+		s.run(10*s.slow, nil)
 	}
 }
 
@@ -254,7 +262,7 @@ func (s *sim) takeover() error {
 			way = 0
 		}
 		said := way > 0 // good-bye
-		var best, down time.Duration
+		var best, down, gates time.Duration
 		for _, b := range s.hosts {
 			if b == old || !b.alive || !b.hears(old) {
 				continue
@@ -273,6 +281,7 @@ func (s *sim) takeover() error {
 			if best == 0 || wait < best {
 				best, down = wait, long
 			}
+			gates = max(gates, b.gateTime())
 		}
 		if best == 0 {
 			continue
@@ -298,6 +307,10 @@ func (s *sim) takeover() error {
 			// Members whose timers ran out while another one waited run anew.
 			latest += down
 			soonest = 0
+		}
+		latest += gates
+		if s.locked { // another one may have had the lock before, and then been kept
+			latest += gates + 2*s.slow
 		}
 		next := func() bool {
 			for _, h := range s.hosts {
@@ -347,8 +360,9 @@ func (s *sim) stall() error {
 	if was != Master && moved > 0 {
 		return fmt.Errorf("%d transitions because %s stalled as %v", moved, h.name, was)
 	}
-	// One takes over, and the other one of the two goes back, if not both.
-	if moved > 3 && !s.grouped && s.ranked() {
+	// One takes over, and the other one of the two goes back, if not both. Gates may
+	// delay the best, so that another is first.
+	if moved > 3 && !s.grouped && !s.gated && s.ranked() {
 		return fmt.Errorf("%d transitions because a master stalled", moved)
 	}
 	// Whoever is next becomes MASTER; then this one goes back, or that one does.

@@ -157,7 +157,7 @@ func newRoot() *cobra.Command {
 		},
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRun(o), newCheck(o), newStatus(o), newReload(o), newStop(o), newVersion(o), newDemo(), newChild())
+	root.AddCommand(newRun(o), newCheck(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newDemo(), newChild())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

@@ -307,6 +307,39 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 	return ok && id.IsExported()
 }
 
+// The shipped program holds nothing that serves tests alone.
+func TestProgramHoldsNoTests(t *testing.T) {
+	_, files := tree(t)
+	imports := make(map[string][]string)
+	for _, f := range files {
+		if !f.test {
+			imports[f.pkg] = append(imports[f.pkg], f.imports()...)
+		}
+	}
+	by := map[string]string{"cmd/director": ""} // who was first to import a package of ours
+	for queue := []string{"cmd/director"}; len(queue) > 0; queue = queue[1:] {
+		pkg := queue[0]
+		for _, path := range imports[pkg] {
+			if path == "testing" || strings.HasPrefix(path, "testing/") || strings.HasPrefix(path, "pgregory.net/rapid") || strings.HasPrefix(path, "github.com/google/go-cmp") {
+				chain := pkg
+				for up := by[pkg]; up != ""; up = by[up] {
+					chain = up + " -> " + chain
+				}
+				t.Errorf("%s imports %s", chain, path)
+			}
+			if ours, ok := strings.CutPrefix(path, module); ok {
+				if _, seen := by[ours]; !seen {
+					by[ours] = pkg
+					queue = append(queue, ours)
+				}
+			}
+		}
+	}
+	if len(by) < 10 {
+		t.Errorf("the program seems to hold %d packages only: %v", len(by), by)
+	}
+}
+
 func TestNoTestHidesAMissingTool(t *testing.T) {
 	fset, files := tree(t)
 	for _, f := range files {

@@ -19,6 +19,7 @@ import (
 	"director/config"
 	"director/internal/control"
 	"director/internal/netlab"
+	"director/internal/netlab/labtest"
 	"director/internal/watchdog"
 	"director/ipvs"
 	"director/ipvs/kernel"
@@ -38,7 +39,7 @@ func (c *counting) Apply(ops []ipvs.Op) []error {
 // TestKernel runs the daemon over the real IPVS table, with real probes of real
 // web servers on this host's own addresses.
 func TestKernel(t *testing.T) {
-	if !netlab.RequireIPVS(t) {
+	if !labtest.RequireIPVS(t) {
 		return
 	}
 	r := &real{t: t}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -91,6 +92,16 @@ func (c *Client) Reload(ctx context.Context) (ReloadResult, error) {
 		return ReloadResult{}, errors.New("director answered without a result")
 	}
 	return *res.Reload, nil
+}
+
+// Events returns events that have happened, oldest first, or waits for one.
+func (c *Client) Events(ctx context.Context, q EventQuery) ([]Event, error) {
+	args, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.call(ctx, Request{Op: OpEvents, Args: args})
+	return res.Events, err
 }
 
 // Stop makes the daemon stop and waits until it is gone.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -40,6 +41,13 @@ func (d *daemon) Reload(ctx context.Context) (ReloadResult, error) {
 		}
 	}
 	return d.reload, d.err
+}
+
+func (d *daemon) Events(_ context.Context, q EventQuery) ([]Event, error) {
+	if q.Wait > 0 {
+		return nil, fmt.Errorf("waited %v after %d", q.Wait, q.After)
+	}
+	return []Event{{Seq: q.After + 1, Kind: "instance", Subject: "web", From: "BACKUP", To: "MASTER", Reason: "x"}}, nil
 }
 
 func (d *daemon) Stop(context.Context) error {
@@ -108,6 +116,16 @@ func TestOperations(t *testing.T) {
 	}
 	if diff := cmp.Diff(d.reload, r); diff != "" {
 		t.Error(diff)
+	}
+	events, err := c.Events(t.Context(), EventQuery{After: 41})
+	if err != nil || len(events) != 1 || events[0].Seq != 42 || events[0].To != "MASTER" {
+		t.Errorf("events: %+v, %v", events, err)
+	}
+	if _, err := c.Events(t.Context(), EventQuery{After: 7, Wait: time.Second}); err == nil || err.Error() != "waited 1s after 7" {
+		t.Errorf("the question came as: %v", err)
+	}
+	if _, err := c.call(t.Context(), Request{Op: OpEvents, Args: []byte(`{"after":"x"}`)}); err == nil || !strings.Contains(err.Error(), "malformed question") {
+		t.Errorf("a malformed question: %v", err)
 	}
 	if _, err := c.call(t.Context(), Request{Op: "dance"}); err == nil || err.Error() != `operation "dance" is not known to director 1.2.3` {
 		t.Errorf("unknown operation: %v", err)

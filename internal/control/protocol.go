@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Op names what a client wants.
@@ -17,6 +18,7 @@ const (
 	OpStatus  Op = "status"  // answers Status
 	OpReload  Op = "reload"  // answers Reload when it is in force everywhere or refused
 	OpStop    Op = "stop"    // answers at once; the connection ends with the daemon
+	OpEvents  Op = "events"  // answers Events; takes an EventQuery
 )
 
 // Request is what a client sends: a frame of JSON. A connection carries any
@@ -26,12 +28,25 @@ type Request struct {
 	Args json.RawMessage `json:"args,omitempty"` // of operations that have any
 }
 
+// EventQuery says which events a client wants.
+type EventQuery struct {
+	After uint64 `json:"after"` // those with a greater sequence number
+	Limit int    `json:"limit"` // at most so many, the newest; 0: all that are kept
+	// Wait is how long the answer may wait for an event when there is none, at most
+	// MaxEventWait; nanoseconds.
+	Wait time.Duration `json:"wait,omitempty"`
+}
+
+// MaxEventWait bounds EventQuery.Wait.
+const MaxEventWait = 30 * time.Second
+
 // Response answers a Request. Error is empty when it was carried out.
 type Response struct {
 	Error   string        `json:"error,omitempty"`
 	Version string        `json:"version,omitempty"`
 	Status  *Status       `json:"status,omitempty"`
 	Reload  *ReloadResult `json:"reload,omitempty"`
+	Events  []Event       `json:"events,omitempty"` // oldest first
 }
 
 // Frame limits in bytes.

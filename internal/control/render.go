@@ -26,12 +26,7 @@ func Render(w io.Writer, s *Status, v View) error {
 	}
 	v.processes(p, s.Processes, s.VRRP)
 	if s.VRRP != nil {
-		v.instances(p, s.VRRP.Instances, s.VRRP.Foreign)
-		v.groups(p, s.VRRP.Groups)
-		v.bfd(p, s.VRRP.BFD, s.VRRP.BFDStrays)
-		v.trackers(p, s.VRRP.Trackers)
-		v.scripts(p, s.VRRP.Scripts)
-		v.static(p, s.VRRP.Static)
+		v.vrrp(p, s.VRRP)
 	}
 	if s.Checkers != nil {
 		v.services(p, s.Checkers.Services)
@@ -40,6 +35,15 @@ func Render(w io.Writer, s *Status, v View) error {
 	v.notifications(p, s.Notify)
 	_, err := w.Write(p.out.Bytes())
 	return err
+}
+
+func (v View) vrrp(p *page, s *VRRP) {
+	v.instances(p, s.Instances, s.Foreign)
+	v.groups(p, s.Groups)
+	v.bfd(p, s.BFD, s.BFDStrays)
+	v.trackers(p, s.Trackers)
+	v.scripts(p, s.Scripts)
+	v.static(p, s.Static)
 }
 
 func (v View) header(p *page, s *Status) {

@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,8 @@ type Handler interface {
 	// Reload reads the configuration again and returns when that has succeeded
 	// everywhere or failed.
 	Reload(ctx context.Context) (ReloadResult, error)
+	// Events returns past events, or waits for one.
+	Events(ctx context.Context, q EventQuery) ([]Event, error)
 	// Stop begins the daemon's stop and returns at once.
 	Stop(ctx context.Context) error
 }
@@ -213,6 +216,13 @@ func (s *Listener) answer(req Request) Response {
 		}
 	case OpStop:
 		err = s.handler.Stop(s.ctx)
+	case OpEvents:
+		var q EventQuery
+		if err = json.Unmarshal(req.Args, &q); err != nil {
+			err = fmt.Errorf("control: malformed question for events: %w", err)
+			break
+		}
+		res.Events, err = s.handler.Events(s.ctx, q)
 	default:
 		err = fmt.Errorf("operation %q is not known to director %s", req.Op, s.version)
 	}

@@ -32,20 +32,5 @@
 // needs the Debian packages user-mode-linux and busybox, and no rights: the command is root inside all the same. It has one processor, and a
 // system call in it costs some 60 us: fit to see that something works, not how fast.
 //
-// # Tests
-//
-// [NewT] makes a lab that ends with the test and shows the logs of its processes when the test failed. [RequireIPVS] runs a test
-// again inside User Mode Linux where that is needed:
-//
-//	func TestKernel(t *testing.T) {
-//		if !netlab.RequireIPVS(t) {
-//			return // it ran inside, and its result is this test's
-//		}
-//		t.Run("adoption", func(t *testing.T) {
-//			lab := netlab.NewT(t, "adopt")
-//			director := lab.Host("director")
-//			lab.Run(director, "ipvsadm", "-A", "-t", "192.0.2.1:80")
-//			...
-//
-// One boot takes 2 to 3 s, so a package has one such test with everything else below it.
+// Package labtest makes all of it into parts of a Go test.
 package netlab

@@ -1,15 +1,17 @@
-package netlab
+package netlab_test
 
 import (
 	"fmt"
 	"os"
 	"testing"
 	"time"
+
+	"director/internal/netlab/labtest"
 )
 
 // TestKillAllAtOneBlow kills a host whose processes watch each other: none may live to tell of another's end.
 func TestKillAllAtOneBlow(t *testing.T) {
-	l := NewT(t, "blow")
+	l := labtest.New(t, "blow")
 	h := l.Host("a")
 	for i := range 50 {
 		seen := h.Path(fmt.Sprintf("seen%d", i))

@@ -191,8 +191,8 @@ func (l *Lab) Close() error {
 	return errors.Join(errs...)
 }
 
-// canMakeHosts reports whether this process may make network namespaces. Root in a container often may not.
-func canMakeHosts() bool {
+// CanMakeHosts reports whether this process may make network namespaces. Root in a container often may not.
+func CanMakeHosts() bool {
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if os.Geteuid() != 0 || err != nil {
 		return false

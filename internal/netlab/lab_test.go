@@ -1,4 +1,4 @@
-package netlab
+package netlab_test
 
 import (
 	"context"
@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"director/internal/netlab"
+	"director/internal/netlab/labtest"
 )
 
 // labTests run on this machine's kernel and again inside User Mode Linux.
@@ -39,17 +42,17 @@ func labTests(t *testing.T) {
 }
 
 func TestLab(t *testing.T) {
-	if RequireLab(t) {
+	if labtest.RequireLab(t) {
 		labTests(t)
 	}
 }
 
 func TestLabInsideUML(t *testing.T) {
-	if !RequireIPVS(t) {
+	if !labtest.RequireIPVS(t) {
 		return
 	}
 	t.Run("ipvs", func(t *testing.T) {
-		lab := NewT(t, "nlab")
+		lab := labtest.New(t, "nlab")
 		a, b := lab.Host("a"), lab.Host("b")
 		lab.Run(a, "ipvsadm", "-A", "-t", "192.0.2.1:80", "-s", "wlc")
 		if got := lab.Run(a, "ipvsadm", "-Sn"); !strings.Contains(got, "-A -t 192.0.2.1:80 -s wlc") {
@@ -63,9 +66,9 @@ func TestLabInsideUML(t *testing.T) {
 }
 
 // pair is a lab with two hosts, 10.0.0.1 and 10.0.0.2, on one switch.
-func pair(t *testing.T) (lab *T, a, b *Host, pa, pb *Port, sw *Switch) {
+func pair(t *testing.T) (lab *labtest.Lab, a, b *netlab.Host, pa, pb *netlab.Port, sw *netlab.Switch) {
 	t.Helper()
-	lab = NewT(t, "nlab")
+	lab = labtest.New(t, "nlab")
 	a, b, sw = lab.Host("a"), lab.Host("b"), lab.Switch("lan")
 	pa = lab.Connect(a, "eth0", sw, "10.0.0.1/24", "2001:db8::1/64")
 	pb = lab.Connect(b, "eth0", sw, "10.0.0.2/24", "2001:db8::2/64")
@@ -73,18 +76,18 @@ func pair(t *testing.T) (lab *T, a, b *Host, pa, pb *Port, sw *Switch) {
 }
 
 // reaches reports whether a ping is answered within a second.
-func reaches(h *Host, addr string) bool {
+func reaches(h *netlab.Host, addr string) bool {
 	_, err := h.Run("ping", "-n", "-c1", "-W1", addr)
 	return err == nil
 }
 
 // silent reports whether a few pings stay without an answer.
-func silent(h *Host, addr string) bool {
+func silent(h *netlab.Host, addr string) bool {
 	_, err := h.Run("ping", "-n", "-c2", "-i0.1", "-W0.2", addr)
 	return err != nil
 }
 
-func carrier(t *testing.T, h *Host, ifname string) bool {
+func carrier(t *testing.T, h *netlab.Host, ifname string) bool {
 	t.Helper()
 	link, err := h.Netlink().LinkByName(ifname)
 	if err != nil {
@@ -185,7 +188,7 @@ func testIsolate(t *testing.T) {
 }
 
 func testRouting(t *testing.T) {
-	lab := NewT(t, "nlab")
+	lab := labtest.New(t, "nlab")
 	client, router, server := lab.Host("client"), lab.Host("router"), lab.Host("server")
 	out, in := lab.Switch("outside"), lab.Switch("inside")
 	lab.Connect(client, "eth0", out, "10.0.0.2/24", "2001:db8:0::2/64")
@@ -263,13 +266,13 @@ func testTwoLabs(t *testing.T) {
 		t.Errorf("%s and %s are not apart", a.Namespace(), c.Namespace())
 	}
 	p := two.Start(c, "sleeper", "sleep", "1000")
-	dir, ns := two.Dir(), filepath.Join(netnsDir, c.Namespace())
+	dir, ns := two.Dir(), filepath.Join(netlab.NetnsDir, c.Namespace())
 	two.Must(two.Close())
 	two.Must(two.Close())
 	if p.Running() {
 		t.Error("a process outlived its lab")
 	}
-	for _, path := range []string{dir, ns, filepath.Join(registryDir, two.ID())} {
+	for _, path := range []string{dir, ns, filepath.Join(netlab.RegistryDir, two.ID())} {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%s is still there", path)
 		}
@@ -282,12 +285,12 @@ func testTwoLabs(t *testing.T) {
 
 func testNames(t *testing.T) {
 	for _, name := range []string{"", "Lab", "1lab", "a-b", "averylongname"} {
-		if l, err := New(name); err == nil {
+		if l, err := netlab.New(name); err == nil {
 			l.Close()
 			t.Errorf("New(%q) took the name", name)
 		}
 	}
-	lab := NewT(t, "nlab")
+	lab := labtest.New(t, "nlab")
 	for _, name := range []string{"", "A", "-a", "a/b", "abcdefghijklmnopqrstu"} {
 		if _, err := lab.Lab.Host(name); err == nil {
 			t.Errorf("Host(%q) took the name", name)
@@ -297,11 +300,11 @@ func testNames(t *testing.T) {
 
 // A lab whose process was killed leaves no process behind, and the next lab removes the rest.
 func TestDeadLabIsSwept(t *testing.T) {
-	if !RequireLab(t) {
+	if !labtest.RequireLab(t) {
 		return
 	}
 	if os.Getenv("NETLAB_TEST_ROLE") == "dying" {
-		lab, err := New("ndying")
+		lab, err := netlab.New("ndying")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -330,7 +333,7 @@ func TestDeadLabIsSwept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := EventuallyWithin(2*time.Second, func() error {
+	if err := netlab.EventuallyWithin(2*time.Second, func() error {
 		if b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline"); strings.HasPrefix(string(b), "sleep\x00") { // empty for a zombie
 			return fmt.Errorf("process %d of the dead lab still runs", pid)
 		}
@@ -338,8 +341,8 @@ func TestDeadLabIsSwept(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
-	lab := NewT(t, "nlab")
-	for _, path := range []string{dir, filepath.Join(netnsDir, ns)} {
+	lab := labtest.New(t, "nlab")
+	for _, path := range []string{dir, filepath.Join(netlab.NetnsDir, ns)} {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%s of a dead lab is still there beside %s", path, lab.ID())
 		}

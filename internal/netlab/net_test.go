@@ -1,4 +1,4 @@
-package netlab
+package netlab_test
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"director/internal/netlab"
 )
 
 const keepalivedConf = `global_defs { router_id %s }
@@ -28,16 +30,16 @@ vrrp_instance VI {
 func testKeepalived(t *testing.T) {
 	lab, a, b, _, _, sw := pair(t)
 	vip := netip.MustParseAddr("10.0.0.100")
-	wire, err := sw.Capture(FilterVRRP | FilterARP)
+	wire, err := sw.Capture(netlab.FilterVRRP | netlab.FilterARP)
 	lab.Must(err)
 	pa, err := a.Keepalived(fmt.Sprintf(keepalivedConf, "a", 255))
 	lab.Must(err)
 	pb, err := b.Keepalived(fmt.Sprintf(keepalivedConf, "b", 100))
 	lab.Must(err)
 	lab.Within(10*time.Second, "a owns the address", func() bool { return a.HasAddr(vip) })
-	first, err := wire.WaitAdvert(10*time.Second, func(ad Advert) bool { return ad.Priority == 255 })
+	first, err := wire.WaitAdvert(10*time.Second, func(ad netlab.Advert) bool { return ad.Priority == 255 })
 	lab.Must(err)
-	want := Advert{
+	want := netlab.Advert{
 		Time: first.Time, SourceMAC: "02:00:00:00:01:01", DestMAC: "01:00:5e:00:00:12", TTL: 255,
 		Source: netip.MustParseAddr("10.0.0.1"), Dest: netip.MustParseAddr("224.0.0.18"),
 		Version: 2, Type: 1, VRID: 51, Priority: 255, Count: 1, Interval: time.Second, AuthType: 1, Auth: "1111",
@@ -72,16 +74,16 @@ func testKeepalived(t *testing.T) {
 
 func testCapture(t *testing.T) {
 	lab, a, b, _, _, sw := pair(t)
-	c, err := b.Capture("eth0", FilterARP|FilterNDP)
+	c, err := b.Capture("eth0", netlab.FilterARP|netlab.FilterNDP)
 	lab.Must(err)
-	all, err := sw.Capture(FilterAll)
+	all, err := sw.Capture(netlab.FilterAll)
 	lab.Must(err)
 	before := time.Now()
 	for _, addr := range []string{"10.0.0.2", "2001:db8::2"} {
 		lab.Within(3*time.Second, "a reaches "+addr, func() bool { return reaches(a, addr) })
 	}
 	lab.Within(2*time.Second, "ARP and neighbour discovery", func() bool {
-		return len(c.ARPs()) >= 2 && slices.ContainsFunc(c.Frames(), func(f Frame) bool {
+		return len(c.ARPs()) >= 2 && slices.ContainsFunc(c.Frames(), func(f netlab.Frame) bool {
 			_, _, proto, _, p, ok := f.IP()
 			return ok && proto == 58 && p[0] == 135
 		})
@@ -119,7 +121,7 @@ func testCapture(t *testing.T) {
 	}
 	lab.Must(c.Close())
 	lab.Must(all.Close())
-	if _, err := a.Capture("eth9", FilterAll); err == nil {
+	if _, err := a.Capture("eth9", netlab.FilterAll); err == nil {
 		t.Error("captured on an interface that does not exist")
 	}
 }
@@ -142,7 +144,7 @@ func testLoad(t *testing.T) {
 	w, err := b.WebServer(netip.MustParseAddrPort("10.0.0.2:80"), "b")
 	lab.Must(err)
 	for _, keep := range []bool{false, true} {
-		load := a.LoadHTTPWith(context.Background(), "http://10.0.0.2/", 10*time.Millisecond, 250*time.Millisecond, LoadOptions{KeepAlive: keep})
+		load := a.LoadHTTPWith(context.Background(), "http://10.0.0.2/", 10*time.Millisecond, 250*time.Millisecond, netlab.LoadOptions{KeepAlive: keep})
 		lab.Must(load.AwaitOK(10*time.Second, 10))
 		cut := time.Now()
 		lab.Must(pb.Cut())
@@ -165,11 +167,11 @@ func testLoad(t *testing.T) {
 		}
 	}
 	w.SetHealthy(false)
-	if status, _, err := a.Get("http://10.0.0.2"+HealthPath, time.Second); status != 503 || err != nil {
+	if status, _, err := a.Get("http://10.0.0.2"+netlab.HealthPath, time.Second); status != 503 || err != nil {
 		t.Errorf("unhealthy: %d, %v", status, err)
 	}
 	w.SetHealthy(true)
-	if status, body, err := a.Get("http://10.0.0.2"+HealthPath, time.Second); status != 200 || body != "ok" || err != nil {
+	if status, body, err := a.Get("http://10.0.0.2"+netlab.HealthPath, time.Second); status != 200 || body != "ok" || err != nil {
 		t.Errorf("healthy: %d %q, %v", status, body, err)
 	}
 	if w.HealthChecks() != 2 || w.Requests() < 40 {
@@ -198,7 +200,7 @@ func testLoadUDP(t *testing.T) {
 	if s.OK < 20 || s.Failed < 1 || s.Gap < 250*time.Millisecond || s.ByBody["b"] != s.OK {
 		t.Errorf("%+v", s)
 	}
-	if !errors.Is(s.FirstErr, errNoAnswer) {
+	if !errors.Is(s.FirstErr, netlab.ErrNoAnswer) {
 		t.Errorf("error %v", s.FirstErr)
 	}
 	e.Close()
@@ -234,10 +236,10 @@ func testTransfer(t *testing.T) {
 func testNginx(t *testing.T) {
 	lab, a, b, _, _, _ := pair(t)
 	start := time.Now()
-	n, err := b.Nginx(netip.MustParseAddrPort("10.0.0.2:80"), "page of b", NginxOptions{})
+	n, err := b.Nginx(netip.MustParseAddrPort("10.0.0.2:80"), "page of b", netlab.NginxOptions{})
 	lab.Must(err)
 	t.Logf("nginx was up after %v", time.Since(start))
-	second, err := b.Nginx(netip.MustParseAddrPort("10.0.0.2:81"), "other", NginxOptions{
+	second, err := b.Nginx(netip.MustParseAddrPort("10.0.0.2:81"), "other", netlab.NginxOptions{
 		Name: "second", Server: `location /who { return 200 "$host\n"; }`,
 	})
 	lab.Must(err)
@@ -252,22 +254,22 @@ func testNginx(t *testing.T) {
 	expect(":80/deep/path", 200, "page of b")
 	expect(":81/", 200, "other")
 	expect(":81/who", 200, "10.0.0.2")
-	expect(HealthPath, 200, "ok")
+	expect(netlab.HealthPath, 200, "ok")
 	lab.Must(n.SetHealthy(false))
-	expect(HealthPath, 503, "")
-	expect(":81"+HealthPath, 200, "ok")
+	expect(netlab.HealthPath, 503, "")
+	expect(":81"+netlab.HealthPath, 200, "ok")
 	lab.Must(n.SetHealthy(true))
 	lab.Must(n.SetHealthy(true))
-	expect(HealthPath, 200, "ok")
+	expect(netlab.HealthPath, 200, "ok")
 	lab.Must(second.Stop(5 * time.Second))
 	n.KillGroup()
 	if _, _, err := a.Get("http://10.0.0.2/", time.Second); err == nil {
 		t.Error("a killed nginx answers")
 	}
-	_, err = b.Nginx(netip.MustParseAddrPort("10.0.0.2:80"), "page again", NginxOptions{})
+	_, err = b.Nginx(netip.MustParseAddrPort("10.0.0.2:80"), "page again", netlab.NginxOptions{})
 	lab.Must(err)
 	expect("/", 200, "page again")
-	if _, err := b.Nginx(netip.MustParseAddrPort("10.0.0.99:80"), "x", NginxOptions{Name: "third"}); err == nil ||
+	if _, err := b.Nginx(netip.MustParseAddrPort("10.0.0.99:80"), "x", netlab.NginxOptions{Name: "third"}); err == nil ||
 		!strings.Contains(err.Error(), "Cannot assign requested address") {
 		t.Errorf("nginx on a foreign address: %v", err)
 	}

@@ -221,6 +221,14 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
+// State says in a word or two whether the process runs or how it ended.
+func (p *Process) State() string {
+	if p.Running() {
+		return "running"
+	}
+	return p.cmd.ProcessState.String()
+}
+
 // LogPath is the path of the log file.
 func (p *Process) LogPath() string { return p.log }
 

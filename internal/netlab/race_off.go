@@ -2,4 +2,5 @@
 
 package netlab
 
-const raceEnabled = false
+// Race reports whether this program has the race detector, with which it cannot run inside User Mode Linux.
+const Race = false

@@ -129,13 +129,13 @@ func UML(ctx context.Context, o UMLOptions) (exitcode int, err error) {
 	if err == nil {
 		err = errors.New("the kernel stopped before the command ended")
 	}
-	return -1, fmt.Errorf("uml: %w; kernel messages:\n%s", err, tail(bootlog, 4000))
+	return -1, fmt.Errorf("uml: %w; kernel messages:\n%s", err, Tail(bootlog, 4000))
 }
 
 // UMLMain runs this very program again inside User Mode Linux, with other arguments. o.Command is not looked at. A program built
 // with the race detector cannot run there.
 func UMLMain(ctx context.Context, o UMLOptions, args ...string) (exitcode int, err error) {
-	if raceEnabled {
+	if Race {
 		return -1, errors.New("uml: this program has the race detector, which cannot run inside: its tables lie beyond the 512 GB of address space")
 	}
 	dir, release, err := scratchDir()
@@ -337,8 +337,8 @@ func memBytes(mem string) uint64 {
 	return n << shift
 }
 
-// tail returns the last n bytes of s, from the start of a line where possible.
-func tail(s string, n int) string {
+// Tail returns the last n bytes of s, from the start of a line where possible.
+func Tail(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

@@ -248,7 +248,7 @@ func TestUML(t *testing.T) {
 	t.Run("itself", func(t *testing.T) {
 		var out bytes.Buffer
 		code, err := UMLMain(t.Context(), UMLOptions{Stdout: &out, Env: []string{"NETLAB_TEST_ROLE=inside"}}, "-test.run=^TestUMLVictim$", "-test.v")
-		if raceEnabled {
+		if Race {
 			if err == nil {
 				t.Error("a program with the race detector has run inside")
 			}

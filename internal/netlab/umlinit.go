@@ -219,6 +219,21 @@ func umlHides(path string) bool {
 // shellQuote makes one word of s for sh.
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
+// UMLEnv is this process's environment without what would be wrong inside User Mode Linux, for UMLOptions.Env.
+func UMLEnv() []string {
+	var out []string
+	for _, kv := range os.Environ() {
+		switch k, _, _ := strings.Cut(kv, "="); k {
+		case "TMPDIR", "HOME", "PWD", "OLDPWD", "SHLVL", "_", "GOCOVERDIR", "TERM", "NOTIFY_SOCKET", "XDG_RUNTIME_DIR":
+		default:
+			if shellName(k) {
+				out = append(out, kv)
+			}
+		}
+	}
+	return out
+}
+
 // shellName reports whether s can be the name of a shell variable.
 func shellName(s string) bool {
 	for i, r := range s {

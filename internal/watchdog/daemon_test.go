@@ -361,16 +361,6 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-func TestRing(t *testing.T) {
-	var r ring
-	for range maxEvents + 7 {
-		r.add(control.Event{})
-	}
-	if len(r.list) != maxEvents || r.list[r.next].Seq != 8 || r.seq != maxEvents+7 {
-		t.Errorf("%d events, the oldest %d, the newest %d", len(r.list), r.list[r.next].Seq, r.seq)
-	}
-}
-
 // TestNonsenseEndsAChild feeds the parent what no child sends.
 func TestNonsenseEndsAChild(t *testing.T) {
 	text, err := json.Marshal(Message{Stop: &Stop{}, Ping: &Ping{}})

@@ -8,35 +8,15 @@ import (
 	"director/internal/control"
 )
 
-// maxEvents is how many past events are kept.
-const maxEvents = 1000
-
-// ring is the newest events, and the number of the last.
-type ring struct {
-	list []control.Event // the oldest at next, once full
-	next int
-	seq  uint64
-}
-
-// add numbers an event and keeps it.
-func (r *ring) add(e control.Event) control.Event {
-	r.seq++
-	e.Seq = r.seq
-	if len(r.list) < maxEvents {
-		r.list = append(r.list, e)
-		return e
-	}
-	r.list[r.next] = e
-	r.next = (r.next + 1) % maxEvents
-	return e
-}
-
 // event numbers, keeps, logs and notifies one change of state.
 func (p *parent) event(e control.Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
 	e = p.events.add(e)
+	for w := range p.waiting {
+		w.answer()
+	}
 	attrs := []slog.Attr{slog.String(subjectKey(e.Kind), e.Subject), slog.String("from", e.From), slog.String("to", e.To)}
 	if e.Reason != "" {
 		attrs = append(attrs, slog.String("reason", e.Reason))
@@ -75,4 +55,39 @@ func subjectKey(kind string) string {
 // processEvent tells of the life of a child.
 func (p *parent) processEvent(c *child, from, to, reason string) {
 	p.event(control.Event{Kind: "process", Subject: string(c.role), From: from, To: to, Reason: reason, Generation: c.generation()})
+}
+
+// eventWait is a question for events that waits for the next one.
+type eventWait struct {
+	p     *parent
+	query control.EventQuery
+	reply func([]control.Event)
+	timer *time.Timer
+}
+
+// answer ends the wait, with what there is.
+func (w *eventWait) answer() {
+	if w.p.waiting[w] {
+		delete(w.p.waiting, w)
+		w.timer.Stop()
+		w.reply(w.p.events.after(w.query.After, w.query.Limit))
+	}
+}
+
+// past replies with the events that a client has not seen, and when there are none
+// waits for the next as long as the client asks for.
+func (p *parent) past(q control.EventQuery, reply func([]control.Event)) {
+	list := p.events.after(q.After, q.Limit)
+	if len(list) > 0 || q.Wait <= 0 || p.phase == ended {
+		reply(list)
+		return
+	}
+	w := &eventWait{p: p, query: q, reply: reply}
+	p.waiting[w] = true
+	w.timer = p.after(min(q.Wait, control.MaxEventWait), w.answer)
+}
+
+// Events implements control.Handler.
+func (h handler) Events(ctx context.Context, q control.EventQuery) ([]control.Event, error) {
+	return ask(ctx, h.p, func(reply func([]control.Event)) { h.p.past(q, reply) })
 }

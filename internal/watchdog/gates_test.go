@@ -21,7 +21,7 @@ func halfParent(t *testing.T, c *config.Config) (p *parent, vrrp, checkers *proc
 		t.Fatal(err)
 	}
 	o := Options{Log: slog.New(slog.DiscardHandler)}
-	p = newParent(o, nil, first)
+	p = newParent(o, &runDir{path: t.TempDir()}, first)
 	p.manager = &serviceManager{}
 	t.Cleanup(p.spawner.close)
 	vrrp, checkers = &process{ch: ours, ready: true}, &process{ready: true}

@@ -110,7 +110,8 @@ type parent struct {
 
 	notifier  *notify.Notifier
 	manager   *serviceManager
-	events    ring
+	events    *journal
+	waiting   map[*eventWait]bool
 	scripts   scripts
 	fences    map[string]bool // whose fencing command runs, by instance
 	inquiries map[uint64]*inquiry
@@ -142,6 +143,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	p := newParent(o, dir, first)
 	defer p.spawner.close()
+	defer p.events.close()
 	if p.manager, err = newServiceManager(os.Getenv); err != nil {
 		p.log.Warn("the service manager cannot be told", "reason", err)
 	}
@@ -205,6 +207,8 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		scripts:   newScripts(),
 		fences:    make(map[string]bool),
 		inquiries: make(map[uint64]*inquiry),
+		events:    openJournal(dir.path, o.Log),
+		waiting:   make(map[*eventWait]bool),
 		memory:    memory{log: o.Log},
 	}
 	for _, r := range startOrder {

@@ -11,14 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"director/internal/netlab"
+	"director/internal/netlab/labtest"
 	"director/ipvs"
 	"director/ipvs/ipvstest"
 	"director/ipvs/kernel"
 )
 
-// TestKernel holds every test that needs a kernel with ip_vs; see netlab.RequireIPVS.
+// TestKernel holds every test that needs a kernel with ip_vs; see labtest.RequireIPVS.
 func TestKernel(t *testing.T) {
-	if !netlab.RequireIPVS(t) {
+	if !labtest.RequireIPVS(t) {
 		return
 	}
 	t.Run("contract", func(t *testing.T) { ipvstest.RunContract(t, open) })

@@ -1,4 +1,4 @@
-package netlab
+package labtest
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"director/internal/netlab"
 )
 
 func TestInnerOutput(t *testing.T) {
@@ -89,7 +91,7 @@ PASS
 func TestForwarding(t *testing.T) {
 	t.Setenv("CI", "true")
 	t.Setenv("HOME", "/nowhere")
-	env := forwardedEnv()
+	env := netlab.UMLEnv()
 	if !slices.Contains(env, "CI=true") || slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "HOME=") }) {
 		t.Errorf("environment: %q", env)
 	}

@@ -1,4 +1,4 @@
-package netlab
+package labtest
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"director/internal/netlab"
 )
 
 // RequireIPVS makes sure that a test that needs IPVS (and root) has it.
@@ -23,7 +25,7 @@ import (
 // subtests of t. With -v its output is printed live.
 //
 //	func TestKernel(t *testing.T) {
-//		if !netlab.RequireIPVS(t) {
+//		if !labtest.RequireIPVS(t) {
 //			return
 //		}
 //		t.Run("adds", ...)
@@ -34,14 +36,14 @@ import (
 // in share. A machine without ip_vs and without linux.uml fails the test; nothing is ever skipped.
 func RequireIPVS(t *testing.T, share ...string) bool {
 	t.Helper()
-	if os.Getenv(umlMark) != "" {
+	if netlab.InUML() {
 		// Never boot from within: a kernel that lacks ip_vs in there is a failure, not a reason to try again.
-		if !HasIPVS() {
+		if !netlab.HasIPVS() {
 			t.Fatal("the User Mode Linux kernel has no ip_vs: are its modules in /usr/lib/uml/modules?")
 		}
 		return true
 	}
-	if canMakeHosts() && HasIPVS() {
+	if netlab.CanMakeHosts() && netlab.HasIPVS() {
 		return true
 	}
 	delegate(t, share)
@@ -52,7 +54,7 @@ func RequireIPVS(t *testing.T, share ...string) bool {
 // User Mode Linux is used only when the test may not make network namespaces: as an ordinary user, or in a container.
 func RequireLab(t *testing.T, share ...string) bool {
 	t.Helper()
-	if os.Getenv(umlMark) != "" || canMakeHosts() {
+	if netlab.InUML() || netlab.CanMakeHosts() {
 		return true
 	}
 	delegate(t, share)
@@ -65,21 +67,12 @@ func delegate(t *testing.T, share []string) {
 	if strings.Contains(t.Name(), "/") {
 		t.Fatalf("%s is a subtest: only a top-level test can be run again inside User Mode Linux", t.Name())
 	}
-	dir, release, err := scratchDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer release()
 	wd, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	exe, err := placeTestBinary(dir, wd)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx := context.Background()
-	args := []string{exe, "-test.v", "-test.run=" + innerPattern(t.Name())}
+	args := []string{"-test.v", "-test.run=" + innerPattern(t.Name())}
 	if deadline, ok := t.Deadline(); ok {
 		// The inner run gives up first, so that its goroutine dump gets out; then the kernel is ended, then this process.
 		left := time.Until(deadline)
@@ -91,30 +84,28 @@ func delegate(t *testing.T, share []string) {
 	}
 	args = append(args, forwardedFlags()...)
 	out := &innerOutput{name: t.Name(), live: testing.Verbose(), w: os.Stdout}
-	code, err := UML(ctx, UMLOptions{
-		Command: args,
-		Share:   append([]string{dir, moduleRoot(wd)}, share...),
-		WorkDir: wd,
-		Env:     forwardedEnv(),
-		Stdout:  out,
-	})
+	o := netlab.UMLOptions{Share: append([]string{moduleRoot(wd)}, share...), WorkDir: wd, Env: netlab.UMLEnv(), Stdout: out}
+	code, err := runInside(t, ctx, o, args)
 	out.flush()
 	out.judge(t, code, err)
 }
 
-// placeTestBinary puts the test binary into dir. One with the race detector cannot run inside, where a process has 512 GB of
-// address space and the detector wants its tables far above: then the package in wd is built again without.
-func placeTestBinary(dir, wd string) (string, error) {
-	if !raceEnabled {
-		return placeExecutable(dir)
+// runInside runs the test binary. One with the race detector cannot run inside, where a process has 512 GB of address space and the
+// detector wants its tables far above: then the package in o.WorkDir is built again without.
+func runInside(t *testing.T, ctx context.Context, o netlab.UMLOptions, args []string) (int, error) {
+	t.Helper()
+	if !netlab.Race {
+		return netlab.UMLMain(ctx, o, args...)
 	}
+	dir := t.TempDir()
 	exe := filepath.Join(dir, "norace.test")
 	cmd := exec.Command("go", "test", "-c", "-race=false", "-o", exe, ".")
-	cmd.Dir = wd
+	cmd.Dir = o.WorkDir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the test without the race detector: %w\n%s", err, out)
+		return -1, fmt.Errorf("build the test without the race detector: %w\n%s", err, out)
 	}
-	return exe, nil
+	o.Command, o.Share = append([]string{exe}, args...), append(o.Share, dir)
+	return netlab.UML(ctx, o)
 }
 
 // moduleRoot is the directory of the go.mod above wd, or wd.
@@ -152,21 +143,6 @@ func forwardedFlags() []string {
 		}
 	})
 	return append(out, flag.Args()...)
-}
-
-// forwardedEnv is this process's environment without what would be wrong inside.
-func forwardedEnv() []string {
-	var out []string
-	for _, kv := range os.Environ() {
-		switch k, _, _ := strings.Cut(kv, "="); k {
-		case "TMPDIR", "HOME", "PWD", "OLDPWD", "SHLVL", "_", "GOCOVERDIR", "TERM", "NOTIFY_SOCKET", "XDG_RUNTIME_DIR":
-		default:
-			if shellName(k) {
-				out = append(out, kv)
-			}
-		}
-	}
-	return out
 }
 
 // innerOutput reads what an inner `-test.v` run prints, line by line, and keeps it by subtest.
@@ -276,7 +252,7 @@ func (o *innerOutput) judge(t *testing.T, code int, err error) {
 func (o *innerOutput) conclude(code int, err error) (result, text string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	own := tail(o.text[""], 16000)
+	own := netlab.Tail(o.text[""], 16000)
 	switch top := o.verdict[""]; {
 	case err != nil:
 		return "FAIL", fmt.Sprintf("%v\n%s", err, own)

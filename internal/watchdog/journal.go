@@ -1,0 +1,185 @@
+package watchdog
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"director/internal/control"
+)
+
+const (
+	// maxEvents is how many past events are kept in memory, and told.
+	maxEvents = 1000
+	// journalName is the file of events in the runtime directory. A full one gets the
+	// end ".1", and the one that had it goes.
+	journalName = "events.jsonl"
+	journalSize = 1 << 20
+	// maxJournalLine bounds one event; reasons are short.
+	maxJournalLine = 64 << 10
+)
+
+// journal is the history of events: the newest in memory, and all of them in a file
+// that outlives the process, so that what led to a restart can be told after it.
+type journal struct {
+	log    *slog.Logger
+	path   string
+	file   *os.File // nil: events are kept in memory only
+	size   int64
+	failed bool // which has been told
+
+	list []control.Event // the oldest at next, once full
+	next int
+	seq  uint64 // of the newest
+}
+
+// openJournal goes on with the history of a runtime directory. A file that cannot be
+// read or written is no reason not to start.
+func openJournal(dir string, log *slog.Logger) *journal {
+	j := &journal{log: log, path: filepath.Join(dir, journalName)}
+	past, err := ReadJournal(dir)
+	if err != nil {
+		log.Warn("the history of events cannot be read", "reason", err)
+	}
+	for _, e := range past {
+		j.keep(e)
+		j.seq = max(j.seq, e.Seq)
+	}
+	j.open()
+	return j
+}
+
+func (j *journal) open() {
+	f, err := os.OpenFile(j.path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		j.fails(err)
+		return
+	}
+	info, err := f.Stat()
+	if err != nil {
+		j.fails(err)
+		f.Close()
+		return
+	}
+	j.file, j.size = f, info.Size()
+	// A process that was killed while it wrote left half a line.
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, j.size-1); err == nil && last[0] != '\n' {
+		j.write([]byte("\n"))
+	}
+}
+
+// fails tells once that the history is not kept on disk.
+func (j *journal) fails(err error) {
+	if !j.failed {
+		j.failed = true
+		j.log.Warn("events are not kept for after a restart", "reason", err)
+	}
+}
+
+// add numbers an event and keeps it.
+func (j *journal) add(e control.Event) control.Event {
+	j.seq++
+	e.Seq = j.seq
+	j.keep(e)
+	if j.file == nil {
+		return e
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		j.fails(err)
+		return e
+	}
+	if j.size+int64(len(line)) >= journalSize {
+		j.turn()
+	}
+	j.write(append(line, '\n'))
+	return e
+}
+
+func (j *journal) write(line []byte) {
+	if j.file == nil {
+		return
+	}
+	n, err := j.file.Write(line)
+	j.size += int64(n)
+	if err != nil {
+		j.fails(err)
+	}
+}
+
+// turn begins a new file.
+func (j *journal) turn() {
+	j.file.Close()
+	j.file = nil
+	if err := os.Rename(j.path, j.path+".1"); err != nil {
+		j.fails(err)
+		return
+	}
+	j.open()
+}
+
+func (j *journal) keep(e control.Event) {
+	if len(j.list) < maxEvents {
+		j.list = append(j.list, e)
+		return
+	}
+	j.list[j.next] = e
+	j.next = (j.next + 1) % maxEvents
+}
+
+// after returns the newest events, oldest first, that have a greater number than seq:
+// at most limit of them, when that is positive.
+func (j *journal) after(seq uint64, limit int) []control.Event {
+	list := make([]control.Event, 0, len(j.list))
+	for i := range j.list {
+		if e := j.list[(j.next+i)%len(j.list)]; e.Seq > seq {
+			list = append(list, e)
+		}
+	}
+	if limit <= 0 {
+		return list
+	}
+	return list[max(0, len(list)-limit):]
+}
+
+func (j *journal) close() {
+	if j.file != nil {
+		j.file.Close()
+	}
+}
+
+// ReadJournal reads the history that a daemon with this runtime directory has left,
+// oldest first: at most the newest 1000 events. Without a history it is empty.
+func ReadJournal(dir string) ([]control.Event, error) {
+	var list []control.Event
+	for _, name := range []string{journalName + ".1", journalName} {
+		f, err := os.Open(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		lines := bufio.NewScanner(f)
+		lines.Buffer(nil, maxJournalLine)
+		for lines.Scan() {
+			var e control.Event
+			// What is no event is half a line of a process that was killed.
+			if json.Unmarshal(lines.Bytes(), &e) == nil && e.Seq > 0 {
+				list = append(list, e)
+			}
+		}
+		err = lines.Err()
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return list[max(0, len(list)-maxEvents):], nil
+}

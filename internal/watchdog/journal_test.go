@@ -1,0 +1,90 @@
+package watchdog
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"director/internal/control"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// Events outlive the process, with their numbers, and half a line of one that was
+// killed does no harm.
+func TestJournal(t *testing.T) {
+	dir := t.TempDir()
+	j := openJournal(dir, quiet())
+	for _, to := range []string{"BACKUP", "MASTER", "BACKUP"} {
+		j.add(control.Event{Kind: "instance", Subject: "web", To: to})
+	}
+	j.write([]byte(`{"seq":4,"kind":"insta`)) // killed
+	j.close()
+
+	j = openJournal(dir, quiet())
+	defer j.close()
+	if e := j.add(control.Event{Subject: "after"}); e.Seq != 4 {
+		t.Errorf("the first event after the restart has number %d", e.Seq)
+	}
+	got := j.after(1, 0)
+	if len(got) != 3 || got[0].To != "MASTER" || got[2].Subject != "after" {
+		t.Errorf("after 1: %+v", got)
+	}
+	if got := j.after(0, 2); len(got) != 2 || got[0].Seq != 3 {
+		t.Errorf("the newest two: %+v", got)
+	}
+	if got := j.after(4, 0); len(got) != 0 {
+		t.Errorf("after the last: %+v", got)
+	}
+	left, err := ReadJournal(dir)
+	if err != nil || len(left) != 4 || left[3].Seq != 4 {
+		t.Errorf("left behind: %+v, %v", left, err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, journalName)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file: %v, %v", info.Mode(), err)
+	}
+}
+
+// Memory and files are bounded; what is told are the newest.
+func TestJournalIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	j := openJournal(dir, quiet())
+	reason := strings.Repeat("x", 2000)
+	const n = maxEvents + 700
+	for range n {
+		j.add(control.Event{Reason: reason})
+	}
+	if list := j.after(0, 0); len(list) != maxEvents || list[0].Seq != n-maxEvents+1 || list[maxEvents-1].Seq != n {
+		t.Errorf("%d events from %d to %d", len(list), list[0].Seq, list[len(list)-1].Seq)
+	}
+	j.close()
+	var sum int64
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		info, _ := e.Info()
+		sum += info.Size()
+	}
+	if len(entries) != 2 || sum > 2*journalSize {
+		t.Errorf("%d files, %d bytes", len(entries), sum)
+	}
+	if j = openJournal(dir, quiet()); j.seq != n {
+		t.Errorf("goes on at %d", j.seq)
+	}
+	j.close()
+}
+
+// A directory that cannot be written costs the history, not the daemon, and is told
+// once.
+func TestJournalWithoutADisk(t *testing.T) {
+	var out bytes.Buffer
+	j := openJournal("/proc/nowhere", slog.New(slog.NewTextHandler(&out, nil)))
+	for range 3 {
+		j.add(control.Event{})
+	}
+	if len(j.after(0, 0)) != 3 || strings.Count(out.String(), "not kept") != 1 {
+		t.Errorf("%d events, log %s", len(j.after(0, 0)), out.String())
+	}
+}
