@@ -17,7 +17,6 @@ type SorryConfig struct {
 // servers differ from each other.
 type PoolConfig struct {
 	Name               string
-	Key                ipvs.ServiceKey
 	Service            ipvs.Service
 	Quorum, Hysteresis int
 	Sorry              *SorryConfig

@@ -27,7 +27,7 @@ func server(name string, weight int32, checks ...string) ServerConfig {
 
 func pool(servers ...ServerConfig) PoolConfig {
 	return PoolConfig{
-		Name: "web", Key: ipvs.AddrService(ipvs.TCP, netip.MustParseAddrPort("192.0.2.1:80")),
+		Name:    "web",
 		Service: ipvs.Service{Scheduler: "rr"}, Quorum: 1, Servers: servers,
 	}
 }

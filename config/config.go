@@ -37,17 +37,18 @@ import (
 // Config is one complete, validated configuration. It is never changed after
 // Parse returned it; a reload makes another one.
 type Config struct {
-	Global         Global             `toml:"global"`
-	Scripts        []Script           `toml:"vrrp_script" form:"named"`
-	Interfaces     []InterfaceTracker `toml:"track_interface" form:"named" alias:"interface_up_down_delays"`
-	Files          []FileTracker      `toml:"track_file" form:"named" alias:"vrrp_track_file"`
-	Processes      []ProcessTracker   `toml:"track_process" form:"named" alias:"vrrp_track_process"`
-	Targets        []TargetTracker    `toml:"track_target" form:"named"`
-	BFD            []BFD              `toml:"bfd" form:"named" alias:"bfd_instance"`
-	Instances      []Instance         `toml:"vrrp_instance" form:"named"`
-	Groups         []SyncGroup        `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
-	VirtualServers []VirtualServer    `toml:"virtual_server" form:"named"`
-	Notify         Channels           `toml:"notify"`
+	Global         Global               `toml:"global"`
+	Scripts        []Script             `toml:"vrrp_script" form:"named"`
+	Interfaces     []InterfaceTracker   `toml:"track_interface" form:"named" alias:"interface_up_down_delays"`
+	Files          []FileTracker        `toml:"track_file" form:"named" alias:"vrrp_track_file"`
+	Processes      []ProcessTracker     `toml:"track_process" form:"named" alias:"vrrp_track_process"`
+	Targets        []TargetTracker      `toml:"track_target" form:"named"`
+	BFD            []BFD                `toml:"bfd" form:"named" alias:"bfd_instance"`
+	Instances      []Instance           `toml:"vrrp_instance" form:"named"`
+	Groups         []SyncGroup          `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
+	ServerGroups   []VirtualServerGroup `toml:"virtual_server_group" form:"named" json:",omitempty"`
+	VirtualServers []VirtualServer      `toml:"virtual_server" form:"named"`
+	Notify         Channels             `toml:"notify"`
 	// What is there as long as the daemon lives.
 	StaticAddresses []StaticAddress `toml:"static_address" alias:"static_ipaddress static_addresses" json:",omitempty"`
 	StaticRoutes    []Route         `toml:"static_route" alias:"static_routes" json:",omitempty"`
@@ -235,8 +236,9 @@ type Protocol string
 
 // The transports.
 const (
-	TCP Protocol = "tcp"
-	UDP Protocol = "udp"
+	TCP  Protocol = "tcp"
+	UDP  Protocol = "udp"
+	SCTP Protocol = "sctp"
 )
 
 // Forwarding is how packets reach a real server.
@@ -251,14 +253,19 @@ const (
 
 // VirtualServer is one IPVS service and the pool behind it.
 type VirtualServer struct {
-	Name       string         // the table's name: [virtual_server.NAME]
-	Address    netip.AddrPort `toml:"address"`
-	FWMark     uint32         `toml:"fwmark" min:"1" max:"4294967295"`        // instead of address and protocol
-	Protocol   Protocol       `toml:"protocol" oneof:"tcp udp" default:"tcp"` // empty for a fwmark
+	Name    string         // the table's name: [virtual_server.NAME]
+	Address netip.AddrPort `toml:"address"`
+	FWMark  uint32         `toml:"fwmark" min:"1" max:"4294967295"`                                                                                 // instead of address and protocol
+	Family  string         `toml:"family" oneof:"ipv4 ipv6" default:"=that of the real servers" json:",omitempty" alias:"ip_family address_family"` // of a fwmark; empty for an address
+	// Group names the virtual_server_group that stands in place of address and fwmark;
+	// Members are its members, resolved.
+	Group      string         `toml:"group" form:"name" json:",omitempty" alias:"virtual_server_group"`
+	Members    []GroupMember  `json:",omitempty"`
+	Protocol   Protocol       `toml:"protocol" oneof:"tcp udp sctp" default:"tcp"` // empty for a fwmark
 	Scheduler  string         `toml:"scheduler" oneof:"rr wrr lc wlc lblc lblcr sh mh dh fo ovf sed nq twos" default:"wlc" alias:"lb_algo lvs_sched"`
 	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"nat" alias:"lb_kind lvs_method"`
-	// PersistenceTimeout binds a client to one real server; whole seconds, 0 = off.
-	PersistenceTimeout Duration `toml:"persistence_timeout" default:"0s" min:"0s" max:"744h" step:"1s" alias:"persistence persistent"`
+	Tunnel     *TunnelOptions `toml:"tunnel" short:"type" json:",omitempty" alias:"tun_type"` // of servers without one of their own
+	Scheduling
 	// Quorum is the least total weight of healthy servers at which the pool is
 	// up; Hysteresis is added to gain it and subtracted to lose it.
 	Quorum      int          `toml:"quorum" default:"1" min:"1" max:"2147483647"`
@@ -276,8 +283,10 @@ type VirtualServer struct {
 type RealServer struct {
 	Name       string         `toml:"name" form:"name" default:"=the address"`
 	Address    netip.AddrPort `toml:"address" required:"true"`
-	Weight     int            `toml:"weight" default:"1" min:"0" max:"65535"`
+	Weight     int            `toml:"weight" default:"1" min:"0" max:"2147483647"`
 	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"=the virtual server's" alias:"lb_kind lvs_method"`
+	Tunnel     *TunnelOptions `toml:"tunnel" short:"type" json:",omitempty" alias:"tun_type"` // resolved; nil: IP in IP, or no tunnel
+	Thresholds
 	// Inhibit overrides the virtual server's; config.Parse resolves it.
 	Inhibit bool    `toml:"inhibit_on_failure" default:"=the virtual server's"`
 	Checks  []Check `toml:"check" alias:"ping_check tcp_check http_get"` // resolved: the virtual server's when it has none
@@ -287,6 +296,7 @@ type RealServer struct {
 type SorryServer struct {
 	Address    netip.AddrPort `toml:"address" required:"true"`
 	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"=the virtual server's" alias:"lb_kind lvs_method"`
+	Tunnel     *TunnelOptions `toml:"tunnel" short:"type" json:",omitempty" alias:"tun_type"` // resolved; nil: IP in IP, or no tunnel
 }
 
 // CheckKind names a way to probe a real server.

@@ -82,6 +82,20 @@ func formProblem(form, s string) (what, allowed string) {
 	case "uids":
 		allowed = `a user's number, or a range such as "1000-1999"`
 		_, _, ok = parseRange(s, 32)
+	case "schedflag":
+		allowed = `"sh-fallback", "sh-port", "mh-fallback", "mh-port", "flag-1", "flag-2" or "flag-3"`
+		ok = FlagNumber(s) != 0
+	case "granularity":
+		allowed = `a netmask such as "255.255.255.0", or a prefix length such as "24" or "64"`
+		_, four := Granularity(s, false)
+		_, six := Granularity(s, true)
+		ok = four || six
+	case "range":
+		allowed = `an address such as "192.0.2.1:80", a range such as "192.0.2.1-9:80" or a network such as "192.0.2.16/28:80"`
+		_, err := ParseRange(s)
+		if ok = err == nil; !ok && s != "" {
+			return err.Error(), allowed
+		}
 	case "body":
 		allowed = "1 to 4096 bytes"
 		ok = len(s) >= 1 && len(s) <= 4096

@@ -25,7 +25,7 @@ func TestSchema(t *testing.T) {
 				t.Errorf("%s takes any string", at)
 			}
 			if (f.kind == kindBool || f.kind == kindInt || f.kind == kindDuration) && !f.Required &&
-				f.Default == "" && f.DefaultFrom == "" && f.key != "fwmark" {
+				f.Default == "" && f.DefaultFrom == "" && f.key != "fwmark" && !strings.HasSuffix(at, ".tunnel.port") {
 				t.Errorf("%s is optional and has no default", at)
 			}
 			if f.When != "" && (tbl.byKey[f.whenKey] == nil || len(tbl.byKey[f.whenKey].OneOf) == 0) {

@@ -3,22 +3,19 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // virtualServers checks the virtual servers, each alone and then among each
 // other, and resolves what real servers inherit.
 func (v *validator) virtualServers() {
-	type service struct {
-		addr  netip.AddrPort
-		proto Protocol
-		mark  uint32
-	}
-	services := make(map[service]place)
-	owned := make(map[netip.Addr]bool)
+	v.serverGroups()
+	services := make(map[ServiceID]place)
+	owned, families := make(map[netip.Addr]bool), make(map[bool]bool)
 	for i := range v.cfg.Instances {
 		for _, list := range [2][]VirtualAddress{v.cfg.Instances[i].Addresses, v.cfg.Instances[i].Excluded} {
 			for _, a := range list {
-				owned[a.Prefix.Addr()] = true
+				owned[a.Prefix.Addr()], families[a.Prefix.Addr().Is6()] = true, true
 			}
 		}
 	}
@@ -28,28 +25,27 @@ func (v *validator) virtualServers() {
 		vs := &v.cfg.VirtualServers[i]
 		at := tables.child(vs.Name)
 		idAt := v.identity(at, vs)
-		v.pool(at, vs)
-		if !v.ok(idAt) || !idAt.exists() || vs.FWMark == 0 && !v.ok(at.child("protocol")) {
+		known := v.ok(idAt) && idAt.exists() && (vs.Group == "" || len(vs.Members) > 0)
+		v.pool(at, vs, known)
+		v.scheduling(at, vs, known)
+		if !known || vs.Protocol != "" && !v.ok(at.child("protocol")) || !v.ok(at.child("family")) {
 			continue
 		}
-		id := service{vs.Address, vs.Protocol, vs.FWMark}
-		if first, taken := services[id]; taken {
-			v.errorf(idAt, "%s is already the service of %s, allowed is one virtual_server for each", vs.identity(), ref(first))
-			continue
-		}
-		services[id] = at
-		if a := vs.Address.Addr(); a.Is4() && len(owned) > 0 && !owned[a] && len(v.errs) == 0 {
-			v.warnf(idAt, "%s is no virtual_ipaddress of any vrrp_instance: this host answers there only if the address is set up elsewhere", a)
+		warned := false
+		for _, id := range vs.Services() {
+			if first, taken := services[id]; taken && first.path() == at.path() {
+				break // twice in its group, which has been said
+			} else if taken {
+				v.errorf(idAt, "%s is already the service of %s, allowed is one virtual_server for each", id, ref(first))
+				break
+			}
+			services[id] = at
+			if a := id.Address.Addr(); a.IsValid() && !warned && families[a.Is6()] && !owned[a] && len(v.errs) == 0 {
+				warned = true
+				v.warnf(idAt, "%s is no virtual_ipaddress of any vrrp_instance: this host answers there only if the address is set up elsewhere", a)
+			}
 		}
 	}
-}
-
-// identity names the service as the kernel knows it.
-func (vs *VirtualServer) identity() string {
-	if vs.FWMark != 0 {
-		return fmt.Sprintf("fwmark %d", vs.FWMark)
-	}
-	return fmt.Sprintf("%s/%s", addrPortText(vs.Address), vs.Protocol)
 }
 
 // addrPortText leaves out a port of 0.
@@ -62,8 +58,19 @@ func addrPortText(ap netip.AddrPort) string {
 
 // identity checks what makes the service and returns the place that says it.
 func (v *validator) identity(at place, vs *VirtualServer) place {
-	addr, mark, proto := at.child("address"), at.child("fwmark"), at.child("protocol")
+	addr, mark, group, proto := at.child("address"), at.child("fwmark"), at.child("group"), at.child("protocol")
+	if family := at.child("family"); family.exists() && !mark.exists() && v.ok(family) {
+		v.errorf(family, "the address itself has a family, allowed with fwmark only")
+	}
 	switch {
+	case group.exists() && (addr.exists() || mark.exists()):
+		v.errorf(group, "a service has an address, a firewall mark or a group, allowed is one of them")
+		return group
+	case group.exists():
+		if v.ok(group) {
+			v.members(group, proto, vs)
+		}
+		return group
 	case addr.exists() && mark.exists():
 		if !v.ok(mark) {
 			return mark
@@ -71,13 +78,10 @@ func (v *validator) identity(at place, vs *VirtualServer) place {
 		v.errorf(mark, "a service has either an address or a firewall mark, allowed is one of them")
 		return mark
 	case mark.exists():
-		vs.Protocol = ""
-		if proto.exists() {
-			v.errorf(proto, "has no meaning with fwmark: the mark alone chooses the packets; allowed with address only")
-		}
+		v.markOnly(proto, vs)
 		return mark
 	case !addr.exists():
-		v.errorf(addr, "is missing, required is an address with a port, or a fwmark")
+		v.errorf(addr, "is missing, required is an address with a port, a fwmark or a group")
 		return addr
 	case !v.ok(addr):
 		return addr
@@ -88,6 +92,14 @@ func (v *validator) identity(at place, vs *VirtualServer) place {
 		v.errorf(addr, "%s has no port, allowed is an address with a port from 1 to 65535, or one without a port (for all ports) together with persistence_timeout", show(addr.raw))
 	}
 	return addr
+}
+
+// markOnly is for a service that has firewall marks alone.
+func (v *validator) markOnly(proto place, vs *VirtualServer) {
+	vs.Protocol = ""
+	if proto.exists() {
+		v.errorf(proto, "has no meaning with fwmark: the mark alone chooses the packets; allowed with address only")
+	}
 }
 
 // serverAddressProblem says why an address cannot be a server's, "" when it can.
@@ -105,10 +117,9 @@ func serverAddressProblem(a netip.Addr) string {
 }
 
 // pool checks the servers behind a virtual server.
-func (v *validator) pool(at place, vs *VirtualServer) {
-	serviceKnown := v.ok(at.child("address")) && v.ok(at.child("fwmark"))
+func (v *validator) pool(at place, vs *VirtualServer, serviceKnown bool) {
 	servers := at.child("real_server").list()
-	p := poolCheck{validator: v, at: at, vs: vs, known: serviceKnown,
+	p := poolCheck{validator: v, at: at, vs: vs, known: serviceKnown, face: vs.face(),
 		addrs: make(map[netip.AddrPort]place, len(servers)), names: make(map[string]place, len(servers))}
 
 	total, allOK := 0, v.ok(at.child("real_server"))
@@ -139,6 +150,8 @@ func (v *validator) pool(at place, vs *VirtualServer) {
 		v.checkPorts(at.child("check"), vs.Checks, vs.Protocol, portless > 0)
 	}
 	p.sorry()
+	v.tunnel(at, &vs.Tunnel, nil, p.forwardings())
+	vs.setFamily(p.seen && !p.v4)
 
 	list := at.child("real_server")
 	switch {
@@ -189,13 +202,13 @@ func upTo(n int) string {
 // poolCheck is what the servers of one pool are compared with.
 type poolCheck struct {
 	*validator
-	at    place
-	vs    *VirtualServer
-	known bool // the service's own address or mark is valid
-	addrs map[netip.AddrPort]place
-	names map[string]place
-	v4    bool // family of a firewall mark's servers, once one is seen
-	seen  bool
+	at       place
+	vs       *VirtualServer
+	known    bool // the service's own address or mark is valid
+	addrs    map[netip.AddrPort]place
+	names    map[string]place
+	face          // of the service
+	v4, seen bool // family of the servers of a firewall mark without one, once one is seen
 }
 
 // real checks a real server and resolves what it inherits.
@@ -206,6 +219,10 @@ func (p *poolCheck) real(e place, rs *RealServer) {
 	if !e.has("inhibit_on_failure") {
 		rs.Inhibit = p.vs.Inhibit
 	}
+	if p.ok(e.child("forwarding")) && p.ok(p.at.child("forwarding")) {
+		p.tunnel(e, &rs.Tunnel, p.vs.Tunnel, rs.Forwarding)
+	}
+	p.thresholds(e, rs.Thresholds)
 	if at := e.child("address"); p.ok(at) {
 		rs.Address = p.server(at, rs.Address, rs.Forwarding, p.ok(e.child("forwarding")))
 		if first, taken := p.addrs[rs.Address]; taken && p.ok(at) {
@@ -238,6 +255,9 @@ func (p *poolCheck) sorry() {
 		ss.Forwarding = p.vs.Forwarding
 	}
 	e := p.at.child("sorry_server").asShort("address")
+	if p.ok(e) && p.ok(e.child("forwarding")) && p.ok(p.at.child("forwarding")) {
+		p.tunnel(e, &ss.Tunnel, p.vs.Tunnel, ss.Forwarding)
+	}
 	at := e.child("address")
 	if !p.ok(e) || !p.ok(at) {
 		return
@@ -261,15 +281,14 @@ func (p *poolCheck) server(at place, ap netip.AddrPort, fwd Forwarding, fwdOK bo
 	}
 	p.family(at, a, fwd)
 
-	port, vs := p.vs.Address.Port(), p.vs
-	switch {
+	switch port := p.port; {
 	case ap.Port() == 0:
-		return netip.AddrPortFrom(a, port)
+		return netip.AddrPortFrom(a, port) // 0: it keeps the port that the client asked for
 	case port != 0 && fwd != NAT && ap.Port() != port:
 		p.errorf(at, "port %d differs from the service's, allowed with forwarding = %q is %d: only NAT can change a port", ap.Port(), fwd, port)
-	case port == 0 && vs.FWMark != 0 && fwd != NAT:
+	case port == 0 && !p.portless && fwd != NAT:
 		p.errorf(at, "has a port, allowed with forwarding = %q is an address without one: only NAT can change a port", fwd)
-	case port == 0 && vs.FWMark == 0:
+	case port == 0 && p.portless:
 		p.errorf(at, "has a port, allowed is an address without one: the service takes all ports and keeps them")
 	}
 	return ap
@@ -277,22 +296,37 @@ func (p *poolCheck) server(at place, ap netip.AddrPort, fwd Forwarding, fwdOK bo
 
 // family checks that the service and the server speak the same IP.
 func (p *poolCheck) family(at place, a netip.Addr, fwd Forwarding) {
-	what, v4 := "an IPv4 service", p.vs.Address.Addr().Is4()
-	switch {
-	case p.vs.FWMark != 0:
+	if p.free {
 		if !p.seen {
 			p.seen, p.v4 = true, a.Is4()
 		}
 		if a.Is4() != p.v4 {
-			p.errorf(at, "%s is of another IP version than the servers before it, allowed behind a fwmark is one of them", a)
+			p.errorf(at, "%s is of another IP version than the servers before it, allowed behind a fwmark without family is one of them", a)
+			return
 		}
-		return
-	case !v4:
-		what = "an IPv6 service"
 	}
-	if a.Is4() != v4 && fwd != Tunnel {
+	if (a.Is4() && p.six || !a.Is4() && p.four) && fwd != Tunnel {
+		what := "an " + familyName(a.Is4()) + " service"
+		if p.four && p.six {
+			what = "services of both versions"
+		}
 		p.errorf(at, "%s is of another IP version, allowed behind %s is the same version, or the other one with forwarding = \"tunnel\"", a, what)
 	}
+}
+
+// forwardings returns Tunnel when any server of the pool uses it, so that the
+// virtual server's tunnel means something.
+func (p *poolCheck) forwardings() Forwarding {
+	fwd := p.vs.Forwarding
+	for i := range p.vs.RealServers {
+		if p.vs.RealServers[i].Forwarding == Tunnel {
+			fwd = Tunnel
+		}
+	}
+	if ss := p.vs.SorryServer; ss != nil && ss.Forwarding == Tunnel {
+		fwd = Tunnel
+	}
+	return fwd
 }
 
 // checkPorts checks a list of checks: what a TCP connection needs is a port.
@@ -313,8 +347,8 @@ func (v *validator) checkPorts(at place, checks []Check, proto Protocol, portles
 		}
 		if port := e.child("connect_port"); c.Kind != CheckPing && c.ConnectPort == 0 && v.ok(port) {
 			switch {
-			case proto == UDP:
-				v.errorf(port, "is missing, required with type = %q is a TCP port: the service is UDP", c.Kind)
+			case proto == UDP || proto == SCTP:
+				v.errorf(port, "is missing, required with type = %q is a TCP port: the service is %s", c.Kind, strings.ToUpper(string(proto)))
 			case portless:
 				v.errorf(port, "is missing, required with type = %q is a TCP port: the real server has no port of its own", c.Kind)
 			}

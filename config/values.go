@@ -212,7 +212,7 @@ func (f *field) parseInt(raw any, fv reflect.Value) *problem {
 // parseString checks a string against the field's values or its form.
 func (f *field) parseString(raw any, s *string) *problem {
 	text, ok := raw.(string)
-	if n, is := raw.(int64); is && slices.Contains([]string{"scope", "table", "ipproto", "ports", "uids"}, f.form) {
+	if n, is := raw.(int64); is && slices.Contains([]string{"scope", "table", "ipproto", "ports", "uids", "granularity"}, f.form) {
 		text, ok = strconv.FormatInt(n, 10), true // these have numbers beside names or ranges
 	}
 	if !ok {

@@ -96,7 +96,7 @@ func writeService(b *strings.Builder, s Service) {
 	var names []string
 	for i, f := range []ServiceFlags{FlagSched1, FlagSched2, FlagSched3} {
 		if s.Flags&f != 0 {
-			names = append(names, schedFlagName(s.Scheduler, i))
+			names = append(names, FlagName(s.Scheduler, i+1))
 		}
 	}
 	if len(names) > 0 {
@@ -104,12 +104,12 @@ func writeService(b *strings.Builder, s Service) {
 	}
 }
 
-// schedFlagName returns ipvsadm's name of a scheduler's bit, counted from 0.
-func schedFlagName(scheduler string, i int) string {
-	if (scheduler == "sh" || scheduler == "mh") && i < 2 {
-		return scheduler + []string{"-fallback", "-port"}[i]
+// FlagName returns ipvsadm's name of a scheduler's flag, of FlagSched1..3 the number 1..3.
+func FlagName(scheduler string, n int) string {
+	if (scheduler == "sh" || scheduler == "mh") && n < 3 {
+		return scheduler + []string{"-fallback", "-port"}[n-1]
 	}
-	return "flag-" + strconv.Itoa(i+1)
+	return "flag-" + strconv.Itoa(n)
 }
 
 func writeDest(b *strings.Builder, d Destination) {

@@ -12,6 +12,18 @@ type Counters struct {
 	InByteRate, OutByteRate     uint64
 }
 
+// Add returns the sums of two objects' counts and rates.
+func (c Counters) Add(o Counters) Counters {
+	return Counters{
+		Connections: c.Connections + o.Connections,
+		InPackets:   c.InPackets + o.InPackets, OutPackets: c.OutPackets + o.OutPackets,
+		InBytes: c.InBytes + o.InBytes, OutBytes: c.OutBytes + o.OutBytes,
+		ConnectionRate: c.ConnectionRate + o.ConnectionRate,
+		InPacketRate:   c.InPacketRate + o.InPacketRate, OutPacketRate: c.OutPacketRate + o.OutPacketRate,
+		InByteRate: c.InByteRate + o.InByteRate, OutByteRate: c.OutByteRate + o.OutByteRate,
+	}
+}
+
 // DestStats are the counts of one real server.
 type DestStats struct {
 	Active     uint32 // established connections

@@ -57,11 +57,12 @@ func (d *Daemon) refuse(c *watchdog.Configure, err error, final bool) {
 func distinct(servers []config.VirtualServer) error {
 	names := make(map[ipvs.ServiceKey]string, len(servers))
 	for i := range servers {
-		key := serviceKey(&servers[i])
-		if other, taken := names[key]; taken {
-			return fmt.Errorf("virtual servers %q and %q are both %s", other, servers[i].Name, key)
+		for _, key := range serviceKeys(&servers[i]) {
+			if other, taken := names[key]; taken {
+				return fmt.Errorf("virtual servers %q and %q are both %s", other, servers[i].Name, key)
+			}
+			names[key] = servers[i].Name
 		}
-		names[key] = servers[i].Name
 	}
 	return nil
 }
@@ -127,7 +128,9 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 			changed++
 		}
 		d.services[i] = s
-		d.byKey[s.key] = s
+		for _, key := range s.keys {
+			d.byKey[key] = s
+		}
 	}
 	stays := make(map[*service]bool, len(kept))
 	for _, s := range kept {
@@ -161,10 +164,14 @@ func (d *Daemon) match(old []*service, servers []config.VirtualServer) []*servic
 		byName[s.source.Name] = s
 	}
 	kept := make([]*service, len(servers))
+	taken := make(map[*service]bool, len(old))
 	for i := range servers {
-		if s := d.byKey[serviceKey(&servers[i])]; s != nil {
-			kept[i] = s
-			delete(byName, s.source.Name)
+		for _, key := range serviceKeys(&servers[i]) {
+			if s := d.byKey[key]; s != nil && !taken[s] {
+				kept[i], taken[s] = s, true
+				delete(byName, s.source.Name)
+				break
+			}
 		}
 	}
 	for i := range servers {
@@ -179,9 +186,9 @@ func (d *Daemon) match(old []*service, servers []config.VirtualServer) []*servic
 // create makes a service, which takes over what the kernel has of it.
 func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers.Memory) *service {
 	f := translate(v)
-	s := &service{source: *v, key: f.pool.Key, tasks: map[*checkers.Check]*task{}}
+	s := &service{source: *v, keys: f.keys, tasks: map[*checkers.Check]*task{}}
 	var changes []checkers.Change
-	s.pool, changes = checkers.NewPool(f.pool, d.table.have[s.key], memory, now)
+	s.pool, changes = checkers.NewPool(f.pool, heldBy(d.table.have, f.keys, f.names()), memory, now)
 	d.announce(now, s, changes)
 	d.assign(now, s, f)
 	return s
@@ -190,10 +197,14 @@ func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers
 // update gives a service its new settings.
 func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	f := translate(v)
-	if s.key != f.pool.Key {
-		d.table.set(s.key, nil)
-		s.key = f.pool.Key
+	stays := ipvs.Set{}
+	stays.Add(f.keys...)
+	for _, key := range s.keys {
+		if !stays.Has(key) {
+			d.table.set(key, nil)
+		}
 	}
+	s.keys = f.keys
 	s.source = *v
 	d.announce(now, s, s.pool.Apply(f.pool, now))
 	d.assign(now, s, f)
@@ -207,8 +218,10 @@ func (d *Daemon) remove(s *service) {
 		}
 	}
 	delete(d.changed, s)
-	if d.byKey[s.key] == nil { // its address may be another's by now
-		d.table.set(s.key, nil)
+	for _, key := range s.keys {
+		if d.byKey[key] == nil { // its address may be another's by now
+			d.table.set(key, nil)
+		}
 	}
 }
 
@@ -282,7 +295,7 @@ func (d *Daemon) keepRecord(now time.Time) {
 func (d *Daemon) settled() bool {
 	for _, s := range d.services {
 		state, _, _ := s.pool.State()
-		if e := d.table.want[s.key]; state == checkers.Unknown && (e == nil || len(e.Dests) == 0) {
+		if e := d.table.want[s.keys[0]]; state == checkers.Unknown && (e == nil || len(e.Dests) == 0) {
 			return false
 		}
 	}

@@ -126,7 +126,7 @@ type Daemon struct {
 type service struct {
 	source config.VirtualServer
 	pool   *checkers.Pool
-	key    ipvs.ServiceKey
+	keys   []ipvs.ServiceKey // at least one
 	tasks  map[*checkers.Check]*task
 }
 
@@ -291,7 +291,10 @@ func (d *Daemon) work(now time.Time) {
 // flush programs the kernel with what changed, and then tells of it.
 func (d *Daemon) flush(now time.Time) {
 	for s := range d.changed {
-		d.table.set(s.key, s.pool.Entry())
+		e := s.pool.Entry()
+		for _, key := range s.keys {
+			d.table.set(key, entryFor(e, key))
+		}
 	}
 	clear(d.changed)
 	d.table.flush(now)
@@ -349,12 +352,15 @@ func (d *Daemon) repaired(r repair) {
 	s := d.byKey[r.op.Key]
 	if s != nil {
 		subject = s.pool.Config().Name
+		if len(s.keys) > 1 {
+			r.text = r.op.Key.String() + " " + r.text
+		}
 	}
 	if r.op.Kind.OnDest() {
 		server := r.op.DestKey.String()
 		if s != nil {
 			for _, rs := range s.pool.Servers() {
-				if rs.Config.Key == r.op.DestKey {
+				if destKey(rs.Config.Key, r.op.Key) == r.op.DestKey {
 					server = rs.Config.Name
 				}
 			}

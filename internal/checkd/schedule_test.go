@@ -248,7 +248,7 @@ func TestTranslate(t *testing.T) {
 	ms := func(n int) config.Duration { return config.Duration(time.Duration(n) * time.Millisecond) }
 	v := config.VirtualServer{
 		Name: "web", Address: netip.MustParseAddrPort("192.0.2.1:53"), Protocol: config.UDP, Scheduler: "sh",
-		Forwarding: config.DR, PersistenceTimeout: config.Duration(50 * time.Second), Quorum: 2, Hysteresis: 1,
+		Forwarding: config.DR, Scheduling: config.Scheduling{PersistenceTimeout: config.Duration(50 * time.Second)}, Quorum: 2, Hysteresis: 1,
 		SorryServer: &config.SorryServer{Address: netip.MustParseAddrPort("10.0.0.9:53")},
 		RealServers: []config.RealServer{{
 			Address: netip.MustParseAddrPort("10.0.0.1:53"), Weight: 7, Forwarding: config.Tunnel, Inhibit: true,
@@ -262,7 +262,7 @@ func TestTranslate(t *testing.T) {
 	}
 	f := translate(&v)
 	p := f.pool
-	if p.Name != "web" || p.Key.String() != "192.0.2.1:53/udp" || p.Service.Scheduler != "sh" || p.Service.PersistenceTimeout != 50 || p.Quorum != 2 || p.Hysteresis != 1 {
+	if p.Name != "web" || fmt.Sprint(f.keys) != "[192.0.2.1:53/udp]" || p.Service.Scheduler != "sh" || p.Service.PersistenceTimeout != 50 || p.Quorum != 2 || p.Hysteresis != 1 {
 		t.Errorf("pool %+v", p)
 	}
 	if p.Sorry.Key.String() != "10.0.0.9:53" || p.Sorry.Dest.Forwarding != ipvs.DirectRoute || p.Sorry.Dest.Weight != 1 {
@@ -284,8 +284,8 @@ func TestTranslate(t *testing.T) {
 	}
 
 	mark := config.VirtualServer{FWMark: 3, RealServers: []config.RealServer{{Address: netip.MustParseAddrPort("[2001:db8::1]:0")}}}
-	if got := serviceKey(&mark).String(); got != "fwmark 3 ipv6" {
-		t.Errorf("key %s", got)
+	if got := fmt.Sprint(serviceKeys(&mark)); got != "[fwmark 3 ipv6]" {
+		t.Errorf("keys %s", got)
 	}
 }
 

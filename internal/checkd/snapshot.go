@@ -2,6 +2,7 @@ package checkd
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -59,27 +60,30 @@ func (d *Daemon) snapshot() *control.Checkers {
 func (d *Daemon) serviceStatus(s *service) control.Service {
 	cfg := s.pool.Config()
 	state, since, reason := s.pool.State()
-	have, stats := d.table.have[s.key], d.stats[s.key]
-	if stats == nil {
-		stats = &ipvs.ServiceStats{}
-	}
+	have := d.held(s)
+	stats := have.stats
 	v := control.Service{
-		Name: cfg.Name, Address: s.key.String(), Scheduler: cfg.Service.Scheduler,
+		Name: cfg.Name, Address: s.keys[0].String(), Scheduler: cfg.Service.Scheduler, Options: optionsText(cfg.Service),
 		Forwarding: string(cmp.Or(s.source.Forwarding, config.NAT)),
 		State:      state.String(), Since: since, Reason: reason,
 		Quorum: cfg.Quorum, UpWeight: s.pool.Weights().Up,
 		Servers:   make([]control.Server, len(s.pool.Servers())),
-		Installed: have != nil,
+		Installed: have.all,
 		Counters:  counters(stats.Counters),
+		Rates:     rates(stats.Counters),
+	}
+	if s.source.Group != "" {
+		v.Group, v.Members = s.source.Group, d.members(s)
 	}
 	for i, rs := range s.pool.Servers() {
 		r := control.Server{
 			Name: rs.Config.Name, Address: rs.Config.Key.String(),
 			Health: rs.State.String(), Since: rs.Since, Reason: rs.Why(),
 			Weight: int(rs.Config.Dest.Weight), Forwarding: forwardingText(rs.Config.Dest),
+			UpperThreshold: rs.Config.Dest.UpperThreshold, LowerThreshold: rs.Config.Dest.LowerThreshold,
 			Checks: make([]control.CheckStatus, len(rs.Checks)),
 		}
-		installed(&r, have, stats, rs.Config.Key)
+		installed(&r, have, rs.Config.Key)
 		for j, c := range rs.Checks {
 			q := s.tasks[c].Query
 			r.Checks[j] = control.CheckStatus{
@@ -95,24 +99,22 @@ func (d *Daemon) serviceStatus(s *service) control.Service {
 			Name: "sorry server", Address: cfg.Sorry.Key.String(), Health: checkers.Unknown.String(), Since: since,
 			Reason: "not checked", Weight: int(cfg.Sorry.Dest.Weight), Forwarding: forwardingText(cfg.Sorry.Dest),
 		}
-		installed(v.Sorry, have, stats, cfg.Sorry.Key)
+		installed(v.Sorry, have, cfg.Sorry.Key)
 	}
 	return v
 }
 
 // installed fills in what the kernel has of a real server.
-func installed(r *control.Server, have *ipvs.Entry, stats *ipvs.ServiceStats, key ipvs.DestKey) {
+func installed(r *control.Server, have held, key ipvs.DestKey) {
 	r.KernelWeight = -1
-	if have == nil {
-		return
-	}
-	d, ok := have.Dests[key]
+	d, ok := have.dests[key]
 	if !ok {
 		return
 	}
 	r.Installed, r.KernelWeight = true, int(d.Weight)
-	n := stats.Dests[key]
-	r.Active, r.Inactive, r.Counters = n.Active, n.Inactive, counters(n.Counters)
+	n := have.stats.Dests[key]
+	r.Active, r.Inactive, r.Persistent = n.Active, n.Inactive, n.Persistent
+	r.Counters, r.Rates = counters(n.Counters), rates(n.Counters)
 }
 
 func counters(c ipvs.Counters) control.Counters {
@@ -122,5 +124,122 @@ func counters(c ipvs.Counters) control.Counters {
 	}
 }
 
-// forwardingText names the forwarding method as the configuration does.
-func forwardingText(d ipvs.Destination) string { return d.Forwarding.String() }
+func rates(c ipvs.Counters) control.Rates {
+	return control.Rates{
+		Connections: c.ConnectionRate, InPackets: c.InPacketRate, OutPackets: c.OutPacketRate,
+		InBytes: c.InByteRate, OutBytes: c.OutByteRate,
+	}
+}
+
+// forwardingText names the forwarding method as the configuration does, with the
+// encapsulation where it is not plain IP in IP.
+func forwardingText(d ipvs.Destination) string {
+	s := d.Forwarding.String()
+	if d.Forwarding != ipvs.Tunnel || d.TunnelType == ipvs.IPIP {
+		return s
+	}
+	s += " " + d.TunnelType.String()
+	if d.TunnelType == ipvs.GUE {
+		s += fmt.Sprintf(" %d", d.TunnelPort)
+	}
+	switch d.TunnelFlags {
+	case ipvs.TunnelChecksum:
+		s += " checksum"
+	case ipvs.TunnelRemoteChecksum:
+		s += " remote-checksum"
+	}
+	return s
+}
+
+// optionsText tells how a service schedules, beyond the scheduler's name.
+func optionsText(s ipvs.Service) []string {
+	var list []string
+	for i, bit := range []ipvs.ServiceFlags{ipvs.FlagSched1, ipvs.FlagSched2, ipvs.FlagSched3} {
+		if s.Flags&bit != 0 {
+			list = append(list, ipvs.FlagName(s.Scheduler, i+1))
+		}
+	}
+	if s.Flags&ipvs.FlagOnePacket != 0 {
+		list = append(list, "one packet")
+	}
+	if s.PersistenceTimeout != 0 {
+		p := fmt.Sprintf("persistent for %v", time.Duration(s.PersistenceTimeout)*time.Second)
+		if n, ok := ipvs.MaskBits(s.PersistenceMask); ok {
+			p += fmt.Sprintf(" by /%d", n)
+		}
+		if s.PersistenceEngine != "" {
+			p += " by " + s.PersistenceEngine
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// held is what the kernel has of a virtual server: of a group, of all its services.
+type held struct {
+	all   bool // every service is there
+	dests map[ipvs.DestKey]ipvs.Destination
+	stats *ipvs.ServiceStats
+}
+
+// held adds up a group. Its servers go by their names in the pool, and their weight
+// is that in the first service that has them.
+func (d *Daemon) held(s *service) held {
+	if len(s.keys) == 1 && s.source.Group == "" {
+		h := held{stats: d.stats[s.keys[0]]}
+		if e := d.table.have[s.keys[0]]; e != nil {
+			h.all, h.dests = true, e.Dests
+		}
+		if h.stats == nil {
+			h.stats = &ipvs.ServiceStats{}
+		}
+		return h
+	}
+	var names []ipvs.DestKey
+	for _, rs := range s.pool.Servers() {
+		names = append(names, rs.Config.Key)
+	}
+	if sorry := s.pool.Config().Sorry; sorry != nil {
+		names = append(names, sorry.Key)
+	}
+	h := held{all: true, dests: map[ipvs.DestKey]ipvs.Destination{}, stats: &ipvs.ServiceStats{Dests: map[ipvs.DestKey]ipvs.DestStats{}}}
+	for _, key := range s.keys {
+		e, stats := d.table.have[key], d.stats[key]
+		if e == nil {
+			h.all = false
+			continue
+		}
+		if stats == nil {
+			stats = &ipvs.ServiceStats{}
+		}
+		h.stats.Counters = h.stats.Counters.Add(stats.Counters)
+		for _, name := range names {
+			to, ok := e.Dests[destKey(name, key)]
+			if !ok {
+				continue
+			}
+			if _, seen := h.dests[name]; !seen {
+				h.dests[name] = to
+			}
+			sum, n := h.stats.Dests[name], stats.Dests[destKey(name, key)]
+			sum.Active += n.Active
+			sum.Inactive += n.Inactive
+			sum.Persistent += n.Persistent
+			sum.Counters = sum.Counters.Add(n.Counters)
+			h.stats.Dests[name] = sum
+		}
+	}
+	return h
+}
+
+// members lists the services of a group.
+func (d *Daemon) members(s *service) []control.ServiceMember {
+	list := make([]control.ServiceMember, len(s.keys))
+	for i, key := range s.keys {
+		list[i] = control.ServiceMember{Address: key.String(), Installed: d.table.have[key] != nil}
+		if stats := d.stats[key]; stats != nil {
+			list[i].Counters = counters(stats.Counters)
+		}
+	}
+	return list
+}

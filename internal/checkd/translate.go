@@ -1,6 +1,7 @@
 package checkd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -72,6 +73,7 @@ type order struct {
 
 // farm is one virtual server in the terms of the packages that do the work.
 type farm struct {
+	keys   []ipvs.ServiceKey // the kernel's services that have the pool behind them
 	pool   checkers.PoolConfig
 	orders [][]order // of each server, of each check
 }
@@ -79,13 +81,10 @@ type farm struct {
 // translate puts a virtual server into those terms.
 func translate(v *config.VirtualServer) farm {
 	f := farm{
+		keys: serviceKeys(v),
 		pool: checkers.PoolConfig{
-			Name: v.Name,
-			Key:  serviceKey(v),
-			Service: ipvs.Service{
-				Scheduler:          v.Scheduler,
-				PersistenceTimeout: uint32(v.PersistenceTimeout.D() / time.Second),
-			}.Canonical(),
+			Name:       v.Name,
+			Service:    kernelService(v),
 			Quorum:     v.Quorum,
 			Hysteresis: v.Hysteresis,
 			Servers:    make([]checkers.ServerConfig, len(v.RealServers)),
@@ -97,7 +96,7 @@ func translate(v *config.VirtualServer) farm {
 		s := checkers.ServerConfig{
 			Name:    rs.Name,
 			Key:     ipvs.CanonicalDest(rs.Address),
-			Dest:    ipvs.Destination{Forwarding: forwarding(rs.Forwarding, v), Weight: int32(rs.Weight)}.Canonical(),
+			Dest:    destination(cmp.Or(rs.Forwarding, v.Forwarding), rs.Tunnel, rs.Thresholds, rs.Weight),
 			Inhibit: rs.Inhibit,
 			Checks:  make([]checkers.CheckConfig, len(rs.Checks)),
 		}
@@ -122,7 +121,7 @@ func translate(v *config.VirtualServer) farm {
 	if v.SorryServer != nil {
 		f.pool.Sorry = &checkers.SorryConfig{
 			Key:  ipvs.CanonicalDest(v.SorryServer.Address),
-			Dest: ipvs.Destination{Forwarding: forwarding(v.SorryServer.Forwarding, v), Weight: 1}.Canonical(),
+			Dest: destination(cmp.Or(v.SorryServer.Forwarding, v.Forwarding), v.SorryServer.Tunnel, config.Thresholds{}, 1),
 		}
 	}
 	return f
@@ -159,33 +158,14 @@ func query(c *config.Check, address netip.AddrPort) Query {
 	return q
 }
 
-// serviceKey returns the kernel's name of a virtual server.
-func serviceKey(v *config.VirtualServer) ipvs.ServiceKey {
-	if v.FWMark != 0 {
-		// A mark has no address: its family is that of the servers.
-		family := ipvs.IPv4
-		if len(v.RealServers) > 0 {
-			family = ipvs.FamilyOf(v.RealServers[0].Address.Addr())
-		}
-		return ipvs.MarkService(v.FWMark, family)
+// names returns what the pool calls its servers.
+func (f farm) names() []ipvs.DestKey {
+	names := make([]ipvs.DestKey, 0, len(f.pool.Servers)+1)
+	for i := range f.pool.Servers {
+		names = append(names, f.pool.Servers[i].Key)
 	}
-	protocol := ipvs.TCP
-	if v.Protocol == config.UDP {
-		protocol = ipvs.UDP
+	if f.pool.Sorry != nil {
+		names = append(names, f.pool.Sorry.Key)
 	}
-	return ipvs.AddrService(protocol, v.Address)
-}
-
-// forwarding returns f, or the virtual server's own where f says nothing.
-func forwarding(f config.Forwarding, v *config.VirtualServer) ipvs.Forwarding {
-	if f == "" {
-		f = v.Forwarding
-	}
-	switch f {
-	case config.DR:
-		return ipvs.DirectRoute
-	case config.Tunnel:
-		return ipvs.Tunnel
-	}
-	return ipvs.NAT
+	return names
 }

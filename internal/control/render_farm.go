@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 func (v View) services(p *page, list []Service) {
@@ -19,9 +20,28 @@ func (v View) services(p *page, list []Service) {
 			active += uint64(r.Active)
 			inactive += uint64(r.Inactive)
 		}
-		t.add(styled(s.Name, bold), text(s.Address), styled(s.State, st), number(v.age(s.Since)), number(fmt.Sprintf("%d/%d", s.UpWeight, s.Quorum)),
+		address := s.Address
+		if n := len(s.Members); n > 1 {
+			address = fmt.Sprintf("%s and %d more", address, n-1)
+		}
+		t.add(styled(s.Name, bold), text(address), styled(s.State, st), number(v.age(s.Since)), number(fmt.Sprintf("%d/%d", s.UpWeight, s.Quorum)),
 			text(s.Scheduler), text(s.Forwarding), number(fmt.Sprint(active)), number(fmt.Sprint(inactive)), text(s.Reason))
-		if !s.Installed {
+		for i, m := range s.Members {
+			switch {
+			case i >= shownMembers && i == len(s.Members)-1 || i < shownMembers:
+				v.member(&t, m)
+			case i == shownMembers:
+				t.note("group "+s.Group, fmt.Sprintf("... %d more ...", len(s.Members)-shownMembers-1), faint)
+			}
+		}
+		if len(s.Options) > 0 {
+			t.note("", strings.Join(s.Options, ", "), faint)
+		}
+		if c := s.Counters; c != (Counters{}) {
+			t.note("", fmt.Sprintf("%d connections, in %s, out %s; now %d/s, in %s/s, out %s/s", c.Connections, bytesText(c.InBytes), bytesText(c.OutBytes),
+				s.Rates.Connections, bytesText(s.Rates.InBytes), bytesText(s.Rates.OutBytes)), faint)
+		}
+		if !s.Installed && len(s.Members) == 0 {
 			t.note("!", "the kernel does not have this service", bad)
 		}
 		p.table("", t)
@@ -37,6 +57,34 @@ func (v View) services(p *page, list []Service) {
 		}
 		p.table("  ", t)
 	}
+}
+
+// shownMembers is how many services of a group are listed, and the last one.
+const shownMembers = 8
+
+// member tells of one service of a group.
+func (v View) member(t *table, m ServiceMember) {
+	if !m.Installed {
+		t.note("!", "the kernel does not have "+m.Address, bad)
+		return
+	}
+	t.note("", fmt.Sprintf("%s: %d connections, in %s, out %s", m.Address, m.Counters.Connections, bytesText(m.Counters.InBytes), bytesText(m.Counters.OutBytes)), faint)
+}
+
+// bytesText is a number of bytes to two digits at least.
+func bytesText(n uint64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	x, unit := float64(n)/1000, 0
+	for x >= 1000 && unit < 4 {
+		x, unit = x/1000, unit+1
+	}
+	digits := 0
+	if x < 9.95 {
+		digits = 1
+	}
+	return fmt.Sprintf("%.*f %cB", digits, x, "kMGTP"[unit])
 }
 
 // server adds the row of one real server, and notes on what is wrong with it.
@@ -56,6 +104,16 @@ func (v View) server(t *table, r Server, prefix string) {
 	}
 	t.add(text(prefix+name), styled(dash(r.Health), healthStyle(r.Health)), number(v.age(r.Since)), number(strconv.Itoa(r.Weight)), kernel,
 		number(fmt.Sprint(r.Active)), number(fmt.Sprint(r.Inactive)), text(v.newestCheck(r.Checks)))
+	if r.UpperThreshold > 0 {
+		lower := "three quarters of that"
+		if r.LowerThreshold > 0 {
+			lower = strconv.FormatUint(uint64(r.LowerThreshold), 10)
+		}
+		t.note("", fmt.Sprintf("takes no new clients from %d connections until it is below %s", r.UpperThreshold, lower), faint)
+	}
+	if strings.HasPrefix(r.Forwarding, "tunnel ") {
+		t.note("", "by "+r.Forwarding, faint)
+	}
 	if r.Health == "down" && r.Reason != "" {
 		t.note("why", r.Reason, bad)
 	}

@@ -257,9 +257,14 @@ type Checkers struct {
 
 // Service is one virtual server with its pool.
 type Service struct {
-	Name       string    `json:"name"`
-	Address    string    `json:"address"` // 192.0.2.1:80/tcp or fwmark 3
-	Scheduler  string    `json:"scheduler"`
+	Name    string `json:"name"`
+	Address string `json:"address"` // 192.0.2.1:80/tcp or fwmark 3; of a group the first
+	// Members are the services of a group, all with the same pool; Group is its name.
+	Group     string          `json:"group,omitempty"`
+	Members   []ServiceMember `json:"members,omitempty"`
+	Scheduler string          `json:"scheduler"`
+	// Options are how else it schedules: flags, persistence, one packet.
+	Options    []string  `json:"options,omitempty"`
 	Forwarding string    `json:"forwarding"`
 	State      string    `json:"state"` // up, down, sorry; unknown before the first verdict
 	Since      time.Time `json:"since"`
@@ -268,25 +273,38 @@ type Service struct {
 	UpWeight   int       `json:"up_weight"` // total weight of the healthy servers
 	Servers    []Server  `json:"servers"`
 	Sorry      *Server   `json:"sorry,omitempty"`
-	Installed  bool      `json:"installed"` // the kernel has the service
+	Installed  bool      `json:"installed"` // the kernel has the service, of a group all of them
 	Counters   Counters  `json:"counters"`
+	Rates      Rates     `json:"rates"`
+}
+
+// ServiceMember is one of the kernel's services that a group stands for.
+type ServiceMember struct {
+	Address   string   `json:"address"`
+	Installed bool     `json:"installed"`
+	Counters  Counters `json:"counters"`
 }
 
 // Server is one real server of a pool.
 type Server struct {
-	Name         string        `json:"name"`
-	Address      string        `json:"address"`
-	Health       string        `json:"health"` // up, down, unknown
-	Since        time.Time     `json:"since"`
-	Reason       string        `json:"reason"`
-	Weight       int           `json:"weight"`        // configured
-	Installed    bool          `json:"installed"`     // the kernel has the destination
-	KernelWeight int           `json:"kernel_weight"` // -1 when not installed
-	Forwarding   string        `json:"forwarding"`
-	Active       uint32        `json:"active_connections"`
-	Inactive     uint32        `json:"inactive_connections"`
-	Checks       []CheckStatus `json:"checks"`
-	Counters     Counters      `json:"counters"`
+	Name         string    `json:"name"`
+	Address      string    `json:"address"`
+	Health       string    `json:"health"` // up, down, unknown
+	Since        time.Time `json:"since"`
+	Reason       string    `json:"reason"`
+	Weight       int       `json:"weight"`        // configured
+	Installed    bool      `json:"installed"`     // the kernel has the destination
+	KernelWeight int       `json:"kernel_weight"` // -1 when not installed
+	Forwarding   string    `json:"forwarding"`
+	Active       uint32    `json:"active_connections"`
+	Inactive     uint32    `json:"inactive_connections"`
+	Persistent   uint32    `json:"persistent_connections"` // clients that persistence binds to it
+	// Thresholds of connections; 0: none.
+	UpperThreshold uint32        `json:"upper_threshold,omitempty"`
+	LowerThreshold uint32        `json:"lower_threshold,omitempty"`
+	Checks         []CheckStatus `json:"checks"`
+	Counters       Counters      `json:"counters"`
+	Rates          Rates         `json:"rates"`
 }
 
 // CheckStatus is the state of one check of one server.
@@ -303,6 +321,15 @@ type CheckStatus struct {
 
 // Counters are the kernel's 64-bit counters of a service or destination.
 type Counters struct {
+	Connections uint64 `json:"connections"`
+	InPackets   uint64 `json:"in_packets"`
+	OutPackets  uint64 `json:"out_packets"`
+	InBytes     uint64 `json:"in_bytes"`
+	OutBytes    uint64 `json:"out_bytes"`
+}
+
+// Rates are the kernel's averages over the last seconds, each a second.
+type Rates struct {
 	Connections uint64 `json:"connections"`
 	InPackets   uint64 `json:"in_packets"`
 	OutPackets  uint64 `json:"out_packets"`
