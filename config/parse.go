@@ -87,8 +87,8 @@ func parse(r *report, text string) *Config {
 	doc, keys, err := decodeTOML(text)
 	if err != nil {
 		if line, words := KeepalivedLine(text); line > 0 {
-			r.errorf(place{pos: pos{line, 1}}, "%s is keepalived's language, which director does not read yet; it reads TOML, where most keys have the same names: "+
-				"[vrrp_instance.NAME], interface = \"eth0\", priority = 100; docs/setups.md has whole files to start from", show(words))
+			r.errorf(place{pos: pos{line: line, col: 1}}, "%s is keepalived's language, which director reads from a file whose name ends in .conf; "+
+				"others are TOML, where most keys have the same names: [vrrp_instance.NAME], interface = \"eth0\", priority = 100", show(words))
 			return nil
 		}
 		r.syntax(err, schema)

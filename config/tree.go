@@ -80,47 +80,6 @@ func (t *Tree) Keys() []string {
 	return place{node: t.node, raw: t.raw}.keys()
 }
 
-// Copy puts all that another table holds into this one, which is empty.
-func (t *Tree) Copy(of *Tree) {
-	t.node.kids, t.node.index = nil, nil
-	for _, key := range of.Keys() {
-		from := of.node.child(key)
-		to := t.node.add(key, from.key)
-		to.copy(from)
-		t.raw[key] = copyValue(of.raw[key])
-	}
-}
-
-func (n *node) copy(of *node) {
-	n.key, n.val = of.key, of.val
-	for _, k := range of.kids {
-		n.add(k.name, k.key).copy(k)
-	}
-	for _, e := range of.elems {
-		c := &node{name: e.name}
-		c.copy(e)
-		n.elems = append(n.elems, c)
-	}
-}
-
-func copyValue(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		c := make(map[string]any, len(v))
-		for key, e := range v {
-			c[key] = copyValue(e)
-		}
-		return c
-	case []any:
-		c := make([]any, len(v))
-		for i := range v {
-			c[i] = copyValue(v[i])
-		}
-		return c
-	}
-	return v
-}
-
 // Finder returns the Finder of the document, the root of which t is.
 func (t *Tree) Finder(name string) Finder { return t.node.finder(name) }
 

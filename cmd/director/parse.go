@@ -74,8 +74,12 @@ func surroundings() keepalived.Options {
 		host = "" // then no condition @host holds
 	}
 	host, _, _ = strings.Cut(host, ".")
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/" // the names of files are absolute in the daemon's unit
+	}
 	return keepalived.Options{
-		ID: host, Glob: filepath.Glob, Read: os.ReadFile, Env: os.LookupEnv,
+		ID: host, Dir: dir, Glob: filepath.Glob, Read: os.ReadFile, Env: os.LookupEnv,
 		Random: func(least, most int) int { return least + rand.IntN(most-least+1) },
 	}
 }

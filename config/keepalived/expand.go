@@ -94,7 +94,11 @@ func (r *reader) builtIn(l line, name string) ([]line, bool) {
 	one := func(s string) ([]line, bool) { return []line{{text: s, at: l.at, expanded: true}}, true }
 	switch name {
 	case "_PWD":
-		return one(strings.TrimSuffix(r.dir, "/"))
+		dir := r.dir
+		if !strings.HasPrefix(dir, "/") && r.Dir != "" {
+			dir = strings.TrimSuffix(r.Dir, "/") + "/" + dir
+		}
+		return one(strings.TrimSuffix(dir, "/"))
 	case "_INSTANCE":
 		return one(r.ID)
 	case "_HASH":

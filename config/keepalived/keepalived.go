@@ -27,8 +27,10 @@ type Options struct {
 	// ID is what conditions (@id) are compared with; keepalived takes the first
 	// label of the host name.
 	ID string
+	// Dir is the directory that names of files are relative to, absolute itself.
+	Dir string
 	// Glob lists the files that a pattern of an include matches, in their order.
-	// The pattern is absolute where the name of the main file is.
+	// The pattern is absolute, or relative to Dir where the main file's name is.
 	Glob func(pattern string) ([]string, error)
 	// Read returns the text of an included file.
 	Read func(name string) ([]byte, error)

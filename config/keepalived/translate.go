@@ -25,6 +25,9 @@ type translator struct {
 	rulePrio    int64
 	mailEvents  map[string]bool
 	pauses      map[string]pauseOf // of garp_group, by interface
+	fileChecks  map[string]bool    // track_files that checks follow
+	fileUses    map[string]bool    // track_files that instances and groups follow
+	checkKeys   map[string]config.Field
 }
 
 // scope is a block that is being translated.
@@ -47,20 +50,9 @@ type scope struct {
 // handler translates one statement.
 type handler func(sc *scope, s *statement)
 
-// class is how much a keyword is used, as far as we know.
-type class byte
-
-const (
-	core     class = 'C'
-	common   class = 'c'
-	niche    class = 'n'
-	obsolete class = 'o'
-)
-
 // keyword is one row of the table of keywords.
 type keyword struct {
 	name  string
-	class class
 	do    handler
 	block bool // it has a block
 }
@@ -72,6 +64,7 @@ func translate(r *config.Report, name string, statements []*statement) *config.T
 		global: make(map[string]*statement), groups: make(map[string]*statement),
 		trackFiles: make(map[string]string), serverGroup: make(map[string]*statement),
 		rulePrio: 16384, mailEvents: make(map[string]bool), pauses: make(map[string]pauseOf),
+		fileChecks: make(map[string]bool), fileUses: make(map[string]bool), checkKeys: checkKeys(),
 	}
 	for _, s := range statements {
 		t.look(s)
@@ -138,7 +131,8 @@ func (sc *scope) unknown(key string) string {
 	if where == "" {
 		where = "the top level"
 	}
-	for _, block := range slices.Sorted(maps.Keys(sc.tables)) {
+	usual := []string{"", "vrrp_instance", "global_defs", "vrrp_sync_group", "virtual_server", "real_server"}
+	for _, block := range append(usual, slices.Sorted(maps.Keys(sc.tables))...) {
 		if _, ok := sc.tables[block][key]; ok {
 			if block == "" {
 				return "unknown keyword in " + where + ": it belongs to the top level; is a closing brace missing before it?"
@@ -255,8 +249,8 @@ func text(path string) handler {
 	}
 }
 
-// flag is a keyword that alone says it all.
-func flag(path string, value bool) handler {
+// says is a keyword that alone says it all.
+func says(path string, value bool) handler {
 	return func(sc *scope, s *statement) {
 		sc.need(s, 0, 0)
 		sc.set(path, value, s.at())

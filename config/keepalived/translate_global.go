@@ -100,6 +100,11 @@ func (t *translator) fifo() {
 func (t *translator) finishGlobal(root *scope) {
 	t.mail(root)
 	t.fifo()
+	for name := range t.fileChecks {
+		if !t.fileUses[name] { // the checks have the file itself
+			t.root.Table("track_file", root.s.at()).Delete(name)
+		}
+	}
 	if !t.root.Has("vrrp_instance") {
 		return
 	}

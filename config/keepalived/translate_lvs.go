@@ -9,121 +9,145 @@ import (
 	"director/config"
 )
 
-// maxMembers bounds the services that one virtual_server_group makes.
-const maxMembers = 4096
-
-// target is what makes a service: an address with or without a port, or a mark.
+// target is what makes a service: an address with or without a port, a mark, or a
+// group of them.
 type target struct {
 	at     config.Position
 	addr   netip.Addr
 	port   uint16
-	mark   int64
 	marked bool
+	group  bool
 }
 
-// service translates a virtual_server; with a group it makes one for each member.
+// service translates a virtual_server.
 func service(sc *scope, s *statement) {
-	var targets []target
-	prefix := ""
-	switch s.arg(1).text {
-	case "group":
+	var to target
+	name, key := "", ""
+	var value any
+	switch kind := s.arg(1).text; kind {
+	case "group", "fwmark":
 		if !sc.need(s, 2, 2) {
 			return
 		}
-		prefix = s.arg(2).text + "-"
-		group := sc.serverGroup[s.arg(2).text]
-		if group == nil {
-			sc.Errorf(s.arg(2).at, s.key(), "there is no virtual_server_group %q", s.arg(2).text)
-			return
-		}
-		for _, k := range group.kids {
-			targets = append(targets, sc.members(group, k)...)
-			if len(targets) > maxMembers {
-				sc.Errorf(k.at(), group.key(), "has more than %d addresses, each of which would be a service; a firewall mark makes one of them all", maxMembers)
+		to = target{at: s.arg(2).at, group: kind == "group", marked: kind == "fwmark"}
+		key, value, name = "group", s.arg(2).text, s.arg(2).text
+		if to.marked {
+			n, ok := sc.number(s.arg(2), kind, 0)
+			if !ok {
 				return
 			}
+			key, value, name = kind, n, "fwmark-"+strconv.FormatInt(n, 10)
+			break
 		}
-		if len(targets) == 0 {
-			sc.Errorf(group.at(), group.key(), "has no address and no fwmark")
-			return
+		for _, k := range sc.groupOf(name).kids { // all have one port, or none
+			n, _ := strconv.ParseUint(k.arg(1).text, 10, 16)
+			if k.key() != "fwmark" && (to.port == 0 || uint16(n) == to.port) {
+				to.port = uint16(n)
+			}
 		}
-	case "fwmark":
-		if !sc.need(s, 2, 2) {
-			return
-		}
-		n, ok := sc.number(s.arg(2), "fwmark", 0)
-		if !ok {
-			return
-		}
-		targets = []target{{at: s.arg(2).at, mark: n, marked: true}}
 	default:
 		if !sc.need(s, 1, 2) {
 			return
 		}
-		t, ok := sc.endpoint(s, 1)
-		if !ok {
+		var ok bool
+		if to, ok = sc.endpoint(s, 1); !ok {
 			return
 		}
-		targets = []target{t}
+		key, value = "address", to.addr.String()
+		name = strings.ReplaceAll(to.addr.String(), ":", "-")
+		if to.port != 0 {
+			value = netip.AddrPortFrom(to.addr, to.port).String()
+			name += "-" + strconv.Itoa(int(to.port))
+		}
 	}
-	var first *config.Tree
-	kind := ""
-	for _, to := range targets {
-		proto := sc.protocol(s, to)
-		table := sc.root.Table("virtual_server", s.at())
-		name := prefix + to.name(proto)
-		if table.Has(name) {
-			sc.Errorf(s.arg(1).at, s.key(), "%s is already a service", strings.TrimPrefix(name, prefix))
-			continue
-		}
-		// What the servers become depends on the port; members without one, and marks,
-		// are of another kind than the others.
-		like := fmt.Sprint(to.port, to.marked)
-		t := table.Table(name, s.at())
-		if first != nil && like == kind {
-			t.Copy(first)
-		} else if sc.pool(t, s, to, proto); first == nil {
-			first, kind = t, like
-		}
-		switch {
-		case to.marked:
-			t.Set("fwmark", to.mark, to.at)
-		case to.port == 0:
-			t.Set("address", to.addr.String(), to.at)
-		default:
-			t.Set("address", netip.AddrPortFrom(to.addr, to.port).String(), to.at)
-		}
-		if list, _ := t.Get("real_server").([]any); len(list) == 0 {
-			sc.Warnf(s.at(), s.key(), "has no real_server and is not used, as in keepalived")
-			table.Delete(name)
-		}
+	proto := sc.protocol(s)
+	if !to.marked {
+		name += "-" + proto
+	}
+	table := sc.root.Table("virtual_server", s.at())
+	if table.Has(name) {
+		sc.Errorf(s.arg(1).at, s.key(), "%s is already a service, allowed is each once", name)
+		return
+	}
+	t := table.Table(name, s.at())
+	t.Set(key, value, to.at)
+	sc.pool(t, s, to, proto)
+	if !t.Has("real_server") {
+		sc.Warnf(s.at(), s.key(), "has no real_server and is not used, as in keepalived")
+		table.Delete(name)
 	}
 }
 
-// name is that of a service in director's language.
-func (t *target) name(proto string) string {
-	if t.marked {
-		return fmt.Sprintf("fwmark-%d", t.mark)
+// groupOf returns the group of a name, an empty one when there is none: the
+// validation tells of that.
+func (t *translator) groupOf(name string) *statement {
+	if g := t.serverGroup[name]; g != nil {
+		return g
 	}
-	name := strings.ReplaceAll(t.addr.String(), ":", "-")
-	if t.port != 0 {
-		name += "-" + strconv.Itoa(int(t.port))
+	return new(statement)
+}
+
+// serverGroup translates a virtual_server_group.
+func serverGroup(sc *scope, s *statement) {
+	t := sc.named("virtual_server_group", s)
+	if t == nil {
+		return
 	}
-	return name + "-" + proto
+	for _, k := range s.kids {
+		if k.key() == "fwmark" {
+			if !sc.need(k, 1, 2) {
+				continue
+			}
+			m := t.Append("members", k.at())
+			if n, ok := sc.number(k.arg(1), "fwmark", 0); ok {
+				m.Set("fwmark", n, k.arg(1).at)
+			}
+			if f := k.arg(2); f.text != "" {
+				m.Set("family", family(f.text), f.at)
+			}
+			continue
+		}
+		if !sc.need(k, 0, 1) {
+			continue
+		}
+		address := k.key()
+		if p, err := netip.ParsePrefix(address); err == nil && p != p.Masked() {
+			sc.Warnf(k.at(), s.key(), "%s is the network %s, all of whose addresses are meant", address, p.Masked())
+			address = p.Masked().String()
+		}
+		if port := k.arg(1).text; port != "" {
+			if strings.Contains(address, ":") {
+				address = "[" + address + "]"
+			}
+			address += ":" + port
+		}
+		t.Append("members", k.at()).Set("address", address, k.at())
+	}
+}
+
+// family translates the word for a version of IP.
+func family(word string) string {
+	switch word {
+	case "inet":
+		return "ipv4"
+	case "inet6":
+		return "ipv6"
+	}
+	return word
 }
 
 // protocol finds the transport of a service. Without one it is UDP.
-func (sc *scope) protocol(s *statement, to target) string {
+func (sc *scope) protocol(s *statement) string {
 	for i := len(s.kids) - 1; i >= 0; i-- {
 		k := s.kids[i]
 		if k.key() != "protocol" {
 			continue
 		}
 		switch p := k.arg(1).text; strings.ToUpper(p) {
-		case "TCP", "UDP":
+		case "TCP", "UDP", "SCTP":
 			return strings.ToLower(p)
 		default:
-			sc.Errorf(k.arg(1).at, "protocol", "%q is not supported, allowed are TCP and UDP", p)
+			sc.Errorf(k.arg(1).at, "protocol", "%q is not known, allowed are TCP, UDP and SCTP", p)
 			return "tcp"
 		}
 	}
@@ -150,73 +174,6 @@ func (sc *scope) endpoint(s *statement, from int) (target, bool) {
 	return t, true
 }
 
-// members reads one line of a virtual_server_group.
-func (sc *scope) members(group, k *statement) []target {
-	if k.key() == "fwmark" {
-		if !sc.need(k, 1, 2) {
-			return nil
-		}
-		if n, ok := sc.number(k.arg(1), "fwmark", 0); ok {
-			return []target{{at: k.arg(1).at, mark: n, marked: true}}
-		}
-		return nil
-	}
-	if !sc.need(k, 0, 1) {
-		return nil
-	}
-	first, last, ok := addressRange(k.key())
-	if !ok {
-		sc.Errorf(k.at(), group.key(), "%q is not an address or a range, allowed are an address, a.b.c.d-e, a.b.c.d-e.f.g.h and a.b.c.d/mask, each with a port", k.key())
-		return nil
-	}
-	var port uint16
-	if p := k.arg(1); p.text != "" {
-		n, err := strconv.ParseUint(p.text, 10, 16)
-		if err != nil {
-			sc.Errorf(p.at, group.key(), "%q is not a port, allowed are 1 to 65535", p.text)
-			return nil
-		}
-		port = uint16(n)
-	}
-	var list []target
-	for a := first; len(list) <= maxMembers; a = a.Next() {
-		list = append(list, target{at: k.at(), addr: a, port: port})
-		if a == last || !a.IsValid() {
-			break
-		}
-	}
-	return list
-}
-
-// addressRange reads an address, a range or a network.
-func addressRange(s string) (first, last netip.Addr, ok bool) {
-	if p, err := netip.ParsePrefix(s); err == nil {
-		first = p.Masked().Addr()
-		b := first.AsSlice()
-		for i := p.Bits(); i < len(b)*8; i++ {
-			b[i/8] |= 0x80 >> (i % 8)
-		}
-		last, _ = netip.AddrFromSlice(b)
-		return first, last, true
-	}
-	from, to, isRange := strings.Cut(s, "-")
-	first, err := netip.ParseAddr(from)
-	if err != nil || first.Zone() != "" {
-		return first, last, false
-	}
-	if !isRange {
-		return first, first, true
-	}
-	if last, err = netip.ParseAddr(to); err != nil { // the last part alone
-		sep := "."
-		if first.Is6() {
-			sep = ":"
-		}
-		last, err = netip.ParseAddr(from[:strings.LastIndex(from, sep)+1] + to)
-	}
-	return first, last, err == nil && first.BitLen() == last.BitLen() && first.Compare(last) <= 0
-}
-
 // pool translates what is behind a service.
 func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 	vs := sc.enter("virtual_server", t, s)
@@ -234,6 +191,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 	if k := vs.seen["hysteresis"]; k != nil {
 		number("hysteresis")(vs, k)
 	}
+	vs.granular(to)
 
 	vs.to, vs.proto = to, proto
 	mail := false
@@ -284,9 +242,24 @@ func (sc *scope) persistence(to target) {
 		sc.set("persistence_timeout", "360s", s.at())
 	case s != nil:
 		seconds("persistence_timeout")(sc, s)
-	case to.port == 0 && !to.marked:
+	case to.port == 0 && !to.marked && !to.group:
 		sc.Warnf(sc.s.at(), sc.s.key(), "has no port, and so takes all of them, which needs persistence: 360s are used, as in keepalived")
 		sc.set("persistence_timeout", "360s", sc.s.at())
+	}
+}
+
+// granular drops a granularity that has nothing to be of.
+func (sc *scope) granular(to target) {
+	if s := sc.seen["persistence_granularity"]; s != nil && !sc.t.Has("persistence_timeout") {
+		sc.Warnf(s.at(), s.key(), "is not used: there is no persistence_timeout")
+		sc.t.Delete(s.key())
+	}
+	if to.marked || to.group {
+		return
+	}
+	if s := sc.seen["ip_family"]; s != nil {
+		sc.Warnf(s.at(), s.key(), "is not used: the address tells it")
+		sc.t.Delete("family")
 	}
 }
 
@@ -335,12 +308,12 @@ func (sc *scope) server(e target) {
 		sc.Warnf(port.at, sc.s.key(), "the port is not used, as in keepalived: behind a mark packets keep theirs without NAT")
 		sc.checkPort, e.port = e.port, 0
 	case to.marked:
-	case to.port == 0 && e.port != 0:
+	case to.port == 0 && e.port != 0 && !to.group:
 		sc.Warnf(port.at, sc.s.key(), "the port is not used: the service takes all ports and keeps them")
 		sc.checkPort, e.port = e.port, 0
 	case e.port == 0:
 		e.port = to.port
-	case !nat && e.port != to.port:
+	case !nat && e.port != to.port && to.port != 0:
 		sc.Warnf(port.at, sc.s.key(), "%d is not the service's port, and only NAT can change it: %d is used, as in keepalived", e.port, to.port)
 		e.port = to.port
 	}
@@ -355,33 +328,55 @@ func (sc *scope) server(e target) {
 func scheduler(sc *scope, s *statement) {
 	if sc.need(s, 1, -1) {
 		sc.set("scheduler", strings.ToLower(s.arg(1).text), s.arg(1).at)
-		if len(s.args()) > 1 {
-			sc.Warnf(s.arg(2).at, s.key(), "%q is not supported and not used: the scheduler works with its kernel's defaults", s.rest(2))
+		for _, w := range s.words[2:] {
+			sc.t.Add("scheduler_flags", w.text, w.at)
 		}
 	}
 }
 
-// method reads NAT, DR or TUN.
-func (sc *scope) method(s *statement) (string, bool) {
+// schedulerFlag is a keyword that is a switch of the scheduler.
+func schedulerFlag(sc *scope, s *statement) {
+	sc.t.Add("scheduler_flags", s.key(), s.at())
+}
+
+// method reads NAT, DR or TUN, and puts what is said of the tunnel.
+func (sc *scope) method(s *statement, t *config.Tree) (string, bool) {
 	if !sc.need(s, 1, -1) {
 		return "", false
 	}
 	w := s.arg(1)
 	method := map[string]config.Forwarding{"NAT": config.NAT, "DR": config.DR, "TUN": config.Tunnel}[strings.ToUpper(w.text)]
-	switch {
-	case method == "":
+	if method == "" {
 		sc.Errorf(w.at, s.key(), "%q is not known, allowed are NAT, DR and TUN", w.text)
 		return "", false
-	case len(s.args()) > 1 && (method != config.Tunnel || s.arg(2).text != "type" || s.arg(3).text != "ipip" || len(s.args()) > 3):
-		sc.Errorf(s.arg(2).at, s.key(), "%q is not supported, allowed are NAT, DR and TUN, which tunnels IP in IP", s.rest(2))
-		return "", false
+	}
+	for i := 2; i < len(s.words); i++ {
+		switch w := s.words[i]; {
+		case method != config.Tunnel:
+			sc.Errorf(w.at, s.key(), "%q is for TUN alone", w.text)
+			return "", false
+		case w.text == "type" && i+1 < len(s.words):
+			i++
+			t.Table("tunnel", w.at).Set("type", s.words[i].text, s.words[i].at)
+		case w.text == "port" && i+1 < len(s.words):
+			i++
+			if n, ok := sc.number(s.words[i], w.text, 10); ok {
+				t.Table("tunnel", w.at).Set("port", n, s.words[i].at)
+			}
+		case w.text == "nocsum" || w.text == "csum" || w.text == "remcsum":
+			sum := map[string]string{"nocsum": "none", "csum": "checksum", "remcsum": "remote-checksum"}[w.text]
+			t.Table("tunnel", w.at).Set("checksum", sum, w.at)
+		default:
+			sc.Errorf(w.at, s.key(), "%q is not known behind TUN, allowed are type with ipip, gue or gre, port with a number, nocsum, csum and remcsum", w.text)
+			return "", false
+		}
 	}
 	return string(method), true
 }
 
 func forwarding(path string) handler {
 	return func(sc *scope, s *statement) {
-		if m, ok := sc.method(s); ok {
+		if m, ok := sc.method(s, sc.t); ok {
 			sc.set(path, m, s.arg(1).at)
 		}
 	}
@@ -404,8 +399,9 @@ func sorryServer(sc *scope, s *statement) {
 }
 
 func sorryMethod(sc *scope, s *statement) {
-	if m, ok := sc.method(s); ok {
-		sc.t.Table("sorry_server", s.at()).Set("forwarding", m, s.arg(1).at)
+	sorry := sc.t.Table("sorry_server", s.at())
+	if m, ok := sc.method(s, sorry); ok {
+		sorry.Set("forwarding", m, s.arg(1).at)
 	}
 }
 
@@ -415,5 +411,21 @@ func quorumScript(key string) handler {
 		if sc.command(s, key) && len(s.args()) > 1 {
 			sc.Errorf(s.arg(2).at, s.key(), "%q is not supported: the commands of services run as the script_user", s.rest(2))
 		}
+	}
+}
+
+// onePacket is ops, which is for datagrams.
+func onePacket(sc *scope, s *statement) {
+	if p := sc.protocol(sc.s); p != "udp" && sc.s.arg(1).text != "fwmark" {
+		sc.Warnf(s.at(), s.key(), "is for UDP and is not used, as in keepalived")
+		return
+	}
+	sc.set("one_packet", true, s.at())
+}
+
+// ipFamily is ip_family inet or inet6.
+func ipFamily(sc *scope, s *statement) {
+	if sc.need(s, 1, 1) {
+		sc.set("family", family(s.arg(1).text), s.arg(1).at)
 	}
 }

@@ -133,6 +133,9 @@ func track(key string) handler {
 		for _, k := range s.kids {
 			e := sc.t.Append(key, k.at())
 			e.Set("name", k.key(), k.at())
+			if key == "track_file" {
+				sc.fileUses[k.key()] = true
+			}
 			for i := 1; i < len(k.words); i++ {
 				switch w := k.words[i]; {
 				case w.text == "weight" && i+1 < len(k.words):
