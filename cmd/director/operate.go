@@ -23,12 +23,17 @@ import (
 
 func newCheck(o *options) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "check",
+		Use:   "check [FILE]",
 		Short: "check a configuration file",
 		Long: `Check a configuration file without touching anything. Every error and warning
-is printed as file:line: what; the exit status is 1 when there is an error.`,
-		Example: "  director check -c ./director.toml && director reload",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+is printed as file:line: what; the exit status is 1 when there is an error. A file
+whose name ends in .conf is in the language of keepalived.`,
+		Example: "  director check -c ./director.toml && director reload\n  director check /etc/keepalived/keepalived.conf",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				o.configPath = args[0]
+			}
 			text, err := os.ReadFile(o.configPath)
 			if err != nil {
 				return &failure{exitFailure, err}

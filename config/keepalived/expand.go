@@ -154,7 +154,7 @@ func (r *reader) repeat(l line, nesting int) bool {
 	if strings.IndexByte(args, '$') >= 0 {
 		inner := line{text: args, at: l.at}
 		sub := &reader{Report: r.Report, Options: r.Options, params: r.params, dir: r.dir}
-		sub.maxLines = 1
+		sub.maxLines = 1000
 		if sub.substitute(inner, nesting); len(sub.out) == 1 {
 			args = sub.out[0].text
 		}
@@ -211,7 +211,7 @@ func (r *reader) sequence(l line, kind, args string, rest line, nesting int) boo
 	}
 	for n := start; (step > 0 && n <= end || step < 0 && n >= end) && !r.stopped; n += step {
 		r.params[parts[0]] = []line{{text: strconv.FormatInt(n, base), at: l.at, expanded: true}}
-		r.once(rest, nesting)
+		r.line(rest, nil, false, nesting+1)
 	}
 	delete(r.params, parts[0])
 	return true
@@ -234,7 +234,7 @@ func (r *reader) list(l line, args string, rest line, nesting int) bool {
 		for i, name := range groups[0] {
 			r.params[name] = []line{{text: values[i], at: l.at, expanded: true}}
 		}
-		r.once(rest, nesting)
+		r.line(rest, nil, false, nesting+1)
 		if r.stopped {
 			break
 		}
@@ -243,18 +243,6 @@ func (r *reader) list(l line, args string, rest line, nesting int) bool {
 		delete(r.params, name)
 	}
 	return true
-}
-
-// once expands the line behind a sequence.
-func (r *reader) once(rest line, nesting int) {
-	before := len(r.out)
-	r.line(rest, nil, false, nesting+1)
-	if len(r.out) == before {
-		r.bytes += maxBytes / maxLines // even what makes nothing has an end
-		if r.bytes > maxBytes {
-			r.stop(rest.at, "the sequence has too many values")
-		}
-	}
 }
 
 // fields splits a list at its commas.

@@ -31,7 +31,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		o := options()
-		o.maxLines = 5000
+		o.maxLines, o.maxFiles = 5000, 50
 		o.Glob = func(pattern string) ([]string, error) { return []string{"a", "b"}, nil }
 		o.Read = func(name string) ([]byte, error) {
 			if name == "b" {

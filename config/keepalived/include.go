@@ -126,6 +126,10 @@ func (r *reader) include(l line) bool {
 			}
 			continue
 		}
+		if r.files++; r.files > r.maxFiles {
+			r.stop(l.at, "more than %d files are included", r.maxFiles)
+			return true
+		}
 		dir, before := r.dir, r.checks
 		r.dir = dirOf(name)
 		r.includes++

@@ -39,7 +39,7 @@ type Options struct {
 	// Random returns a number from min to max for ${_RANDOM}.
 	Random func(min, max int) int
 
-	maxLines int // tests set a limit that is reached sooner
+	maxLines, maxFiles int // tests set limits that are reached sooner
 }
 
 // Parse makes a Config of the text of a file. The error is of type config.Errors

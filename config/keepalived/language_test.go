@@ -99,11 +99,12 @@ func TestBounds(t *testing.T) {
 		"twice":     {"$A=${B}${B}\n$B=${A}${A}\n$A", "becomes longer"},
 		"lines":     {"$A0=x\n" + doubles.String() + "$A38", "becomes too long"},
 		"sequences": {"~SEQ(A,1,99999)~SEQ(B,1,99999) x", "becomes too long"},
-		"nothing":   {"~SEQ(A,1,99999)~SEQ(B,1,99999)~SEQ(C,1,99999) $D=1", "too many values"},
+		"nothing":   {"~SEQ(A,1,99999)~SEQ(B,1,99999)~SEQ(C,1,99999) $D=1", "takes too long"},
+		"emptiness": {"$A0=\n" + doubles.String() + "$A38", "takes too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options()
-			o.maxLines = 20000
+			o.maxLines, o.maxFiles = 20000, 100
 			_, wrong := expanded(t, tc.text, o)
 			if !strings.Contains(wrong, tc.want) {
 				t.Errorf("%q", wrong)
@@ -113,6 +114,10 @@ func TestBounds(t *testing.T) {
 	if _, wrong := expanded(t, "include x", Options{Glob: func(p string) ([]string, error) { return []string{p}, nil },
 		Read: func(string) ([]byte, error) { return []byte("include x"), nil }}); !strings.Contains(wrong, "include each other") {
 		t.Errorf("a file that includes itself: %q", wrong)
+	}
+	if _, wrong := expanded(t, strings.Repeat("include x\n", 101), Options{Glob: func(p string) ([]string, error) { return []string{p}, nil },
+		Read: func(string) ([]byte, error) { return []byte("a"), nil }, maxLines: 1e6, maxFiles: 100}); !strings.Contains(wrong, "more than 100 files") {
+		t.Errorf("many files: %q", wrong)
 	}
 	r := config.NewReport("x.conf")
 	tree(r, expand(r, "x.conf", []byte(strings.Repeat("a {\n", 100000)), options()))

@@ -15,6 +15,7 @@ const (
 	maxLine     = 16 << 10  // bytes of one line after the expansion
 	maxNesting  = 40        // parameters in parameters
 	maxIncludes = 64        // files that include each other
+	maxFiles    = 10_000    // that are included, each as often as it is
 	maxBytes    = 512 << 20 // of all lines
 )
 
@@ -33,10 +34,12 @@ type reader struct {
 	Options
 	params   map[string][]line
 	dir      string // of the file that is read
-	includes int
+	includes int    // deep
+	files    int
 	checks   includeCheck
 	out      []line
 	bytes    int
+	work     int  // what the expansion has cost, also where it makes nothing
 	stopped  bool // a bound was reached
 }
 
@@ -44,7 +47,7 @@ type reader struct {
 func expand(report *config.Report, name string, text []byte, o Options) []line {
 	r := &reader{Report: report, Options: o, params: make(map[string][]line), dir: dirOf(name)}
 	if r.maxLines == 0 {
-		r.maxLines = maxLines
+		r.maxLines, r.maxFiles = maxLines, maxFiles
 	}
 	r.run(split(name, string(text)), true, 0)
 	return r.out
@@ -108,6 +111,10 @@ func (r *reader) run(lines []line, includes bool, nesting int) {
 
 // line expands one line and returns how many of the next ones belong to it.
 func (r *reader) line(l line, next []line, includes bool, nesting int) (taken int) {
+	if r.work += 1 + len(l.text)/64; r.work > 8*r.maxLines {
+		r.stop(l.at, "the expansion of parameters and sequences takes too long")
+		return 0
+	}
 	if includes && r.include(l) {
 		return 0
 	}
