@@ -9,12 +9,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Packets of other implementations, as captured on a link.
+// Packets of other implementations, as captured on a link: FRR 8.4.4 and BIRD 2.0.12
+// in one session.
 var captured = map[string]string{
-	"frr down":       "204003180000000100000000000f4240000f42400000c350",
-	"frr up, poll":   "20e003180000000100000002000493e0000493e00000c350",
-	"bird down":      "204805182d9a0b5400000000000f42400000271000000000",
-	"bird up, final": "20d805182d9a0b547a23bc110000271000002710" + "00000000",
+	"FRR down":              "204004184f4f94c200000000000f4240000f42400000c350",
+	"FRR init":              "208004184f4f94c201d9b758000f4240000f42400000c350",
+	"FRR up, poll":          "20e004184f4f94c201d9b758000493e0000493e00000c350",
+	"FRR up, final":         "20d004184f4f94c201d9b758000493e0000493e00000c350",
+	"FRR up":                "20c004184f4f94c201d9b758000493e0000493e00000c350",
+	"BIRD down":             "2040051801d9b75800000000000f4240000493e000000000",
+	"BIRD up, poll":         "20e0051801d9b7584f4f94c2000493e0000493e000000000",
+	"BIRD up, final":        "20d0051801d9b7584f4f94c2000493e0000493e000000000",
+	"BIRD up":               "20c0051801d9b7584f4f94c2000493e0000493e000000000",
+	"BIRD, after a silence": "2140051801d9b75800000000000f4240000493e000000000",
 }
 
 func sample() Packet {

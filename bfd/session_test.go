@@ -458,6 +458,17 @@ func TestB16BothSidesActiveAndPassive(t *testing.T) {
 	}
 }
 
+// The echo function is not offered, and no packet asks for it.
+func TestB19NoEcho(t *testing.T) {
+	d := start(t, settings)
+	for i, ev := range []Event{from(Down), from(Up, func(p *Packet) { p.MinEchoRx = 50 * ms }), from(Up, poll)} {
+		d.step(time.Duration(i)*ms, ev)
+		if p := d.sent(); p.MinEchoRx != 0 || p.Demand {
+			t.Errorf("in %v: %+v", d.b.State(), p)
+		}
+	}
+}
+
 // A peer in demand mode is left in peace while both are Up, but asked.
 func TestDemandOfThePeer(t *testing.T) {
 	d := up(t, settings)

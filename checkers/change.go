@@ -10,20 +10,21 @@ type Reason uint8
 
 // The reasons.
 const (
-	NotChecked   Reason = iota // no verdict yet; the reason of the first state
-	ChecksPassed               // a server: all checks are up
-	CheckFailed                // a server: a check went down
-	NoChecks                   // a server: it has no checks, so it is up
-	QuorumGained               // a pool: enough weight is healthy
-	QuorumLost                 // a pool: too little weight is healthy
-	SorryChanged               // a pool without a quorum: its sorry server came or went with the configuration
-	Resumed                    // the state of the former process, found again
+	NotChecked    Reason = iota // no verdict yet; the reason of the first state
+	ChecksPassed                // a server: all checks are up
+	CheckFailed                 // a server: a check went down
+	NoChecks                    // a server: it has no checks, so it is up
+	QuorumGained                // a pool: enough weight is healthy
+	QuorumLost                  // a pool: too little weight is healthy
+	SorryChanged                // a pool without a quorum: its sorry server came or went with the configuration
+	WeightChanged               // a server: its checks advise another weight
+	Resumed                     // the state of the former process, found again
 	reasonCount
 )
 
 var reasonNames = [...]string{
 	NotChecked: "not_checked", ChecksPassed: "checks_passed", CheckFailed: "check_failed", NoChecks: "no_checks",
-	QuorumGained: "quorum_gained", QuorumLost: "quorum_lost", SorryChanged: "sorry_server_changed", Resumed: "resumed",
+	QuorumGained: "quorum_gained", QuorumLost: "quorum_lost", SorryChanged: "sorry_server_changed", WeightChanged: "weight_changed", Resumed: "resumed",
 }
 
 // String returns the reason's stable name, fit for a metric label.

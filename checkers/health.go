@@ -80,6 +80,9 @@ type Health struct {
 	streak int // results in a row that speak for a change
 }
 
+// Changing says that the newest result speaks for a change that is not there yet.
+func (h *Health) Changing() bool { return h.streak > 0 }
+
 // Step counts one result and reports whether the state changed. in says whether
 // the server is in service now, which decides how much proof a first verdict
 // needs: see the package's description.

@@ -107,6 +107,8 @@ func TestNames(t *testing.T) {
 	check("state", int(stateCount), func(i int) string { return State(i).String() })
 	check("outcome", int(outcomeCount), func(i int) string { return Outcome(i).String() })
 	check("place", int(placeCount), func(i int) string { return Place(i).String() })
+	check("weighing", int(weighingCount), func(i int) string { return Weighing(i).String() })
+	check("order", int(orderCount)-1, func(i int) string { return Order(i + 1).String() })
 	check("reason", int(reasonCount), func(i int) string { return Reason(i).String() })
 	for s := range stateCount {
 		if got, ok := ParseState(s.String()); !ok || got != s {

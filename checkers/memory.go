@@ -29,6 +29,7 @@ type CheckMemory struct {
 	Label          string
 	State          State
 	Last           Result
+	Advice         Advice
 	Passed, Failed uint64
 }
 
@@ -56,23 +57,48 @@ func (p *Pool) recall(m *Memory) {
 // must agree: a down server is not in service there, and an up one is, unless the
 // sorry server answers for all.
 func (s *Server) recall(m ServerMemory, sorry bool) {
+	pairs := s.remembered(m.Checks)
+	for c, k := range pairs {
+		c.recall(k)
+	}
+	if s.held == Quiesced && s.Weight() == 0 {
+		s.held = In // it has no weight because its checks say so
+	}
 	in := s.held == In
 	if m.State == Unknown || m.State == Up && !in && !sorry || m.State == Down && in {
 		return
 	}
 	s.State, s.Since, s.Reason, s.Detail = m.State, m.Since, Resumed, m.Reason
-	known := m.Checks
+	for c, k := range pairs {
+		c.Last, c.Health.Passed, c.Health.Failed = k.Last, k.Passed, k.Failed
+		if k.State == Up || k.State == Down && m.State == Down {
+			c.Health.State, c.Health.Since = k.State, k.Last.At
+		}
+	}
+}
+
+// remembered finds what is known of each check.
+func (s *Server) remembered(known []CheckMemory) map[*Check]CheckMemory {
+	pairs := make(map[*Check]CheckMemory, len(s.Checks))
 	for _, c := range s.Checks {
 		for i, k := range known {
-			if k.Label != c.Config.Label {
-				continue
+			if k.Label == c.Config.Label {
+				pairs[c] = k
+				known = append(known[:i:i], known[i+1:]...)
+				break
 			}
-			c.Last, c.Health.Passed, c.Health.Failed = k.Last, k.Passed, k.Failed
-			if k.State == Up || k.State == Down && m.State == Down {
-				c.Health.State, c.Health.Since = k.State, k.Last.At
-			}
-			known = append(known[:i:i], known[i+1:]...)
-			break
 		}
+	}
+	return pairs
+}
+
+// recall takes over what the check advised, if it may still advise anything.
+func (c *Check) recall(k CheckMemory) {
+	if !c.Config.Weighs {
+		return
+	}
+	c.Advice, c.heard = k.Advice, k.State != Unknown
+	if k.State == Down && k.Advice.Order != Maintenance {
+		c.said = Fail
 	}
 }

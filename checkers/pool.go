@@ -106,17 +106,25 @@ func (p *Pool) settle(now time.Time) []Change {
 }
 
 // Step counts a result of one of the pool's checks and returns the changes that
-// follow: none, the server's, or the server's and the pool's.
+// follow: none, the server's, or the server's and the pool's. A change of the
+// server's weight alone has the same state on both sides.
 func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
 	c.Last = r
-	if !c.Health.Step(now, r.Outcome, p.Place(s) == In) {
+	before, in := s.Weight(), p.Place(s) == In
+	var changes []Change
+	if c.Health.Step(now, c.heed(r), in) {
+		if change, ok := s.settle(now); ok {
+			changes = append(changes, change)
+		}
+	}
+	if after := s.Weight(); after != before && len(changes) == 0 {
+		changes = append(changes, Change{Server: s.Config.Name, From: s.State, To: s.State, Reason: WeightChanged,
+			Detail: fmt.Sprintf("%d, was %d; %s", after, before, s.advised())})
+	}
+	if len(changes) == 0 {
 		return nil
 	}
-	change, ok := s.settle(now)
-	if !ok {
-		return nil
-	}
-	return p.judge(now, []Change{change})
+	return p.judge(now, changes)
 }
 
 // judge evaluates the quorum and appends the pool's own change, if there is one.
@@ -148,7 +156,7 @@ func (p *Pool) judge(now time.Time, changes []Change) []Change {
 func (p *Pool) Weights() Weights {
 	var w Weights
 	for _, s := range p.servers {
-		weight := int(s.Config.Dest.Weight)
+		weight := int(s.Weight())
 		switch {
 		case s.State == Up:
 			w.Up += weight
@@ -197,6 +205,8 @@ func (p *Pool) Entry() *ipvs.Entry {
 			continue
 		case Quiesced:
 			d.Weight = 0
+		default:
+			d.Weight = s.Weight()
 		}
 		e.Dests[s.Config.Key] = d
 	}

@@ -16,6 +16,8 @@ type CheckConfig struct {
 	ID CheckID
 	// Label names the check in reasons: "http 10.0.0.1:80/health".
 	Label string
+	// Weighs says that the check's results may change the server's weight.
+	Weighs bool
 	Thresholds
 }
 
@@ -57,6 +59,9 @@ type Result struct {
 	Text     string // for people: "status 200", "timeout: connect: no answer after 3s"
 	At       time.Time
 	Duration time.Duration
+	// Warning tells of what is well now and will not be for long.
+	Warning string
+	Advice  Advice
 }
 
 // Check is a check of one server and its health.
@@ -64,6 +69,11 @@ type Check struct {
 	Config CheckConfig
 	Health Health
 	Last   Result // Last.At is zero before the first result
+	// Advice is what is in force of what the results advised.
+	Advice Advice
+
+	said  Outcome // the last word about the server's health
+	heard bool    // there was a result
 }
 
 // Server is a real server of a pool. Pool's methods change it; others read.
@@ -75,7 +85,8 @@ type Server struct {
 	Detail string // particulars of Reason
 	Checks []*Check
 
-	held Place // the place while State is Unknown
+	held       Place // the place while State is Unknown
+	heldWeight int32 // the weight that was found with it
 }
 
 // verdict joins the checks' states: down when one is down, up when all are up,
@@ -126,6 +137,7 @@ func (s *Server) settle(now time.Time) (Change, bool) {
 // adopt takes the place that the server has in the kernel. weight is its weight
 // there, present whether it is there at all.
 func (s *Server) adopt(weight int32, present bool) {
+	s.heldWeight = weight
 	switch {
 	case !present:
 		s.held = Out

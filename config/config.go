@@ -29,7 +29,6 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
@@ -271,8 +270,8 @@ type VirtualServer struct {
 	Quorum      int          `toml:"quorum" default:"1" min:"1" max:"2147483647"`
 	Hysteresis  int          `toml:"hysteresis" default:"0" min:"0" max:"2147483647"`
 	SorryServer *SorryServer `toml:"sorry_server" short:"address"`
-	Inhibit     bool         `toml:"inhibit_on_failure" default:"false"`          // weight 0 instead of removal
-	Checks      []Check      `toml:"check" alias:"ping_check tcp_check http_get"` // for every server without checks of its own
+	Inhibit     bool         `toml:"inhibit_on_failure" default:"false"`                                                                       // weight 0 instead of removal
+	Checks      []Check      `toml:"check" alias:"ping_check tcp_check udp_check http_get ssl_get dns_check smtp_check misc_check file_check"` // for every server without checks of its own
 	RealServers []RealServer `toml:"real_server" short:"address"`
 	QuorumUp    []string     `toml:"quorum_up" form:"command"` // command when the quorum is gained
 	QuorumDown  []string     `toml:"quorum_down" form:"command"`
@@ -289,7 +288,7 @@ type RealServer struct {
 	Thresholds
 	// Inhibit overrides the virtual server's; config.Parse resolves it.
 	Inhibit bool    `toml:"inhibit_on_failure" default:"=the virtual server's"`
-	Checks  []Check `toml:"check" alias:"ping_check tcp_check http_get"` // resolved: the virtual server's when it has none
+	Checks  []Check `toml:"check" alias:"ping_check tcp_check udp_check http_get ssl_get dns_check smtp_check misc_check file_check"` // resolved: the virtual server's when it has none
 }
 
 // SorryServer answers when the pool has lost its quorum.
@@ -297,41 +296,6 @@ type SorryServer struct {
 	Address    netip.AddrPort `toml:"address" required:"true"`
 	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"=the virtual server's" alias:"lb_kind lvs_method"`
 	Tunnel     *TunnelOptions `toml:"tunnel" short:"type" json:",omitempty" alias:"tun_type"` // resolved; nil: IP in IP, or no tunnel
-}
-
-// CheckKind names a way to probe a real server.
-type CheckKind string
-
-// The probe kinds.
-const (
-	CheckPing CheckKind = "ping"
-	CheckTCP  CheckKind = "tcp"
-	CheckHTTP CheckKind = "http"
-)
-
-// Check is one probe of a real server. A server is healthy while all its
-// checks are up. Two checks are the same when their Keys are equal.
-type Check struct {
-	Kind     CheckKind `toml:"type" oneof:"ping tcp http" required:"true"`
-	Interval Duration  `toml:"interval" default:"5s" min:"100ms" max:"1h" alias:"delay_loop"`
-	Timeout  Duration  `toml:"timeout" default:"3s" min:"10ms" max:"1h" alias:"connect_timeout"` // of the whole probe
-	Rise     int       `toml:"rise" default:"2" min:"1" max:"100"`                               // successes in a row to be up
-	Fall     int       `toml:"fall" default:"3" min:"1" max:"100" alias:"retry"`                 // failures in a row to be down
-	// ConnectAddress and ConnectPort replace the real server's own.
-	ConnectAddress netip.Addr `toml:"connect_address" default:"=the real server's address" alias:"connect_ip"`
-	ConnectPort    uint16     `toml:"connect_port" default:"=the real server's port" min:"1" max:"65535" when:"type=tcp|http"`
-	// HTTP only; empty in the other kinds.
-	Path   string        `toml:"path" form:"path" default:"/" when:"type=http"`
-	Host   string        `toml:"host" form:"host" default:"=the real server's address and port" when:"type=http" alias:"virtualhost"` // Host header; empty: the default
-	Method string        `toml:"method" form:"method" default:"GET" when:"type=http"`
-	Status []StatusRange `toml:"status" default:"200-299" when:"type=http" alias:"status_code"`
-	Body   string        `toml:"body" form:"body" when:"type=http"` // the reply's body must contain this
-}
-
-// Key returns a text that is equal for equal checks only, for use in maps.
-func (c Check) Key() string {
-	return fmt.Sprintf("%q %d %d %d %d %s %d %q %q %q %d %q", c.Kind, c.Interval, c.Timeout, c.Rise, c.Fall,
-		c.ConnectAddress, c.ConnectPort, c.Path, c.Host, c.Method, c.Status, c.Body)
 }
 
 // StatusRange is an inclusive range of HTTP status codes.

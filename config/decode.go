@@ -65,6 +65,9 @@ func (f *field) when(rv reflect.Value, t *table) bool {
 }
 
 func (f *field) whenText() string {
+	if len(f.whenIn) > 2 {
+		return f.whenKey + " = " + orList(f.whenIn)
+	}
 	quoted := make([]string, len(f.whenIn))
 	for i, v := range f.whenIn {
 		quoted[i] = fmt.Sprintf("%s = %q", f.whenKey, v)

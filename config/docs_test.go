@@ -101,6 +101,12 @@ func complete(text string) string {
 	for _, name := range named(`(?m)^(?:bfd_trigger|track_bfd) = (\[.*\])`) {
 		header("bfd", name, `neighbor_ip = "192.0.2.3"`)
 	}
+	for _, m := range regexp.MustCompile(`(?m)^\[\[virtual_server\.(\w+)\.check\]\]`).FindAllStringSubmatch(text, -1) {
+		if strings.Contains(text, "[virtual_server."+m[1]+"]\n") {
+			continue // a whole one, or one that is complete by now
+		}
+		header("virtual_server", m[1], "address = \"192.0.2.200:80\"\nreal_server = [\"10.0.0.1\"]")
+	}
 	var instances []string
 	for _, m := range regexp.MustCompile(`(?m)^\[\[?vrrp_instance\.([\w-]+)[.\]]`).FindAllStringSubmatch(text, -1) {
 		if !slices.Contains(instances, m[1]) {

@@ -100,7 +100,7 @@ func formProblem(form, s string) (what, allowed string) {
 		allowed = "1 to 4096 bytes"
 		ok = len(s) >= 1 && len(s) <= 4096
 	default:
-		panic("config: unknown form " + form)
+		ok, allowed = checkForm(form, s)
 	}
 	switch {
 	case ok:

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -57,6 +58,22 @@ func (c *Config) OutsideSecrets() []OutsideSecret {
 				"key_file", "credential", "vrrp_instance", in.Name, "authentication", "keys", "["+strconv.Itoa(j)+"]")
 		}
 	}
+	for i := range c.VirtualServers {
+		vs := &c.VirtualServers[i]
+		checks := func(list []Check, path ...string) {
+			for j := range list {
+				ch := &list[j]
+				add(OutsideSecret{SecretSource: SecretSource{ch.PasswordFile, ch.Credential}, check: checkLoginPassword, put: &ch.Password},
+					"password_file", "credential", append(slices.Clone(path), "check", "["+strconv.Itoa(j)+"]")...)
+			}
+		}
+		checks(vs.Checks, "virtual_server", vs.Name)
+		for j := range vs.RealServers {
+			if own := vs.RealServers[j].Checks; len(own) > 0 && (len(vs.Checks) == 0 || &own[0] != &vs.Checks[0]) {
+				checks(own, "virtual_server", vs.Name, "real_server", "["+strconv.Itoa(j)+"]")
+			}
+		}
+	}
 	if m := c.Notify.Mail; m != nil {
 		add(OutsideSecret{SecretSource: m.PasswordSource(), AtUse: true}, "password_file", "credential", "notify", "mail")
 	}
@@ -106,7 +123,7 @@ func FillSecrets(find Finder, c *Config, read func(SecretSource) (Secret, error)
 // configuration, which shows none, they make it whole; see PutSecrets.
 func (c *Config) TakeSecrets() []string {
 	var list []string
-	eachSecret(reflect.ValueOf(c).Elem(), func(s *Secret) { list = append(list, string(*s)) })
+	secretWalk{}.each(reflect.ValueOf(c).Elem(), func(s *Secret) { list = append(list, string(*s)) })
 	return list
 }
 
@@ -115,7 +132,7 @@ func (c *Config) TakeSecrets() []string {
 // another.
 func (c *Config) PutSecrets(list []string) bool {
 	n := 0
-	eachSecret(reflect.ValueOf(c).Elem(), func(s *Secret) {
+	secretWalk{}.each(reflect.ValueOf(c).Elem(), func(s *Secret) {
 		if n < len(list) {
 			*s = Secret(list[n])
 		}
@@ -124,28 +141,55 @@ func (c *Config) PutSecrets(list []string) bool {
 	return n == len(list)
 }
 
-// eachSecret finds the secrets in a value.
-func eachSecret(v reflect.Value, f func(*Secret)) {
-	switch v.Kind() {
+// secretWalk finds the secrets in values. It remembers for each type in which of
+// its fields there can be any: most of a large configuration has none.
+type secretWalk map[reflect.Type][]int
+
+// fields returns the fields of a struct that lead to secrets.
+func (w secretWalk) fields(t reflect.Type) []int {
+	list, known := w[t]
+	if known {
+		return list
+	}
+	w[t] = nil
+	for i := range t.NumField() {
+		if f := t.Field(i); f.IsExported() && w.leads(f.Type) {
+			list = append(list, i)
+		}
+	}
+	w[t] = list
+	return list
+}
+
+func (w secretWalk) leads(t reflect.Type) bool {
+	switch t.Kind() {
 	case reflect.String:
-		if s, ok := v.Addr().Interface().(*Secret); ok {
-			f(s)
-		}
-	case reflect.Pointer:
-		if !v.IsNil() {
-			eachSecret(v.Elem(), f)
-		}
+		return t == reflect.TypeFor[Secret]()
+	case reflect.Pointer, reflect.Slice:
+		return w.leads(t.Elem())
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				eachSecret(v.Field(i), f)
-			}
+		return len(w.fields(t)) > 0
+	}
+	return false
+}
+
+// each calls f for the secrets in v, in order.
+func (w secretWalk) each(v reflect.Value, f func(*Secret)) {
+	switch {
+	case !w.leads(v.Type()):
+	case v.Kind() == reflect.String:
+		f(v.Addr().Interface().(*Secret))
+	case v.Kind() == reflect.Pointer:
+		if !v.IsNil() {
+			w.each(v.Elem(), f)
 		}
-	case reflect.Slice:
-		if k := v.Type().Elem().Kind(); k == reflect.Struct || k == reflect.Pointer || k == reflect.String {
-			for i := range v.Len() {
-				eachSecret(v.Index(i), f)
-			}
+	case v.Kind() == reflect.Struct:
+		for _, i := range w.fields(v.Type()) {
+			w.each(v.Field(i), f)
+		}
+	default:
+		for i := range v.Len() {
+			w.each(v.Index(i), f)
 		}
 	}
 }

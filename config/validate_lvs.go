@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 )
 
 // virtualServers checks the virtual servers, each alone and then among each
@@ -135,9 +134,11 @@ func (v *validator) pool(at place, vs *VirtualServer, serviceKnown bool) {
 		total += rs.Weight
 		p.real(e, rs)
 		if e.has("check") {
-			v.checkPorts(e.child("check"), rs.Checks, vs.Protocol, rs.Address.Port() == 0)
+			v.checks(e.child("check"), rs.Checks, vs.Protocol, rs.Address.Port() == 0)
+			v.bindFamily(e.child("address"), rs.Checks, rs.Address.Addr())
 		} else {
 			rs.Checks = vs.Checks
+			v.bindFamily(e.child("address"), rs.Checks, rs.Address.Addr())
 			if rs.Address.Port() == 0 && v.ok(e.child("address")) {
 				portless++
 			}
@@ -146,9 +147,7 @@ func (v *validator) pool(at place, vs *VirtualServer, serviceKnown bool) {
 			unchecked++
 		}
 	}
-	if serviceKnown {
-		v.checkPorts(at.child("check"), vs.Checks, vs.Protocol, portless > 0)
-	}
+	v.checks(at.child("check"), vs.Checks, vs.Protocol, serviceKnown && portless > 0)
 	p.sorry()
 	v.tunnel(at, &vs.Tunnel, nil, p.forwardings())
 	vs.setFamily(p.seen && !p.v4)
@@ -327,31 +326,4 @@ func (p *poolCheck) forwardings() Forwarding {
 		fwd = Tunnel
 	}
 	return fwd
-}
-
-// checkPorts checks a list of checks: what a TCP connection needs is a port.
-// portless says that a server with these checks has none of its own.
-func (v *validator) checkPorts(at place, checks []Check, proto Protocol, portless bool) {
-	for i, e := range at.list() {
-		c := &checks[i]
-		if !v.ok(e) || !v.ok(e.child("type")) {
-			continue
-		}
-		if at := e.child("connect_address"); at.exists() && v.ok(at) {
-			if what := serverAddressProblem(c.ConnectAddress); what != "" {
-				v.errorf(at, "%s %s, allowed is the address of a host", show(at.raw), what)
-			}
-		}
-		if c.Kind == CheckHTTP && c.Method == "HEAD" && c.Body != "" {
-			v.errorf(e.child("body"), "a reply to HEAD has no body, allowed with another method only")
-		}
-		if port := e.child("connect_port"); c.Kind != CheckPing && c.ConnectPort == 0 && v.ok(port) {
-			switch {
-			case proto == UDP || proto == SCTP:
-				v.errorf(port, "is missing, required with type = %q is a TCP port: the service is %s", c.Kind, strings.ToUpper(string(proto)))
-			case portless:
-				v.errorf(port, "is missing, required with type = %q is a TCP port: the real server has no port of its own", c.Kind)
-			}
-		}
-	}
 }

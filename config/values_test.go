@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -210,27 +211,55 @@ func TestQuote(t *testing.T) {
 	}
 }
 
+// TestCheckKey changes each field of a check in turn: its key must change, and so
+// must its question, but for the fields that do not change what is asked.
 func TestCheckKey(t *testing.T) {
-	a := Check{Kind: CheckHTTP, Interval: 1, Timeout: 2, Rise: 3, Fall: 4, ConnectAddress: netip.MustParseAddr("192.0.2.1"),
-		ConnectPort: 5, Path: "/", Host: "h", Method: "GET", Status: []StatusRange{{200, 299}}, Body: "b"}
-	seen := map[string]bool{a.Key(): true}
-	for i, change := range []func(*Check){
-		func(c *Check) { c.Kind = CheckTCP }, func(c *Check) { c.Interval++ }, func(c *Check) { c.Timeout++ },
-		func(c *Check) { c.Rise++ }, func(c *Check) { c.Fall++ }, func(c *Check) { c.ConnectAddress = netip.Addr{} },
-		func(c *Check) { c.ConnectPort++ }, func(c *Check) { c.Path = "/x" }, func(c *Check) { c.Host = "x" },
-		func(c *Check) { c.Method = "HEAD" }, func(c *Check) { c.Status = []StatusRange{{200, 298}} },
-		func(c *Check) { c.Body = `b" "` }, func(c *Check) { c.Path, c.Host = `/" "h`, "" },
-	} {
-		b := a
-		change(&b)
-		if seen[b.Key()] {
-			t.Errorf("change %d does not change the key %s", i, b.Key())
+	base := Check{Kind: CheckHTTP, Status: []StatusRange{{200, 299}}, Path: `/`, Host: "h", Body: "b"}
+	sameQuestion := []string{"Interval", "IntervalDown", "IntervalChanging", "Jitter", "Timeout", "ConnectTimeout", "Rise", "Fall",
+		"LogAllFailures", "ConnectAddress", "ConnectPort"}
+	keys := map[string]string{base.Key(): "nothing"}
+	change := func(name string, c Check) {
+		t.Helper()
+		if other := keys[c.Key()]; other != "" {
+			t.Errorf("a change of %s gives the same key as one of %s", name, other)
 		}
-		seen[b.Key()] = true
+		keys[c.Key()] = name
+		if same := c.Question() == base.Question(); same != slices.Contains(sameQuestion, name) {
+			t.Errorf("a change of %s: the same question %v", name, same)
+		}
 	}
-	if n := 12; numFields(a) != n {
-		t.Errorf("Check has %d fields, Key covers %d", numFields(a), n)
+	for i := range reflect.TypeFor[Check]().NumField() {
+		c := base
+		f := reflect.ValueOf(&c).Elem().Field(i)
+		switch v := f.Addr().Interface().(type) {
+		case *netip.Addr:
+			*v = netip.MustParseAddr("192.0.2.1")
+		case *[]StatusRange:
+			*v = []StatusRange{{200, 298}}
+		case *[]CheckURL:
+			*v = []CheckURL{{Path: "/x"}}
+		case *[]string:
+			*v = []string{"x"}
+		default:
+			switch {
+			case f.CanInt():
+				f.SetInt(7)
+			case f.CanUint():
+				f.SetUint(7)
+			case f.Kind() == reflect.Bool:
+				f.SetBool(true)
+			default:
+				f.SetString("x")
+			}
+		}
+		change(reflect.TypeFor[Check]().Field(i).Name, c)
 	}
+	c := base
+	c.Password, c.Path = "other", "/"
+	change("Password", c)
+	c = base
+	c.Path, c.Host = `/" "h`, ""
+	change("where Path ends", c)
 }
 
 func TestCPUs(t *testing.T) {

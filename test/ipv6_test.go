@@ -71,7 +71,7 @@ func TestIPv6Pair(t *testing.T) {
 	if i.Family != "ipv6" || i.Source != "fe80::2" || i.MulticastGroup != "ff02::12" {
 		t.Errorf("B speaks %s from %s to %s", i.Family, i.Source, i.MulticastGroup)
 	}
-	if text, err := b.CLI("status"); err != nil || !strings.Contains(text, "51/v3 IPv6") || !strings.Contains(text, "from fe80::2 to ff02::12") {
+	if text, err := b.CLI("status", "--all"); err != nil || !strings.Contains(text, "51/v3 IPv6") || !strings.Contains(text, "from fe80::2 to ff02::12") {
 		t.Errorf("status of B: %v\n%s", err, text)
 	}
 	// An address alone is never the source of what the host itself sends.

@@ -186,8 +186,11 @@ func FuzzParseIPv6(f *testing.F) {
 	f.Add(unhex(f, frrIPv6))
 	f.Add(unhex(f, keepalivedV2))
 	f.Add([]byte{0x31, 1, 100, 255, 0, 100, 0, 0})
+	for _, c := range captured {
+		f.Add(unhex(f, c.message))
+	}
 	f.Fuzz(func(t *testing.T, pdu []byte) {
-		for _, src := range []netip.Addr{src6, local6} {
+		for _, src := range []netip.Addr{src6, local6, netip.MustParseAddr("fe80::200:5eff:fe00:233")} {
 			a, why := Parse(pdu, src, IPv6.Group())
 			if why != DiscardNone {
 				continue

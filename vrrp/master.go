@@ -38,17 +38,16 @@ func (i *Instance) masterAdvert(now time.Time, ev Event, acts []Action) []Action
 		return i.announceAgain(now, acts)
 	}
 	switch {
-	case i.grouped:
-	case cause.Reason == ReasonReplaced:
-		// With our priority the winner would give way to us. Priority 0 tells it the
-		// same: it answers, and announces again.
+	case cause.Reason == ReasonReplaced, i.grouped && !i.settings.HigherPrioSilent:
+		// With our priority the winner of a replacement would give way to us, and one
+		// link of a group would take others along that are still being settled. Priority
+		// 0 tells it the same: it answers, and announces again.
 		acts = append(acts, Action{Kind: ActionAdvert, Priority: PriorityStop})
 	case !i.settings.HigherPrioSilent:
 		// The winner cannot know that there were two of us unless it hears us once:
 		// it then announces the addresses again, which our own announcement may
 		// have drawn here. Its answer finds us a BACKUP, so there is no more than
-		// this. Members of a group are silent here: the others, which follow with
-		// priority 0, tell the winner.
+		// this.
 		acts = i.say(now, acts)
 	}
 	i.master, i.masterPriority = ev.Src, ev.Priority

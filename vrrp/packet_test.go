@@ -269,23 +269,28 @@ func FuzzParse(f *testing.F) {
 	f.Add(unhex(f, keepalivedV2))
 	f.Add(unhex(f, keepalivedV3))
 	f.Add([]byte{0x31, 1, 100, 255, 0, 100, 0, 0})
+	for _, c := range captured {
+		f.Add(unhex(f, c.message))
+	}
 	f.Fuzz(func(t *testing.T, pdu []byte) {
-		a, why := Parse(pdu, src, Group4())
-		if why != DiscardNone {
-			return
-		}
-		// What was accepted can be said again and means the same.
-		s := Settings{VRID: a.VRID, Version: a.Version, AdvertInterval: a.Interval, AuthType: a.AuthType, Password: a.Auth, Checksum: a.Checksum}
-		for i := range a.Addresses() {
-			s.Addresses = append(s.Addresses, a.Address(i))
-		}
-		again, err := AppendAdvert(nil, &s, a.Priority, src, Group4())
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, why := Parse(again, src, Group4())
-		if why != DiscardNone || b.VRID != a.VRID || b.Priority != a.Priority || b.Interval != a.Interval || !b.SameAddresses(s.Addresses) {
-			t.Fatalf("%x became %x: %v", pdu, again, why)
+		for _, src := range []netip.Addr{src, netip.MustParseAddr("192.0.2.2")} {
+			a, why := Parse(pdu, src, Group4())
+			if why != DiscardNone {
+				continue
+			}
+			// What was accepted can be said again and means the same.
+			s := Settings{VRID: a.VRID, Version: a.Version, AdvertInterval: a.Interval, AuthType: a.AuthType, Password: a.Auth, Checksum: a.Checksum}
+			for i := range a.Addresses() {
+				s.Addresses = append(s.Addresses, a.Address(i))
+			}
+			again, err := AppendAdvert(nil, &s, a.Priority, src, Group4())
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, why := Parse(again, src, Group4())
+			if why != DiscardNone || b.VRID != a.VRID || b.Priority != a.Priority || b.Interval != a.Interval || !b.SameAddresses(s.Addresses) {
+				t.Fatalf("%x became %x: %v", pdu, again, why)
+			}
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 
 // Far more events than a seed needs, and adverts under way at one time.
 const (
-	maxSteps = 200_000
-	maxAir   = 5_000
+	maxSteps = 400_000
+	maxAir   = 50_000
 )
 
 // simHost is a host and what its owner does for its routers. It is driven as an
@@ -76,6 +76,8 @@ type sim struct {
 	holder    *simHost
 	questions []simQuestion
 
+	claimed []*simHost // who announced the addresses last, by member
+
 	moves  int // transitions so far
 	steps  int // events so far
 	acts   []Action
@@ -90,7 +92,7 @@ func newSim(seed uint64, traced bool) *sim {
 	if s.grouped = pick(3); s.grouped {
 		s.members = 2 + s.rng.IntN(2)
 	}
-	s.lans = s.members
+	s.lans, s.claimed = s.members, make([]*simHost, s.members)
 	if pick(2) {
 		s.lans += 1 + s.rng.IntN(2)
 	}
@@ -260,6 +262,8 @@ func (s *sim) take(h *simHost, member int, a Action) {
 		s.ask(h, member, a)
 	case ActionUnask:
 		s.unask(h, member)
+	case ActionAcquire, ActionAnnounce:
+		s.claimed[member] = h
 	case ActionStay:
 		s.logf("%s %s stays: %v", h.name, h.m[member].Name, a.Transition.Cause)
 	case ActionNotify:

@@ -96,6 +96,9 @@ func simulate(seed uint64, traced bool) (*sim, error) {
 	if err := s.reload(); err != nil {
 		return s, err
 	}
+	if err := s.flap(); err != nil {
+		return s, fmt.Errorf("flap: %w", err)
+	}
 	if s.lans > s.members {
 		if err := s.sidePaths(); err != nil {
 			return s, fmt.Errorf("heartbeat: %w", err)
@@ -415,6 +418,59 @@ func (s *sim) reload() error {
 		h.m[m].Reconfigure(s.now, set)
 	}
 	return s.settled("after a reload")
+}
+
+// flap lets the LANs fall into two parts for a while. Whoever is MASTER when they
+// are whole has announced the addresses last, so that clients find it.
+//
+// Groups that win on one LAN and lose on another may all have gone back when the
+// LANs are whole: then nobody knows, until announcements are refreshed.
+func (s *sim) flap() error {
+	if s.grouped && s.crossed {
+		return nil
+	}
+	for _, h := range s.hosts {
+		if h.set[0].HigherPrioSilent || h.set[0].Version != s.hosts[0].set[0].Version {
+			return nil
+		}
+	}
+	for _, h := range s.hosts {
+		for m := range h.m {
+			if h.alive && h.m[m].State() == Master {
+				s.claimed[m] = h
+			}
+		}
+	}
+	part := s.rng.Uint32()
+	s.logf("all LANs fall into parts %b", part&(1<<len(s.hosts)-1))
+	for _, lan := range s.cut {
+		for a := range s.hosts {
+			for b := range s.hosts {
+				lan[a][b] = part>>a&1 != part>>b&1
+			}
+		}
+	}
+	s.run(time.Duration(s.rng.Int64N(int64(8*s.slow))), nil)
+	first := s.rng.IntN(s.members)
+	if s.rng.IntN(2) == 0 { // the LAN of one member is whole before the others
+		for _, row := range s.cut[first] {
+			clear(row)
+		}
+		s.logf("LAN %d is whole", first)
+		s.run(time.Duration(s.rng.Int64N(int64(4*s.slow))), nil)
+	}
+	s.heal()
+	if err := s.settled("healed"); err != nil {
+		return err
+	}
+	for _, h := range s.hosts {
+		for m := range h.m {
+			if h.alive && h.m[m].State() == Master && s.claimed[m] != h {
+				return fmt.Errorf("%s is master of %s, but %s announced the addresses last", h.name, h.m[m].Name, s.claimed[m].name)
+			}
+		}
+	}
+	return nil
 }
 
 // sidePaths breaks the routers' own LANs: nothing must happen as long as one

@@ -49,6 +49,10 @@ func open(ctx context.Context, to Target, kind, proto int) (*conn, error) {
 			return nil, err
 		}
 	}
+	if err := to.options(fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
 	c := &conn{File: os.NewFile(uintptr(fd), "probe")}
 	if c.raw, err = c.SyscallConn(); err != nil {
 		c.File.Close()
@@ -59,6 +63,34 @@ func open(ctx context.Context, to Target, kind, proto int) (*conn, error) {
 	c.stop = context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	return c, nil
 }
+
+// options sets what the target wants of a socket beside the interface.
+func (to *Target) options(fd int) error {
+	if to.Mark != 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(to.Mark)); err != nil {
+			return os.NewSyscallError("set mark", err)
+		}
+	}
+	if !to.Source.IsValid() {
+		return nil
+	}
+	if to.Source.Is4() != to.Addr.Addr().Is4() {
+		return localError("bind address " + to.Source.String() + " is of another IP version than the server")
+	}
+	from, err := sockaddr(netip.AddrPortFrom(to.Source, 0))
+	if err == nil {
+		// The port is chosen at the connection, when the kernel knows both ends: else
+		// all probes would share the ports of one address.
+		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+		err = os.NewSyscallError("bind to "+to.Source.String(), unix.Bind(fd, from))
+	}
+	return err
+}
+
+// localError is why this machine cannot ask.
+type localError string
+
+func (e localError) Error() string { return string(e) }
 
 // Close closes the socket. A connection that both sides have not ended is
 // closed in the background by the kernel; see abort.
@@ -112,12 +144,27 @@ func connectTCP(ctx context.Context, to Target) (*conn, error) {
 	c.raw.Control(func(fd uintptr) {
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
 	})
+	if to.ConnectTimeout > 0 {
+		c.limit(ctx, time.Now().Add(to.ConnectTimeout))
+	}
 	if err := c.connect(to.Addr); err != nil {
 		c.abort()
 		c.Close()
 		return nil, err
 	}
+	if to.ConnectTimeout > 0 {
+		c.limit(ctx, time.Time{})
+	}
 	return c, nil
+}
+
+// limit sets a deadline before that of the context, or takes it back; the end of
+// the context is not undone.
+func (c *conn) limit(ctx context.Context, at time.Time) {
+	c.SetDeadline(at)
+	if ctx.Err() != nil {
+		c.SetDeadline(time.Unix(1, 0))
+	}
 }
 
 // sockaddr turns addr into what the system calls want.

@@ -17,6 +17,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"director/checkers"
 )
 
 // Target is what a probe is sent to.
@@ -27,6 +29,13 @@ type Target struct {
 	// Device is the interface that the question leaves by and the answer comes in
 	// by; empty means any.
 	Device string
+	// Source is the address that the question comes from; invalid means any.
+	Source netip.Addr
+	// Mark is the firewall mark (SO_MARK) of the packets; 0 means none.
+	Mark uint32
+	// ConnectTimeout bounds how long a connection may take to come about, within
+	// the context's deadline; 0 means no other limit than that.
+	ConnectTimeout time.Duration
 }
 
 // Result is the outcome of one probe.
@@ -40,6 +49,12 @@ type Result struct {
 	Detail string
 	// Duration is how long the question took.
 	Duration time.Duration
+	// Warning tells of what is well now and will not be for long, such as a
+	// certificate that ends soon; empty for none.
+	Warning string
+	// Advice is what the server says about its own weight. Of an agent's reply it
+	// may be all that there is: see its Silent.
+	Advice checkers.Advice
 }
 
 // Conclusive says whether the result tells something about the server. A probe
@@ -60,22 +75,24 @@ type Reason uint8
 
 // The reasons.
 const (
-	Passed       Reason = iota // it did not fail
-	Timeout                    // no (complete) answer before the deadline
-	Refused                    // the port is closed
-	Reset                      // the server broke the connection off
-	Unreachable                // no way to the address: no route, or nobody has it
-	BadStatus                  // a status that was not asked for
-	BodyMismatch               // the body lacks what it must contain
-	BadAnswer                  // an answer that breaks the protocol
-	Local                      // this machine could not ask: says nothing about the server
-	Canceled                   // the caller gave up: says nothing about the server
+	Passed         Reason = iota // it did not fail
+	Timeout                      // no (complete) answer before the deadline
+	Refused                      // the port is closed
+	Reset                        // the server broke the connection off
+	Unreachable                  // no way to the address: no route, or nobody has it
+	BadStatus                    // a status that was not asked for
+	BodyMismatch                 // the body lacks what it must contain
+	BadAnswer                    // an answer that breaks the protocol
+	BadCertificate               // a certificate that cannot be trusted
+	Drained                      // the server's agent took it out
+	Local                        // this machine could not ask: says nothing about the server
+	Canceled                     // the caller gave up: says nothing about the server
 	reasonCount
 )
 
 var reasonNames = [...]string{
 	Passed: "passed", Timeout: "timeout", Refused: "refused", Reset: "reset", Unreachable: "unreachable",
-	BadStatus: "bad_status", BodyMismatch: "body_mismatch", BadAnswer: "bad_answer", Local: "local_failure",
+	BadStatus: "bad_status", BodyMismatch: "body_mismatch", BadAnswer: "bad_answer", BadCertificate: "bad_certificate", Drained: "taken_out", Local: "local_failure",
 	Canceled: "canceled",
 }
 
@@ -101,6 +118,12 @@ func failed(start time.Time, why Reason, detail string) Result {
 // while it was doing what.
 func broken(ctx context.Context, start time.Time, what string, err error) Result {
 	r := Result{Reason: classify(ctx, err), Duration: time.Since(start)}
+	if r.Reason == BadAnswer {
+		if why, text, is := tlsProblem(err); is {
+			r.Reason, r.Detail = why, what+": "+text
+			return r
+		}
+	}
 	switch r.Reason {
 	case Timeout:
 		r.Detail = fmt.Sprintf("%s: no answer after %s", what, r.Duration.Round(time.Millisecond))
@@ -138,6 +161,9 @@ func classify(ctx context.Context, err error) Reason {
 	}
 	if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		return Timeout
+	}
+	if errors.As(err, new(localError)) {
+		return Local
 	}
 	var errno unix.Errno
 	if !errors.As(err, &errno) {

@@ -50,8 +50,10 @@ func folder(t *testing.T) string {
 func TestExitStatus(t *testing.T) {
 	dir := folder(t)
 	valid, invalid := filepath.Join(dir, "valid.toml"), filepath.Join(dir, "invalid.toml")
+	other := filepath.Join(dir, "other.toml")
 	for path, text := range map[string]string{
 		valid:   working,
+		other:   strings.NewReplacer("= 80", "= 81", "lb1", "lb2").Replace(working),
 		invalid: "[global]\nrouter_ld = \"lb1\"\nlog_level = \"loud\"\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -73,6 +75,14 @@ func TestExitStatus(t *testing.T) {
 		{"check -c " + valid, exitOK, "valid: 1 VRRP instance, 0 virtual servers", ""},
 		{"check -c " + invalid, exitFailure, "", invalid + ":2: "},
 		{"check -c " + invalid, exitFailure, "", invalid + ":3: "},
+		{"check -c " + valid + " --peer " + other, exitFailure, "", valid + ":6: vrrp_instance.web.virtual_router_id: 80, but 81 at " + other + ":6: "},
+		{"check -c " + valid + " --peer " + valid, exitOK, "valid: 1 VRRP instance", "on both hosts"},
+		{"check -c " + valid + " --peer " + invalid, exitFailure, "", invalid + ":2: "},
+		{"check -c " + valid + " --peer " + none, exitFailure, "", "no such file or directory"},
+		{"events --runtime-dir " + none, exitNotRunning, "", "director is not running"},
+		{"events -n 0", exitUsage, "", "must be at least 1"},
+		{"explain", exitUsage, "", "takes one name"},
+		{"explain x --runtime-dir " + none, exitNotRunning, "", "director is not running"},
 		{"check -c " + none, exitFailure, "", "no such file or directory"},
 		{"run -c " + invalid, exitFailure, "", invalid + ":2: "},
 		{"run -c " + valid + " --log-level loud", exitUsage, "", "must be debug, info, warn or error"},

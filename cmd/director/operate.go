@@ -22,14 +22,19 @@ import (
 )
 
 func newCheck(o *options) *cobra.Command {
+	var peer string
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "check a configuration file",
 		Long: `Check a configuration file without touching anything. Every error and warning
 is printed as file:line: what; the exit status is 1 when there is an error. A file
-whose name ends in .conf is in the language of keepalived.`,
-		Example: "  director check -c ./director.toml && director reload\n  director check /etc/keepalived/keepalived.conf",
-		Args:    cobra.MaximumNArgs(1),
+whose name ends in .conf is in the language of keepalived.
+
+With --peer the file is compared with that of the other host: what must agree and
+does not is an error, such as the virtual router ID or the password.`,
+		Example: "  director check -c ./director.toml && director reload\n  director check /etc/keepalived/keepalived.conf\n" +
+			"  director check --peer /tmp/director.toml.of.lb2",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				o.configPath = args[0]
@@ -59,13 +64,39 @@ whose name ends in .conf is in the language of keepalived.`,
 			if err != nil {
 				return err
 			}
+			if peer != "" {
+				if err := comparePeer(cmd, config.Side{Name: o.configPath, Find: find, Config: cfg}, peer); err != nil {
+					return err
+				}
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s\n", o.configPath,
 				count(len(cfg.Instances), "VRRP instance"), count(len(cfg.VirtualServers), "virtual server"))
 			return nil
 		},
 	}
 	configFlag(cmd, o)
+	cmd.Flags().StringVar(&peer, "peer", "", "the file of the other host, to compare with")
 	return cmd
+}
+
+// comparePeer compares a valid configuration with that of the other host.
+func comparePeer(cmd *cobra.Command, own config.Side, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return &failure{exitFailure, err}
+	}
+	cfg, _, err := parse(path, text)
+	if err != nil {
+		return err
+	}
+	errs, warnings := config.ComparePeers(own, config.Side{Name: path, Find: positions(path, text), Config: cfg})
+	for _, w := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), w.String())
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	return nil
 }
 
 func count(n int, what string) string {
@@ -76,12 +107,14 @@ func count(n int, what string) string {
 }
 
 func newStatus(o *options) *cobra.Command {
-	var asJSON, watch bool
+	var asJSON, watch, all bool
 	var interval time.Duration
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "show processes, virtual addresses and pools, and why they are as they are",
-		Example: "  director status\n  director status --watch\n  director status --json | jq '.vrrp.instances[].state'",
+		Use:   "status",
+		Short: "show processes, virtual addresses and pools, and why they are as they are",
+		Long: `Show who has which address since when and why, and what is not in order. What is in order is told in
+short; --all shows it as well.`,
+		Example: "  director status\n  director status --all\n  director status --watch\n  director status --json | jq '.vrrp.instances[].state'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -90,7 +123,9 @@ func newStatus(o *options) *cobra.Command {
 				terminal = true
 				colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 			}
-			show := func(w io.Writer) error { return showStatus(ctx, w, o.socket(), asJSON, watch, colour) }
+			show := func(w io.Writer) error {
+				return showStatus(ctx, w, o.socket(), asJSON, watch, control.View{Colour: colour, All: all})
+			}
 			if !watch {
 				return show(out)
 			}
@@ -105,13 +140,14 @@ func newStatus(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "show also what is in order")
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "print it again and again; with --json one line each time")
 	cmd.Flags().DurationVar(&interval, "interval", time.Second, "time between two prints of --watch")
 	return cmd
 }
 
 // showStatus asks the daemon once and prints the answer.
-func showStatus(ctx context.Context, out io.Writer, socket string, asJSON, line, colour bool) error {
+func showStatus(ctx context.Context, out io.Writer, socket string, asJSON, line bool, view control.View) error {
 	var s *control.Status
 	if err := ask(ctx, socket, 10*time.Second, func(ctx context.Context, c *control.Client) (err error) {
 		s, err = c.Status(ctx)
@@ -120,7 +156,8 @@ func showStatus(ctx context.Context, out io.Writer, socket string, asJSON, line,
 		return err
 	}
 	if !asJSON {
-		return control.Render(out, s, control.View{Now: time.Now(), Colour: colour})
+		view.Now = time.Now()
+		return control.Render(out, s, view)
 	}
 	enc := json.NewEncoder(out)
 	if !line {

@@ -27,7 +27,6 @@ type translator struct {
 	pauses      map[string]pauseOf // of garp_group, by interface
 	fileChecks  map[string]bool    // track_files that checks follow
 	fileUses    map[string]bool    // track_files that instances and groups follow
-	checkKeys   map[string]config.Field
 }
 
 // scope is a block that is being translated.
@@ -64,7 +63,7 @@ func translate(r *config.Report, name string, statements []*statement) *config.T
 		global: make(map[string]*statement), groups: make(map[string]*statement),
 		trackFiles: make(map[string]string), serverGroup: make(map[string]*statement),
 		rulePrio: 16384, mailEvents: make(map[string]bool), pauses: make(map[string]pauseOf),
-		fileChecks: make(map[string]bool), fileUses: make(map[string]bool), checkKeys: checkKeys(),
+		fileChecks: make(map[string]bool), fileUses: make(map[string]bool),
 	}
 	for _, s := range statements {
 		t.look(s)

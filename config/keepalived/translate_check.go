@@ -1,11 +1,6 @@
 package keepalived
 
-import (
-	"slices"
-	"strings"
-
-	"director/config"
-)
+import "strings"
 
 // check notes a check; it is translated when its server's address is known.
 func check(sc *scope, s *statement) { sc.checks = append(sc.checks, s) }
@@ -42,7 +37,6 @@ func (sc *scope) finishChecks(e target) {
 				sc.Errorf(s.at(), s.key(), "there is no misc_path")
 			}
 		}
-		sc.known(t, s)
 		port := int64(e.port)
 		if port == 0 {
 			port = int64(sc.checkPort)
@@ -52,34 +46,6 @@ func (sc *scope) finishChecks(e target) {
 			if port != 0 && (e.port == 0 || udp != (sc.up.proto == "udp")) {
 				t.Set("connect_port", port, s.at())
 			}
-		}
-	}
-}
-
-// checkKeys are the keys that a check has in director's own language.
-func checkKeys() map[string]config.Field {
-	const check = "virtual_server.NAME.real_server[].check[]."
-	keys := make(map[string]config.Field)
-	for _, f := range config.Fields() {
-		if key, is := strings.CutPrefix(f.Path, check); is {
-			keys[key] = f
-		}
-	}
-	return keys
-}
-
-// known takes away what director's own language does not have.
-func (sc *scope) known(t *config.Tree, s *statement) {
-	keys := sc.checkKeys
-	if kind, _ := t.Get("type").(string); !slices.Contains(keys["type"].OneOf, kind) {
-		return // the validation tells what is allowed
-	}
-	for _, key := range t.Keys() {
-		if keys[key].Path == "" {
-			if key != "interval_changing" && key != "http_version" && key != "verify" && key != "max_reply_length" && key != "helo_name" {
-				sc.Warnf(s.at(), s.key(), "%s is not supported and not used", key)
-			}
-			t.Delete(key)
 		}
 	}
 }

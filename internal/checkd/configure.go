@@ -143,6 +143,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 			removed++
 		}
 	}
+	d.watchFiles()
 	d.claim(now)
 	before := d.table.done
 	d.flush(now)
@@ -327,7 +328,8 @@ func recall(last *control.Checkers) map[string]*checkers.Memory {
 			for _, c := range rs.Checks {
 				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed}
 				cm.State, _ = checkers.ParseState(c.State)
-				cm.Last = checkers.Result{Text: c.Result, At: c.LastRun, Duration: c.Duration}
+				cm.Last = checkers.Result{Text: c.Result, At: c.LastRun, Duration: c.Duration, Warning: c.Warning}
+				cm.Advice = checkers.ParseAdvice(c.Advice)
 				known.Checks = append(known.Checks, cm)
 			}
 			m.Servers[key] = known

@@ -67,7 +67,7 @@ type Options struct {
 	// OpenKernel gives access to the IPVS table. Default: kernel.Open.
 	OpenKernel func() (Kernel, error)
 	// Probe makes a probe. Default: Ask.
-	Probe func(context.Context, Query, []config.StatusRange) probe.Result
+	Probe func(context.Context, Query, *Plan) probe.Result
 	// MaxProbes bounds the probes under way at the same time. Default: half of
 	// the file descriptors this process may have, 64 to 4096.
 	MaxProbes int
@@ -104,6 +104,7 @@ type Daemon struct {
 
 	table    *table
 	schedule *scheduler
+	files    fileWatches
 	stats    ipvs.Stats // the newest counters
 
 	generation   uint64
@@ -150,6 +151,8 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 	d.ch = ch
 	ctx, cancel := context.WithCancel(ctx)
 	d.schedule = newScheduler(ctx, d.opts.Probe, d.opts.MaxProbes)
+	d.schedule.scripts.send = ch.Send
+	d.files = fileWatches{changed: make(chan string), ctx: ctx, running: &d.schedule.probes, ends: map[string]context.CancelFunc{}}
 	defer func() {
 		cancel()
 		d.schedule.probes.Wait()
@@ -177,6 +180,8 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 			}
 		case a := <-d.schedule.answers:
 			d.answered(a)
+		case path := <-d.files.changed:
+			d.fileChanged(time.Now(), path)
 		case <-timer.C:
 		case err := <-lost:
 			return fmt.Errorf("checkd: the parent is gone: %w", err)
@@ -208,6 +213,8 @@ func (d *Daemon) message(m watchdog.Message) error {
 	switch {
 	case m.Configure != nil:
 		return d.configure(now, m.Configure)
+	case m.ScriptDone != nil:
+		d.schedule.scripts.done(m.ScriptDone)
 	case m.Ping != nil:
 		d.ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Inquire != nil:
@@ -238,7 +245,8 @@ func (d *Daemon) result(now time.Time, a answer) {
 		d.schedule.finish(now, t)
 		return
 	}
-	r := checkers.Result{Outcome: checkers.Fail, Text: a.result.String(), At: a.at, Duration: a.result.Duration}
+	r := checkers.Result{Outcome: checkers.Fail, Text: a.result.String(), At: a.at, Duration: a.result.Duration,
+		Warning: a.result.Warning, Advice: a.result.Advice}
 	switch {
 	case a.result.OK:
 		r.Outcome = checkers.Pass
@@ -254,6 +262,9 @@ func (d *Daemon) result(now time.Time, a answer) {
 		}
 	}
 	for _, u := range t.users {
+		if t.logFailures && r.Outcome == checkers.Fail {
+			d.log.Info("check failed", "service", u.service.source.Name, "server", u.server.Config.Name, "check", t.Label(), "reason", r.Text)
+		}
 		if changes := u.service.pool.Step(now, u.server, u.check, r); len(changes) > 0 {
 			d.announce(now, u.service, changes)
 		}
@@ -341,6 +352,9 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 		}
 		if c.Server != "" {
 			e.Kind, e.Subject = "server", name+"/"+c.Server
+		}
+		if c.Reason == checkers.WeightChanged {
+			continue // status tells; a busy agent would fill the log
 		}
 		d.events = append(d.events, e)
 	}

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"hash/fnv"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"director/checkers"
 	"director/checkers/probe"
 	"director/config"
+	"director/internal/watchdog"
 )
 
 // quick is the interval of a probe, start to start, while a server waits
@@ -27,6 +29,9 @@ const (
 	// lateMemory how long probes must be in time to be called so again.
 	lateLimit  = time.Second
 	lateMemory = 10 * time.Second
+	// scriptGrace is how long after its time limit the parent may take to tell how a
+	// script ended: it is killed two seconds after it was asked to end.
+	scriptGrace = 10 * time.Second
 )
 
 // user is a check of a server of a service that wants a task's results.
@@ -42,12 +47,14 @@ type task struct {
 	order
 	users []user
 
-	due     time.Time // of the next start; meaningless while running
-	index   int       // in the heap of waiting tasks, -1 outside
-	started time.Time // of the newest start, as planned
+	due     time.Time     // of the next start; meaningless while running
+	shift   time.Duration // of it what chance has added
+	index   int           // in the heap of waiting tasks, -1 outside
+	started time.Time     // of the newest start, as planned
 	running bool
 	cancel  context.CancelFunc // of the running probe
 	dropped bool               // nobody wants it any more
+	again   bool               // to be run again as soon as it has ended
 
 	// phased says that the task has its place in the interval. New servers are
 	// probed at once, all at the same time; afterwards they are spread.
@@ -59,6 +66,31 @@ type task struct {
 // pending says whether a server waits for the task outside its pool.
 func (t *task) pending() bool {
 	return slices.ContainsFunc(t.users, func(u user) bool { return u.service.pool.Pending(u.server) })
+}
+
+// pace returns the interval that its users want now: the shortest, where they are
+// not of one mind.
+func (t *task) pace() time.Duration {
+	var pace time.Duration
+	for i, u := range t.users {
+		want := t.interval
+		switch h := &u.check.Health; {
+		case h.Changing():
+			want = t.whileChanging
+		case h.State == checkers.Down:
+			want = t.whileDown
+		}
+		if i == 0 || want < pace {
+			pace = want
+		}
+	}
+	return pace
+}
+
+// script names the script of a task to the parent.
+func (t *task) script() watchdog.CheckScript {
+	u := t.users[0]
+	return watchdog.CheckScript{Service: u.service.source.Name, Server: u.server.Config.Key, Index: slices.Index(u.server.Checks, u.check)}
 }
 
 // phase returns the task's place in its interval, more than 0 and at most the
@@ -82,7 +114,8 @@ type answer struct {
 // daemon's loop; the probes run in goroutines of their own, at most limit at a
 // time, and report on answers.
 type scheduler struct {
-	ask     func(context.Context, Query, []config.StatusRange) probe.Result
+	ask     func(context.Context, Query, *Plan) probe.Result
+	scripts *scriptCalls
 	ctx     context.Context
 	limit   int
 	answers chan answer // has room for every running probe: reporting never blocks
@@ -95,8 +128,8 @@ type scheduler struct {
 	lastLate time.Time // when a probe was last started too late
 }
 
-func newScheduler(ctx context.Context, ask func(context.Context, Query, []config.StatusRange) probe.Result, limit int) *scheduler {
-	return &scheduler{ask: ask, ctx: ctx, limit: limit, answers: make(chan answer, limit), tasks: map[schedule]*task{}}
+func newScheduler(ctx context.Context, ask func(context.Context, Query, *Plan) probe.Result, limit int) *scheduler {
+	return &scheduler{ask: ask, ctx: ctx, limit: limit, scripts: &scriptCalls{waiting: map[uint64]chan<- *watchdog.ScriptDone{}}, answers: make(chan answer, limit), tasks: map[schedule]*task{}}
 }
 
 // attach makes u a user of the task for o, which is made when there is none,
@@ -139,10 +172,10 @@ func (s *scheduler) detach(t *task, u user) {
 // wait lets t wait until due, or until its present due time where that is earlier.
 func (s *scheduler) wait(t *task, due time.Time) {
 	if t.index < 0 {
-		t.due = due
+		t.due, t.shift = due, 0
 		heap.Push(&s.waiting, t)
 	} else if due.Before(t.due) {
-		t.due = due
+		t.due, t.shift = due, 0
 		heap.Fix(&s.waiting, t.index)
 	}
 }
@@ -166,19 +199,25 @@ func (s *scheduler) start(now time.Time) {
 		t := heap.Pop(&s.waiting).(*task)
 		// The interval counts from the planned start: what the grid and the process'
 		// own delay add once must not add up.
-		t.started = t.due
+		t.started = t.due.Add(-t.shift)
 		if late := now.Sub(t.due); late > 2*grid {
 			t.started = now
 			if late > lateLimit {
 				s.lastLate = now
 			}
 		}
-		ctx, cancel := context.WithTimeout(s.ctx, t.timeout)
+		limit, ask := t.timeout, s.ask
+		if t.Kind == config.CheckScript {
+			script := t.script()
+			limit += scriptGrace
+			ask = func(ctx context.Context, _ Query, p *Plan) probe.Result { return s.scripts.run(ctx, script, p.check) }
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, limit)
 		t.running, t.cancel = true, cancel
 		s.running++
 		s.probes.Go(func() {
 			defer cancel()
-			s.answers <- answer{t, now, s.ask(ctx, t.Query, t.status)}
+			s.answers <- answer{t, now, ask(ctx, t.Query, t.plan)}
 		})
 	}
 }
@@ -196,10 +235,16 @@ func (s *scheduler) finish(now time.Time, t *task) {
 	if t.dropped {
 		return
 	}
-	next := t.started.Add(t.interval)
+	next := t.started.Add(t.pace())
+	shift := time.Duration(0)
+	if t.jitter > 0 {
+		shift = rand.N(t.jitter)
+	}
 	switch {
+	case t.again:
+		t.again, next, shift = false, now, 0
 	case t.pending():
-		next = t.started.Add(min(quick, t.interval))
+		next, shift = t.started.Add(min(quick, t.interval)), 0
 	case !t.phased:
 		t.phased = true
 		next = t.started.Add(t.phase())
@@ -207,7 +252,17 @@ func (s *scheduler) finish(now time.Time, t *task) {
 	if next.Before(now) {
 		next = now
 	}
-	s.wait(t, next)
+	s.wait(t, next.Add(shift))
+	t.shift = shift
+}
+
+// hurry runs a task now, once more when it is running.
+func (s *scheduler) hurry(now time.Time, t *task) {
+	if t.running {
+		t.again = true
+		return
+	}
+	s.wait(t, now)
 }
 
 // waitingTasks is a heap of tasks, the earliest due first.

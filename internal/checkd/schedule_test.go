@@ -279,7 +279,7 @@ func TestTranslate(t *testing.T) {
 	if got := strings.Join(labels, ", "); got != "ping 10.0.0.1, tcp 10.0.0.1:8080, http 10.9.9.9:80/health" {
 		t.Errorf("labels %s", got)
 	}
-	if q := f.orders[0][2].Query; q.Host != "10.0.0.1" || q.Status != "200-299,304" || q.Method != "HEAD" || q.Body != "ok" {
+	if q := f.orders[0][2].Query; q.Host != "10.0.0.1" || q.Path != "/health" {
 		t.Errorf("query %+v", q)
 	}
 
@@ -291,16 +291,24 @@ func TestTranslate(t *testing.T) {
 
 func TestAsk(t *testing.T) {
 	ctx := t.Context()
-	if r := Ask(ctx, Query{Kind: config.CheckPing, Target: netip.MustParseAddrPort("127.0.0.1:0")}, nil); !r.OK {
+	ask := func(kind config.CheckKind, to string) probe.Result {
+		return Ask(ctx, Query{Kind: kind, Target: netip.MustParseAddrPort(to)}, NewPlan(&config.Check{Kind: kind}))
+	}
+	if r := ask(config.CheckPing, "127.0.0.1:0"); !r.OK {
 		t.Errorf("ping: %s", r)
 	}
-	closed := netip.MustParseAddrPort("127.0.0.1:1")
-	for _, kind := range []config.CheckKind{config.CheckTCP, config.CheckHTTP} {
-		if r := Ask(ctx, Query{Kind: kind, Target: closed}, nil); r.Reason != probe.Refused {
+	for _, kind := range []config.CheckKind{
+		config.CheckTCP, config.CheckUDP, config.CheckHTTP, config.CheckHTTPS, config.CheckTLS, config.CheckDNS, config.CheckSMTP,
+		config.CheckGRPC, config.CheckMySQL, config.CheckPostgres, config.CheckRedis, config.CheckLDAP,
+	} {
+		if r := ask(kind, "127.0.0.1:1"); r.Reason != probe.Refused {
 			t.Errorf("%s: %s", kind, r)
 		}
 	}
-	if r := Ask(ctx, Query{Kind: "telepathy"}, nil); r.Conclusive() {
+	if r := ask(config.CheckAgent, "127.0.0.1:1"); !r.OK || !r.Advice.Silent {
+		t.Errorf("agent: %+v", r)
+	}
+	if r := ask("telepathy", "127.0.0.1:1"); r.Conclusive() {
 		t.Errorf("a kind that does not exist: %s", r)
 	}
 }

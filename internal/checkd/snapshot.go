@@ -79,7 +79,7 @@ func (d *Daemon) serviceStatus(s *service) control.Service {
 		r := control.Server{
 			Name: rs.Config.Name, Address: rs.Config.Key.String(),
 			Health: rs.State.String(), Since: rs.Since, Reason: rs.Why(),
-			Weight: int(rs.Config.Dest.Weight), Forwarding: forwardingText(rs.Config.Dest),
+			Weight: int(rs.Config.Dest.Weight), EffectiveWeight: int(rs.Weight()), Forwarding: forwardingText(rs.Config.Dest),
 			UpperThreshold: rs.Config.Dest.UpperThreshold, LowerThreshold: rs.Config.Dest.LowerThreshold,
 			Checks: make([]control.CheckStatus, len(rs.Checks)),
 		}
@@ -89,7 +89,7 @@ func (d *Daemon) serviceStatus(s *service) control.Service {
 			r.Checks[j] = control.CheckStatus{
 				Kind: string(q.Kind), Target: q.TargetText(), State: c.Health.State.String(),
 				Result: c.Last.Text, LastRun: c.Last.At, Duration: c.Last.Duration,
-				Passed: c.Health.Passed, Failed: c.Health.Failed,
+				Passed: c.Health.Passed, Failed: c.Health.Failed, Warning: c.Last.Warning, Advice: c.Advice.String(),
 			}
 		}
 		v.Servers[i] = r
@@ -97,7 +97,7 @@ func (d *Daemon) serviceStatus(s *service) control.Service {
 	if cfg.Sorry != nil {
 		v.Sorry = &control.Server{
 			Name: "sorry server", Address: cfg.Sorry.Key.String(), Health: checkers.Unknown.String(), Since: since,
-			Reason: "not checked", Weight: int(cfg.Sorry.Dest.Weight), Forwarding: forwardingText(cfg.Sorry.Dest),
+			Reason: "not checked", Weight: int(cfg.Sorry.Dest.Weight), EffectiveWeight: int(cfg.Sorry.Dest.Weight), Forwarding: forwardingText(cfg.Sorry.Dest),
 		}
 		installed(v.Sorry, have, cfg.Sorry.Key)
 	}

@@ -2,14 +2,12 @@ package checkd
 
 import (
 	"cmp"
-	"context"
-	"fmt"
+	"crypto/sha256"
 	"net/netip"
-	"strings"
+	"slices"
 	"time"
 
 	"director/checkers"
-	"director/checkers/probe"
 	"director/config"
 	"director/ipvs"
 )
@@ -18,15 +16,20 @@ import (
 // number of servers and services that ask the same are answered by one probe.
 type Query struct {
 	Kind   config.CheckKind
-	Target netip.AddrPort // port 0 for kinds without ports
-	// HTTP only. Status is written as "200-299,304".
-	Method, Path, Host, Status, Body string
+	Target netip.AddrPort // port 0 for kinds without ports; invalid for kinds without a target
+	Path   string         // HTTP and file: what is asked for
+	Host   string         // HTTP: the Host header where the check leaves it to the server
+	// Question is config.Check.Question: how it is asked.
+	Question [sha256.Size]byte
 }
 
-// TargetText names the target as status shows it: 10.0.0.1, 10.0.0.1:80 or
-// 10.0.0.1:80/health.
+// TargetText names the target as status shows it: 10.0.0.1, 10.0.0.1:80,
+// 10.0.0.1:80/health or /run/web/state.
 func (q Query) TargetText() string {
-	if q.Kind == config.CheckPing {
+	switch {
+	case !q.Target.IsValid():
+		return q.Path
+	case q.Target.Port() == 0:
 		return q.Target.Addr().String()
 	}
 	return q.Target.String() + q.Path
@@ -37,38 +40,65 @@ func (q Query) Label() string { return string(q.Kind) + " " + q.TargetText() }
 
 // id returns the query as the identity of a check's health.
 func (q Query) id() checkers.CheckID {
-	return checkers.CheckID(strings.Join([]string{q.Label(), q.Method, q.Host, q.Status, q.Body}, "\x00"))
-}
-
-// Ask makes the probe. It is the Options.Probe of a real daemon.
-func Ask(ctx context.Context, q Query, status []config.StatusRange) probe.Result {
-	to := probe.Target{Addr: q.Target}
-	switch q.Kind {
-	case config.CheckPing:
-		return probe.Ping(ctx, to)
-	case config.CheckTCP:
-		return probe.TCP(ctx, to)
-	case config.CheckHTTP:
-		s := probe.HTTPSettings{Method: q.Method, Path: q.Path, Host: q.Host, Body: q.Body}
-		for _, r := range status {
-			s.Status = append(s.Status, probe.StatusRange{From: r.From, To: r.To})
-		}
-		return probe.HTTP(ctx, to, s)
-	}
-	return probe.Result{Reason: probe.Local, Detail: fmt.Sprintf("there is no check of type %q", q.Kind)}
+	return checkers.CheckID(q.Label() + "\x00" + q.Host + "\x00" + string(q.Question[:]))
 }
 
 // schedule says when a query is asked. Together with the query it identifies a
 // task of the scheduler.
 type schedule struct {
 	Query
-	interval, timeout time.Duration
+	interval, whileDown, whileChanging, jitter time.Duration
+	timeout, connect                           time.Duration
+	logFailures                                bool
 }
 
 // order is a schedule with what is needed to carry it out.
 type order struct {
 	schedule
-	status []config.StatusRange
+	plan *Plan
+}
+
+// plans makes the plans of checks, one for each question and time limit.
+type plans struct {
+	known map[planKey]*Plan
+	// last are the checks that were looked at last: those of the virtual server
+	// stand at most of its servers.
+	last   *config.Check
+	orders []order
+}
+
+type planKey struct {
+	question         [sha256.Size]byte
+	timeout, connect config.Duration
+}
+
+// of returns the orders for a list of checks, with no target yet.
+func (p *plans) of(checks []config.Check) []order {
+	if len(checks) > 0 && &checks[0] == p.last && len(checks) == len(p.orders) {
+		return p.orders
+	}
+	list := make([]order, len(checks))
+	for i := range checks {
+		c := &checks[i]
+		key := planKey{c.Question(), c.Timeout, c.ConnectTimeout}
+		plan := p.known[key]
+		if plan == nil {
+			plan = NewPlan(c)
+			p.known[key] = plan
+		}
+		list[i] = order{
+			schedule: schedule{
+				Query: Query{Question: key.question}, interval: c.Interval.D(),
+				whileDown: cmp.Or(c.IntervalDown, c.Interval).D(), whileChanging: cmp.Or(c.IntervalChanging, c.Interval).D(),
+				jitter: c.Jitter.D(), timeout: c.Timeout.D(), connect: c.ConnectTimeout.D(), logFailures: c.LogAllFailures,
+			},
+			plan: plan,
+		}
+	}
+	if len(checks) > 0 {
+		p.last, p.orders = &checks[0], list
+	}
+	return list
 }
 
 // farm is one virtual server in the terms of the packages that do the work.
@@ -91,6 +121,7 @@ func translate(v *config.VirtualServer) farm {
 		},
 		orders: make([][]order, len(v.RealServers)),
 	}
+	p := plans{known: map[planKey]*Plan{}}
 	for i := range v.RealServers {
 		rs := &v.RealServers[i]
 		s := checkers.ServerConfig{
@@ -103,16 +134,12 @@ func translate(v *config.VirtualServer) farm {
 		if s.Name == "" {
 			s.Name = rs.Address.String()
 		}
-		f.orders[i] = make([]order, len(rs.Checks))
+		f.orders[i] = slices.Clone(p.of(rs.Checks))
 		for j := range rs.Checks {
-			c := &rs.Checks[j]
-			o := order{
-				schedule: schedule{Query: query(c, rs.Address), interval: c.Interval.D(), timeout: c.Timeout.D()},
-				status:   c.Status,
-			}
-			f.orders[i][j] = o
+			c, o := &rs.Checks[j], &f.orders[i][j]
+			o.Query = query(c, o.Question, rs.Address)
 			s.Checks[j] = checkers.CheckConfig{
-				ID: o.id(), Label: o.Label(),
+				ID: o.id(), Label: o.Label(), Weighs: c.Weighs(),
 				Thresholds: checkers.Thresholds{Rise: c.Rise, Fall: c.Fall},
 			}
 		}
@@ -125,37 +152,6 @@ func translate(v *config.VirtualServer) farm {
 		}
 	}
 	return f
-}
-
-// query returns what a check asks of a server at address.
-func query(c *config.Check, address netip.AddrPort) Query {
-	ip, port := address.Addr(), address.Port()
-	if c.ConnectAddress.IsValid() {
-		ip = c.ConnectAddress
-	}
-	if c.ConnectPort != 0 {
-		port = c.ConnectPort
-	}
-	if c.Kind == config.CheckPing {
-		port = 0 // so that all servers of one machine share the probe
-	}
-	q := Query{Kind: c.Kind, Target: netip.AddrPortFrom(ip, port)}
-	if c.Kind != config.CheckHTTP {
-		return q
-	}
-	q.Method, q.Path, q.Host, q.Body = c.Method, c.Path, c.Host, c.Body
-	if q.Host == "" && ip != address.Addr() {
-		q.Host = netip.AddrPortFrom(address.Addr(), port).String()
-		if port == 80 {
-			q.Host = strings.TrimSuffix(q.Host, ":80")
-		}
-	}
-	ranges := make([]string, len(c.Status))
-	for i, r := range c.Status {
-		ranges[i] = probe.StatusRange{From: r.From, To: r.To}.String()
-	}
-	q.Status = strings.Join(ranges, ",")
-	return q
 }
 
 // names returns what the pool calls its servers.

@@ -237,7 +237,7 @@ func (f *farmFake) set(r probe.Result, servers ...string) {
 	}
 }
 
-func (f *farmFake) probe(ctx context.Context, q Query, _ []config.StatusRange) probe.Result {
+func (f *farmFake) probe(ctx context.Context, q Query, _ *Plan) probe.Result {
 	name := letter(q.Target.Addr())
 	f.mu.Lock()
 	f.started[name] = append(f.started[name], time.Now())

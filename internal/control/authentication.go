@@ -34,12 +34,12 @@ type AuthSender struct {
 }
 
 // authentication adds the lines about how an instance authenticates.
-func (v View) authentication(t *table, a *Authentication) {
+func (v View) authentication(n *notes, a *Authentication) {
 	if a == nil {
 		return
 	}
 	if a.Type != "HMAC" {
-		t.note("auth", a.Type, plain)
+		n.detail("auth", a.Type, false)
 		return
 	}
 	s, st := fmt.Sprintf("HMAC, signs with key %d", a.ActiveKey), plain
@@ -57,8 +57,8 @@ func (v View) authentication(t *table, a *Authentication) {
 		st = warn
 		s += fmt.Sprintf(", took %s", plural(a.Unsigned, "unsigned advert", "unsigned adverts"))
 	}
-	t.note("auth", s, st)
+	n.add("auth", s, st)
 	for _, o := range a.Senders {
-		t.note("signed", fmt.Sprintf("by %s with key %d, %s", o.Address, o.Key, v.ago(o.At)), plain)
+		n.detail("signed", fmt.Sprintf("by %s with key %d, %s", o.Address, o.Key, v.ago(o.At)), o.Key != a.ActiveKey)
 	}
 }

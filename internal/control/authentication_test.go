@@ -24,7 +24,7 @@ func TestAuthenticationLines(t *testing.T) {
 	} {
 		i := Instance{Name: "web", State: "MASTER", Since: now, Authentication: tc.auth, Discards: map[string]uint64{"unknown_key": 3, "bad_icv": 4}}
 		var out strings.Builder
-		if err := Render(&out, &Status{VRRP: &VRRP{Instances: []Instance{i}}}, View{Now: now}); err != nil {
+		if err := Render(&out, &Status{VRRP: &VRRP{Instances: []Instance{i}}}, View{Now: now, All: true}); err != nil {
 			t.Fatal(err)
 		}
 		text := strings.Join(strings.Fields(out.String()), " ")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,8 @@ type View struct {
 	Now time.Time
 	// Colour uses the terminal's colours.
 	Colour bool
+	// All shows also what is in order.
+	All bool
 }
 
 // Render writes s as text for a person: one screen that says whether everything
@@ -21,10 +24,17 @@ type View struct {
 func Render(w io.Writer, s *Status, v View) error {
 	p := &page{colour: v.Colour}
 	v.header(p, s)
+	processes, calm := v.processes(s.Processes, s.VRRP)
+	if calm {
+		p.line(text(processes.short))
+	}
 	if s.VRRP != nil {
 		v.alarms(p, s.VRRP.Alarms)
 	}
-	v.processes(p, s.Processes, s.VRRP)
+	if !calm && len(processes.table.rows) > 0 {
+		p.line()
+		p.table("", processes.table)
+	}
 	if s.VRRP != nil {
 		v.vrrp(p, s.VRRP)
 	}
@@ -38,7 +48,7 @@ func Render(w io.Writer, s *Status, v View) error {
 }
 
 func (v View) vrrp(p *page, s *VRRP) {
-	v.instances(p, s.Instances, s.Foreign)
+	v.instances(p, s.Instances, s.Alarms, s.Foreign)
 	v.groups(p, s.Groups)
 	v.bfd(p, s.BFD, s.BFDStrays)
 	v.trackers(p, s.Trackers)
@@ -67,8 +77,17 @@ func (v View) header(p *page, s *Status) {
 	}
 }
 
-func (v View) processes(p *page, list []Process, vrrp *VRRP) {
+// processList is the daemon's processes as a line and as a table.
+type processList struct {
+	short string
+	table table
+}
+
+// processes says whether the line is enough, as it is while they run as they should.
+func (v View) processes(list []Process, vrrp *VRRP) (pl processList, calm bool) {
 	t := table{head: []string{"PROCESS", "PID", "STATE", "FOR", "RESTARTS", "LAST EXIT"}}
+	var running, idle []string
+	calm = true
 	for _, proc := range list {
 		pid, since := "-", "-"
 		if proc.PID != 0 {
@@ -78,23 +97,38 @@ func (v View) processes(p *page, list []Process, vrrp *VRRP) {
 			since = v.age(proc.StartedAt)
 		}
 		st := good
-		switch {
-		case proc.State == "not needed":
+		switch proc.State {
+		case "running":
+			running = append(running, proc.Role+" "+pid)
+		case "not needed":
 			st = faint
-		case proc.State != "running":
+			idle = append(idle, proc.Role)
+		default:
 			st = warn
+			calm = false
 		}
 		restarts := number(strconv.Itoa(proc.Restarts))
 		if proc.Restarts > 0 {
 			restarts.style = warn
+			calm = false
 		}
 		t.add(text(proc.Role), number(pid), styled(proc.State, st), number(since), restarts, text(dash(proc.LastExit)))
-		if proc.Scheduling != "" && proc.Scheduling != "normal priority" {
+		switch proc.Scheduling {
+		case "", "normal priority":
+		case "normal priority, memory locked":
+			if v.All {
+				t.note("", "runs with "+proc.Scheduling, faint)
+			}
+		default:
 			t.note("", "runs with "+proc.Scheduling, faint)
+			calm = false
 		}
 		if proc.Role == "vrrp" && vrrp != nil && vrrp.Lateness.Count > 0 {
-			l := vrrp.Lateness
-			t.note("", fmt.Sprintf("woke for %d timers, 99 %% of them at most %v late, the latest %v", l.Count, l.Within(0.99), l.Max.Round(time.Microsecond)), faint)
+			l, late := vrrp.Lateness, vrrp.late()
+			if late || v.All {
+				t.note("", fmt.Sprintf("woke for %d timers, 99 %% of them at most %s late, the latest %s", l.Count, span(l.Within(0.99)), span(l.Max)), faint)
+			}
+			calm = calm && !late
 		}
 		if proc.Unfit != "" {
 			t.note("!", "does not run as configured: "+proc.Unfit, warn)
@@ -102,9 +136,25 @@ func (v View) processes(p *page, list []Process, vrrp *VRRP) {
 		if proc.Stale {
 			t.note("!", "does not answer: its part below is the last known one", warn)
 		}
+		calm = calm && proc.Unfit == "" && !proc.Stale
 	}
-	p.line()
-	p.table("", t)
+	pl.table = t
+	pl.short = "processes " + strings.Join(running, ", ") + " running"
+	if len(idle) > 0 {
+		pl.short += "; " + strings.Join(idle, ", ") + " not needed"
+	}
+	return pl, calm && !v.All && len(running) > 0
+}
+
+// late says that the loop once woke up so late that a backup might have noticed: by
+// more than half of the shortest advert interval.
+func (s *VRRP) late() bool {
+	for _, i := range s.Instances {
+		if i.AdvertInterval > 0 && s.Lateness.Max > i.AdvertInterval/2 {
+			return true
+		}
+	}
+	return false
 }
 
 // troubles lists kernel calls that fail and what had to be repaired.

@@ -147,6 +147,7 @@ func Explain(w io.Writer, s *Status, subject string, events []Event, v View) err
 		return fmt.Errorf("there is nothing called %q: an instance, sync group, virtual server, virtual-server/real-server, tracker or BFD session has such a name", subject)
 	}
 	p := &page{colour: v.Colour}
+	v.All = true
 	if part.VRRP != nil {
 		v.alarms(p, part.VRRP.Alarms)
 		v.vrrp(p, part.VRRP)

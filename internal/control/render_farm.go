@@ -117,6 +117,14 @@ func (v View) server(t *table, r Server, prefix string) {
 	if r.Health == "down" && r.Reason != "" {
 		t.note("why", r.Reason, bad)
 	}
+	for _, c := range r.Checks {
+		if c.Advice != "" && prefix == "" {
+			t.note("weight", fmt.Sprintf("%d of %d: %s %s says %s", r.EffectiveWeight, r.Weight, c.Kind, c.Target, c.Advice), warn)
+		}
+		if c.Warning != "" {
+			t.note("!", fmt.Sprintf("%s %s: %s", c.Kind, c.Target, c.Warning), warn)
+		}
+	}
 }
 
 // newestCheck describes the check that ran last; one that is down comes first.

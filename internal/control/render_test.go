@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -130,21 +131,53 @@ func troubled() *Status {
 	return s
 }
 
+// many is 40 instances, of which two are not in order.
+func many() *Status {
+	s := calm()
+	one := s.VRRP.Instances[0]
+	one.AdvertInterval = time.Second
+	s.VRRP.Lateness = Lateness{Count: 4711, Max: 2 * time.Millisecond}
+	s.VRRP.Instances = nil
+	for n := range 40 {
+		i := one
+		i.Name, i.VRID, i.AdvertsHeard, i.Source, i.MulticastGroup = fmt.Sprintf("web%02d", n+1), uint8(n+1), 0, "10.0.0.1", "224.0.0.18"
+		i.Addresses = []Address{{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n + 1)}), 24), Device: "eth0", Installed: true}}
+		i.Terms = []PriorityTerm{{Source: "interface eth1", Up: true, Note: "up"}}
+		if n%2 == 1 {
+			i.State, i.Reason, i.Master, i.MasterPriority, i.AdvertsHeard = "BACKUP", "started", "10.0.0.2", 150, 5
+			i.Addresses[0].Installed = false
+		}
+		s.VRRP.Instances = append(s.VRRP.Instances, i)
+	}
+	list := s.VRRP.Instances
+	list[6].Addresses[0].Error = "permission denied"
+	list[13].State, list[13].Master, list[13].Reason = "FAULT", "", "script chk_nginx failed"
+	list[13].Terms = append(list[13].Terms, PriorityTerm{Source: "script chk_nginx", Fault: true, Note: "down, FAULT while down: exit status 1"})
+	for n := range 14 {
+		s.VRRP.Trackers = append(s.VRRP.Trackers, Tracker{Kind: "interface", Name: fmt.Sprintf("eth%d", n), State: "up", Since: at(time.Hour), Detail: "up"})
+	}
+	s.VRRP.Trackers[3].State = "down"
+	return s
+}
+
 func TestRender(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		status *Status
-		colour bool
+		view   View
 	}{
-		{"calm", calm(), false},
-		{"troubled", troubled(), false},
-		{"alarms", split(), false},
-		{"colour", troubled(), true},
-		{"empty", &Status{Version: "0.1.0", RouterID: "lb1"}, false},
+		{"calm", calm(), View{}},
+		{"troubled", troubled(), View{}},
+		{"troubled_all", troubled(), View{All: true}},
+		{"many", many(), View{}},
+		{"alarms", split(), View{}},
+		{"colour", troubled(), View{Colour: true}},
+		{"empty", &Status{Version: "0.1.0", RouterID: "lb1"}, View{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := Render(&out, tc.status, View{Now: renderNow, Colour: tc.colour}); err != nil {
+			tc.view.Now = renderNow
+			if err := Render(&out, tc.status, tc.view); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join("testdata", tc.name+".golden")

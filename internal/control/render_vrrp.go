@@ -5,98 +5,117 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-func (v View) instances(p *page, list []Instance, foreign []ForeignVRID) {
+func (v View) instances(p *page, list []Instance, alarms []Alarm, foreign []ForeignVRID) {
 	if len(list) == 0 {
 		return
 	}
-	t := table{head: []string{"INSTANCE", "STATE", "FOR", "PRIORITY", "INTERFACE", "VRID", "MASTER", "WHY"}}
+	t := table{head: []string{"INSTANCE", "STATE", "FOR", "ADDRESS", "PRIORITY", "INTERFACE", "VRID", "MASTER", "WHY"}}
+	lonely := 0
 	for _, i := range list {
-		t.add(text(i.Name), styled(i.State, instanceStyle(i.State)), number(v.age(i.Since)), number(priority(i)),
+		t.add(text(i.Name), styled(i.State, instanceStyle(i.State)), number(v.age(i.Since)), text(firstAddress(i.Addresses)), number(priority(i)),
 			text(i.Interface), text(vrid(i)), text(master(i)), text(i.Reason))
-		if !i.PreemptsAt.IsZero() {
-			t.note("waits", "preempts "+master(i)+" in "+span(max(i.PreemptsAt.Sub(v.Now), 0)), plain)
-		}
-		if i.HeldBack != "" {
-			t.note("stays", "would take over, held back by gate "+i.HeldBack, warn)
-		}
-		for _, g := range i.Gates {
-			s, st := v.gate(g)
-			t.note("gate", s, st)
-		}
-		for _, term := range i.Terms {
-			st := plain
-			switch {
-			case term.Fault:
-				st = bad
-			case !term.Up:
-				st = warn
-			}
-			s := fmt.Sprintf("%+d %s", term.Value, term.Source)
-			if term.Note != "" {
-				s += " (" + term.Note + ")"
-			}
-			t.note("tracks", s, st)
-		}
-		v.authentication(&t, i.Authentication)
-		if s := speech(i); s != "" {
-			t.note("adverts", s, faint)
+		n := notes{t: &t, rows: len(list), full: v.All}
+		n.troubled = slices.ContainsFunc(alarms, func(a Alarm) bool { return a.Instance == i.Name })
+		v.takeover(&n, i)
+		v.tracks(&n, i)
+		v.authentication(&n, i.Authentication)
+		if s, unusual := speech(i); s != "" {
+			n.detail("adverts", s, unusual)
 		}
 		for _, peer := range i.Peers {
 			s, st := v.peer(i, peer)
-			t.note("peer", s, st)
+			n.add("peer", s, st)
 		}
 		for _, path := range i.Paths {
 			s, st := v.path(i, path)
-			t.note("path", s, st)
+			n.add("path", s, st)
 		}
 		if m := i.VMAC; m != nil {
 			s, st := m.text(i.State == "MASTER")
-			t.note("vmac", s, st)
+			n.add("vmac", s, st)
 		}
 		for _, b := range i.Blocks {
 			if s, st := b.text(i.State == "MASTER"); i.State == "MASTER" {
-				t.note("accept", s, st)
+				n.add("accept", s, st)
 			}
 		}
-		for _, a := range i.Addresses {
-			s, st := a.Prefix.String()+" on "+a.Device, faint
-			switch {
-			case a.Error != "":
-				s, st = s+": "+a.Error, bad
-			case a.Installed:
-				s, st = s+" here", plain
-				if i.State != "MASTER" {
-					s, st = s+" although not MASTER", warn
-				}
-			case i.State == "MASTER":
-				s, st = s+" missing", bad
-			default:
-				s += " not here"
+		n.addresses(i)
+		n.items("route", i.Routes, i.State == "MASTER")
+		n.items("rule", i.Rules, i.State == "MASTER")
+		if d := discards(i.Discards); d != "" {
+			newest := newestDrop(i.Dropped)
+			if newest == nil || v.All || v.Now.Sub(newest.Last) < dropsShown {
+				n.add("dropped", d+v.lastSeen(newest), warn)
 			}
-			t.note("address", s, st)
-		}
-		for _, list := range [][]KernelItem{i.Routes, i.Rules} {
-			for _, item := range list {
-				kind, _, _ := strings.Cut(item.What, " ")
-				s, st := item.text(i.State == "MASTER")
-				if i.State != "MASTER" && item.Installed {
-					s, st = s+" although not MASTER", warn
-				}
-				t.note(kind, s, st)
-			}
-		}
-		if n := discards(i.Discards); n != "" {
-			t.note("dropped", n+v.newestDrop(i.Dropped), warn)
 		}
 		if s := v.alone(i, foreign); s != "" {
-			t.note("others", s, faint)
+			lonely++
+			n.add("others", s, faint)
 		}
 	}
 	p.line()
+	if len(list) > roomy {
+		p.line(text(census(list)))
+	}
 	p.table("", t)
+	if lonely > 0 && len(list) > roomy && !v.All {
+		p.line(styled(fmt.Sprintf("%s never heard another router: those are backups, or a firewall drops IP protocol 112 or multicast", plural(uint64(lonely), "MASTER has", "MASTERs have")), faint))
+	}
 }
+
+// takeover tells what an instance waits for.
+func (v View) takeover(n *notes, i Instance) {
+	if !i.StartsAt.IsZero() {
+		n.add("waits", "begins in "+span(max(i.StartsAt.Sub(v.Now), 0)), warn)
+	}
+	if !i.PreemptsAt.IsZero() {
+		n.add("waits", "preempts "+master(i)+" in "+span(max(i.PreemptsAt.Sub(v.Now), 0)), warn)
+	}
+	if i.HeldBack != "" {
+		n.add("stays", "would take over, held back by gate "+i.HeldBack, warn)
+	}
+	for _, g := range i.Gates {
+		s, st := v.gate(g)
+		n.add("gate", s, st)
+	}
+}
+
+// tracks tells of each tracker that is not up or moves the priority, and names the
+// others in one line.
+func (v View) tracks(n *notes, i Instance) {
+	var up []string
+	for _, term := range i.Terms {
+		if term.Up && !term.Fault && term.Value == 0 && !n.full {
+			up = append(up, term.Source)
+			continue
+		}
+		st := plain
+		switch {
+		case term.Fault:
+			st = bad
+		case !term.Up:
+			st = warn
+		}
+		s := fmt.Sprintf("%+d %s", term.Value, term.Source)
+		if term.Value == 0 {
+			s = term.Source
+		}
+		if term.Note != "" {
+			s += " (" + term.Note + ")"
+		}
+		n.add("tracks", s, st)
+	}
+	if len(up) > 0 {
+		n.add("tracks", strings.Join(up, ", ")+": up", plain)
+	}
+}
+
+// dropsShown is for how long adverts that were dropped are shown after the last of
+// them; what was put right needs no reader.
+const dropsShown = 5 * time.Minute
 
 // text tells of a virtual MAC address.
 func (m *VMAC) text(master bool) (string, style) {
@@ -163,21 +182,21 @@ func vrid(i Instance) string {
 
 // speech tells where adverts come from and go to, and what is unusual in those
 // that are heard.
-func speech(i Instance) string {
+func speech(i Instance) (text string, unusual bool) {
 	if i.Source == "" {
-		return ""
+		return "", false
 	}
 	s := "from " + i.Source
 	if i.MulticastGroup != "" {
 		s += " to " + i.MulticastGroup
 	}
 	if n := i.Checksums["plain"]; n > 0 {
-		s += "; heard " + plural(n, "advert", "adverts") + " with a plain checksum"
+		s, unusual = s+"; heard "+plural(n, "advert", "adverts")+" with a plain checksum", true
 	}
-	if i.GlobalFirst > 0 {
-		s += "; heard " + plural(i.GlobalFirst, "advert", "adverts") + " whose first address is not link-local"
+	if n := i.GlobalFirst; n > 0 {
+		s, unusual = s+"; heard "+plural(n, "advert", "adverts")+" whose first address is not link-local", true
 	}
-	return s
+	return s, unusual
 }
 
 // peer tells what was heard of a unicast peer.
@@ -258,18 +277,23 @@ func discards(m map[string]uint64) string {
 	return "adverts: " + strings.Join(reasons, ", ")
 }
 
-// newestDrop tells when and from whom the last dropped advert came.
-func (v View) newestDrop(list []Dropped) string {
-	var newest Dropped
-	for _, d := range list {
-		if d.Reason != "not_running" && d.Last.After(newest.Last) {
+// newestDrop finds the advert that was dropped last.
+func newestDrop(list []Dropped) *Dropped {
+	var newest *Dropped
+	for i := range list {
+		if d := &list[i]; d.Reason != "not_running" && (newest == nil || d.Last.After(newest.Last)) {
 			newest = d
 		}
 	}
-	if newest.Last.IsZero() {
+	return newest
+}
+
+// lastSeen tells when and from whom it came.
+func (v View) lastSeen(d *Dropped) string {
+	if d == nil || d.Last.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("; the last %s from %s", v.ago(newest.Last), newest.Peer)
+	return fmt.Sprintf("; the last %s from %s", v.ago(d.Last), d.Peer)
 }
 
 // discardText says in words why adverts were dropped. Reasons are those of
@@ -327,42 +351,6 @@ func (v View) groups(p *page, list []Group) {
 		t.add(text(g.Name), styled(g.State, instanceStyle(g.State)), number(v.age(g.Since)), text(strings.Join(g.Members, ", ")), text(dash(g.Reason)))
 		if g.Waiting != "" {
 			t.note("waits", g.Waiting, plain)
-		}
-	}
-	p.line()
-	p.table("", t)
-}
-
-// trackers lists what is tracked beside scripts.
-func (v View) trackers(p *page, list []Tracker) {
-	if len(list) == 0 {
-		return
-	}
-	t := table{head: []string{"TRACKED", "STATE", "FOR", "FOUND"}}
-	for _, tr := range list {
-		t.add(text(tr.Kind+" "+tr.Name), styled(tr.State, healthStyle(tr.State)), number(v.age(tr.Since)), text(dash(tr.Detail)))
-	}
-	p.line()
-	p.table("", t)
-}
-
-func (v View) scripts(p *page, list []Script) {
-	if len(list) == 0 {
-		return
-	}
-	t := table{head: []string{"SCRIPT", "STATE", "FOR", "LAST RUN", "TOOK", "RESULT"}}
-	for _, s := range list {
-		took, result := "-", dash(s.Result)
-		switch {
-		case s.LastRun.IsZero():
-		case s.Result == "":
-			result = "runs for the first time"
-		default:
-			took = span(s.Duration)
-		}
-		t.add(text(s.Name), styled(s.State, healthStyle(s.State)), number(v.age(s.Since)), number(v.ago(s.LastRun)), number(took), text(result))
-		if s.State != "up" && s.Output != "" {
-			t.note("output", s.Output, faint)
 		}
 	}
 	p.line()

@@ -287,18 +287,21 @@ type ServiceMember struct {
 
 // Server is one real server of a pool.
 type Server struct {
-	Name         string    `json:"name"`
-	Address      string    `json:"address"`
-	Health       string    `json:"health"` // up, down, unknown
-	Since        time.Time `json:"since"`
-	Reason       string    `json:"reason"`
-	Weight       int       `json:"weight"`        // configured
-	Installed    bool      `json:"installed"`     // the kernel has the destination
-	KernelWeight int       `json:"kernel_weight"` // -1 when not installed
-	Forwarding   string    `json:"forwarding"`
-	Active       uint32    `json:"active_connections"`
-	Inactive     uint32    `json:"inactive_connections"`
-	Persistent   uint32    `json:"persistent_connections"` // clients that persistence binds to it
+	Name    string    `json:"name"`
+	Address string    `json:"address"`
+	Health  string    `json:"health"` // up, down, unknown
+	Since   time.Time `json:"since"`
+	Reason  string    `json:"reason"`
+	Weight  int       `json:"weight"` // configured
+	// EffectiveWeight is the configured weight as the checks advise: what the
+	// server has in the kernel while it is in service.
+	EffectiveWeight int    `json:"effective_weight"`
+	Installed       bool   `json:"installed"`     // the kernel has the destination
+	KernelWeight    int    `json:"kernel_weight"` // -1 when not installed
+	Forwarding      string `json:"forwarding"`
+	Active          uint32 `json:"active_connections"`
+	Inactive        uint32 `json:"inactive_connections"`
+	Persistent      uint32 `json:"persistent_connections"` // clients that persistence binds to it
 	// Thresholds of connections; 0: none.
 	UpperThreshold uint32        `json:"upper_threshold,omitempty"`
 	LowerThreshold uint32        `json:"lower_threshold,omitempty"`
@@ -317,6 +320,12 @@ type CheckStatus struct {
 	Duration time.Duration `json:"duration"`
 	Passed   uint64        `json:"passed"`
 	Failed   uint64        `json:"failed"`
+	// Warning tells of what is well now and will not be for long, such as a
+	// certificate that ends soon.
+	Warning string `json:"warning,omitempty"`
+	// Advice is what the check says about the server's weight: "75%", "=3", "+20",
+	// "drain", "maint".
+	Advice string `json:"advice,omitempty"`
 }
 
 // Counters are the kernel's 64-bit counters of a service or destination.

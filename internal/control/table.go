@@ -114,8 +114,12 @@ func (p *page) table(indent string, t table) {
 	for _, row := range t.rows {
 		p.out.WriteString(indent)
 		if isNote(row) {
-			p.put(row[0], label)
-			p.out.WriteString("  ")
+			if row[0].text == "  " { // without a label: a sentence, which needs the room
+				p.out.WriteString("  ")
+			} else {
+				p.put(row[0], label)
+				p.out.WriteString("  ")
+			}
 			p.put(row[1], 0)
 			p.end()
 			continue

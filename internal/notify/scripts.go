@@ -81,7 +81,7 @@ func (n *Notifier) script(log *slog.Logger, c script.Command) {
 		n.scripts.Sent++
 	} else {
 		n.scripts.Failed++
-		n.scripts.LastError = strings.Join(c.Argv, " ") + ": " + r.String()
+		n.scripts.LastError = strings.Join(c.Argv, " ") + ": " + strings.TrimPrefix(r.String(), c.Argv[0]+": ")
 		n.scripts.LastErrorAt = time.Now()
 	}
 	n.mu.Unlock()

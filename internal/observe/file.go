@@ -60,7 +60,7 @@ type fileWatch struct {
 
 // look reads the file and tells what has changed.
 func (w *fileWatch) look() {
-	r := read(w.path)
+	r := Read(w.path)
 	w.empty = false
 	if w.last != nil && w.last.Missing == r.Missing && w.last.Number == r.Number && text(w.last.Err) == text(r.Err) {
 		return
@@ -182,7 +182,8 @@ func sort(events []byte, name string) (concerns, gone bool) {
 	return concerns, gone
 }
 
-func read(path string) Reading {
+// Read reads the file at path, an absolute path, once.
+func Read(path string) Reading {
 	// Not blocking: a FIFO would otherwise be waited for.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	switch {

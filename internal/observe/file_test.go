@@ -142,14 +142,14 @@ func TestParse(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	if r := read(dir); r.Err == nil {
+	if r := Read(dir); r.Err == nil {
 		t.Errorf("a directory is %+v", r)
 	}
 	fifo := filepath.Join(dir, "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := read(fifo); r.Err == nil {
+	if r := Read(fifo); r.Err == nil {
 		t.Errorf("a FIFO is %+v", r)
 	}
 }

@@ -130,7 +130,8 @@ func alarmReason(r *router, a *vrrp.Alarm) string {
 
 // foreignMAC tells a duplicate address from another MASTER that is not heard.
 func foreignMAC(r *router, ev *vrrp.Evidence) string {
-	kind := "a host with a duplicate address, a real server of direct routing that answers ARP for it, or another MASTER whose adverts do not arrive here"
+	kind := "another MASTER whose adverts do not arrive here, as when a firewall drops IP protocol 112; " +
+		"or a host with a duplicate address; or a real server of direct routing that answers ARP for it"
 	if virtual := [6]byte{0, 0, 0x5e, 0, 1, r.key.vrid}; ev.MAC == virtual || ev.MAC[4] == 2 && [4]byte(ev.MAC[:4]) == [4]byte(virtual[:4]) {
 		kind = "another VRRP router is MASTER, and its adverts do not arrive here: look for a firewall that drops IP protocol 112"
 	}

@@ -231,7 +231,7 @@ func (r *router) silence(p *path, d time.Duration) string {
 	}
 	what := "path"
 	if p.cfg == nil {
-		what = "primary path"
+		what = "own link"
 	}
 	s := fmt.Sprintf("%s silent for %v", what, d.Round(10*time.Millisecond))
 	if master, prio := r.sm.Master(); master.IsValid() {

@@ -75,7 +75,7 @@ func TestHeartbeatPath(t *testing.T) {
 	if got, want := w.paths("web"), "eth0 silent 0/0, eth1 up 0/20"; got != want {
 		t.Errorf("paths %s, want %s", got, want)
 	}
-	if p := i.Paths[0]; !p.Own || !strings.HasPrefix(p.Note, "primary path silent for ") ||
+	if p := i.Paths[0]; !p.Own || !strings.HasPrefix(p.Note, "own link silent for ") ||
 		!strings.Contains(p.Note, "the master 192.0.2.2 (200) is heard over eth1") {
 		t.Errorf("note %q", p.Note)
 	}

@@ -1,12 +1,15 @@
 package watchdog
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 
 	"director/config"
+	"director/internal/script"
+	"director/ipvs"
 )
 
 // generation is one configuration that was put in force, or is about to be.
@@ -60,6 +63,53 @@ func (g *generation) configure(resume *Resume) ([]byte, error) {
 	out = append(out, `,"Config":`...)
 	out = append(out, g.text...)
 	return append(out, tail...), nil
+}
+
+// command finds what a request names: the command of a track script or of a
+// check, and by what it is known while it runs.
+func (g *generation) command(ask *RunScript) (command script.Command, key string, ok bool) {
+	if g == nil {
+		return script.Command{}, "", false
+	}
+	if ask.Check != nil {
+		return g.checkCommand(ask.Check)
+	}
+	s, ok := g.script(ask.Name)
+	if !ok {
+		return script.Command{}, "", false
+	}
+	command = script.Command{Argv: s.Command, User: cmp.Or(s.User, g.config.Global.ScriptUser), Timeout: s.Timeout.D()}
+	if command.Timeout <= 0 {
+		command.Timeout = s.Interval.D()
+	}
+	return command, ask.Name, true
+}
+
+// checkCommand finds the command of a check. It is told what server it is to check.
+func (g *generation) checkCommand(name *CheckScript) (script.Command, string, bool) {
+	for i := range g.config.VirtualServers {
+		v := &g.config.VirtualServers[i]
+		if v.Name != name.Service {
+			continue
+		}
+		for j := range v.RealServers {
+			rs := &v.RealServers[j]
+			if rs.Address != name.Server && ipvs.CanonicalDest(rs.Address) != name.Server {
+				continue
+			}
+			if name.Index < 0 || name.Index >= len(rs.Checks) || rs.Checks[name.Index].Kind != config.CheckScript {
+				return script.Command{}, "", false
+			}
+			c := &rs.Checks[name.Index]
+			to := c.Target(rs.Address)
+			command := script.Command{
+				Argv: c.Command, User: cmp.Or(c.User, g.config.Global.ScriptUser), Timeout: c.Timeout.D(),
+				Env: []string{"DIRECTOR_ADDRESS=" + to.Addr().String(), "DIRECTOR_PORT=" + strconv.Itoa(int(to.Port()))},
+			}
+			return command, fmt.Sprintf("check %q %s %s", command.Argv, command.User, to), true
+		}
+	}
+	return script.Command{}, "", false
 }
 
 // script finds a track script by its name.

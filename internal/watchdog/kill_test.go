@@ -59,15 +59,18 @@ func TestKilledChildResumes(t *testing.T) {
 	}
 	d.says(`msg="process state" process=vrrp from=running to=dead reason="signal: killed" generation=1`)
 
-	// It dies young again: now it is delayed, visibly, and the old state is kept.
-	if err := syscall.Kill(after.PID, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+	// It dies young again and again: then it is delayed, visibly, and the old state is kept.
+	for n := range prompt {
+		d.eventually("running again", func() bool { after = d.process(RoleVRRP); return after.State == "running" && after.Restarts == n+1 })
+		if err := syscall.Kill(after.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
 	}
 	d.eventually("a delayed respawn", func() bool { return strings.HasPrefix(d.process(RoleVRRP).State, "respawn in") })
 	if s := d.status(); s.VRRP == nil || !slices.ContainsFunc(s.Processes, func(p control.Process) bool { return p.Role == "vrrp" && p.Stale && p.PID == 0 }) {
 		t.Errorf("the last known state is not shown as such: %+v", s.Processes)
 	}
-	d.await("vrrp applied 1", 3)
+	d.await("vrrp applied 1", prompt+2)
 }
 
 // TestDeathBeforeReady shows that the moment of the last sign of life is kept

@@ -6,6 +6,7 @@ package watchdog
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"time"
 
 	"director/config"
@@ -66,6 +67,9 @@ func (c *Configure) UnmarshalJSON(text []byte) error {
 		return errors.New("watchdog: the secrets of a configuration are not complete")
 	}
 	c.Secrets = nil
+	if c.Config != nil {
+		c.Config.ShareChecks()
+	}
 	return nil
 }
 
@@ -100,11 +104,20 @@ type Snapshot struct {
 	Checkers *control.Checkers `json:",omitempty"`
 }
 
-// RunScript asks the parent to run a track script of the configuration by name.
+// RunScript asks the parent to run a script of the configuration by name.
 // The parent answers with ScriptDone with the same ID.
 type RunScript struct {
 	ID   uint64
 	Name string // config.Script.Name
+	// Check asks for the script of a check in place of a track script.
+	Check *CheckScript `json:",omitempty"`
+}
+
+// CheckScript names a check of the configuration.
+type CheckScript struct {
+	Service string         // config.VirtualServer.Name
+	Server  netip.AddrPort // config.RealServer.Address, in canonical form
+	Index   int            // among the server's checks
 }
 
 // ScriptDone is the outcome of a RunScript.
@@ -112,6 +125,8 @@ type ScriptDone struct {
 	ID       uint64
 	Name     string
 	OK       bool   // exit status 0
+	Ran      bool   // it was started: how it ended says something about what it checks
+	Exit     int    // the exit status, -1 when there is none
 	Result   string // "exit status 0", "timed out after 2s", "fork/exec /x: no such file or directory"
 	Output   string // at most the last 256 bytes of stdout and stderr
 	Duration time.Duration

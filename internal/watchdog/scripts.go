@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -38,11 +39,12 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 		byDefault = byDefault || user == "" && os.Geteuid() == 0
 		if err := script.Check(script.Command{Argv: argv, User: user}); err != nil {
 			at := find(path...)
+			key := strings.ReplaceAll(strings.Join(path, "."), ".[", "[")
 			if refused := new(script.UnsafeError); errors.As(err, &refused) {
-				unsafe = append(unsafe, config.Error{File: at.File, Line: at.Line, Col: at.Col, Key: strings.Join(path, "."), Msg: err.Error()})
+				unsafe = append(unsafe, config.Error{File: at.File, Line: at.Line, Col: at.Col, Key: key, Msg: err.Error()})
 				return
 			}
-			list = append(list, config.Warning{File: at.File, Line: at.Line, Col: at.Col, Key: strings.Join(path, "."), Msg: err.Error()})
+			list = append(list, config.Warning{File: at.File, Line: at.Line, Col: at.Col, Key: key, Msg: err.Error()})
 		}
 	}
 	for _, s := range c.Scripts {
@@ -65,7 +67,19 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 	for _, g := range c.Groups {
 		scripts("vrrp_sync_group", g.Name, g.Notify)
 	}
+	checks := func(list []config.Check, path ...string) {
+		for j, ch := range list {
+			at := append(slices.Clone(path), "check", "["+strconv.Itoa(j)+"]")
+			check(ch.User, ch.Command, append(at, "script")...)
+		}
+	}
 	for _, v := range c.VirtualServers {
+		checks(v.Checks, "virtual_server", v.Name)
+		for j, rs := range v.RealServers {
+			if len(rs.Checks) > 0 && (len(v.Checks) == 0 || &rs.Checks[0] != &v.Checks[0]) {
+				checks(rs.Checks, "virtual_server", v.Name, "real_server", "["+strconv.Itoa(j)+"]")
+			}
+		}
 		check("", v.QuorumUp, "virtual_server", v.Name, "quorum_up")
 		check("", v.QuorumDown, "virtual_server", v.Name, "quorum_down")
 	}
@@ -148,7 +162,20 @@ func (p *parent) runScript(c *child, run *process, ask *RunScript) {
 		run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: p.stopReason()}})
 		return
 	}
-	if active := p.scripts.active[ask.Name]; active != nil {
+	// The child may be ahead of the generation in force, or not yet there.
+	g := c.want
+	if g == nil {
+		g = p.force
+	}
+	command, key, ok := g.command(ask)
+	if !ok {
+		command, key, ok = p.force.command(ask)
+	}
+	if !ok {
+		run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: "no such script in the configuration"}})
+		return
+	}
+	if active := p.scripts.active[key]; active != nil {
 		if active.by == run {
 			run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: "still running"}})
 			return
@@ -156,36 +183,15 @@ func (p *parent) runScript(c *child, run *process, ask *RunScript) {
 		active.next = &scriptRequest{c, run, ask}
 		return
 	}
-	// The child may be ahead of the generation in force, or not yet there.
-	g := c.want
-	if g == nil {
-		g = p.force
-	}
-	s, ok := g.script(ask.Name)
-	if !ok {
-		g = p.force
-		s, ok = g.script(ask.Name)
-	}
-	if !ok {
-		run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: "no such script in the configuration"}})
-		return
-	}
-	command := script.Command{Argv: s.Command, User: s.User, Timeout: s.Timeout.D()}
-	if command.User == "" {
-		command.User = g.config.Global.ScriptUser
-	}
-	if command.Timeout <= 0 {
-		command.Timeout = s.Interval.D()
-	}
 	active := &scriptRun{by: run}
-	p.scripts.active[ask.Name] = active
+	p.scripts.active[key] = active
 	p.scripts.running.Go(func() {
 		r := script.Run(p.scripts.ctx, command)
 		p.post(func() {
-			delete(p.scripts.active, ask.Name)
+			delete(p.scripts.active, key)
 			if c.run == run {
 				run.ch.Send(Message{ScriptDone: &ScriptDone{
-					ID: ask.ID, Name: ask.Name, OK: r.OK, Result: r.String(),
+					ID: ask.ID, Name: ask.Name, OK: r.OK, Ran: r.Err == nil, Exit: r.ExitStatus, Result: r.String(),
 					Output: script.LastBytes(r.Output, maxScriptOutput), Duration: r.Duration,
 				}})
 			}

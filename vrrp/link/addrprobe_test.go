@@ -73,7 +73,10 @@ func TestWhoHolds(t *testing.T) {
 }
 
 func FuzzWhoHolds(f *testing.F) {
-	v4, v6 := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")
+	v4, v6 := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("2001:db8::100")
+	for _, b := range append(captured(f, "arp"), captured(f, "nd")...) {
+		f.Add(b)
+	}
 	reply := garp(probeMAC, v4)
 	f.Add(reply[:])
 	f.Add(answer6(v6))

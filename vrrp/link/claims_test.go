@@ -114,6 +114,12 @@ func FuzzClaims(f *testing.F) {
 	frame := garp([]byte{2, 0, 0, 0, 0, 1}, ip("192.0.2.1"))
 	f.Add(frame[:])
 	f.Add(frame[:41])
+	for _, b := range captured(f, "arp") {
+		f.Add(b)
+	}
+	for _, b := range captured(f, "nd") {
+		f.Add(b[14+40:])
+	}
 	// As ping6's kernel sent it: solicited, with the target's hardware address.
 	na, _ := hex.DecodeString("8800b9ae60000000" + "20010db8000000000000000000000064" + "0201020000000001")
 	f.Add(na)

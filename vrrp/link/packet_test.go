@@ -61,6 +61,9 @@ func FuzzParseIPv4(f *testing.F) {
 	f.Add(ipv4Packet(15, advert(51)))
 	f.Add(append(ipv4Packet(6, advert(1)), 0, 0, 0))
 	f.Add([]byte{0x45})
+	for _, b := range captured(f, "ipv4") {
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, ok := parseIPv4(b)
 		if !ok {
@@ -86,6 +89,9 @@ func FuzzParseControl(f *testing.F) {
 	f.Add(stampMessage(1700000000, 123))
 	f.Add(append(controlMessage(unix.SOL_IP, unix.IP_TTL, []byte{255, 0, 0, 0}), stampMessage(1, 2)...))
 	f.Add([]byte{16, 0, 0, 0})
+	for _, b := range captured(f, "control") {
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) { parseControl(b) })
 }
 

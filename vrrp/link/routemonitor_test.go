@@ -130,6 +130,11 @@ func FuzzRouteMessages(f *testing.F) {
 			f.Add(b)
 		}
 	}
+	for _, kind := range []string{"route", "rule", "addr", "link"} {
+		for _, b := range captured(f, kind) {
+			f.Add(b)
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if id, _, ok := parseRoute(b); ok {
 			if !id.to.IsValid() {
