@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Tree is a table of a document that another front end than TOML makes: keys of
@@ -99,12 +100,12 @@ func NewReport(name string) *Report { return &Report{report{file: name}} }
 
 // Errorf records an error; key is empty, or the word that it is about.
 func (r *Report) Errorf(at Position, key, format string, args ...any) {
-	r.r.errs = append(r.r.errs, Error{File: at.File, Line: at.Line, Col: at.Col, Key: key, Msg: printable(fmt.Sprintf(format, args...))})
+	r.r.errs = append(r.r.errs, Error{File: at.File, Line: at.Line, Col: at.Col, Key: word(key), Msg: printable(fmt.Sprintf(format, args...))})
 }
 
 // Warnf records a warning.
 func (r *Report) Warnf(at Position, key, format string, args ...any) {
-	r.r.warns = append(r.r.warns, Warning{File: at.File, Line: at.Line, Col: at.Col, Key: key, Msg: printable(fmt.Sprintf(format, args...))})
+	r.r.warns = append(r.r.warns, Warning{File: at.File, Line: at.Line, Col: at.Col, Key: word(key), Msg: printable(fmt.Sprintf(format, args...))})
 }
 
 // Failed says that there is an error.
@@ -124,3 +125,12 @@ func (r *Report) Build(root *Tree) (*Config, []Warning, error) {
 // Nearest returns the candidate that was probably meant by word, "" when none is
 // near enough.
 func Nearest(word string, candidates []string) string { return nearest(word, candidates) }
+
+// word makes a word of another language fit for a message.
+func word(key string) string {
+	const longest = 80
+	if len(key) > longest {
+		key = strings.ToValidUTF8(key[:longest], "") + "..."
+	}
+	return printable(key)
+}

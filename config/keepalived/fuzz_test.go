@@ -26,7 +26,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(string(text))
 	}
 	for _, s := range []string{"", "\xff", "{", "}", "$", "$A=\\", "@", "@^", "~SEQ(", "~LST({", "${", "\"", "'", "include", "include {", "a b {c}", "$A=$B\n$B=$A\n$A",
-		"~SEQ(A,1,9)~SEQ(B,1,9)~SEQ(C,1,9) x", "virtual_server", "vrrp_instance", "vrrp_instance {", "virtual_ipaddress { / }", "$_=\\\n$_", "\\#\\!", "vrrp_script a { script \"\\\" }"} {
+		"~SEQ(A,1,9)~SEQ(B,1,9)~SEQ(C,1,9) x", "virtual_server", "vrrp_instance", "vrrp_instance {", "virtual_ipaddress { / }", "$_=\\\n$_", "\\#\\!", "\"0\r0", "vrrp_script a { script \"\\\" }"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
