@@ -1,7 +1,6 @@
 package keepalived
 
 import (
-	"fmt"
 	"strings"
 
 	"director/config"
@@ -72,7 +71,7 @@ func split(name, text string) []line {
 // uncomment cuts off a comment, which begins with ! or # outside double quotes; a
 // backslash keeps the character behind it.
 func uncomment(s string) string {
-	if strings.IndexAny(s, "!#") < 0 {
+	if !strings.ContainsAny(s, "!#") {
 		return s
 	}
 	quoted := false
@@ -210,10 +209,3 @@ func capture(first line, next []line) (value []line, taken int) {
 
 // dirOf returns the directory of a file, with a slash at its end.
 func dirOf(name string) string { return name[:strings.LastIndexByte(name, '/')+1] }
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

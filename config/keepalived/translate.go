@@ -266,15 +266,6 @@ func boolean(path string) handler {
 	}
 }
 
-// add appends the parameter to a list.
-func add(path string) handler {
-	return func(sc *scope, s *statement) {
-		if sc.need(s, 1, 1) {
-			sc.t.Add(path, s.arg(1).text, s.arg(1).at)
-		}
-	}
-}
-
 // ignored is a keyword that has no effect here, and why, or what to do instead.
 func ignored(why string) handler {
 	return func(sc *scope, s *statement) { sc.Warnf(s.at(), s.key(), "has no effect: %s", why) }
