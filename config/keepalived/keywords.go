@@ -175,7 +175,7 @@ func globalKeywords() []keyword {
 		{"vrrp_strict", given, false},
 		{"vrrp_startup_delay", seconds("global.start_delay"), false},
 		{"vrrp_delay_after_boot", seconds("global.delay_after_boot"), false},
-		{"log_unknown_vrids", ignored("adverts of unknown VRIDs are counted and shown in `director status`"), false},
+		{"log_unknown_vrids", missing("adverts with a router ID that no instance here has are not logged"), false},
 		{"dynamic_interfaces", given, false}, // always so
 		{"disable_local_igmp", missing("set sysctl net.ipv4.igmp_link_local_mcast_reports = 0"), false},
 		{"vmac_prefix", missing("name the interface in use_vmac"), false},
