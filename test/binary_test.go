@@ -2,10 +2,12 @@ package test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -20,7 +22,20 @@ var binaryDir string
 // binaryVersion is the version that the binary is built with.
 const binaryVersion = "1.2.3-test"
 
+// beside is how many tests run beside each other unless -parallel says so: they have their own namespaces, and sleep for most of
+// their time. More would take from each other what they measure.
+const beside = 6
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		if err := flag.Set("test.parallel", strconv.Itoa(beside)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
 	code := m.Run()
 	if binaryDir != "" {
 		_ = os.RemoveAll(binaryDir)
@@ -62,7 +77,7 @@ var buildBinary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("build director: %w", err), errors.New(string(out)))
 	}
-	return path, nil
+	return path, os.Setenv(binaryEnv, path)
 })
 
 // command runs a program outside of the lab and returns what it printed.

@@ -171,7 +171,7 @@ func findInstance(s control.Status, name string) (control.Instance, error) {
 	return control.Instance{}, fmt.Errorf("status has no instance %q", name)
 }
 
-// WaitInstance waits until an instance is in a state, and returns it.
+// WaitInstance waits until an instance is in a state, and returns it. A MASTER has its addresses, too: it is one before.
 func (d *director) WaitInstance(name, state string, within time.Duration) control.Instance {
 	d.t.Helper()
 	var found control.Instance
@@ -181,6 +181,11 @@ func (d *director) WaitInstance(name, state string, within time.Duration) contro
 		}
 		if found.State != state {
 			return fmt.Errorf("it is %s: %s", found.State, found.Reason)
+		}
+		for _, a := range found.Addresses {
+			if state == "MASTER" && !a.Installed {
+				return fmt.Errorf("it has not added %s", a.Prefix)
+			}
 		}
 		return nil
 	})

@@ -20,23 +20,30 @@ import (
 )
 
 // TestFarms puts director in front of web farms, on a kernel with IPVS: this one, or User Mode Linux, into which the
-// whole test moves with one boot. The binary is built before, where there is a Go tool chain.
+// whole test moves with one boot. There it has one processor, so TestFarmFaults has a boot of its own beside it.
 func TestFarms(t *testing.T) {
-	path := binary(t)
-	t.Setenv(binaryEnv, path)
-	if !labtest.RequireIPVS(t, filepath.Dir(path)) {
+	t.Parallel()
+	if !labtest.RequireIPVS(t, filepath.Dir(binary(t))) {
 		return
 	}
 	t.Run("nat", testNAT)
 	t.Run("direct routing", testDirectRouting)
 	t.Run("tunnel", testTunnel)
 	t.Run("pair", testPair)
-	t.Run("kill matrix", testKillMatrix)
-	t.Run("table", testTable)
 	t.Run("reload", testFarmReload)
 	t.Run("vrf", testVRF)
 	t.Run("service manager", testServiceManager)
 	t.Run("systemd", testSystemd)
+}
+
+// TestFarmFaults is what a farm bears: processes that die, and a table that others change.
+func TestFarmFaults(t *testing.T) {
+	t.Parallel()
+	if !labtest.RequireIPVS(t, filepath.Dir(binary(t))) {
+		return
+	}
+	t.Run("kill matrix", testKillMatrix)
+	t.Run("table", testTable)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'

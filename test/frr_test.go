@@ -95,7 +95,7 @@ func TestWithFRR(t *testing.T) {
 			a.Stop()
 			p.Must(pcap.Close())
 			if ipv6 {
-				faultless(t, p.a, true)
+				sound6(t, p.a.Path("vrrp.pcap"), addr.String())
 			} else {
 				sound(t, p.a.Path("vrrp.pcap"))
 			}

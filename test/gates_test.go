@@ -33,6 +33,7 @@ func (d *director) waitHeldBack(text string) {
 // A backup that is cut off from everything does not take over: it cannot reach its
 // reference. When only the master is gone, it does.
 func TestReferenceGate(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	ref := gate("reference", "stay", `target = "192.0.2.50"`, `timeout = "300ms"`)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast)+ref)
@@ -66,6 +67,7 @@ func TestReferenceGate(t *testing.T) {
 // A firewall drops the adverts, but the master still answers for its address: no split
 // brain, and the status says why. Of a master that is gone nobody answers.
 func TestVIPFreeGate(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))
 	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast)+gate("vip_free", "stay", `timeout = "200ms"`))
@@ -85,6 +87,7 @@ func TestVIPFreeGate(t *testing.T) {
 // Two hosts that share a file and hear nothing of each other: who has the lock is the
 // one master, and the other follows when it is given up.
 func TestLockGate(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	lock := gate("lock", "stay", fmt.Sprintf("file = %q", filepath.Join(t.TempDir(), "lock")))
 	conf := func(id string, prio int) string {
@@ -111,6 +114,7 @@ func TestLockGate(t *testing.T) {
 // The backup takes over when the fencing command has succeeded; not when it failed,
 // nor when it ran out of time.
 func TestFenceGate(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))
 	a.WaitInstance("VI_1", "MASTER", 10*time.Second)

@@ -12,6 +12,7 @@ import (
 // gateway, is where the outside one is. A link is unplugged, and both move to the
 // peer and return.
 func TestSyncGroup(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	sw := p.Switch("inside")
 	in := p.Connect(p.a, "eth1", sw, "10.0.0.2/24")

@@ -11,17 +11,6 @@ import (
 	"director/internal/netlab"
 )
 
-// keepalivedPair is masterPair with keepalived on both hosts.
-func keepalivedPair(t *testing.T) (*pair, *netlab.Load) {
-	p := newPair(t)
-	for h, prio := range map[*netlab.Host]int{p.a: 150, p.b: 100} {
-		_, err := h.Keepalived(keepalived("VI_1", 3, 51, prio, "0.1", "192.0.2.100/24"))
-		p.Must(err)
-	}
-	p.onlyOn(p.a, vip, 10*time.Second)
-	return p, p.load()
-}
-
 // load answers the client's questions to the VIP on both hosts, and asks every 2 ms.
 func (p *pair) load() *netlab.Load {
 	p.t.Helper()
@@ -60,7 +49,7 @@ func (p *pair) silentFlap(load *netlab.Load, watch time.Duration) time.Duration 
 		ahead := (a.Time.Sub(b.Time)%interval + interval) % interval
 		if ahead < 10*time.Millisecond || ahead > 85*time.Millisecond {
 			p.Must(p.portA.Heal())
-			p.onlyOn(p.a, vip, 20*time.Second)
+			p.calm()
 			continue // another takeover, another phase
 		}
 		time.Sleep(time.Until(b.Time.Add(interval + 3*time.Millisecond)))
@@ -71,13 +60,20 @@ func (p *pair) silentFlap(load *netlab.Load, watch time.Duration) time.Duration 
 		first := p.cap.Adverts()
 		if len(first) == 0 || fromB(first[0]) {
 			p.t.Logf("B spoke first: %v", first)
-			p.onlyOn(p.a, vip, 20*time.Second)
+			p.calm()
 			continue
 		}
 		return outage(load, healed, time.Now())
 	}
 	p.t.Fatal("the two never came into the right order")
 	return 0
+}
+
+// calm waits until A has the address and a conflict is so long ago that the next one is answered at once.
+func (p *pair) calm() {
+	p.t.Helper()
+	p.onlyOn(p.a, vip, 20*time.Second)
+	time.Sleep(1300 * time.Millisecond) // 1 s, and one interval and a half for the second answer to the last one
 }
 
 // outage is the longest time between two moments in which no question was answered.
@@ -113,13 +109,14 @@ func TestHealedLinkFlap(t *testing.T) {
 				p.onlyOn(p.a, vip, 5*time.Second)
 				return
 			}
-			p.onlyOn(p.a, vip, 5*time.Second)
+			p.calm()
 		}
 		t.Errorf("no answer for %v after the heal, want at most %v", worst, limit)
 	})
 	t.Run("keepalived", func(t *testing.T) {
 		t.Parallel()
-		p, load := keepalivedPair(t)
+		p := keepalivedPair(t)
+		load := p.load()
 		p.Holds(1200*time.Millisecond, "the second burst of announcements is over", func() bool { return p.a.HasAddr(vip) })
 		out := p.silentFlap(load, time.Second)
 		t.Logf("longest time without an answer after the heal: %v of the second that was watched", out)
@@ -155,18 +152,10 @@ func TestAddressAddedOnOneRouter(t *testing.T) {
 	})
 	t.Run("keepalived", func(t *testing.T) {
 		t.Parallel()
-		p := newPair(t)
-		conf := func(prio int, addresses string) string {
-			return keepalived("VI_1", 3, 51, prio, "0.1", addresses)
-		}
-		a, err := p.a.Keepalived(conf(150, "192.0.2.100/24"))
+		p := keepalivedPair(t)
+		_, err := p.a.WriteFile(netlab.KeepalivedConf, keepalived("VI_1", 3, 51, 150, "0.1", "192.0.2.100/24\n192.0.2.101/24"))
 		p.Must(err)
-		_, err = p.b.Keepalived(conf(100, "192.0.2.100/24"))
-		p.Must(err)
-		p.onlyOn(p.a, vip, 10*time.Second)
-		_, err = p.a.WriteFile(netlab.KeepalivedConf, conf(150, "192.0.2.100/24\n192.0.2.101/24"))
-		p.Must(err)
-		p.Must(a.Signal(syscall.SIGHUP))
+		p.Must(p.a.Started()[0].Signal(syscall.SIGHUP))
 		p.Within(10*time.Second, "there are two masters", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
 		p.Holds(time.Second, "they stay", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
 	})
@@ -180,7 +169,7 @@ func TestPacedAnnouncementsDelayNothing(t *testing.T) {
 	for n := range 100 {
 		list = append(list, fmt.Sprintf("192.0.2.%d/32", 100+n))
 	}
-	d := startDirector(t, p.a, fmt.Sprintf("[vrrp_instance.VI_1]\ninterface = \"eth0\"\nvirtual_router_id = 51\npriority = 255\n"+
+	d := startDirector(t, p.a, fmt.Sprintf("[vrrp_process]\nrt_priority = 50\n[vrrp_instance.VI_1]\ninterface = \"eth0\"\nvirtual_router_id = 51\npriority = 255\n"+
 		"advert_interval = \"50ms\"\nvirtual_ipaddress = [\"%s\"]\ngarp = { repeat = 10, delay = \"0s\", interval = \"2ms\" }\n", strings.Join(list, `", "`)))
 	gratuitous := func() (out []netlab.ARP) {
 		for _, a := range p.cap.ARPs() {
@@ -203,8 +192,8 @@ func TestPacedAnnouncementsDelayNothing(t *testing.T) {
 		}
 		last = a.Time
 	}
-	if late > 2 { // of some forty, on a busy machine
-		t.Errorf("%d adverts were more than 10 ms late", late)
+	if all := len(p.cap.Adverts()); late > all/4 { // on a busy machine; were they to wait for announcements, all would be late
+		t.Errorf("%d of %d adverts were more than 10 ms late", late, all)
 	}
 	begun := time.Now()
 	d.Stop()

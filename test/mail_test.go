@@ -81,6 +81,7 @@ next:
 // server that is reached over the same network. While that server is gone the address moves all the same, and the mail comes
 // when it is back.
 func TestHAProxyPairWithMail(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	mx := p.Host("mx")
 	port := p.Connect(mx, "eth0", p.sw, "192.0.2.60/24")

@@ -12,6 +12,7 @@ import (
 // director started outside goes into the network namespace that its file names, with its children and scripts; it does not change
 // the namespace at a reload, and says what is wrong with one that does not exist.
 func TestNetworkNamespace(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	out := p.a.Path("namespace")
 	script := "[vrrp_script.where]\nscript = [\"/bin/sh\", \"-c\", \"readlink /proc/self/ns/net >" + out + "\"]\nuser = \"root\"\n"

@@ -11,6 +11,7 @@ import (
 // TestWithoutIPVS starts director with a virtual server on a kernel that has no IPVS: it gives up at once, says why and what
 // to do, and has not touched anything. Where the kernel has IPVS there is nothing to see.
 func TestWithoutIPVS(t *testing.T) {
+	t.Parallel()
 	if netlab.HasIPVS() {
 		t.Log("this kernel has IPVS")
 		return

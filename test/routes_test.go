@@ -75,6 +75,7 @@ func (p *pair) moved(owner, other *netlab.Host) {
 // Set-up 10, the router pair: routes and rules move with the address, come back when
 // an administrator deletes them, and survive the death of the child that put them there.
 func TestRoutesMoveWithTheAddress(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, gateway(150))
 	b := startDirector(t, p.b, gateway(100))
@@ -133,6 +134,7 @@ func TestRoutesMoveWithTheAddress(t *testing.T) {
 // What is static is there before any MASTER, through everything, and gone after a
 // stop; what a killed director left behind goes at the next start.
 func TestStaticItemsAndLeftovers(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	const static = `
 [[static_address]]
@@ -209,6 +211,7 @@ table = "main"
 // Of two addresses of one subnet either may be removed without the other one: the
 // kernel would take the second along with the first.
 func TestAddressesOfOneSubnetGoOneByOne(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	conf := func(list string) string {
 		return strings.Replace(vrrp("gw", 60, 150, "@", fast), `["@"]`, list, 1)

@@ -40,6 +40,7 @@ func threads(t *testing.T, pid int) []*unix.SchedAttr {
 // Every thread of the VRRP child runs with the real-time priority that is configured, on the CPUs that are, and with locked
 // memory, from the start, after a kill and after a reload; scripts do not, and a child that is told so gives all of it back.
 func TestScheduling(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	conf := func(process string) string {
 		script := "[vrrp_script.how]\nscript = [\"/bin/sh\", \"-c\", \"chrt -p $$; grep Cpus_allowed_list /proc/$$/status\"]\nuser = \"root\"\ninterval = \"200ms\"\n"
@@ -126,6 +127,7 @@ func TestScheduling(t *testing.T) {
 
 // Without the right to it the daemon works all the same, and says what it did not get.
 func TestSchedulingRefused(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	d := &director{t: t, host: p.a, configPath: p.a.Path("director.toml"), runtimeDir: p.a.Path("run")}
 	d.WriteConfig("[vrrp_process]\nrt_priority = 50\n" + vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))

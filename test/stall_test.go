@@ -54,22 +54,6 @@ func (p *pair) sentBy(host string, priority int) int {
 	return n
 }
 
-// kpair is a pair of keepalived with the priorities 150 and 100.
-func kpair(t *testing.T, lines ...string) *pair {
-	p := newPair(t)
-	for _, h := range []struct {
-		host *netlab.Host
-		prio int
-	}{{p.a, 150}, {p.b, 100}} {
-		_, err := h.host.Keepalived(keepalived("VI_1", 3, 51, h.prio, "0.1", "192.0.2.100/24", lines...))
-		p.Must(err)
-		p.Within(10*time.Second, "A has the address", func() bool { return p.a.HasAddr(vip) })
-	}
-	p.Within(10*time.Second, "B hears A", func() bool { return len(p.b.Processes()) > 1 && p.sentBy("192.0.2.1", 150) > 0 })
-	time.Sleep(500 * time.Millisecond) // it has its sockets by then, and nobody can ask it
-	return p
-}
-
 // A backup that did not run for longer than its master-down time reads the adverts
 // that have queued up before it looks at its timer: it says nothing.
 func TestStalledBackup(t *testing.T) {
@@ -119,7 +103,7 @@ func TestStalledMaster(t *testing.T) {
 			p.noDoubleMaster(51, 50*time.Millisecond)
 		})
 	}
-	k := kpair(t, "nopreempt")
+	k := keepalivedPair(t, "nopreempt")
 	kstalled(t, k.a)
 	time.Sleep(500 * time.Millisecond)
 	t.Logf("keepalived with nopreempt in the same place: the address is on A %v, on B %v", k.a.HasAddr(vip), k.b.HasAddr(vip))

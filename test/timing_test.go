@@ -10,6 +10,7 @@ import (
 // The better host starts late, leaves the lower master in peace for its preempt delay,
 // and takes over then. Two missed adverts are enough to replace it.
 func TestDelays(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, "down_timer_adverts = 2"))
 	p.onlyOn(p.b, vip, 10*time.Second)

@@ -29,6 +29,7 @@ func (d *director) term(source string) control.PriorityTerm {
 // with a delay, a file, a process and its page (a real nginx), and a gateway
 // without which the host is in FAULT.
 func TestTracking(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	gateway := p.Host("gw")
 	gwPort := p.Connect(gateway, "eth0", p.sw, "192.0.2.254/24")
@@ -179,6 +180,7 @@ fall = 2
 // by check, at the start, and at a reload, which leaves the service as it is. As
 // another user it runs.
 func TestUnsafeScript(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	dir := p.a.Path("writable")
 	p.Must(os.Mkdir(dir, 0o755))
@@ -223,6 +225,7 @@ func TestUnsafeScript(t *testing.T) {
 // A script that names no user runs as director_script when there is such a user,
 // and else as root, about which check warns.
 func TestScriptsAreUnprivilegedByDefault(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	conf := "[vrrp_script.chk]\nscript = [\"/usr/bin/id\", \"-u\"]\ninterval = \"200ms\"\n" +
 		vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, `track_script = "chk"`)

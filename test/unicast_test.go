@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	"director/internal/netlab"
 	wire "director/vrrp"
 )
 
@@ -35,6 +33,7 @@ func (p *pair) onlyUnicast() {
 
 // Set-up 11: peers by name, with no multicast at all. A stranger is not heard.
 func TestUnicastPair(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	conf := func(prio, peer int) string {
 		return vrrp("VI_1", 51, prio, "192.0.2.100/24", fast, fmt.Sprintf("unicast_peer = [\"192.0.2.%d\"]", peer))
@@ -101,73 +100,4 @@ func TestUnicastPair(t *testing.T) {
 	}
 	p.onlyUnicast()
 	p.noDoubleMaster(51, 50*time.Millisecond)
-}
-
-// Debian's keepalived by unicast, in both roles, in version 2 with a password and
-// in version 3, whose checksum covers the destination.
-func TestUnicastWithKeepalived(t *testing.T) {
-	for _, tc := range []struct {
-		name       string
-		version    int
-		interval   string // keepalived's
-		ours       []string
-		theirs     []string
-		masterDown time.Duration
-	}{
-		{
-			"version 2 with password", 2, "1",
-			[]string{"version = 2", `authentication = { type = "PASS", password = "s3cret" }`},
-			[]string{"authentication { auth_type PASS", "auth_pass s3cret", "}"}, 4 * time.Second,
-		},
-		{"version 3", 3, "0.1", []string{"version = 3", fast}, nil, 400 * time.Millisecond},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			p := newPair(t)
-			pcap, err := p.a.Pcap("eth0", p.a.Path("vrrp.pcap"))
-			p.Must(err)
-			limit := 2*tc.masterDown + 5*time.Second
-			theirs := append([]string{"unicast_src_ip 192.0.2.2", "unicast_peer { 192.0.2.1", "}", "check_unicast_src"}, tc.theirs...)
-			ours := func(prio int) string {
-				return vrrp("VI", 51, prio, "192.0.2.100/24", append([]string{`unicast_peer = ["192.0.2.2"]`, `unicast_src_ip = "192.0.2.1"`}, tc.ours...)...)
-			}
-			k, err := p.b.Keepalived(keepalived("VI", tc.version, 51, 90, tc.interval, "192.0.2.100/24", theirs...))
-			p.Must(err)
-			p.onlyOn(p.b, vip, limit)
-			// director preempts, stops in order, returns, and follows.
-			a := startDirector(t, p.a, ours(100))
-			p.onlyOn(p.a, vip, limit)
-			if i := a.Instance("VI"); i.Code != "preempted" || i.Peers[0].Heard == 0 {
-				t.Errorf("A is %s: %s, peers %+v", i.State, i.Reason, i.Peers)
-			}
-			p.Holds(tc.masterDown, "nobody takes it away", func() bool { return p.a.HasAddr(vip) && !p.b.HasAddr(vip) })
-			p.Must(a.Reload(ours(80)))
-			p.onlyOn(p.b, vip, limit)
-			if i := a.WaitInstance("VI", "BACKUP", limit); i.Master != "192.0.2.2" || i.MasterPriority != 90 {
-				t.Errorf("A says the master is %s with %d", i.Master, i.MasterPriority)
-			}
-			p.Must(k.Stop(10 * time.Second)) // priority 0 from keepalived
-			p.onlyOn(p.a, vip, limit)
-			i := a.Instance("VI")
-			if i.Code != "master_stopped" {
-				t.Errorf("A took over: %s", i.Reason)
-			}
-			for reason, n := range i.Discards {
-				t.Errorf("%d of keepalived's adverts dropped: %s", n, reason)
-			}
-			p.onlyUnicast()
-			a.Stop()
-			p.Must(pcap.Close())
-			soundUnicast(t, p.a)
-		})
-	}
-}
-
-// soundUnicast asks tshark about the packets that a host captured.
-func soundUnicast(t *testing.T, h *netlab.Host) {
-	t.Helper()
-	sound(t, h.Path("vrrp.pcap"))
-	out, err := exec.Command("tshark", "-r", h.Path("vrrp.pcap"), "-Y", "vrrp && ip.dst == 224.0.0.18").Output()
-	if err != nil || len(out) > 0 {
-		t.Errorf("tshark: %v, multicast adverts:\n%s", err, out)
-	}
 }

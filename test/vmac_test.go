@@ -26,6 +26,7 @@ func (p *pair) neighbour(addr string) string {
 // after a move and never by another one; a backup says nothing under it and has its interface down; what was changed on the host for
 // it is put back.
 func TestVirtualMAC(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	for h, addr := range map[*netlab.Host]string{p.a: "2001:db8::1/64", p.b: "2001:db8::2/64", p.client: "2001:db8::50/64"} {
 		p.Run(h, "ip", "address", "add", addr, "dev", "eth0", "nodad")
@@ -142,6 +143,7 @@ func TestVirtualMAC(t *testing.T) {
 // With accept = false nothing of the host answers on the address but neighbour discovery, also after somebody has loaded the
 // firewall anew; a stop leaves no rule behind.
 func TestNoAccept(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast, "accept = false"))
 	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
@@ -178,39 +180,5 @@ func TestNoAccept(t *testing.T) {
 	a.Stop()
 	if out := p.Run(p.a, "nft", "list", "ruleset"); strings.TrimSpace(out) != "" {
 		t.Errorf("left behind by the stop:\n%s", out)
-	}
-}
-
-// keepalived with a virtual MAC address on the other side, in both roles.
-func TestVirtualMACWithKeepalived(t *testing.T) {
-	p := newPair(t)
-	const mac = "00:00:5e:00:01:33"
-	ours := func(prio int) string { return vrrp("VI", 51, prio, "192.0.2.100/24", fast, "use_vmac = true") }
-	k, err := p.b.Keepalived(keepalived("VI", 3, 51, 90, "0.1", "192.0.2.100/24", "use_vmac"))
-	p.Must(err)
-	p.Within(10*time.Second, "keepalived is master", func() bool { return p.b.HasAddr(vip) })
-	is := func(when string) {
-		t.Helper()
-		p.Eventually(5*time.Second, when, func() error {
-			if got := p.neighbour("192.0.2.100"); got != mac {
-				return fmt.Errorf("the client knows %s", got)
-			}
-			return nil
-		})
-	}
-	is("keepalived's")
-	a := startDirector(t, p.a, ours(100))
-	a.WaitInstance("VI", "MASTER", 10*time.Second)
-	p.Within(5*time.Second, "keepalived gives way", func() bool { return p.a.HasAddr(vip) && !p.b.HasAddr(vip) })
-	is("ours")
-	p.Must(a.Reload(ours(80)))
-	a.WaitInstance("VI", "BACKUP", 10*time.Second)
-	p.Within(5*time.Second, "keepalived takes over", func() bool { return !p.a.HasAddr(vip) && p.b.HasAddr(vip) })
-	is("keepalived's again")
-	p.Must(k.Stop(10 * time.Second))
-	a.WaitInstance("VI", "MASTER", 10*time.Second)
-	is("ours at the end")
-	if i := a.Instance("VI"); len(i.Discards) > 0 {
-		t.Errorf("dropped: %v", i.Discards)
 	}
 }

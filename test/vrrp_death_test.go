@@ -74,6 +74,7 @@ func TestHungVRRPChildIsReplaced(t *testing.T) {
 // The parent is killed: the VRRP child says good-bye, so that the peer takes
 // over after its skew time, and no process is left behind holding the address.
 func TestKilledParentLeavesNoOrphan(t *testing.T) {
+	t.Parallel()
 	p, a, b, load := masterPair(t)
 	child := a.PID("vrrp")
 	p.cap.Reset()
@@ -101,6 +102,7 @@ func TestKilledParentLeavesNoOrphan(t *testing.T) {
 
 // A second daemon on the same runtime directory is refused and disturbs nothing.
 func TestSecondDaemonIsRefused(t *testing.T) {
+	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))
 	a.WaitInstance("VI_1", "MASTER", 5*time.Second)

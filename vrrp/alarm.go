@@ -259,6 +259,7 @@ const (
 	EndAgrees                  // the hosts have shown themselves in order
 	EndNotMaster               // it means nothing to a router that is not MASTER
 	EndReconfigured            // this router is configured otherwise than when it was seen
+	EndGone                    // this router is no more
 )
 
 // Review forgets suspicions that came to nothing and ends alarms that are over;
@@ -279,12 +280,12 @@ func (s *Alarms) Review(now time.Time, master bool, ended func(*Alarm, End)) {
 	s.list = kept
 }
 
-// Reconfigured ends what was seen by the light of another configuration; what is
-// still true will be seen again.
-func (s *Alarms) Reconfigured(ended func(*Alarm, End)) {
+// Clear ends everything: what was seen was seen by the light of another configuration,
+// or of a router that is no more. What is still true will be seen again.
+func (s *Alarms) Clear(end End, ended func(*Alarm, End)) {
 	for _, a := range s.list {
 		if a.Raised {
-			ended(a, EndReconfigured)
+			ended(a, end)
 		}
 	}
 	s.list = nil

@@ -92,7 +92,7 @@ func TestReconfigurationEndsAlarms(t *testing.T) {
 	b.see(0, AlarmOwners, peer, 0)
 	b.see(0, AlarmVersion, peer, 0)
 	b.want(t, "0s several_owners")
-	b.Reconfigured(func(a *Alarm, end End) { b.log = append(b.log, fmt.Sprintf("%v over %d", a.Kind, end)) })
+	b.Clear(EndReconfigured, func(a *Alarm, end End) { b.log = append(b.log, fmt.Sprintf("%v over %d", a.Kind, end)) })
 	b.want(t, "several_owners over 3")
 	if !b.Empty() {
 		t.Error("something is left")

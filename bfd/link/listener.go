@@ -10,6 +10,8 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
+
+	"director/internal/rawconn"
 )
 
 // ErrClosed is returned by the methods of a Listener or Sender after its Close.
@@ -72,7 +74,7 @@ func (l *Listener) open(e Endpoint, shared bool) (err error) {
 		}
 	}
 	_ = unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer) // as far as the limit goes
-	conn := udpConn{descriptor(l.fd), e.V6}
+	conn := rawconn.NewUDP(l.fd, e.V6)
 	oob := 0
 	any := netip.IPv4Unspecified()
 	if e.V6 {

@@ -2,11 +2,8 @@ package link
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"os"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,54 +64,3 @@ func sockaddr(a netip.Addr, port uint16, s Scope) unix.Sockaddr {
 	}
 	return sa
 }
-
-// descriptor is a non-blocking socket that x/net makes its system calls on, each
-// once and never waited for.
-type descriptor int
-
-func (d descriptor) Control(f func(fd uintptr)) error {
-	f(uintptr(d))
-	return nil
-}
-
-func (d descriptor) Read(f func(fd uintptr) (done bool)) error {
-	f(uintptr(d))
-	return nil
-}
-
-func (d descriptor) Write(f func(fd uintptr) (done bool)) error {
-	f(uintptr(d))
-	return nil
-}
-
-// udpConn shows a descriptor to x/net as a UDP connection: by SyscallConn and
-// ReadMsgUDP it takes it for one. x/net calls nothing else of it but LocalAddr;
-// the remaining methods complete net.Conn and net.PacketConn.
-type udpConn struct {
-	descriptor descriptor
-	v6         bool
-}
-
-func (c udpConn) SyscallConn() (syscall.RawConn, error) { return c.descriptor, nil }
-
-func (c udpConn) ReadMsgUDP(_, _ []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
-	return 0, 0, 0, nil, errors.ErrUnsupported
-}
-
-// LocalAddr tells x/net the family.
-func (c udpConn) LocalAddr() net.Addr {
-	if c.v6 {
-		return &net.UDPAddr{IP: net.IPv6unspecified}
-	}
-	return &net.UDPAddr{IP: net.IPv4zero}
-}
-
-func (c udpConn) RemoteAddr() net.Addr                   { return nil }
-func (c udpConn) Read([]byte) (int, error)               { return 0, errors.ErrUnsupported }
-func (c udpConn) Write([]byte) (int, error)              { return 0, errors.ErrUnsupported }
-func (c udpConn) ReadFrom([]byte) (int, net.Addr, error) { return 0, nil, errors.ErrUnsupported }
-func (c udpConn) WriteTo([]byte, net.Addr) (int, error)  { return 0, errors.ErrUnsupported }
-func (c udpConn) SetDeadline(time.Time) error            { return errors.ErrUnsupported }
-func (c udpConn) SetReadDeadline(time.Time) error        { return errors.ErrUnsupported }
-func (c udpConn) SetWriteDeadline(time.Time) error       { return errors.ErrUnsupported }
-func (c udpConn) Close() error                           { return errors.ErrUnsupported }

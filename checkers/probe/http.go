@@ -166,7 +166,7 @@ func (s *HTTPSettings) two(ctx context.Context, start time.Time, to Target) Resu
 	defer c.Close()
 	c.budget.N = 8*int64(s.maxBody()) + maxHead
 	r := h2Request{method: s.method(), scheme: s.scheme(), authority: s.host(to), path: s.path(),
-		header: append([][2]string{{"accept", "*/*"}}, h2Header(s.Header)...), body: s.Content}
+		header: h2Header(s.Header), body: s.Content}
 	reply, err := c.http2(r, s.maxBody())
 	if err != nil {
 		return c.failed(ctx, start, "request", err)

@@ -3,6 +3,7 @@ package probe
 import (
 	"bytes"
 	"crypto/tls"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -85,7 +86,11 @@ func (r *h2Request) write(f *http2.Framer) error {
 	field(":scheme", r.scheme)
 	field(":authority", r.authority)
 	field(":path", r.path)
-	field("user-agent", "director")
+	for _, usual := range [...][2]string{{"user-agent", "director"}, {"accept", "*/*"}} {
+		if !slices.ContainsFunc(r.header, func(h [2]string) bool { return h[0] == usual[0] }) {
+			field(usual[0], usual[1])
+		}
+	}
 	for _, h := range r.header {
 		field(h[0], h[1])
 	}

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"strings"
@@ -118,4 +119,33 @@ func TestIsReply(t *testing.T) {
 func BenchmarkPing(b *testing.B) {
 	to := Target{Addr: netip.MustParseAddrPort("127.0.0.1:0")}
 	measure(b, func(ctx context.Context) Result { return Ping(ctx, to) })
+}
+
+// FuzzIsReply: nothing is taken for an answer that does not carry the mark of its
+// question.
+func FuzzIsReply(f *testing.F) {
+	mine := ping{ownID: true, id: 7, seq: 9, mark: [pingMark]byte{1, 2, 3}}
+	data := make([]byte, pingPayload)
+	copy(data, mine.mark[:])
+	for _, kind := range []icmp.Type{ipv4.ICMPTypeEchoReply, ipv6.ICMPTypeEchoReply, ipv4.ICMPTypeDestinationUnreachable} {
+		m := icmp.Message{Type: kind, Body: &icmp.Echo{ID: 7, Seq: 9, Data: data}}
+		if kind == ipv4.ICMPTypeDestinationUnreachable {
+			m.Body = &icmp.DstUnreach{Data: data}
+		}
+		text, err := m.Marshal(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text, true)
+		f.Add(append(append([]byte{0x45}, make([]byte, 19)...), text...), false)
+	}
+	f.Fuzz(func(t *testing.T, packet []byte, v6 bool) {
+		p := mine
+		p.v6 = v6
+		if p.isReply(packet) && !bytes.Contains(packet, p.mark[:]) {
+			t.Errorf("%x is taken for an answer", packet)
+		}
+		p.ownID = false
+		p.isReply(packet)
+	})
 }

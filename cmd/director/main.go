@@ -22,7 +22,7 @@ var version = ""
 // The exit statuses, as the help text tells them.
 const (
 	exitOK         = 0
-	exitFailure    = 1 // it did not work, or the configuration is invalid
+	exitFailure    = 1 // it did not work, the configuration is invalid, or doctor found something broken
 	exitUsage      = 2 // the command line is wrong
 	exitFinal      = 3 // run: a child cannot do its work; starting again does not help
 	exitNotRunning = 4 // no daemon answers
@@ -35,7 +35,8 @@ keeps virtual addresses alive on two or more machines with VRRP.
 
 Exit status:
   0  done as asked
-  1  it did not work, was refused, or the configuration is invalid
+  1  it did not work, was refused, or the configuration is invalid;
+     doctor: something is broken
   2  the command line is wrong
   3  run: the daemon gave up for an error that starting again cannot mend
   4  status, reload, stop: no daemon answers at the control socket`
@@ -157,7 +158,7 @@ func newRoot() *cobra.Command {
 		},
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRun(o), newCheck(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newDemo(), newChild())
+	root.AddCommand(newRun(o), newCheck(o), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newDemo(), newChild())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

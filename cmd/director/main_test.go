@@ -89,6 +89,10 @@ func TestExitStatus(t *testing.T) {
 		{"status --runtime-dir " + none, exitNotRunning, "", "director is not running: nobody answers at " + none + "/director.sock"},
 		{"reload --runtime-dir " + none, exitNotRunning, "", "director is not running"},
 		{"stop --runtime-dir " + none, exitNotRunning, "", "director is not running"},
+		{"doctor -c " + valid + " --runtime-dir " + none, exitFailure, "broken  interface  " + valid + ":5 vrrp_instance.web.interface\n  there is no interface director-none0", ""},
+		{"doctor --json -c " + valid + " --runtime-dir " + none, exitFailure, `"id": "interface",`, ""},
+		{"doctor -c " + invalid, exitFailure, "", invalid + ":3: "},
+		{"doctor -c " + none, exitFailure, "", "no such file or directory"},
 		{"dance", exitUsage, "", `unknown command "dance"`},
 		{"status --colour", exitUsage, "", "unknown flag: --colour"},
 		{"status now", exitUsage, "", "takes no argument"},
@@ -152,6 +156,10 @@ func TestDaemon(t *testing.T) {
 	}
 	if status, out, errs := on("status"); status != exitOK || !strings.Contains(out, "lb1  director") || !strings.Contains(out, "not needed") || !strings.Contains(out, "director-none0") {
 		t.Errorf("status: %d\n%s%s", status, out, errs)
+	}
+	if status, out, errs := on("doctor", "-c", path); status != exitFailure || errs != "" ||
+		!strings.Contains(out, "broken  daemon  "+path+":4 vrrp_instance.web\n  the instance is in FAULT: ") || !strings.Contains(out, "the daemon runs\n") {
+		t.Errorf("doctor: %d\n%s%s", status, out, errs)
 	}
 	status, out, _ := on("status", "--json")
 	var s control.Status

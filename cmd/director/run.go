@@ -160,5 +160,5 @@ func runChild(role watchdog.Role) int {
 			return checkd.New(log, checkd.Options{RuntimeDir: os.Getenv(envRuntimeDir)}).Run(ctx, ch)
 		}
 	}
-	return watchdog.RunChild(role, log, daemon, func(c *watchdog.Configure) { configured(c.Config) })
+	return watchdog.RunChild(role, log, flush, daemon, func(c *watchdog.Configure) { configured(c.Config) })
 }

@@ -19,12 +19,14 @@ var pure = map[string][]string{
 	"bfd":               {},
 	"ipvs":              {},
 	"checkers":          {"ipvs"},
+	"internal/doctor":   {"config", "internal/control"},
 }
 
-// leaves touch the outside world; each knows its own pure root alone.
+// leaves touch the outside world; each knows its own pure root alone, and how to
+// use a socket of its own.
 var leaves = map[string][]string{
-	"vrrp/link":      {"vrrp"},
-	"bfd/link":       {"bfd"},
+	"vrrp/link":      {"vrrp", "internal/rawconn"},
+	"bfd/link":       {"bfd", "internal/rawconn"},
 	"ipvs/kernel":    {"ipvs", "ipvs/ipvstest"},
 	"ipvs/ipvstest":  {"ipvs"},
 	"checkers/probe": {"checkers"},

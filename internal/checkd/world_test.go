@@ -37,6 +37,7 @@ type world struct {
 	farm   *farmFake
 	open   func() (Kernel, error)
 	max    int
+	real   bool // outside a bubble, with real probes
 
 	daemon *Daemon
 	parent *parent
@@ -57,8 +58,12 @@ func (w *world) run() {
 		open = func() (Kernel, error) { return w.kernel, nil }
 	}
 	w.parent = &parent{down: make(chan watchdog.Message, 100)}
+	ask := w.farm.probe
+	if w.real {
+		ask = Ask
+	}
 	w.daemon = New(slog.New(slog.NewTextHandler(&w.log, nil)), Options{
-		RuntimeDir: w.dir, OpenKernel: open, Probe: w.farm.probe, MaxProbes: w.max,
+		RuntimeDir: w.dir, OpenKernel: open, Probe: ask, MaxProbes: w.max,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
@@ -75,7 +80,9 @@ func (w *world) configure(cfg *config.Config, resume ...*control.Checkers) {
 		c.Resume = &watchdog.Resume{Snapshot: watchdog.Snapshot{Checkers: resume[0]}}
 	}
 	w.parent.down <- watchdog.Message{Configure: c}
-	synctest.Wait()
+	if !w.real {
+		synctest.Wait()
+	}
 }
 
 // pass lets time go by.

@@ -53,7 +53,7 @@ func (v View) vrrp(p *page, s *VRRP) {
 	v.bfd(p, s.BFD, s.BFDStrays)
 	v.trackers(p, s.Trackers)
 	v.scripts(p, s.Scripts)
-	v.static(p, s.Static)
+	v.static(p, s.Static, s.Instances)
 }
 
 func (v View) header(p *page, s *Status) {
@@ -169,7 +169,8 @@ func (v View) troubles(p *page, s *Status) {
 	if len(fails) > 0 {
 		t := table{head: []string{"FAILING", "FOR", "TRIES", "ERROR"}}
 		for _, f := range fails {
-			t.add(text(f.What), number(v.age(f.Since)), number(strconv.Itoa(f.Count)), styled(f.Error, bad))
+			why := strings.TrimPrefix(strings.TrimPrefix(f.Error, "link: "), f.What+": ")
+			t.add(text(f.What), number(v.age(f.Since)), number(strconv.Itoa(f.Count)), styled(why, bad))
 		}
 		p.line()
 		p.table("", t)

@@ -112,9 +112,10 @@ func troubled() *Status {
 			Name: "web", Address: "192.0.2.1:80/tcp", Scheduler: "wrr", Forwarding: "nat", State: "up", Since: at(3 * time.Hour), Reason: "quorum reached: weight 3 of 2",
 			Quorum: 2, UpWeight: 3, Installed: true,
 			Servers: []Server{
-				{Name: "10.0.1.1:80", Address: "10.0.1.1:80", Health: "up", Since: at(3 * time.Hour), Weight: 3, KernelWeight: 3, Installed: true, Active: 120, Inactive: 4071, Checks: []CheckStatus{
+				{Name: "10.0.1.1:80", Address: "10.0.1.1:80", Health: "up", Since: at(3 * time.Hour), Weight: 3, EffectiveWeight: 2, KernelWeight: 2, Installed: true, Active: 120, Inactive: 4071, Checks: []CheckStatus{
+					{Kind: "agent", Target: "10.0.1.1:9707", State: "up", Result: "up 50%", LastRun: at(5 * time.Second), Advice: "50%"},
 					{Kind: "ping", State: "up", Result: "answered", LastRun: at(4 * time.Second), Duration: 210 * time.Microsecond},
-					{Kind: "http", State: "up", Result: "status 200", LastRun: at(2 * time.Second), Duration: 3456 * time.Microsecond},
+					{Kind: "http", Target: "10.0.1.1:80/", State: "up", Result: "status 200", LastRun: at(2 * time.Second), Duration: 3456 * time.Microsecond, Warning: "the certificate ends on 2026-03-01, in 5 days"},
 				}},
 				{Name: "blue", Address: "10.0.1.2:80", Health: "down", Since: at(75 * time.Second), Reason: "http: status 503, wanted 200-299", Weight: 3, KernelWeight: -1, Checks: []CheckStatus{
 					{Kind: "http", State: "down", Result: "status 503", LastRun: at(3 * time.Second), Duration: 12 * time.Millisecond},

@@ -141,7 +141,7 @@ func (i KernelItem) text(wanted bool) (string, style) {
 	what := strings.TrimPrefix(strings.TrimPrefix(i.What, "route "), "rule ")
 	switch {
 	case i.Error != "":
-		return what + ": " + i.Error, bad
+		return what + ": " + strings.TrimPrefix(strings.TrimPrefix(i.Error, "link: "), "add "+i.What+": "), bad
 	case i.Own:
 		return what + " here, it was there before and will stay", plain
 	case i.Installed:
@@ -152,23 +152,43 @@ func (i KernelItem) text(wanted bool) (string, style) {
 	return what + " not here", faint
 }
 
-// static tells of what is there as long as the daemon lives.
-// Settings are director's own business while they are as they should be.
-func (v View) static(p *page, list []KernelItem) {
-	list = slices.DeleteFunc(slices.Clone(list), func(i KernelItem) bool {
-		return strings.HasPrefix(i.What, "setting ") && i.Error == ""
-	})
-	if len(list) == 0 {
-		return
+// static tells of what is there as long as the daemon lives. Settings of interfaces are
+// director's own business, and those that fail are below FAILING; interfaces of virtual
+// MAC addresses stand with their instances while they are in order.
+func (v View) static(p *page, list []KernelItem, instances []Instance) {
+	own := make(map[string]bool)
+	for _, i := range instances {
+		if i.VMAC != nil {
+			own[i.VMAC.Interface] = true
+		}
 	}
 	t := table{head: []string{"STATIC", "STATE"}}
+	calm := 0
 	for _, i := range list {
+		if strings.HasPrefix(i.What, "setting ") && !v.All {
+			continue
+		}
 		state, st := i.text(true)
+		if device, _, _ := strings.Cut(i.What, ","); st == plain && own[device] && !v.All {
+			continue
+		}
+		if st == plain && len(list) > roomy && !v.All {
+			calm++
+			continue
+		}
 		what := strings.TrimPrefix(strings.TrimPrefix(i.What, "route "), "rule ")
 		t.add(text(i.What), styled(strings.TrimLeft(strings.TrimPrefix(state, what), ": "), st))
 	}
+	if len(t.rows) == 0 && calm == 0 {
+		return
+	}
 	p.line()
-	p.table("", t)
+	if len(t.rows) > 0 {
+		p.table("", t)
+	}
+	if calm > 0 {
+		p.line(text(plural(uint64(calm), "static address, route or rule", "static addresses, routes and rules") + " here"))
+	}
 }
 
 // vrid shows the number, the version, and the family when it is IPv6.

@@ -21,10 +21,11 @@ func TestRenderRoutes(t *testing.T) {
 		},
 		Static: []KernelItem{
 			{What: "198.51.100.1/24 on eth2", Installed: true, Own: true},
-			{What: "route 10.3.0.0/16 dev eth3", Error: "no such device"},
+			{What: "route 10.3.0.0/16 dev eth3", Error: "link: add route 10.3.0.0/16 dev eth3: no such device"},
 			{What: "setting promote_secondaries of eth0", Installed: true},
 			{What: "setting promote_secondaries of eth7", Error: "no such device"},
 		},
+		Failures: []KernelFail{{What: "add setting promote_secondaries of eth7", Count: 2, Error: "link: add setting promote_secondaries of eth7: no such device"}},
 	}}
 	var b bytes.Buffer
 	if err := Render(&b, s, View{Now: time.Now()}); err != nil {
@@ -40,7 +41,7 @@ func TestRenderRoutes(t *testing.T) {
 		"rule 101: from all lookup 100 here although not MASTER",
 		"198.51.100.1/24 on eth2 here, it was there before and will stay",
 		"route 10.3.0.0/16 dev eth3 no such device",
-		"setting promote_secondaries of eth7 no such device",
+		"add setting promote_secondaries of eth7 - 2 no such device",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("not said: %s", want)

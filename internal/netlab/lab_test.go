@@ -42,12 +42,14 @@ func labTests(t *testing.T) {
 }
 
 func TestLab(t *testing.T) {
+	t.Parallel()
 	if labtest.RequireLab(t) {
 		labTests(t)
 	}
 }
 
 func TestLabInsideUML(t *testing.T) {
+	t.Parallel()
 	if !labtest.RequireIPVS(t) {
 		return
 	}

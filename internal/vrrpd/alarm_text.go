@@ -152,6 +152,8 @@ func endReason(now time.Time, a *vrrp.Alarm, end vrrp.End) string {
 		return "this router is no longer MASTER"
 	case vrrp.EndReconfigured:
 		return "this router was configured anew"
+	case vrrp.EndGone:
+		return "this router is no more"
 	}
 	if a.Kind == vrrp.AlarmTwoMasters {
 		return who + " has given way"

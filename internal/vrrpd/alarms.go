@@ -150,6 +150,25 @@ func (e *engine) reviewAlarms(r *router, now time.Time) {
 	})
 }
 
+// clearAlarms ends all alarms of a router.
+func (e *engine) clearAlarms(r *router, now time.Time, end vrrp.End) {
+	r.alarms.Clear(end, func(a *vrrp.Alarm, end vrrp.End) {
+		e.tellAlarm(r, now, a, "raised", "clear", endReason(now, a, end))
+	})
+}
+
+// closeAlarms ends the alarms of a former process: whoever was told of them would
+// wait for their end for ever. What is still true will be seen again.
+func (e *engine) closeAlarms(now time.Time, list []control.Alarm) {
+	for _, a := range list {
+		a.Reason = "the VRRP process was started anew and looks afresh"
+		e.send(watchdog.Message{Event: &control.Event{
+			Time: now, Generation: e.generation, Kind: control.KindAlarm, Subject: a.Instance,
+			From: "raised", To: "clear", Reason: a.Reason, Code: a.Code, Alarm: &a,
+		}})
+	}
+}
+
 // tellAlarm tells the parent that an alarm was raised or is over; the parent logs
 // it and tells everybody else.
 func (e *engine) tellAlarm(r *router, now time.Time, a *vrrp.Alarm, from, to, reason string) {

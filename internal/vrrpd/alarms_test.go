@@ -118,6 +118,43 @@ func TestTwoMastersRaiseAnAlarm(t *testing.T) {
 	}
 }
 
+// Who was told of an alarm is told of its end as well, however the router ends.
+func TestAlarmsEndWithTheRouter(t *testing.T) {
+	c := instance("web", 51, 200, "192.0.2.10/32")
+	raised := func() *world {
+		w := masterWorld(t, c)
+		w.each(5, func() { w.hear("192.0.2.2", 100, settings(&c)) })
+		w.told("two_masters raised")
+		return w
+	}
+	w := raised()
+	w.e.stop(w.now)
+	w.settle()
+	if told := w.told("two_masters clear"); told[0].Reason != "this router is no more" {
+		t.Errorf("told %+v", told[0])
+	}
+	w = raised()
+	w.configure(nil)
+	w.told("two_masters clear")
+	w = raised()
+	former := w.e.snapshot()
+	w = newWorld(t)
+	w.resume(resumeOf(former), nil, c)
+	if told := w.told("two_masters clear"); told[0].Subject != "web" || told[0].From != "raised" || told[0].Generation != 1 ||
+		told[0].Reason != "the VRRP process was started anew and looks afresh" || told[0].Alarm.Count != 5 {
+		t.Errorf("told %+v", told[0])
+	}
+	w.pass(10 * time.Second)
+	w.told()
+	// So is that of a path.
+	w = newWorld(t)
+	w.configure(nil, heartbeat(c, "eth1"))
+	w.told("path_down raised")
+	w.e.stop(w.now)
+	w.settle()
+	w.told("path_down clear")
+}
+
 func TestDifferingPeers(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -355,9 +392,9 @@ func TestFloodOfForgedPackets(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, flood); n > 0 {
 		t.Errorf("%v allocations for a packet", n)
 	}
-	// What says nothing about a configuration is logged, once a minute.
-	for range 100 {
-		w.e.receive("eth0", link.Datagram{Src: netip.MustParseAddr("10.1.1.1"), Dst: vrrp.Group4(), TTL: 255, Payload: pdu[:8], Arrival: w.now})
+	// What says nothing about a configuration is logged, once a minute whoever sends it.
+	for i := range 100 {
+		w.e.receive("eth0", link.Datagram{Src: netip.AddrFrom4([4]byte{10, 1, 1, byte(i)}), Dst: vrrp.Group4(), TTL: 255, Payload: pdu[:8], Arrival: w.now})
 		w.pass(100 * time.Millisecond)
 	}
 	if n := strings.Count(log.String(), "advert dropped"); n != 1 {

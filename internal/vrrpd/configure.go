@@ -175,9 +175,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	set := familySettings(cfg, r.key.family)
 	r.meet(set.Peers)
 	if !reflect.DeepEqual(set, *r.sm.Settings()) {
-		r.alarms.Reconfigured(func(a *vrrp.Alarm, end vrrp.End) {
-			e.tellAlarm(r, now, a, "raised", "clear", endReason(now, a, end))
-		})
+		e.clearAlarms(r, now, vrrp.EndReconfigured)
 	}
 	r.sm.Reconfigure(now, set)
 	e.configureGates(r, now, before)
@@ -198,6 +196,7 @@ func (e *engine) resume(now time.Time, added []*router, res *watchdog.Resume) {
 	masters := make(map[routerKey]bool)
 	if former != nil {
 		e.resumeTrackers(now, former)
+		e.closeAlarms(now, former.Alarms)
 		for _, i := range former.Instances {
 			if i.State == vrrp.Master.String() {
 				family := vrrp.IPv4
@@ -243,6 +242,10 @@ func (e *engine) leave(r *router, now time.Time, why vrrp.Reason, moved bool) {
 	e.leaving = append(e.leaving, r)
 	delete(e.routers, r.key)
 	r.left, r.moved = true, moved
+	e.clearAlarms(r, now, vrrp.EndGone)
+	for i := range r.paths {
+		e.tellPath(r, now, &r.paths[i], control.PathUp, "this router is no more")
+	}
 	if r.sm.State() != vrrp.Init {
 		e.step(r, now, vrrp.Event{Kind: vrrp.EventShutdown, Cause: vrrp.Cause{Reason: why}})
 	}

@@ -55,6 +55,7 @@ func TestCheckScriptsAreLookedAt(t *testing.T) {
 		return []config.Check{{Kind: config.CheckScript, Command: []string{name}, User: "root"}}
 	}
 	shared := missing("/nonexistent/x")
+	shared[0].CAFile = "/nonexistent/ca.pem"
 	warnings, err := CheckScripts(config.Positions("f", []byte(text)), &config.Config{VirtualServers: []config.VirtualServer{{Name: "web", Checks: shared,
 		RealServers: []config.RealServer{{Checks: missing("/nonexistent/y")}, {Checks: shared}}}}})
 	if err != nil {
@@ -64,8 +65,8 @@ func TestCheckScriptsAreLookedAt(t *testing.T) {
 	for _, w := range warnings {
 		got = append(got, w.Key)
 	}
-	want := []string{"virtual_server.web.check[0].script", "virtual_server.web.real_server[0].check[0].script"}
-	if !slices.Equal(got, want) || warnings[0].Line != 3 || warnings[1].Line != 6 {
+	want := []string{"virtual_server.web.check[0]", "virtual_server.web.check[0].script", "virtual_server.web.real_server[0].check[0].script"}
+	if !slices.Equal(got, want) || warnings[0].Line != 2 || warnings[1].Line != 3 || warnings[2].Line != 6 {
 		t.Errorf("%v", warnings)
 	}
 }

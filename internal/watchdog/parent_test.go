@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"director/config"
+	"director/internal/control"
 )
 
 func TestStartAndStopOrder(t *testing.T) {
@@ -140,6 +141,29 @@ func TestStopWhileDead(t *testing.T) {
 	}
 	if !strings.HasSuffix(d.log(), "vrrp applied 1\nvrrp stop\nvrrp exit\n") {
 		t.Errorf("nothing was undone:\n%s", d.log())
+	}
+}
+
+func TestLeftInTheKernel(t *testing.T) {
+	item := func(installed, own bool) []control.KernelItem {
+		return []control.KernelItem{{What: "x", Installed: installed, Own: own}}
+	}
+	in := func(i control.Instance) *control.VRRP { return &control.VRRP{Instances: []control.Instance{{}, i}} }
+	for name, tc := range map[string]struct {
+		v    *control.VRRP
+		want bool
+	}{
+		"nothing":    {in(control.Instance{Addresses: []control.Address{{}}, Routes: item(false, false)}), false},
+		"an address": {in(control.Instance{Addresses: []control.Address{{Installed: true}}}), true},
+		"a route":    {in(control.Instance{Routes: item(true, false)}), true},
+		"a rule":     {in(control.Instance{Rules: item(true, false)}), true},
+		"a block":    {in(control.Instance{Blocks: item(true, false)}), true},
+		"a static":   {&control.VRRP{Static: item(true, false)}, true},
+		"the host's": {&control.VRRP{Static: item(true, true)}, false},
+	} {
+		if got := inKernel(tc.v); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 

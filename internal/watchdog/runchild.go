@@ -18,13 +18,13 @@ const orphanLimit = 15 * time.Second
 
 // RunChild is the whole life of a child process after its start: it names
 // the process, opens the channel, runs the daemon and returns the exit status. The
-// log should tell the role in each of its lines.
+// log should tell the role in each of its lines; flush, which may take a moment, writes what of it is still queued.
 //
 // observe, unless it is nil, is called with each Configure before the daemon
 // gets it. Stopping is the parent's to say: signals that a terminal or a service
 // manager sends to all processes at once are ignored, because the order of
 // the stop would be lost.
-func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) error, observe func(*Configure)) int {
+func RunChild(role Role, log *slog.Logger, flush func(), run func(context.Context, *Channel) error, observe func(*Configure)) int {
 	nameProcess(role.Title())
 	ch, err := ChildChannel()
 	if err != nil {
@@ -50,7 +50,7 @@ func RunChild(role Role, log *slog.Logger, run func(context.Context, *Channel) e
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
 	SurviveLostLog()
 	go orphanage(signals, os.Getppid(), cancel)
-	go endWild(log)
+	go endWild(log, flush)
 
 	err = run(ctx, ch)
 	if err == nil {
@@ -83,12 +83,13 @@ func SurviveLostLog() {
 // endWild ends a process with real-time priority that has computed for longer than
 // it may without a pause (RLIMIT_RTTIME): it would keep everything else from its CPU.
 // The dump says where. The parent starts another, which goes on where this one was.
-func endWild(log *slog.Logger) {
+func endWild(log *slog.Logger, flush func()) {
 	over := make(chan os.Signal, 1)
 	signal.Notify(over, syscall.SIGXCPU)
 	<-over
 	stacks := make([]byte, 1<<20)
 	log.Error("child ends", "reason", "it computed for longer than rt_time_limit without a pause")
+	flush()
 	os.Stderr.Write(stacks[:runtime.Stack(stacks, true)])
 	os.Exit(1)
 }

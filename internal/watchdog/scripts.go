@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"director/checkers/probe"
 	"director/config"
 	"director/internal/script"
 	"director/internal/secret"
@@ -67,10 +68,15 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 	for _, g := range c.Groups {
 		scripts("vrrp_sync_group", g.Name, g.Notify)
 	}
-	checks := func(list []config.Check, path ...string) {
-		for j, ch := range list {
+	checks := func(own []config.Check, path ...string) {
+		for j, ch := range own {
 			at := append(slices.Clone(path), "check", "["+strconv.Itoa(j)+"]")
-			check(ch.User, ch.Command, append(at, "script")...)
+			check(ch.User, ch.Command, append(slices.Clone(at), "script")...)
+			if err := certificates(&ch); err != nil {
+				p := find(at...)
+				list = append(list, config.Warning{File: p.File, Line: p.Line, Col: p.Col, Key: strings.ReplaceAll(strings.Join(at, "."), ".[", "["),
+					Msg: err.Error() + ": until this is put right the check says nothing"})
+			}
 		}
 	}
 	for _, v := range c.VirtualServers {
@@ -105,6 +111,14 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 		return list, unsafe
 	}
 	return list, nil
+}
+
+// certificates says why the files with a check's certificates cannot be used.
+func certificates(c *config.Check) error {
+	if c.CAFile == "" && c.ClientCert == "" {
+		return nil
+	}
+	return (&probe.TLSFiles{CA: c.CAFile, Cert: c.ClientCert, Key: c.ClientKey}).Check()
 }
 
 // WithScriptUser returns c with the user that scripts without one run as on this

@@ -3,6 +3,8 @@ package watchdog
 import (
 	"slices"
 	"time"
+
+	"director/internal/control"
 )
 
 // hurryTimeout is what a child gets to stop when a second request came.
@@ -130,16 +132,25 @@ func (p *parent) leftBehind(c *child) bool {
 	if c.resume == nil {
 		return false
 	}
-	if v := c.resume.Snapshot.VRRP; v != nil {
-		for _, i := range v.Instances {
-			for _, a := range i.Addresses {
-				if a.Installed {
-					return true
-				}
-			}
-		}
+	if v := c.resume.Snapshot.VRRP; v != nil && inKernel(v) {
+		return true
 	}
 	return c.resume.Snapshot.Checkers != nil && !p.force.config.Global.KeepIPVSOnStop
+}
+
+// inKernel reports whether a VRRP child had anything in the kernel.
+func inKernel(v *control.VRRP) bool {
+	installed := func(list []control.KernelItem) bool {
+		return slices.ContainsFunc(list, func(i control.KernelItem) bool { return i.Installed && !i.Own })
+	}
+	for i := range v.Instances {
+		in := &v.Instances[i]
+		if slices.ContainsFunc(in.Addresses, func(a control.Address) bool { return a.Installed && !a.Own }) ||
+			installed(in.Routes) || installed(in.Rules) || installed(in.Blocks) {
+			return true
+		}
+	}
+	return installed(v.Static) // with the interfaces of virtual MAC addresses
 }
 
 // askStop asks a running child to undo what it holds and to exit.

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
+	"director/internal/rawconn"
 	"director/vrrp"
 )
 
@@ -67,7 +68,7 @@ type receiver struct {
 func newReceiver(fd int, family vrrp.Family) receiver {
 	r := receiver{family: family, fd: fd}
 	if family == vrrp.IPv4 {
-		r.conn = ipv4.NewPacketConn(headerConn{ipConn{descriptor(fd)}})
+		r.conn = ipv4.NewPacketConn(rawconn.Headers{IP: rawconn.NewIP(fd)})
 	}
 	return r
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
+	"director/internal/rawconn"
 	"director/vrrp"
 )
 
@@ -40,7 +41,7 @@ func openFrames(ifi Interface) (*frames, error) {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, sendBuffer)
-	return &frames{fd: fd, tx: ipv4.NewPacketConn(headerConn{ipConn{descriptor(fd)}})}, nil
+	return &frames{fd: fd, tx: ipv4.NewPacketConn(rawconn.Headers{IP: rawconn.NewIP(fd)})}, nil
 }
 
 func (f *frames) close() error { return os.NewSyscallError("close", unix.Close(f.fd)) }
@@ -119,36 +120,17 @@ func finishIPv4(p []byte) {
 
 // flushFrames sends the frames that were queued, in one system call unless one
 // fails.
-func (s *Socket) flushFrames() (errs []error) {
+func (s *Socket) flushFrames() []error {
 	f := s.frames
 	if f == nil {
 		return nil
 	}
 	queued := f.queued
 	f.queued = 0
-	for next := 0; next < queued; {
-		n, err := f.tx.WriteBatch(f.out[next:queued], unix.MSG_DONTWAIT)
-		if err == nil {
-			next += n
-			s.stats.Sent += uint64(n)
-			continue
-		}
-		var errno unix.Errno
-		if errors.As(err, &errno) {
-			err = errno
-		}
-		gone := errno == unix.ENODEV || errno == unix.ENETDOWN || errno == unix.ENXIO
-		for next < queued {
-			src, dst := addressesOf(f.bufs[next])
-			errs = append(errs, &SendError{Index: next, Src: src, Dst: dst, Err: err})
-			next++
-			s.stats.Failed++
-			if !gone {
-				break
-			}
-		}
-	}
-	return errs
+	return s.send(f.tx, f.out[:queued], func(i int, err error) *SendError {
+		src, dst := addressesOf(f.bufs[i])
+		return &SendError{Index: i, Src: src, Dst: dst, Err: err}
+	})
 }
 
 // addressesOf reads the addresses of a frame that QueueFrom has made.

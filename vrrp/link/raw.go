@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
+	"director/internal/rawconn"
 	"director/vrrp"
 )
 
@@ -26,9 +27,9 @@ type conn interface {
 
 func newConn(fd int, family vrrp.Family) conn {
 	if family == vrrp.IPv6 {
-		return ipv6.NewPacketConn(ipConn{descriptor(fd)})
+		return ipv6.NewPacketConn(rawconn.NewIP(fd))
 	}
-	return ipv4.NewPacketConn(ipConn{descriptor(fd)})
+	return ipv4.NewPacketConn(rawconn.NewIP(fd))
 }
 
 // wire is the kind of packets of a socket: of a family, and with an IP

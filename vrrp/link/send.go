@@ -129,9 +129,18 @@ func (s *Socket) Flush() error {
 	if s.fd < 0 {
 		return ErrClosed
 	}
-	errs := s.flushFrames()
-	for next := 0; next < queued; {
-		n, err := s.tx.WriteBatch(s.out[next:queued], unix.MSG_DONTWAIT)
+	errs := append(s.flushFrames(), s.send(s.tx, s.out[:queued], s.sendError)...)
+	if errs == nil {
+		return nil
+	}
+	return fmt.Errorf("link: send on %s: %w", s.ifi.Name, errors.Join(errs...))
+}
+
+// send sends messages in one system call unless one fails; failed tells which that
+// was. When the interface as a whole is gone or down, those behind it are not tried.
+func (s *Socket) send(tx batchWriter, list []ipv4.Message, failed func(i int, err error) *SendError) (errs []error) {
+	for next := 0; next < len(list); {
+		n, err := tx.WriteBatch(list[next:], unix.MSG_DONTWAIT)
 		if err == nil {
 			next += n
 			s.stats.Sent += uint64(n)
@@ -142,8 +151,8 @@ func (s *Socket) Flush() error {
 			err = errno
 		}
 		gone := errno == unix.ENODEV || errno == unix.ENETDOWN || errno == unix.ENXIO
-		for next < queued {
-			errs = append(errs, s.sendError(next, err))
+		for next < len(list) {
+			errs = append(errs, failed(next, err))
 			next++
 			s.stats.Failed++
 			if !gone {
@@ -151,10 +160,12 @@ func (s *Socket) Flush() error {
 			}
 		}
 	}
-	if errs == nil {
-		return nil
-	}
-	return fmt.Errorf("link: send on %s: %w", s.ifi.Name, errors.Join(errs...))
+	return errs
+}
+
+// batchWriter sends several messages in one system call.
+type batchWriter interface {
+	WriteBatch(list []ipv4.Message, flags int) (int, error)
 }
 
 func (s *Socket) sendError(i int, err error) *SendError {

@@ -272,3 +272,26 @@ func TestPacketsToAVirtualAddressAreNotForwarded(t *testing.T) {
 		t.Errorf("without Accept_Mode %d packets are forwarded, or the addresses answer", n)
 	}
 }
+
+// What is not taken without Accept_Mode is data: questions that go to a virtual address
+// itself, as a neighbour asks who wants to know whether it is still there, are answered,
+// and answers to what is asked in its name arrive (RFC 9568 section 6.4.3).
+func TestNeighbourDiscoveryWithoutAcceptMode(t *testing.T) {
+	l := newLAN(t)
+	l.do(Add, vips("eth0", virtual6+"/64")...)
+	if _, err := (Block{ip(virtual6)}).add(l.h.kernel()); err != nil {
+		t.Fatal(err)
+	}
+	mac := l.h.iface("eth0").HardwareAddr.String()
+	l.client.run("ip", "-6", "neigh", "replace", virtual6, "lladdr", mac, "dev", "eth0", "nud", "probe")
+	eventually(t, "the neighbour's question is answered", func() bool {
+		return strings.Contains(l.client.run("ip", "-6", "neigh", "show", virtual6), "REACHABLE")
+	})
+	l.h.run("ip", "-6", "neigh", "flush", "dev", "eth0")
+	eventually(t, "the address's own question is answered", func() bool {
+		if l.reaches(l.h, "-I", virtual6, "fd00::2") {
+			t.Fatal("the echo reply is taken")
+		}
+		return strings.Contains(l.h.run("ip", "-6", "neigh", "show", "fd00::2"), "lladdr")
+	})
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"director/config"
+	"director/internal/control"
+	"director/internal/doctor"
+	"director/internal/doctor/examine"
+	"director/internal/secret"
+	"director/internal/watchdog"
+)
+
+func newDoctor(o *options) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "tell what would break the configuration on this host, and the cure",
+		Long: `Look at the host as the configuration needs it: kernel settings and modules,
+interfaces, addresses and routes, the firewall, other programs, the daemon if
+one runs. Each finding has the line of the configuration that it concerns, what
+was found, why that matters and what puts it right. Nothing is changed.
+
+An ordinary user gets what an ordinary user can see, and is told what was not
+looked at. The exit status is 1 when something is broken, and 0 when nothing
+is, whatever else was found.`,
+		Example: "  director doctor\n  director doctor -c ./director.toml --json | jq -r '.findings[] | select(.severity==\"broken\").cure[]'",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			// A configuration may name a network namespace: it is looked at from there.
+			if err := enterNamespace(o.configPath); err != nil {
+				return err
+			}
+			report, err := diagnose(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			out, colour := cmd.OutOrStdout(), false
+			if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+				colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+			}
+			if asJSON {
+				enc := json.NewEncoder(out)
+				enc.SetIndent("", "  ")
+				err = enc.Encode(report)
+			} else {
+				err = doctor.Render(out, report, colour)
+			}
+			if err == nil && report.Broken > 0 {
+				err = &failure{exitFailure, nil} // told already
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	configFlag(cmd, o)
+	return cmd
+}
+
+// diagnose reads the configuration, looks at the host and makes all checks. Its error
+// is about the configuration.
+func diagnose(ctx context.Context, o *options) (doctor.Report, error) {
+	text, err := os.ReadFile(o.configPath)
+	if err != nil {
+		return doctor.Report{}, &failure{exitFailure, err}
+	}
+	cfg, warnings, err := parse(o.configPath, text)
+	if err != nil {
+		return doctor.Report{}, err
+	}
+	var list []doctor.Advice
+	advise := func(s doctor.Severity, warnings ...config.Warning) {
+		for _, w := range warnings {
+			list = append(list, doctor.Advice{Severity: s, Line: w.Line, Key: w.Key, Text: w.Msg})
+		}
+	}
+	errs := func(err error) error {
+		var many config.Errors
+		if err == nil || !errors.As(err, &many) {
+			return err
+		}
+		for _, e := range many {
+			advise(doctor.Broken, config.Warning(e))
+		}
+		return nil
+	}
+	advise(doctor.Note, warnings...)
+	var unseen []doctor.Unseen
+	if os.Geteuid() != 0 {
+		unseen = append(unseen, doctor.Unseen{What: "secrets and scripts", Why: "the daemon reads and runs them as another user; root may look"})
+	} else {
+		if err := errs(config.FillSecrets(o.configPath, text, cfg, secret.Read)); err != nil {
+			return doctor.Report{}, err
+		}
+		if cfg, err = watchdog.WithScriptUser(cfg); err != nil {
+			return doctor.Report{}, &failure{exitFailure, err}
+		}
+		warnings, err := watchdog.CheckScripts(o.configPath, text, cfg)
+		advise(doctor.Unwise, warnings...)
+		if err := errs(err); err != nil {
+			return doctor.Report{}, err
+		}
+	}
+	var status *control.Status
+	err = ask(ctx, o.socket(), 10*time.Second, func(ctx context.Context, c *control.Client) (err error) {
+		status, err = c.Status(ctx)
+		return err
+	})
+	if err != nil && !errors.Is(err, control.ErrNotRunning) {
+		unseen = append(unseen, doctor.Unseen{What: "the running daemon", Why: err.Error()})
+	}
+	facts := examine.Host(examine.Options{Config: cfg, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: status})
+	facts.Advice = list
+	facts.Unseen = append(unseen, facts.Unseen...)
+	return doctor.Diagnose(doctor.Input{File: o.configPath, Config: cfg, Find: positions(o.configPath, text), Facts: facts}), nil
+}

@@ -1,0 +1,205 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"director/config"
+)
+
+// vipNetwork: an address alone (/32, /128) that no network of its link holds.
+func vipNetwork(v *visit) {
+	for _, a := range virtuals(v.Config) {
+		l, ok := v.link(a.below)
+		if !ok || a.below == "lo" || !a.prefix.IsSingleIP() || a.addr().IsLinkLocalUnicast() {
+			continue
+		}
+		within := func(p netip.Prefix) bool { return !p.IsSingleIP() && p.Contains(a.addr()) }
+		beside := slices.ContainsFunc(virtuals(v.Config), func(o virtual) bool { return o.below == a.below && within(o.prefix) })
+		if !beside && !slices.ContainsFunc(l.Addresses, within) {
+			v.add(Note, a.path, fmt.Sprintf("%s is in no network of %s", a.addr(), a.below), fmt.Sprintf("%q   # with the length of its network, if it is on this link", a.addr().String()+"/24"))
+		}
+	}
+}
+
+// vipTaken: with a daemon, an address on a host that is not its master; without one,
+// an address at all. The address owner (priority 255) has its addresses always.
+func vipTaken(v *visit) {
+	master := make(map[string]bool)
+	if v.Facts.Daemon != nil && v.Facts.Daemon.VRRP != nil {
+		for _, in := range v.Facts.Daemon.VRRP.Instances {
+			master[in.Name] = master[in.Name] || in.State == "MASTER"
+		}
+	}
+	for _, a := range virtuals(v.Config) {
+		if a.in.Priority == 255 || master[a.in.Name] || a.device == "lo" {
+			continue
+		}
+		for _, device := range v.holders(a.addr()) {
+			if device == "lo" {
+				continue // local-server looks at that
+			}
+			cure := fmt.Sprintf("ip addr del %s dev %s", a.prefix, quote(device))
+			if v.Facts.Daemon == nil {
+				v.add(Unwise, a.path, fmt.Sprintf("%s is on %s, and no director runs here: somebody else has set it, or a director that was killed has left it", a.addr(), device), cure)
+				continue
+			}
+			v.add(Broken, a.path, fmt.Sprintf("%s is on %s, and the instance is not MASTER here", a.addr(), device), cure)
+		}
+	}
+}
+
+// vipAtBoot: what ifupdown, netplan, NetworkManager and systemd-networkd are told.
+func vipAtBoot(v *visit) {
+	for _, a := range virtuals(v.Config) {
+		if a.in.Priority == 255 || a.device == "lo" {
+			continue
+		}
+		for _, m := range v.Facts.Mentions {
+			if m.Brings && m.Address == a.addr() {
+				v.add(Broken, a.path, fmt.Sprintf("%s:%d has %s", m.File, m.Line, a.addr()), fmt.Sprintf("sed -i '%dd' %s   # after a look at it: %s", m.Line, quote(m.File), shorten(m.Text)))
+			}
+		}
+	}
+}
+
+// shorten makes a line of somebody's file fit into one of ours.
+func shorten(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > 60 {
+		return string(r[:57]) + "..."
+	}
+	return s
+}
+
+// bind: what listens on a virtual address now, or is configured to. What is balanced
+// needs no listener here.
+func bind(v *visit) {
+	for _, a := range virtuals(v.Config) {
+		setting := "net/" + familyOf(a.addr()) + "/ip_nonlocal_bind"
+		n, ok := v.sysctl(setting)
+		if !ok || n != 0 || a.in.Priority == 255 || a.device == "lo" {
+			continue
+		}
+		for _, l := range v.Facts.Listeners {
+			if l.Address.Addr() == a.addr() {
+				v.add(Broken, a.path, fmt.Sprintf("a program listens on %s/%s, and %s is 0", l.Address, l.Network, dotted(setting)), set(setting, 1))
+			}
+		}
+		for _, m := range v.Facts.Mentions {
+			if !m.Brings && m.Address == a.addr() {
+				v.add(Broken, a.path, fmt.Sprintf("%s:%d binds %s, and %s is 0", m.File, m.Line, a.addr(), dotted(setting)), set(setting, 1))
+			}
+		}
+	}
+}
+
+// firewall: each packet that the configuration needs to get through.
+func firewall(v *visit) {
+	for _, p := range Traffic(v.Config) {
+		fate, ok := v.Facts.Firewall[p.Name()]
+		if !ok || !fate.Drops {
+			continue
+		}
+		s, how := Broken, "drops"
+		if fate.Accepts {
+			s, how = Unwise, "may drop (not all of its rules could be read)"
+		}
+		v.add(s, p.Path, fmt.Sprintf("nftables %s %s: %s", how, p.What, fate.Where), p.cure(fate))
+	}
+}
+
+// Packet is one that has to pass the firewall.
+type Packet struct {
+	Path     []string // what needs it
+	What     string   // for a person
+	In       bool     // it arrives; else it leaves
+	Device   string   // empty: any
+	Protocol uint8
+	Port     uint16     // destination, of UDP
+	Source   netip.Addr // invalid: not known
+	Target   netip.Addr // likewise
+	IPv6     bool
+}
+
+// Name tells packets apart.
+func (p Packet) Name() string {
+	return fmt.Sprintf("%t %s %d %d %s %s %t", p.In, p.Device, p.Protocol, p.Port, p.Source, p.Target, p.IPv6)
+}
+
+// cure is the rule that lets it pass, in front of the chain that drops it.
+func (p Packet) cure(f Fate) string {
+	direction, device := "output", "oifname"
+	if p.In {
+		direction, device = "input", "iifname"
+	}
+	chain := orElse(f.Chain, "inet filter "+direction)
+	rule := "nft insert rule " + chain
+	if p.Device != "" {
+		rule += fmt.Sprintf(" %s %s", device, quote(p.Device))
+	}
+	if p.Protocol == protocolUDP {
+		return fmt.Sprintf("%s udp dport %d accept", rule, p.Port)
+	}
+	return fmt.Sprintf("%s meta l4proto %d accept", rule, p.Protocol)
+}
+
+const (
+	protocolUDP  = 17
+	protocolVRRP = 112
+	protocolAH   = 51
+)
+
+// Traffic lists the packets that have to pass this host's firewall: adverts of every
+// instance over every path, and those of BFD.
+func Traffic(c *config.Config) (all []Packet) {
+	both := func(p Packet, source, target netip.Addr) {
+		what := p.What
+		p.In, p.Source, p.Target, p.What = true, source, target, "incoming "+what
+		all = append(all, p)
+		p.In, p.Source, p.Target, p.What = false, netip.Addr{}, orAddr(source, target), "outgoing "+what
+		all = append(all, p)
+	}
+	for n := range c.Instances {
+		in := &c.Instances[n]
+		path := []string{"vrrp_instance", in.Name}
+		protocol, name := uint8(protocolVRRP), "VRRP (IP protocol 112)"
+		if in.Authentication.Type == "AH" {
+			protocol, name = protocolAH, "VRRP within AH (IP protocol 51)"
+		}
+		if !in.Unicast() {
+			for _, ipv6 := range []bool{false, true} {
+				if in.Family(ipv6) {
+					g := in.Group.Of(ipv6)
+					both(Packet{Path: sub(path, "interface"), What: fmt.Sprintf("%s to %s on %s", name, g, in.Interface), Device: in.Interface, Protocol: protocol, IPv6: ipv6}, netip.Addr{}, g)
+				}
+			}
+		}
+		for _, p := range peers(in) {
+			both(Packet{Path: p.path, What: fmt.Sprintf("%s with %s on %s", name, p.addr, p.device), Device: p.device, Protocol: protocol, IPv6: p.addr.Is6()}, p.addr, netip.Addr{})
+		}
+		for _, h := range in.Heartbeats {
+			if !h.Unicast() && h.Interface != "" && in.Family(false) {
+				g := in.Group.Of(false)
+				both(Packet{Path: sub(path, "heartbeat"), What: fmt.Sprintf("%s to %s on %s", name, g, h.Interface), Device: h.Interface, Protocol: protocol}, netip.Addr{}, g)
+			}
+		}
+	}
+	for _, b := range c.BFD {
+		port := uint16(3784)
+		if b.Multihop {
+			port = 4784
+		}
+		both(Packet{Path: []string{"bfd", b.Name}, What: fmt.Sprintf("BFD (UDP port %d) with %s", port, b.Neighbor), Device: b.Interface, Protocol: protocolUDP, Port: port, IPv6: b.Neighbor.Is6()}, b.Neighbor, netip.Addr{})
+	}
+	return all
+}
+
+func orAddr(a, b netip.Addr) netip.Addr {
+	if b.IsValid() {
+		return b
+	}
+	return a
+}

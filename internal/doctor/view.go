@@ -1,0 +1,241 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"director/config"
+)
+
+// virtual is a virtual address of an instance.
+type virtual struct {
+	in     *config.Instance
+	path   []string
+	prefix netip.Prefix
+	device string // where it is put
+	below  string // the interface of the link: device, or what is below a VMAC
+}
+
+func (v virtual) addr() netip.Addr { return v.prefix.Addr() }
+
+// virtuals lists the virtual addresses of all instances.
+func virtuals(c *config.Config) (all []virtual) {
+	for n := range c.Instances {
+		in := &c.Instances[n]
+		for key, list := range map[string][]config.VirtualAddress{"virtual_ipaddress": in.Addresses, "virtual_ipaddress_excluded": in.Excluded} {
+			for i, a := range list {
+				below := a.Device
+				if a.Device == in.VMACDevice(false) || a.Device == in.VMACDevice(true) {
+					below = in.Interface
+				}
+				all = append(all, virtual{in, []string{"vrrp_instance", in.Name, key, "[" + strconv.Itoa(i) + "]"}, a.Prefix, a.Device, below})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b virtual) int { return strings.Compare(strings.Join(a.path, "."), strings.Join(b.path, ".")) })
+	return all
+}
+
+// server is a real server or a sorry server.
+type server struct {
+	vs      *config.VirtualServer
+	path    []string
+	addr    netip.Addr
+	forward config.Forwarding
+	inhibit bool
+	sorry   bool
+}
+
+// servers lists all real servers and sorry servers.
+func servers(c *config.Config) (all []server) {
+	for n := range c.VirtualServers {
+		vs := &c.VirtualServers[n]
+		path := []string{"virtual_server", vs.Name}
+		for i, rs := range vs.RealServers {
+			all = append(all, server{vs, sub(path, "real_server", "["+strconv.Itoa(i)+"]"), rs.Address.Addr(), rs.Forwarding, rs.Inhibit, false})
+		}
+		if s := vs.SorryServer; s != nil {
+			all = append(all, server{vs, sub(path, "sorry_server"), s.Address.Addr(), s.Forwarding, false, true})
+		}
+	}
+	return all
+}
+
+// Questions lists the addresses whose ways the checks want to know.
+func Questions(c *config.Config) (all []netip.Addr) {
+	for _, s := range servers(c) {
+		all = append(all, s.addr)
+	}
+	for _, v := range virtuals(c) {
+		all = append(all, v.addr())
+	}
+	for _, vs := range c.VirtualServers {
+		if vs.Address.IsValid() {
+			all = append(all, vs.Address.Addr())
+		}
+	}
+	for n := range c.Instances {
+		for _, p := range peers(&c.Instances[n]) {
+			all = append(all, p.addr)
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
+}
+
+// peer is another router that is spoken to by unicast.
+type peer struct {
+	path   []string
+	addr   netip.Addr
+	device string
+}
+
+func peers(in *config.Instance) (all []peer) {
+	path := []string{"vrrp_instance", in.Name}
+	for i, p := range in.Peers {
+		all = append(all, peer{sub(path, "unicast_peer", "["+strconv.Itoa(i)+"]"), p.Address, in.Interface})
+	}
+	for h, hb := range in.Heartbeats {
+		device := hb.Interface
+		if device == "" {
+			device = in.Interface
+		}
+		for i, p := range hb.Peers {
+			all = append(all, peer{sub(path, "heartbeat", "["+strconv.Itoa(h)+"]", "unicast_peer", "["+strconv.Itoa(i)+"]"), p.Address, device})
+		}
+	}
+	return all
+}
+
+// Modules that the configuration needs, with what needs them. What the kernel gives
+// by itself where it can is told apart from what must be loaded by hand.
+type need struct {
+	module string
+	path   []string
+	what   string // that needs it
+	byHand bool
+}
+
+func needs(c *config.Config) (all []need) {
+	for n := range c.VirtualServers {
+		vs := &c.VirtualServers[n]
+		path := []string{"virtual_server", vs.Name}
+		all = append(all, need{"ip_vs", path, "virtual servers", false},
+			need{"ip_vs_" + vs.Scheduler, sub(path, "scheduler"), "the scheduler " + vs.Scheduler, false})
+		if vs.Address.Port() == 21 && vs.Protocol == config.TCP && vs.Forwarding == config.NAT {
+			all = append(all, need{"ip_vs_ftp", sub(path, "address"), "active and passive FTP behind NAT", true})
+		}
+	}
+	for n := range c.Instances {
+		in := &c.Instances[n]
+		path := []string{"vrrp_instance", in.Name}
+		if in.UseVMAC {
+			all = append(all, need{"macvlan", sub(path, "use_vmac"), "use_vmac", false})
+		}
+		if !in.Accept {
+			all = append(all, need{"nf_tables", sub(path, "accept"), "accept = false", false})
+		}
+	}
+	return all
+}
+
+// Needs lists the kernel's modules that the configuration needs.
+func Needs(c *config.Config) (all []string) {
+	for _, n := range needs(c) {
+		all = append(all, n.module)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// link finds an interface.
+func (v *visit) link(name string) (Link, bool) {
+	for _, l := range v.Facts.Links {
+		if l.Name == name {
+			return l, true
+		}
+	}
+	return Link{}, false
+}
+
+// sysctl returns a setting as a number; false: the host does not have it, or it
+// could not be read.
+func (v *visit) sysctl(path string) (int, bool) {
+	text, ok := v.Facts.Sysctl[path]
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	return n, ok && err == nil
+}
+
+// conf returns an IPv4 setting of an interface, joined with that for all by the rule
+// of that setting (ip-sysctl.rst: the greater, or one of both).
+func (v *visit) conf(device, name string) (int, bool) {
+	own, ok := v.sysctl("net/ipv4/conf/" + device + "/" + name)
+	all, _ := v.sysctl("net/ipv4/conf/all/" + name)
+	return max(own, all), ok
+}
+
+// dotted writes a setting as sysctl(8) does. With a dot in an interface's name it
+// takes slashes, and nothing else.
+func dotted(path string) string {
+	if strings.Contains(path, ".") {
+		return path
+	}
+	return strings.ReplaceAll(path, "/", ".")
+}
+
+// set is the command that makes a setting.
+func set(path string, value int) string { return fmt.Sprintf("sysctl -w %s=%d", dotted(path), value) }
+
+// deviceOf returns the interface of the link that the clients of an address come in
+// by, as far as configuration and host tell; empty: it is not known.
+func (v *visit) deviceOf(a netip.Addr) string {
+	for _, va := range virtuals(v.Config) {
+		if va.addr() == a {
+			return va.below
+		}
+	}
+	for _, s := range v.Config.StaticAddresses {
+		if s.Prefix.Addr() == a {
+			return s.Device
+		}
+	}
+	for _, l := range v.Facts.Links {
+		for _, p := range l.Addresses {
+			if p.Addr() == a {
+				return l.Name
+			}
+		}
+	}
+	return ""
+}
+
+// holders lists the interfaces that have an address.
+func (v *visit) holders(a netip.Addr) (all []string) {
+	for _, l := range v.Facts.Links {
+		if slices.ContainsFunc(l.Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			all = append(all, l.Name)
+		}
+	}
+	return all
+}
+
+func familyOf(a netip.Addr) string {
+	if a.Is4() {
+		return "ipv4"
+	}
+	return "ipv6"
+}
+
+// quote puts a word of a command into quotes where a shell needs them.
+func quote(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%_+=:,./-", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
