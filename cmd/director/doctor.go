@@ -19,7 +19,7 @@ import (
 )
 
 func newDoctor(o *options) *cobra.Command {
-	var asJSON bool
+	var asJSON, probe bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "tell what would break the configuration on this host, and the cure",
@@ -37,7 +37,7 @@ is, whatever else was found.`,
 			if err := enterNamespace(o.configPath); err != nil {
 				return err
 			}
-			report, err := diagnose(cmd.Context(), o)
+			report, err := diagnose(cmd.Context(), o, probe)
 			if err != nil {
 				return err
 			}
@@ -59,13 +59,14 @@ is, whatever else was found.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&probe, "probe", false, "also ask on the links who has the virtual addresses (ARP, neighbour discovery)")
 	configFlag(cmd, o)
 	return cmd
 }
 
 // diagnose reads the configuration, looks at the host and makes all checks. Its error
 // is about the configuration.
-func diagnose(ctx context.Context, o *options) (doctor.Report, error) {
+func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error) {
 	text, err := os.ReadFile(o.configPath)
 	if err != nil {
 		return doctor.Report{}, &failure{exitFailure, err}
@@ -91,17 +92,18 @@ func diagnose(ctx context.Context, o *options) (doctor.Report, error) {
 		return nil
 	}
 	advise(doctor.Note, warnings...)
+	find := positions(o.configPath, text)
 	var unseen []doctor.Unseen
 	if os.Geteuid() != 0 {
 		unseen = append(unseen, doctor.Unseen{What: "secrets and scripts", Why: "the daemon reads and runs them as another user; root may look"})
 	} else {
-		if err := errs(config.FillSecrets(o.configPath, text, cfg, secret.Read)); err != nil {
+		if err := errs(config.FillSecrets(find, cfg, secret.Read)); err != nil {
 			return doctor.Report{}, err
 		}
 		if cfg, err = watchdog.WithScriptUser(cfg); err != nil {
 			return doctor.Report{}, &failure{exitFailure, err}
 		}
-		warnings, err := watchdog.CheckScripts(o.configPath, text, cfg)
+		warnings, err := watchdog.CheckScripts(find, cfg)
 		advise(doctor.Unwise, warnings...)
 		if err := errs(err); err != nil {
 			return doctor.Report{}, err
@@ -115,8 +117,8 @@ func diagnose(ctx context.Context, o *options) (doctor.Report, error) {
 	if err != nil && !errors.Is(err, control.ErrNotRunning) {
 		unseen = append(unseen, doctor.Unseen{What: "the running daemon", Why: err.Error()})
 	}
-	facts := examine.Host(examine.Options{Config: cfg, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: status})
+	facts := examine.Host(examine.Options{Config: cfg, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: status, Probe: probe})
 	facts.Advice = list
 	facts.Unseen = append(unseen, facts.Unseen...)
-	return doctor.Diagnose(doctor.Input{File: o.configPath, Config: cfg, Find: positions(o.configPath, text), Facts: facts}), nil
+	return doctor.Diagnose(doctor.Input{File: o.configPath, Config: cfg, Find: find, Facts: facts}), nil
 }

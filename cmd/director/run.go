@@ -153,7 +153,7 @@ func runChild(role watchdog.Role) int {
 		// On few CPUs the loop would wait until the collector or another goroutine
 		// lets go of the runtime, real-time priority or not.
 		runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
-		return vrrpd.New(log).Run(ctx, ch)
+		return vrrpd.New(log, os.Getenv(envRuntimeDir)).Run(ctx, ch)
 	}
 	if role == watchdog.RoleCheckers {
 		daemon = func(ctx context.Context, ch *watchdog.Channel) error {

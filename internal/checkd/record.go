@@ -26,6 +26,13 @@ func OwnsServices(dir string) bool {
 	return err == nil
 }
 
+// CheckRecord reports why the record in dir cannot be used; nil also when there is
+// none.
+func CheckRecord(dir string) error {
+	_, err := readRecord(dir)
+	return err
+}
+
 // recordFile is the content of the record.
 type recordFile struct {
 	Version  int               `json:"version"`

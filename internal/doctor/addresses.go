@@ -11,15 +11,46 @@ import (
 
 // vipNetwork: an address alone (/32, /128) that no network of its link holds.
 func vipNetwork(v *visit) {
-	for _, a := range virtuals(v.Config) {
-		l, ok := v.link(a.below)
-		if !ok || a.below == "lo" || !a.prefix.IsSingleIP() || a.addr().IsLinkLocalUnicast() {
+	for _, a := range v.index.virtuals {
+		if _, ok := v.link(a.below); !ok || a.below == "lo" || !a.prefix.IsSingleIP() || a.addr().IsLinkLocalUnicast() {
 			continue
 		}
-		within := func(p netip.Prefix) bool { return !p.IsSingleIP() && p.Contains(a.addr()) }
-		beside := slices.ContainsFunc(virtuals(v.Config), func(o virtual) bool { return o.below == a.below && within(o.prefix) })
-		if !beside && !slices.ContainsFunc(l.Addresses, within) {
+		if !slices.ContainsFunc(v.index.networks[a.below], func(p netip.Prefix) bool { return p.Contains(a.addr()) }) {
 			v.add(Note, a.path, fmt.Sprintf("%s is in no network of %s", a.addr(), a.below), fmt.Sprintf("%q   # with the length of its network, if it is on this link", a.addr().String()+"/24"))
+		}
+	}
+}
+
+// masters tells which instances are MASTER here, as far as a daemon says.
+func (v *visit) masters() map[string]bool {
+	master := make(map[string]bool)
+	if v.Facts.Daemon != nil && v.Facts.Daemon.VRRP != nil {
+		for _, in := range v.Facts.Daemon.VRRP.Instances {
+			master[in.Name] = master[in.Name] || in.State == "MASTER"
+		}
+	}
+	return master
+}
+
+// vipAnswered: this host does not hear itself, so a master hears nobody, and a backup
+// hears the master.
+func vipAnswered(v *visit) {
+	master := v.masters()
+	for _, a := range v.index.virtuals {
+		mac, asked := v.Facts.Answers[a.addr()]
+		if !asked || slices.ContainsFunc(v.Facts.Links, func(l Link) bool { return mac != "" && l.MAC == mac }) {
+			continue
+		}
+		switch {
+		case mac != "" && master[a.in.Name]:
+			v.add(Broken, a.path, fmt.Sprintf("%s answers for %s on %s, and the instance is MASTER here", mac, a.addr(), a.below),
+				fmt.Sprintf("ip addr del %s dev DEVICE   # on the host with %s", a.prefix, mac))
+		case mac != "" && v.Facts.Daemon == nil:
+			v.add(Note, a.path, fmt.Sprintf("%s answers for %s on %s", mac, a.addr(), a.below),
+				fmt.Sprintf("ip addr del %s dev DEVICE   # on the host with %s, unless that is the other director", a.prefix, mac))
+		case mac == "" && v.Facts.Daemon != nil && !master[a.in.Name]:
+			v.add(Broken, a.path, fmt.Sprintf("nobody answers for %s on %s, and the instance is not MASTER here", a.addr(), a.below),
+				"director status   # here and on the other hosts: is one MASTER, and on the same link?")
 		}
 	}
 }
@@ -27,13 +58,8 @@ func vipNetwork(v *visit) {
 // vipTaken: with a daemon, an address on a host that is not its master; without one,
 // an address at all. The address owner (priority 255) has its addresses always.
 func vipTaken(v *visit) {
-	master := make(map[string]bool)
-	if v.Facts.Daemon != nil && v.Facts.Daemon.VRRP != nil {
-		for _, in := range v.Facts.Daemon.VRRP.Instances {
-			master[in.Name] = master[in.Name] || in.State == "MASTER"
-		}
-	}
-	for _, a := range virtuals(v.Config) {
+	master := v.masters()
+	for _, a := range v.index.virtuals {
 		if a.in.Priority == 255 || master[a.in.Name] || a.device == "lo" {
 			continue
 		}
@@ -53,7 +79,7 @@ func vipTaken(v *visit) {
 
 // vipAtBoot: what ifupdown, netplan, NetworkManager and systemd-networkd are told.
 func vipAtBoot(v *visit) {
-	for _, a := range virtuals(v.Config) {
+	for _, a := range v.index.virtuals {
 		if a.in.Priority == 255 || a.device == "lo" {
 			continue
 		}
@@ -77,7 +103,7 @@ func shorten(s string) string {
 // bind: what listens on a virtual address now, or is configured to. What is balanced
 // needs no listener here.
 func bind(v *visit) {
-	for _, a := range virtuals(v.Config) {
+	for _, a := range v.index.virtuals {
 		setting := "net/" + familyOf(a.addr()) + "/ip_nonlocal_bind"
 		n, ok := v.sysctl(setting)
 		if !ok || n != 0 || a.in.Priority == 255 || a.device == "lo" {

@@ -50,6 +50,8 @@ func Checks() []Check {
 			"only who has a route to such an address reaches it: neighbours on the link do not ask for it", vipNetwork},
 		{"vip-taken", Broken, "virtual addresses that the host has already",
 			"an address that is on both hosts is answered by both", vipTaken},
+		{"vip-answered", Broken, "who answers for the virtual addresses on their links (with `--probe` only)",
+			"exactly one host has to answer for a virtual address, and that is the master", vipAnswered},
 		{"vip-at-boot", Broken, "virtual addresses in the host's own network configuration",
 			"the host takes the address at each boot, whoever is master", vipAtBoot},
 		{"bind", Broken, "programs that listen on a virtual address, and `ip_nonlocal_bind`",

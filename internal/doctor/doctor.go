@@ -84,8 +84,9 @@ func Diagnose(in Input) Report {
 	if r.Unseen == nil {
 		r.Unseen = []Unseen{}
 	}
+	x := newIndex(in)
 	for _, check := range Checks() {
-		v := &visit{Input: in, check: check}
+		v := &visit{Input: in, index: x, check: check, told: make(map[string]bool)}
 		check.run(v)
 		r.Findings = append(r.Findings, v.findings...)
 	}
@@ -108,19 +109,21 @@ func Diagnose(in Input) Report {
 // visit is one check being made.
 type visit struct {
 	Input
+	index    *index
 	check    Check
 	findings []Finding
+	told     map[string]bool // what was found and its cure
 }
 
 // add records a finding about the object of the configuration at path. Where a
 // default is concerned the key is not in the file: the line is then that of the
 // table. The same finding is recorded once, however many objects share it.
 func (v *visit) add(s Severity, path []string, found string, cure ...string) {
-	for _, f := range v.findings {
-		if f.Severity == s && f.Found == found && slices.Equal(f.Cure, cure) {
-			return
-		}
+	key := fmt.Sprintf("%s %s %q", s, found, cure)
+	if v.told[key] {
+		return
 	}
+	v.told[key] = true
 	at := config.Position{}
 	for n := len(path); n > 0 && at.Line == 0; n-- {
 		at = v.Find(path[:n]...)

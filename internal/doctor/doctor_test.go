@@ -186,6 +186,25 @@ var cases = []struct {
 		f.Links[1].Addresses = append(f.Links[1].Addresses, netip.MustParsePrefix("192.0.2.80/24"))
 		f.Mentions = []Mention{{Address: addr("192.0.2.80"), File: "/etc/network/interfaces", Line: 3, Brings: true}}
 	}, nil},
+	{"two answer", instance(""), func(f *Facts) {
+		f.Daemon, f.DaemonCaps = master(), ^uint64(0)
+		f.Answers = map[netip.Addr]string{addr("192.0.2.80"): "02:00:00:00:00:09"}
+	}, []string{"broken vip-answered 4 MASTER here"}},
+	{"this host answers itself", instance(""), func(f *Facts) {
+		f.Daemon, f.DaemonCaps = master(), ^uint64(0)
+		f.Links[2].MAC = "02:00:00:00:00:09"
+		f.Answers = map[netip.Addr]string{addr("192.0.2.80"): "02:00:00:00:00:09"}
+	}, nil},
+	{"nobody answers the master", instance(""), func(f *Facts) {
+		f.Daemon, f.DaemonCaps = master(), ^uint64(0)
+		f.Answers = map[netip.Addr]string{addr("192.0.2.80"): ""}
+	}, nil},
+	{"nobody answers the backup", instance(""), func(f *Facts) {
+		f.Daemon, f.DaemonCaps = master(), ^uint64(0)
+		f.Daemon.VRRP.Instances[0].State = "BACKUP"
+		f.Answers = map[netip.Addr]string{addr("192.0.2.80"): ""}
+	}, []string{"broken vip-answered 4 nobody answers"}},
+	{"somebody answers, no daemon", instance(""), func(f *Facts) { f.Answers = map[netip.Addr]string{addr("192.0.2.80"): "02:00:00:00:00:09"} }, []string{"note vip-answered 4 02:00:00:00:00:09 answers"}},
 	{"at boot", instance(""), func(f *Facts) {
 		f.Mentions = []Mention{{Address: addr("192.0.2.80"), File: "/etc/network/interfaces", Line: 3, Text: "address 192.0.2.80/24", Brings: true}}
 	}, []string{"broken vip-at-boot 4 /etc/network/interfaces:3"}},
@@ -205,6 +224,11 @@ var cases = []struct {
 		f.Sysctl["net/ipv4/conf/eth0/rp_filter"] = "1"
 	}, []string{"broken peer-way 5 strict"}},
 	{"peer is this host", instance("unicast_peer = [\"192.0.2.1\", \"192.0.2.2\"]\n"), func(f *Facts) { f.Ways[addr("192.0.2.1")] = Way{Device: "lo", Local: true} }, []string{"note peer-way 5 this host itself"}},
+	{"peer of a VRF", instance("unicast_peer = [\"10.0.0.2\", \"10.0.0.3\"]\n"), func(f *Facts) {
+		f.Links[1].Master, f.Links[1].MasterOf = "blue", "vrf"
+		f.Ways[addr("10.0.0.2")], f.Ways[addr("10.0.0.3")] = Way{Device: "eth1"}, Way{Error: "network is unreachable"}
+		f.Outward["ipv4"], f.Sysctl["net/ipv4/conf/all/rp_filter"] = "eth1", "1"
+	}, nil},
 	{"peer unreachable", instance("unicast_peer = [\"10.0.0.2\"]\n"), func(f *Facts) { f.Ways[addr("10.0.0.2")] = Way{Error: "network is unreachable"} }, []string{"broken no-way 5 10.0.0.2"}},
 	{"fast", instance("advert_interval = \"50ms\"\n"), nil, []string{"unwise fast-adverts 5 50ms"}},
 	{"fast, with priority", instance("advert_interval = \"50ms\"\n[vrrp_process]\nrt_priority = 50\n"), nil, nil},
@@ -345,5 +369,21 @@ func TestNothingKnown(t *testing.T) {
 				t.Errorf("%s: found %+v", tc.name, f)
 			}
 		}
+	}
+}
+
+// A large configuration on a host with nothing right is diagnosed in no time that
+// somebody would notice.
+func BenchmarkDiagnose(b *testing.B) {
+	var text strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&text, "[vrrp_instance.i%d]\ninterface = \"eth%d\"\nvirtual_router_id = %d\nvirtual_ipaddress = [\"10.%d.%d.1/32\"]\n", i, i/250, i%250+1, i/250, i%250)
+		fmt.Fprintf(&text, "[virtual_server.v%d]\naddress = \"10.%d.%d.1:80\"\nreal_server = [\"10.9.0.1\", \"10.9.0.2\", \"10.9.0.3\", \"10.9.0.4\"]\n[[virtual_server.v%d.check]]\ntype = \"tcp\"\n", i, i/250, i%250, i)
+	}
+	cfg, line := mustParse(text.String()), config.Positions([]byte(text.String()))
+	f := healthy()
+	f.Sysctl["net/ipv4/ip_forward"] = "0"
+	for b.Loop() {
+		Diagnose(Input{File: "d.toml", Config: cfg, Line: line, Facts: f})
 	}
 }

@@ -25,6 +25,9 @@ type Facts struct {
 	Modules Modules
 	// Services are those in the kernel's IPVS table, nil: not known.
 	Services []Service
+	// Answers holds the MAC address that answered for a virtual address on its link,
+	// empty: nobody did. Addresses that were not asked for are not in it.
+	Answers map[netip.Addr]string
 	// Firewall holds the fate of the packets of Traffic, by their names; nil: not known.
 	Firewall  map[string]Fate
 	Translate bool // the firewall translates sources (a nat chain at postrouting)
@@ -60,6 +63,7 @@ type Link struct {
 	Name     string
 	Kind     string // such as macvlan; empty: hardware
 	Alias    string
+	MAC      string
 	Up       bool // switched on
 	Carrier  bool
 	MTU      int
@@ -143,7 +147,6 @@ type RuntimeDir struct {
 	Exists      bool
 	IsDir       bool
 	Mode        uint32 // permission bits
-	UID         int
 	Socket      string
 	RecordError string // the record of owned services cannot be used
 }

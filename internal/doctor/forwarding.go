@@ -66,9 +66,9 @@ func routerAdvertisement(v *visit) {
 // reversePath: the value 1 on the interface that clients come in by, where answers to
 // most of them leave by another one.
 func reversePath(v *visit) {
-	for _, a := range virtuals(v.Config) {
+	for _, a := range v.index.virtuals {
 		out := v.Facts.Outward["ipv4"]
-		if !a.addr().Is4() || out == "" || out == a.device || out == a.below || a.below == "lo" {
+		if !a.addr().Is4() || out == "" || out == a.device || out == a.below || a.below == "lo" || v.virtualNetwork(a.below) {
 			continue
 		}
 		if l, ok := v.link(out); ok && (l.Master == a.below || l.Master != "" && l.Master == v.master(a.below)) {
@@ -113,7 +113,9 @@ func noWay(v *visit) {
 	}
 	for n := range v.Config.Instances {
 		for _, p := range peers(&v.Config.Instances[n]) {
-			none(p.path, p.addr)
+			if !v.virtualNetwork(p.device) {
+				none(p.path, p.addr)
+			}
 		}
 	}
 }
@@ -153,7 +155,7 @@ func localServer(v *visit) {
 			quiet(s.path, a, Unwise, fmt.Sprintf("the real server %s is this host, and arp_ignore and arp_announce do not keep it quiet about %s while it is a backup", s.addr, a))
 		}
 	}
-	for _, a := range virtuals(v.Config) {
+	for _, a := range v.index.virtuals {
 		if a.addr().Is4() && a.device != "lo" && slices.Contains(v.holders(a.addr()), "lo") {
 			quiet(a.path, a.addr(), Broken, fmt.Sprintf("%s is on lo, and arp_ignore and arp_announce do not keep this host quiet about it while it is a backup", a.addr()))
 		}

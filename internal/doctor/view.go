@@ -86,6 +86,22 @@ func Questions(c *config.Config) (all []netip.Addr) {
 	return slices.Compact(all)
 }
 
+// Probe is a question on a link who has an address.
+type Probe struct {
+	Device string
+	Addr   netip.Addr
+}
+
+// Probes lists the questions to be asked for the virtual addresses.
+func Probes(c *config.Config) (all []Probe) {
+	for _, a := range virtuals(c) {
+		if a.below != "lo" {
+			all = append(all, Probe{a.below, a.addr()})
+		}
+	}
+	return all
+}
+
 // peer is another router that is spoken to by unicast.
 type peer struct {
 	path   []string
@@ -151,14 +167,53 @@ func Needs(c *config.Config) (all []string) {
 	return slices.Compact(all)
 }
 
-// link finds an interface.
-func (v *visit) link(name string) (Link, bool) {
-	for _, l := range v.Facts.Links {
-		if l.Name == name {
-			return l, true
+// index is what the checks look up again and again, made once.
+type index struct {
+	virtuals []virtual
+	links    map[string]Link
+	clients  map[netip.Addr]string     // the interface of the link by which clients of an address come in
+	holders  map[netip.Addr][]string   // the interfaces that have an address
+	networks map[string][]netip.Prefix // of an interface, by its own and its virtual addresses
+}
+
+func newIndex(in Input) *index {
+	x := &index{virtuals(in.Config), make(map[string]Link), make(map[netip.Addr]string), make(map[netip.Addr][]string), make(map[string][]netip.Prefix)}
+	for _, l := range in.Facts.Links {
+		x.links[l.Name] = l
+		for _, p := range l.Addresses {
+			x.holders[p.Addr()] = append(x.holders[p.Addr()], l.Name)
+			x.clients[p.Addr()] = l.Name
+			x.network(l.Name, p)
 		}
 	}
-	return Link{}, false
+	for _, s := range in.Config.StaticAddresses {
+		x.clients[s.Prefix.Addr()] = s.Device
+		x.network(s.Device, s.Prefix)
+	}
+	for _, a := range x.virtuals {
+		x.clients[a.addr()] = a.below
+		x.network(a.below, a.prefix)
+	}
+	return x
+}
+
+func (x *index) network(device string, p netip.Prefix) {
+	if p = p.Masked(); !p.IsSingleIP() && !slices.Contains(x.networks[device], p) {
+		x.networks[device] = append(x.networks[device], p)
+	}
+}
+
+// link finds an interface.
+func (v *visit) link(name string) (Link, bool) {
+	l, ok := v.index.links[name]
+	return l, ok
+}
+
+// virtualNetwork says that an interface is part of a VRF, whose routes are others
+// than those that were asked for.
+func (v *visit) virtualNetwork(device string) bool {
+	l, _ := v.link(device)
+	return l.MasterOf == "vrf"
 }
 
 // sysctl returns a setting as a number; false: the host does not have it, or it
@@ -191,36 +246,10 @@ func set(path string, value int) string { return fmt.Sprintf("sysctl -w %s=%d", 
 
 // deviceOf returns the interface of the link that the clients of an address come in
 // by, as far as configuration and host tell; empty: it is not known.
-func (v *visit) deviceOf(a netip.Addr) string {
-	for _, va := range virtuals(v.Config) {
-		if va.addr() == a {
-			return va.below
-		}
-	}
-	for _, s := range v.Config.StaticAddresses {
-		if s.Prefix.Addr() == a {
-			return s.Device
-		}
-	}
-	for _, l := range v.Facts.Links {
-		for _, p := range l.Addresses {
-			if p.Addr() == a {
-				return l.Name
-			}
-		}
-	}
-	return ""
-}
+func (v *visit) deviceOf(a netip.Addr) string { return v.index.clients[a] }
 
 // holders lists the interfaces that have an address.
-func (v *visit) holders(a netip.Addr) (all []string) {
-	for _, l := range v.Facts.Links {
-		if slices.ContainsFunc(l.Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) {
-			all = append(all, l.Name)
-		}
-	}
-	return all
-}
+func (v *visit) holders(a netip.Addr) []string { return v.index.holders[a] }
 
 func familyOf(a netip.Addr) string {
 	if a.Is4() {

@@ -90,7 +90,7 @@ func sourceAddress(v *visit) {
 		return
 	}
 	virtual := make(map[netip.Addr]bool)
-	for _, a := range virtuals(v.Config) {
+	for _, a := range v.index.virtuals {
 		virtual[a.addr()] = true
 	}
 	for n := range v.Config.Instances {
@@ -124,7 +124,7 @@ func sourceAddress(v *visit) {
 
 // ipv6Off: disable_ipv6 where an IPv6 address goes.
 func ipv6Off(v *visit) {
-	for _, a := range virtuals(v.Config) {
+	for _, a := range v.index.virtuals {
 		setting := "net/ipv6/conf/" + a.below + "/disable_ipv6"
 		if n, ok := v.sysctl(setting); ok && n != 0 && a.addr().Is6() {
 			v.add(Broken, a.path, "IPv6 is switched off on "+a.below+" (disable_ipv6)", set(setting, 0))
@@ -135,20 +135,17 @@ func ipv6Off(v *visit) {
 // promoteSecondaries: director sees to it itself unless it is told not to. The
 // kernel takes the setting of the interface or that for all.
 func promoteSecondaries(v *visit) {
-	for n := range v.Config.Instances {
-		in := &v.Config.Instances[n]
-		seen := make(map[string]netip.Prefix)
-		for _, a := range virtuals(v.Config) {
-			if a.in != in || in.PromoteSecondaries || !a.addr().Is4() || a.prefix.IsSingleIP() {
-				continue
-			}
-			key := a.device + " " + a.prefix.Masked().String()
-			first, twice := seen[key]
-			seen[key] = a.prefix
-			if on, ok := v.conf(a.below, "promote_secondaries"); twice && ok && on == 0 {
-				v.add(Broken, sub([]string{"vrrp_instance", in.Name}, "promote_secondaries"), fmt.Sprintf("%s and %s are of one network, and promote_secondaries is off here and on %s", first, a.prefix, a.below),
-					"promote_secondaries = true", set("net/ipv4/conf/"+a.below+"/promote_secondaries", 1))
-			}
+	seen := make(map[string]netip.Prefix)
+	for _, a := range v.index.virtuals {
+		if a.in.PromoteSecondaries || !a.addr().Is4() || a.prefix.IsSingleIP() {
+			continue
+		}
+		key := a.in.Name + " " + a.device + " " + a.prefix.Masked().String()
+		first, twice := seen[key]
+		seen[key] = a.prefix
+		if on, ok := v.conf(a.below, "promote_secondaries"); twice && ok && on == 0 {
+			v.add(Broken, []string{"vrrp_instance", a.in.Name, "promote_secondaries"}, fmt.Sprintf("%s and %s are of one network, and promote_secondaries is off here and on %s", first, a.prefix, a.below),
+				"promote_secondaries = true", set("net/ipv4/conf/"+a.below+"/promote_secondaries", 1))
 		}
 	}
 }
@@ -161,7 +158,7 @@ func peerWay(v *visit) {
 			way, ok := v.Facts.Ways[p.addr]
 			strict, known := v.conf(p.device, "rp_filter")
 			switch {
-			case !ok || way.Error != "":
+			case !ok || way.Error != "" || v.virtualNetwork(p.device):
 			case way.Local:
 				v.add(Note, p.path, fmt.Sprintf("%s is this host itself: director leaves it out", p.addr), "unicast_peer = [...]   # without it")
 			case way.Device != p.device:

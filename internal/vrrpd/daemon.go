@@ -28,6 +28,7 @@ const stopLimit = 3 * time.Second
 // Daemon is the VRRP child.
 type Daemon struct {
 	log *slog.Logger
+	dir string
 
 	mu    sync.Mutex
 	inbox []any // posted by other goroutines, taken by the loop
@@ -44,9 +45,10 @@ type Daemon struct {
 	limit     time.Time // ends the wait of a stop or an Ack
 }
 
-// New returns a VRRP child that has started nothing yet.
-func New(log *slog.Logger) *Daemon {
-	return &Daemon{log: log}
+// New returns a VRRP child that has started nothing yet. In dir, the runtime
+// directory, it remembers what it changed of the host's settings.
+func New(log *slog.Logger, dir string) *Daemon {
+	return &Daemon{log: log, dir: dir}
 }
 
 // firewallChanged says that the nftables rules of the host are not what they were.
@@ -83,7 +85,11 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	worker, err := link.NewWorker(func(r link.Result) { d.post(r) })
+	former, err := link.ReadFormer(d.dir)
+	if err != nil {
+		d.log.Error("settings that a former process changed will stay", "reason", err)
+	}
+	worker, err := link.NewWorker(former, func(r link.Result) { d.post(r) })
 	if err != nil {
 		return fmt.Errorf("vrrpd: %w", err)
 	}

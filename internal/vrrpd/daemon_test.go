@@ -35,7 +35,7 @@ func newChild(t *testing.T) *child {
 		}
 		t.Cleanup(func() { ends[i].Close() })
 	}
-	c := &child{world: newWorld(t), d: New(slog.New(slog.DiscardHandler)), ch: ends[0], parent: ends[1]}
+	c := &child{world: newWorld(t), d: New(slog.New(slog.DiscardHandler), t.TempDir()), ch: ends[0], parent: ends[1]}
 	c.d.engine = c.e
 	c.e.parent = c.ch.Send
 	c.d.synced = true

@@ -17,6 +17,7 @@ type kernel struct {
 	packet  int                      // AF_PACKET socket that only sends
 	devices map[string]*device
 	walls   *firewall // nil until a Block needs it
+	former  Former    // of settings
 }
 
 // device is what is known of an interface while work goes on.

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -156,8 +158,8 @@ func TestPromoteSecondaries(t *testing.T) {
 			if already, err := s.add(k); err != nil || already {
 				t.Fatalf("already %v, error %v", already, err)
 			}
-			if already, err := s.add(k); err != nil || !already {
-				t.Errorf("again: already %v, error %v", already, err)
+			if already, err := s.add(k); err != nil || already {
+				t.Errorf("again: already %v, error %v, but it is ours", already, err)
 			}
 		}
 		for _, a := range vips("eth0", "10.7.0.10/24", "10.7.0.11/24", "10.7.0.12/24") {
@@ -188,6 +190,73 @@ func TestPromoteSecondaries(t *testing.T) {
 	}
 	if already, err := s.remove(k); err != nil || !already {
 		t.Errorf("off without the interface: already %v, error %v", already, err)
+	}
+}
+
+// A setting goes back to what it was, whoever takes it back: a process that follows one
+// that was killed knows from the record that it is not the host's, and so does one
+// whose configuration has no use for it any more.
+func TestSettingGoesBack(t *testing.T) {
+	h, peer := newHost(t), newHost(t)
+	cable(h, "eth0", "", peer, "eth0", "")
+	dir := t.TempDir()
+	announce, ignore := Setting{"eth0", ARPAnnounce, 2}, Setting{"eth0", ARPIgnore, 1}
+	life := func(do func(k *kernel)) {
+		t.Helper()
+		k := in(h, openKernel)
+		defer k.close()
+		var err error
+		if k.former, err = ReadFormer(dir); err != nil {
+			t.Fatal(err)
+		}
+		do(k)
+	}
+	is := func(k *kernel, s Setting, want uint32) {
+		t.Helper()
+		d, err := k.device(s.Device)
+		h.must(err)
+		if got, ok, err := s.read(k, d); err != nil || !ok || got != want {
+			t.Errorf("%s is %d, %v, want %d", s, got, err, want)
+		}
+	}
+	add := func(k *kernel, s Setting, host bool) {
+		t.Helper()
+		if already, err := s.add(k); err != nil || already != host {
+			t.Errorf("%s: already %v, error %v", s, already, err)
+		}
+	}
+	life(func(k *kernel) {
+		d, err := k.device("eth0")
+		h.must(err)
+		h.must(announce.write(k, d, 1))
+		add(k, announce, false)
+		add(k, ignore, false)
+		is(k, announce, 2)
+	})
+	life(func(k *kernel) { // killed, and started again
+		add(k, announce, false)
+		_, err := announce.remove(k)
+		h.must(err)
+		is(k, announce, 1)
+	})
+	life(func(k *kernel) { // killed, and configured otherwise
+		is(k, ignore, 1)
+		_, err := (&Leftovers{Keep: map[Key]bool{announce.Key(): true}}).remove(k)
+		h.must(err)
+		is(k, ignore, 0)
+	})
+	if list, err := os.ReadDir(dir); err != nil || len(list) > 0 {
+		t.Errorf("left in the runtime directory: %v, %v", list, err)
+	}
+	life(func(k *kernel) { // what the host has itself stays
+		d, err := k.device("eth0")
+		h.must(err)
+		h.must(ignore.write(k, d, 1))
+		add(k, ignore, true)
+	})
+	h.must(os.WriteFile(filepath.Join(dir, formerName), []byte("{"), 0o600))
+	if _, err := ReadFormer(dir); err == nil || !strings.Contains(err.Error(), formerName) {
+		t.Errorf("a broken record: %v", err)
 	}
 }
 

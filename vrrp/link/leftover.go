@@ -12,7 +12,7 @@ import (
 )
 
 // Leftovers is an item that can only be removed: all addresses, routes and rules
-// that carry Protocol, and all VMACs and Blocks, that are not in Keep. A director that was killed left them
+// that carry Protocol, all VMACs and Blocks, and the Settings in the record, that are not in Keep. A director that was killed left them
 // behind, and nobody else would take them off. Addresses are found on kernels that
 // keep their protocol (5.18 and later).
 type Leftovers struct{ Keep map[Key]bool }
@@ -85,7 +85,25 @@ func (l *Leftovers) remove(k *kernel) (already bool, err error) {
 			return false, fmt.Errorf("%s: %w", a, err)
 		}
 	}
-	return false, errors.Join(l.removeVMACs(k), l.removeBlocks(k))
+	return false, errors.Join(l.removeVMACs(k), l.removeBlocks(k), l.restoreSettings(k))
+}
+
+// restoreSettings puts back the settings that a former process changed.
+func (l *Leftovers) restoreSettings(k *kernel) error {
+	var list []Setting
+	for device, settings := range k.former.values {
+		for name := range settings {
+			if s := (Setting{Device: device, Name: name}); !l.Keep[s.Key()] {
+				list = append(list, s)
+			}
+		}
+	}
+	for _, s := range list {
+		if _, err := s.remove(k); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
 }
 
 func (l *Leftovers) removeVMACs(k *kernel) error {

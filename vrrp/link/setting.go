@@ -9,7 +9,7 @@ import (
 )
 
 // Setting is an IPv4 setting of an interface (/proc/sys/net/ipv4/conf/DEVICE/NAME)
-// that is to have at least a value. Its removal sets it to 0.
+// that is to have at least a value. Its removal sets it to what it was before.
 type Setting struct {
 	Device string
 	Name   string // PromoteSecondaries, ARPIgnore or ARPAnnounce
@@ -46,40 +46,70 @@ func (s Setting) On() string { return s.Device }
 
 func (s Setting) String() string { return "setting " + s.Name + " of " + s.Device }
 
-func (s Setting) add(k *kernel) (already bool, err error) { return s.turn(k, s.Value) }
-
-func (s Setting) remove(k *kernel) (already bool, err error) {
-	already, err = s.turn(k, 0)
-	if absent(err) {
-		return true, nil
-	}
-	return already, err
-}
-
-// turn reads and writes by netlink, because /proc/sys is often read-only for a
-// daemon.
-func (s Setting) turn(k *kernel, value uint32) (already bool, err error) {
-	number, known := ipv4Devconf[s.Name]
-	if !known {
-		return false, fmt.Errorf("unknown setting %q", s.Name)
-	}
+func (s Setting) add(k *kernel) (already bool, err error) {
 	err = k.on(s.Device, func(d *device) error {
-		info := nl.NewIfInfomsg(unix.AF_UNSPEC)
-		info.Index = int32(d.Index)
-		reply, err := k.request(unix.RTM_GETLINK, 0, info)
+		now, ok, err := s.read(k, d)
 		if err != nil {
 			return err
 		}
-		if now, ok := inetConf(reply, number); ok && (now == value || value > 0 && now > value) {
-			already = true
+		if ok && now >= s.Value {
+			// What a former process has changed is ours to put back.
+			_, changed := k.former.of(s)
+			already = !changed
 			return nil
 		}
-		spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
-		spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(iflaInetConf, nil).AddRtAttr(number, nl.Uint32Attr(value))
-		_, err = k.request(unix.RTM_SETLINK, 0, info, spec)
-		return err
+		if err := k.former.note(s, now); err != nil {
+			return err
+		}
+		return s.write(k, d, s.Value)
 	})
 	return already, err
+}
+
+func (s Setting) remove(k *kernel) (already bool, err error) {
+	err = k.on(s.Device, func(d *device) error {
+		value, _ := k.former.of(s)
+		now, ok, err := s.read(k, d)
+		if err != nil {
+			return err
+		}
+		if already = ok && now == value; already {
+			return nil
+		}
+		return s.write(k, d, value)
+	})
+	if absent(err) {
+		already, err = true, nil // it went with the interface
+	}
+	if err != nil {
+		return false, err
+	}
+	return already, k.former.drop(s)
+}
+
+// read and write go by netlink, because /proc/sys is often read-only for a daemon.
+func (s Setting) read(k *kernel, d *device) (value uint32, ok bool, err error) {
+	number, known := ipv4Devconf[s.Name]
+	if !known {
+		return 0, false, fmt.Errorf("unknown setting %q", s.Name)
+	}
+	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	info.Index = int32(d.Index)
+	reply, err := k.request(unix.RTM_GETLINK, 0, info)
+	if err != nil {
+		return 0, false, err
+	}
+	value, ok = inetConf(reply, number)
+	return value, ok, nil
+}
+
+func (s Setting) write(k *kernel, d *device, value uint32) error {
+	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	info.Index = int32(d.Index)
+	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
+	spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(iflaInetConf, nil).AddRtAttr(ipv4Devconf[s.Name], nl.Uint32Attr(value))
+	_, err := k.request(unix.RTM_SETLINK, 0, info, spec)
+	return err
 }
 
 // inetConf finds an IPv4 setting in the description of a link: an array that

@@ -133,11 +133,12 @@ func (t *task) struck(i Item) struck {
 
 // NewWorker starts a worker. It reports each result to emit from its own
 // goroutine; emit must not block and may call Submit.
-func NewWorker(emit func(Result)) (*Worker, error) {
+func NewWorker(former Former, emit func(Result)) (*Worker, error) {
 	kernel, err := openKernel()
 	if err != nil {
 		return nil, err
 	}
+	kernel.former = former
 	w := &Worker{
 		kernel:    kernel,
 		emit:      emit,

@@ -25,7 +25,7 @@ func newWorker(h *host) (*Worker, *results) {
 	h.t.Helper()
 	r := &results{t: h.t}
 	w := in(h, func() (*Worker, error) {
-		return NewWorker(func(x Result) {
+		return NewWorker(Former{}, func(x Result) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.list = append(r.list, x)
@@ -214,7 +214,7 @@ func hold(h *host) (w *Worker, r *results, release func()) {
 	gate := make(chan struct{})
 	r = &results{t: h.t}
 	w = in(h, func() (*Worker, error) {
-		return NewWorker(func(x Result) {
+		return NewWorker(Former{}, func(x Result) {
 			if x.Instance == "gate" {
 				<-gate
 				return
@@ -382,7 +382,7 @@ func TestWorkerSubmitFromEmit(t *testing.T) {
 	var w *Worker
 	ready := make(chan struct{})
 	w = in(h, func() (*Worker, error) {
-		return NewWorker(func(x Result) {
+		return NewWorker(Former{}, func(x Result) {
 			<-ready
 			if x.Job < 5 {
 				w.Submit(Job{ID: x.Job + 1, Instance: "web", Op: Add, Items: vips("eth0", "10.1.0.10/32")})

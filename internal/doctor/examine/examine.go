@@ -1,5 +1,5 @@
 // Package examine reads from a host what package doctor wants to know of it. It
-// changes nothing: no module is loaded, no packet is sent.
+// changes nothing: no module is loaded, and no packet is sent unless Options say so.
 //
 // Everything is of the network namespace of the calling thread; where the host keeps
 // one for a process, as below /proc, the calling thread's is read. What an ordinary
@@ -27,6 +27,9 @@ type Options struct {
 	RuntimeDir string
 	Socket     string          // the control socket
 	Daemon     *control.Status // nil: no daemon answers
+	// Probe asks on the links who has the virtual addresses. Then the whole process has
+	// to be in one network namespace, not the calling thread alone.
+	Probe bool
 	// Root is the folder that stands for /etc, /lib and the like of the host; empty: /.
 	Root string
 }
@@ -56,6 +59,9 @@ func Host(o Options) *doctor.Facts {
 	e.machine()
 	e.runtimeDir()
 	e.daemon()
+	if e.Probe {
+		e.probe()
+	}
 	return e.facts
 }
 

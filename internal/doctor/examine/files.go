@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"director/config"
+	"director/internal/checkd"
 	"director/internal/doctor"
 )
 
@@ -178,5 +179,11 @@ func (e *examination) runtimeDir() {
 		d.Exists, d.IsDir, d.Mode = true, info.IsDir(), uint32(info.Mode().Perm())
 	case !errors.Is(err, fs.ErrNotExist):
 		e.unseen(e.RuntimeDir, err)
+	}
+	switch err := checkd.CheckRecord(e.RuntimeDir); {
+	case errors.Is(err, fs.ErrPermission):
+		e.unseen("the record of owned services", err)
+	case err != nil:
+		d.RecordError = err.Error()
 	}
 }

@@ -29,7 +29,7 @@ func (e *examination) links() {
 	for _, l := range list {
 		a := l.Attrs()
 		link := doctor.Link{
-			Name: a.Name, Kind: l.Type(), Alias: a.Alias, MTU: a.MTU,
+			Name: a.Name, Kind: l.Type(), Alias: a.Alias, MAC: a.HardwareAddr.String(), MTU: a.MTU,
 			Up: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_RUNNING != 0,
 			LargeReceive: largeReceive(a.Name),
 		}
