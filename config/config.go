@@ -47,6 +47,8 @@ type Config struct {
 	Groups         []SyncGroup          `toml:"vrrp_sync_group" form:"named" alias:"sync_group"`
 	ServerGroups   []VirtualServerGroup `toml:"virtual_server_group" form:"named" json:",omitempty"`
 	VirtualServers []VirtualServer      `toml:"virtual_server" form:"named"`
+	IPVSSync       *IPVSSync            `toml:"ipvs_sync" json:",omitempty" alias:"lvs_sync_daemon"`
+	IPVSTimeouts   *IPVSTimeouts        `toml:"ipvs_timeouts" json:",omitempty" alias:"lvs_timeouts"`
 	Notify         Channels             `toml:"notify"`
 	// What is there as long as the daemon lives.
 	StaticAddresses []StaticAddress `toml:"static_address" alias:"static_ipaddress static_addresses" json:",omitempty"`
@@ -82,6 +84,9 @@ type Global struct {
 	// ExclusiveIPVS says that no other program uses IPVS on this host: every
 	// service that the configuration does not list is then removed.
 	ExclusiveIPVS bool `toml:"exclusive_ipvs" default:"false"`
+	// IPVSNamespace is the name of the network namespace, below /run/netns, whose IPVS
+	// is programmed. Everything else, checks included, is done in director's own.
+	IPVSNamespace string `toml:"ipvs_network_namespace" form:"name" default:"=director's own" json:",omitempty" alias:"net_namespace_ipvs"`
 	// ChildTimeout is how long a child may leave a liveness question
 	// unanswered before it is killed and started again. Default 3s, 500ms to 60s.
 	ChildTimeout Duration `toml:"child_timeout" default:"3s" min:"500ms" max:"60s"`

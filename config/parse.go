@@ -189,6 +189,7 @@ func (v *validator) validate() {
 	v.instances()
 	v.trackerTables()
 	v.virtualServers()
+	v.ipvs()
 	v.channels()
 	v.processes()
 	static := len(v.cfg.StaticAddresses) + len(v.cfg.StaticRoutes) + len(v.cfg.StaticRules)

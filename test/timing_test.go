@@ -12,7 +12,7 @@ import (
 func TestDelays(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, "down_timer_adverts = 2"))
+	b := startDirector(t, p.b, "[vrrp_process]\nrt_priority = 50\n"+vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, "down_timer_adverts = 2"))
 	p.onlyOn(p.b, vip, 10*time.Second)
 	began := time.Now()
 	a := startDirector(t, p.a, "[global]\nstart_delay = \"1s\"\n"+
@@ -41,8 +41,10 @@ func TestDelays(t *testing.T) {
 	p.onlyOn(p.a, vip, 5*time.Second)
 	b.WaitInstance("VI_1", "BACKUP", 5*time.Second)
 	p.Must(p.a.PowerOff())
-	// 2 intervals and (256-100)/256 of one.
-	if i := b.WaitInstance("VI_1", "MASTER", 5*time.Second); !strings.HasPrefix(i.Reason, "no advert from 192.0.2.1 for 2") {
+	// 2 intervals and (256-100)/256 of one; with a third interval it were 361 ms.
+	i = b.WaitInstance("VI_1", "MASTER", 5*time.Second)
+	silence, err := time.ParseDuration(strings.TrimPrefix(i.Reason, "no advert from 192.0.2.1 for "))
+	if err != nil || silence < 260*time.Millisecond || silence > 360*time.Millisecond {
 		t.Errorf("B took over: %s", i.Reason)
 	}
 }

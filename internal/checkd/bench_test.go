@@ -40,7 +40,7 @@ func bigConfig(services int, interval time.Duration) *config.Config {
 
 // bench is a daemon whose methods are called without its loop.
 func bench(b *testing.B, k Kernel) *Daemon {
-	d := New(slog.New(slog.DiscardHandler), Options{RuntimeDir: b.TempDir(), OpenKernel: func() (Kernel, error) { return k, nil }})
+	d := New(slog.New(slog.DiscardHandler), Options{RuntimeDir: b.TempDir(), OpenKernel: func(string) (Kernel, error) { return k, nil }})
 	d.ch = &parent{down: make(chan watchdog.Message)}
 	d.schedule = newScheduler(b.Context(), d.opts.Probe, d.opts.MaxProbes)
 	return d
@@ -136,7 +136,7 @@ func BenchmarkThousandChecks(b *testing.B) {
 					}
 				}
 			}
-			d := New(slog.New(slog.DiscardHandler), Options{RuntimeDir: b.TempDir(), OpenKernel: func() (Kernel, error) { return ipvstest.New(nil), nil }})
+			d := New(slog.New(slog.DiscardHandler), Options{RuntimeDir: b.TempDir(), OpenKernel: func(string) (Kernel, error) { return ipvstest.New(nil), nil }})
 			ctx, cancel := context.WithCancel(b.Context())
 			ch := &parent{down: make(chan watchdog.Message, 1)}
 			ended := make(chan error)

@@ -77,15 +77,22 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 			d.recordStale = true
 		}
 		d.table.owned = owned
+		if d.whole.record, err = readWhole(d.opts.RuntimeDir); err != nil {
+			d.log.Warn("sync daemons or timeouts of a former configuration may stay in the kernel", "reason", err)
+		}
 	}
 	if d.table.kernel != nil {
 		return nil
 	}
-	needed := len(cfg.VirtualServers) > 0
-	if !needed && len(d.table.owned) == 0 && !cfg.Global.ExclusiveIPVS {
+	needed := len(cfg.VirtualServers) > 0 || cfg.IPVSSync != nil || cfg.IPVSTimeouts != nil
+	if !needed && len(d.table.owned) == 0 && d.whole.record.empty() && !cfg.Global.ExclusiveIPVS {
 		return nil
 	}
-	k, err := d.opts.OpenKernel()
+	namespace := ""
+	if name := cfg.Global.IPVSNamespace; name != "" {
+		namespace = "/run/netns/" + name
+	}
+	k, err := d.opts.OpenKernel(namespace)
 	if err == nil {
 		d.table.kernel = k
 		return nil
@@ -146,7 +153,9 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	d.watchFiles()
 	d.claim(now)
 	before := d.table.done
+	d.configureWhole(now, c.Config)
 	d.flush(now)
+	d.settleWhole(now)
 	d.news = true
 	d.log.Info("configuration applied", "generation", d.generation, "services", len(d.services),
 		"changed", changed, "removed", removed, "kernel_changes", d.table.done-before)

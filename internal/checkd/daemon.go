@@ -65,7 +65,8 @@ type Options struct {
 	// RuntimeDir is where the record of owned services is kept.
 	RuntimeDir string
 	// OpenKernel gives access to the IPVS table. Default: kernel.Open.
-	OpenKernel func() (Kernel, error)
+	// It is given the file of a network namespace, or "" for that of the process.
+	OpenKernel func(namespace string) (Kernel, error)
 	// Probe makes a probe. Default: Ask.
 	Probe func(context.Context, Query, *Plan) probe.Result
 	// MaxProbes bounds the probes under way at the same time. Default: half of
@@ -75,8 +76,12 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.OpenKernel == nil {
-		o.OpenKernel = func() (Kernel, error) {
-			k, err := kernel.Open()
+		o.OpenKernel = func(namespace string) (Kernel, error) {
+			open := kernel.Open
+			if namespace != "" {
+				open = func() (*kernel.Kernel, error) { return kernel.OpenNamespace(namespace) }
+			}
+			k, err := open()
 			if err != nil {
 				return nil, err
 			}
@@ -103,6 +108,7 @@ type Daemon struct {
 	ch   Channel
 
 	table    *table
+	whole    whole
 	schedule *scheduler
 	files    fileWatches
 	stats    ipvs.Stats // the newest counters
@@ -138,6 +144,7 @@ func New(log *slog.Logger, opts Options) *Daemon {
 		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{},
 	}
 	d.table = newTable(log, d.repaired)
+	d.whole = newWhole()
 	return d
 }
 
@@ -217,8 +224,11 @@ func (d *Daemon) message(m watchdog.Message) error {
 		d.schedule.scripts.done(m.ScriptDone)
 	case m.Ping != nil:
 		d.ch.Send(watchdog.Message{Pong: m.Ping})
+	case m.Roles != nil:
+		d.follow(now, m.Roles.States)
 	case m.Inquire != nil:
 		d.readStats(now)
+		d.readSync(now)
 		d.ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Seq: m.Inquire.Seq, Checkers: d.snapshot()}})
 	}
 	return nil
@@ -289,6 +299,7 @@ func (d *Daemon) work(now time.Time) {
 		d.waiting = nil
 		d.apply(now, c)
 	}
+	d.tickWhole(now)
 	d.flush(now)
 	if d.ackWaits && (!now.Before(d.ackBy) || d.settled()) {
 		d.ack()
@@ -326,6 +337,7 @@ func (d *Daemon) pause(now time.Time) time.Duration {
 	}
 	consider(d.schedule.next())
 	consider(d.table.next())
+	consider(d.whole.checkAt, d.whole.needed(d))
 	consider(d.ackBy, d.ackWaits)
 	consider(d.snapshotDue(), d.news && !d.ackWaits)
 	return next.Sub(now)
@@ -392,8 +404,8 @@ func (d *Daemon) repaired(r repair) {
 func (d *Daemon) stop() error {
 	var err error
 	if d.configured && !d.global.KeepIPVSOnStop {
-		if err = d.table.removeAll(); err != nil {
-			err = fmt.Errorf("checkd: remove the services at the stop: %w", err)
+		if err = errors.Join(d.table.removeAll(), d.undoWhole()); err != nil {
+			err = fmt.Errorf("checkd: remove what is ours at the stop: %w", err)
 			d.log.Error("stopped with services left in the kernel", "reason", err)
 		} else if e := writeRecord(d.opts.RuntimeDir, nil); e != nil {
 			d.log.Warn("the record of owned services stays", "reason", e)
@@ -404,5 +416,5 @@ func (d *Daemon) stop() error {
 
 // isFinal says that a failure to open the kernel's table cannot mend itself.
 func isFinal(err error) bool {
-	return errors.Is(err, kernel.ErrNoIPVS) || errors.Is(err, os.ErrPermission)
+	return errors.Is(err, kernel.ErrNoIPVS) || errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist)
 }

@@ -338,7 +338,7 @@ func TestStopSaysWhatItCouldNotRemove(t *testing.T) {
 func TestNoIPVS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
-		w.open = func() (Kernel, error) { return nil, fmt.Errorf("ipvs: open: %w", kernel.ErrNoIPVS) }
+		w.open = func(string) (Kernel, error) { return nil, fmt.Errorf("ipvs: open: %w", kernel.ErrNoIPVS) }
 		w.run()
 		w.configure(configOf("web: a1"))
 		if err := <-w.ended; !errors.Is(err, ErrFinal) || !errors.Is(err, kernel.ErrNoIPVS) {
@@ -357,7 +357,7 @@ func TestNoIPVSNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
 		opened := 0
-		w.open = func() (Kernel, error) { opened++; return nil, kernel.ErrNoIPVS }
+		w.open = func(string) (Kernel, error) { opened++; return nil, kernel.ErrNoIPVS }
 		w.run()
 		w.configure(configOf(""))
 		w.acks(1)

@@ -175,7 +175,7 @@ func (r *real) start() {
 	r.ch = &parent{down: make(chan watchdog.Message, 10)}
 	d := New(slog.New(slog.NewTextHandler(r.t.Output(), nil)), Options{
 		RuntimeDir: r.dir,
-		OpenKernel: func() (Kernel, error) {
+		OpenKernel: func(string) (Kernel, error) {
 			k, err := kernel.Open()
 			r.kernel = &counting{Kernel: k}
 			return r.kernel, err

@@ -18,12 +18,16 @@ import (
 // removed, and a stranger's is not.
 const recordName = "ipvs-owned.json"
 
-// OwnsServices reports whether the record in dir lists services that a former run
-// left in the kernel: they have to be taken away, or adopted, even when the
+// OwnsServices reports whether the records in dir list services, sync daemons or
+// timeouts that a former run left in the kernel: they have to be taken away, or adopted, even when the
 // configuration lists none any more.
 func OwnsServices(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, recordName))
-	return err == nil
+	for _, name := range []string{recordName, wholeName} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // CheckRecord reports why the record in dir cannot be used; nil also when there is
@@ -75,25 +79,30 @@ func writeRecord(dir string, owned ipvs.Set) error {
 		}
 		return nil
 	}
-	text, err := json.Marshal(recordFile{Version: recordVersion, Services: slices.SortedFunc(maps.Keys(owned), ipvs.ServiceKey.Compare)})
+	return writeFile(dir, recordName, recordFile{Version: recordVersion, Services: slices.SortedFunc(maps.Keys(owned), ipvs.ServiceKey.Compare)})
+}
+
+// writeFile puts a value into a file of dir, whole or not at all.
+func writeFile(dir, name string, value any) error {
+	text, err := json.Marshal(value)
 	if err != nil {
-		return fmt.Errorf("checkd: record of owned services: %w", err)
+		return fmt.Errorf("checkd: %s: %w", name, err)
 	}
 	// CreateTemp gives the file mode 0600.
-	f, err := os.CreateTemp(dir, recordName+".*")
+	f, err := os.CreateTemp(dir, name+".*")
 	if err != nil {
-		return fmt.Errorf("checkd: write record of owned services: %w", err)
+		return fmt.Errorf("checkd: write %s: %w", name, err)
 	}
 	_, err = f.Write(append(text, '\n'))
 	if e := f.Close(); err == nil {
 		err = e
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Rename(f.Name(), filepath.Join(dir, name))
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return fmt.Errorf("checkd: write record of owned services: %w", err)
+		return fmt.Errorf("checkd: write %s: %w", name, err)
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ func (d *Daemon) snapshot() *control.Checkers {
 		Services:   make([]control.Service, len(d.services)),
 		Reconciled: d.table.reconciled,
 		Repairs:    d.table.repairs,
+		Sync:       d.syncStatus(),
 	}
 	for i, s := range d.services {
 		c.Services[i] = d.serviceStatus(s)

@@ -21,6 +21,14 @@ type Kernel interface {
 	// Apply does the operations in order and returns one error for each, or nil
 	// when all were done. A failure does not stop what follows.
 	Apply([]ipvs.Op) []error
+	// SyncDaemons returns the connection-sync daemons that run, ApplySync starts or
+	// stops one, and SyncStats tells how sync fares.
+	SyncDaemons() ([]ipvs.SyncDaemon, error)
+	ApplySync(ipvs.SyncOp) error
+	SyncStats(backup ipvs.SyncDaemon) (ipvs.SyncStats, error)
+	// Timeouts are those of connections.
+	Timeouts() (ipvs.Timeouts, error)
+	SetTimeouts(ipvs.Timeouts) error
 	// Close ends the use of the kernel and leaves the table.
 	Close() error
 }

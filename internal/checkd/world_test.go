@@ -35,7 +35,7 @@ type world struct {
 	dir    string
 	log    lockedBuffer
 	farm   *farmFake
-	open   func() (Kernel, error)
+	open   func(string) (Kernel, error)
 	max    int
 	real   bool // outside a bubble, with real probes
 
@@ -55,7 +55,7 @@ func (w *world) run() {
 	w.kernel.Reopen()
 	open := w.open
 	if open == nil {
-		open = func() (Kernel, error) { return w.kernel, nil }
+		open = func(string) (Kernel, error) { return w.kernel, nil }
 	}
 	w.parent = &parent{down: make(chan watchdog.Message, 100)}
 	ask := w.farm.probe

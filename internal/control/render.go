@@ -40,6 +40,7 @@ func Render(w io.Writer, s *Status, v View) error {
 	}
 	if s.Checkers != nil {
 		v.services(p, s.Checkers.Services)
+		v.sync(p, s.Checkers.Sync)
 	}
 	v.troubles(p, s)
 	v.notifications(p, s.Notify)

@@ -71,6 +71,38 @@ func (v View) member(t *table, m ServiceMember) {
 	t.note("", fmt.Sprintf("%s: %d connections, in %s, out %s", m.Address, m.Counters.Connections, bytesText(m.Counters.InBytes), bytesText(m.Counters.OutBytes)), faint)
 }
 
+// sync tells of connection sync.
+func (v View) sync(p *page, s *IPVSSync) {
+	if s == nil {
+		return
+	}
+	p.line()
+	t := table{head: []string{"CONNECTION SYNC", "STATE", "CONNECTIONS LEARNED", "OWN", "DROPPED"}}
+	for _, d := range s.Daemons {
+		state, st := "running", good
+		if !d.Running {
+			state, st = "not running", bad
+		}
+		learned, own, dropped := number("-"), number("-"), number("-")
+		if d.Role == "backup" {
+			learned, dropped = number(strconv.FormatUint(s.Learned, 10)), number(strconv.FormatUint(s.Dropped, 10))
+			if s.Dropped > 0 {
+				dropped.style = warn
+			}
+		} else {
+			own = number(strconv.FormatUint(s.Own, 10))
+		}
+		t.add(text(d.What), styled(state, st), learned, own, dropped)
+	}
+	if s.Follows != "" {
+		t.note("", "follows the instance "+s.Follows, faint)
+	}
+	if s.Partial {
+		t.note("", "only the first connections are counted: there are many", faint)
+	}
+	p.table("", t)
+}
+
 // bytesText is a number of bytes to two digits at least.
 func bytesText(n uint64) string {
 	if n < 1000 {

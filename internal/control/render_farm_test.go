@@ -20,7 +20,7 @@ func TestRenderServiceDetails(t *testing.T) {
 			{Name: "a", Address: "10.0.0.1:80", Health: "up", Forwarding: "tunnel gue 6080 checksum", UpperThreshold: 10},
 			{Name: "b", Address: "10.0.0.2:80", Health: "up", Forwarding: "tunnel", UpperThreshold: 10, LowerThreshold: 4},
 		},
-	}}}
+	}}, Sync: &IPVSSync{Follows: "lan", Learned: 77, Dropped: 5, Daemons: []SyncDaemon{{Role: "backup", What: "backup on eth1, id 7"}}}}
 	var b strings.Builder
 	if err := Render(&b, s, View{Now: at(0)}); err != nil {
 		t.Fatal(err)
@@ -35,6 +35,8 @@ func TestRenderServiceDetails(t *testing.T) {
 		"by tunnel gue 6080 checksum",
 		"from 10 connections until it is below three quarters of that",
 		"from 10 connections until it is below 4",
+		"backup on eth1, id 7  not running",
+		"follows the instance lan",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, b.String())

@@ -253,6 +253,28 @@ type Checkers struct {
 	Reconciled time.Time    `json:"reconciled"` // last comparison of the whole kernel table
 	Repairs    uint64       `json:"repairs"`    // differences found that director had not made
 	Failures   []KernelFail `json:"failures,omitempty"`
+	Sync       *IPVSSync    `json:"ipvs_sync,omitempty"` // nil: not configured
+}
+
+// IPVSSync is connection sync between directors.
+type IPVSSync struct {
+	Follows string       `json:"follows,omitempty"` // the VRRP instance whose state decides which daemon runs
+	Daemons []SyncDaemon `json:"daemons"`
+	// Learned and Own are the connections that IPVS knows from others and by itself;
+	// Partial says that there are more.
+	Learned uint64 `json:"connections_learned"`
+	Own     uint64 `json:"connections_own"`
+	Partial bool   `json:"partial,omitempty"`
+	// Queued bytes wait to be read by the backup daemon, Dropped messages were lost there.
+	Queued  uint64 `json:"queued_bytes"`
+	Dropped uint64 `json:"dropped_messages"`
+}
+
+// SyncDaemon is one of the kernel's sync daemons that should run now.
+type SyncDaemon struct {
+	Role    string `json:"role"` // master, backup
+	What    string `json:"what"`
+	Running bool   `json:"running"`
 }
 
 // Service is one virtual server with its pool.

@@ -59,6 +59,7 @@ func TestChannelCarriesEveryKind(t *testing.T) {
 		{Fence: &Fence{ID: 2, Instance: "web", Gate: 1, Peer: "192.0.2.1", Reason: "silence"}},
 		{Fenced: &Fenced{ID: 2, Failed: true, Result: "exit status 1"}},
 		{Pools: &Pools{States: map[string]string{"web": "up"}}},
+		{Roles: &Roles{States: map[string]string{"web": "MASTER"}}},
 	} {
 		parent.Send(m)
 		got, err := child.Recv()

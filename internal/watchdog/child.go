@@ -56,6 +56,7 @@ type process struct {
 	pending uint64 // generation sent and not yet acknowledged, 0: none
 
 	pools map[string]string // that it was told
+	roles map[string]string // likewise
 
 	pings     []ping // unanswered, oldest first
 	pingSeq   uint64
@@ -217,9 +218,14 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		p.describe()
 		if c.role == RoleCheckers {
 			p.relayPools()
+		} else {
+			p.relayRoles()
 		}
 	case m.Event != nil:
 		p.event(*m.Event)
+		if m.Event.Kind == "instance" {
+			p.relayRole(m.Event.Subject, m.Event.To)
+		}
 	case m.RunScript != nil:
 		p.runScript(c, run, m.RunScript)
 	case m.Fence != nil:
@@ -263,6 +269,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 	}
 	c.resume = nil
 	p.relayPools()
+	p.relayRoles()
 	if first {
 		p.processEvent(c, "starting", "running", fmt.Sprintf("generation %d is in force after %v", a.Generation, time.Since(run.spawned).Round(time.Millisecond)))
 	}

@@ -43,7 +43,8 @@ func (g *generation) needs(r Role) bool {
 		return len(g.config.Instances) > 0 || len(g.config.BFD) > 0
 	default:
 		// An exclusive table must be kept empty even without virtual servers.
-		return len(g.config.VirtualServers) > 0 || g.config.Global.ExclusiveIPVS
+		c := g.config
+		return len(c.VirtualServers) > 0 || c.Global.ExclusiveIPVS || c.IPVSSync != nil || c.IPVSTimeouts != nil
 	}
 }
 

@@ -62,6 +62,37 @@ func TestPoolsAreRelayed(t *testing.T) {
 	want("map[a:unknown b:unknown]")
 }
 
+// Connection sync follows an instance: its state goes to the checker child, at once by
+// an event and again by snapshots.
+func TestRolesAreRelayed(t *testing.T) {
+	c := conf("web", "a")
+	c.IPVSSync = &config.IPVSSync{Interface: "eth1", Instance: "web"}
+	p, vrrp, checkers, child, _ := halfParent(t, c)
+	vrrp.ch, checkers.ch = nil, vrrp.ch // the half that is listened to is the checkers'
+	want := func(state string) {
+		t.Helper()
+		m, err := child.Recv()
+		if err != nil || m.Roles == nil || m.Roles.States["web"] != state || len(m.Roles.States) != 1 {
+			t.Fatalf("got %+v (%v), want %s", m.Roles, err, state)
+		}
+	}
+	snapshot := func(states ...string) {
+		s := &control.VRRP{Instances: []control.Instance{{Name: "other", State: "FAULT"}}}
+		for _, state := range states {
+			s.Instances = append(s.Instances, control.Instance{Name: "web", State: state})
+		}
+		p.message(p.children[RoleVRRP], vrrp, Message{Snapshot: &Snapshot{VRRP: s}}, 0)
+	}
+	snapshot("BACKUP")
+	want("BACKUP")
+	p.message(p.children[RoleVRRP], vrrp, Message{Event: &control.Event{Kind: "instance", Subject: "other", To: "MASTER"}}, 0)
+	p.message(p.children[RoleVRRP], vrrp, Message{Event: &control.Event{Kind: "instance", Subject: "web", To: "MASTER"}}, 0)
+	want("MASTER")
+	snapshot("BACKUP", "MASTER") // one of two families; no news
+	snapshot("FAULT", "BACKUP")
+	want("BACKUP")
+}
+
 func TestFence(t *testing.T) {
 	c := conf("web", "")
 	command := func(script string) []config.Gate {

@@ -23,6 +23,7 @@ type Message struct {
 	ScriptDone *ScriptDone `json:",omitempty"`
 	Fenced     *Fenced     `json:",omitempty"`
 	Pools      *Pools      `json:",omitempty"`
+	Roles      *Roles      `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 
 	// Child to parent.

@@ -98,6 +98,9 @@ func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 		p.reloaded([]string{p.stopReason()})
 	case err != nil:
 		p.reloaded(lines(err))
+	case g.config.Global.IPVSNamespace != p.force.config.Global.IPVSNamespace:
+		p.reloaded([]string{fmt.Sprintf("%s: global.ipvs_network_namespace: %q cannot come into force while director programs the IPVS of %q, allowed is a restart",
+			p.o.ConfigPath, g.config.Global.IPVSNamespace, p.force.config.Global.IPVSNamespace)})
 	case g.config.Global.NetworkNamespace != p.force.config.Global.NetworkNamespace:
 		p.reloaded([]string{fmt.Sprintf("%s: global.network_namespace: %q cannot come into force while director runs in %q, allowed is a restart",
 			p.o.ConfigPath, g.config.Global.NetworkNamespace, p.force.config.Global.NetworkNamespace)})

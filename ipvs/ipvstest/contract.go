@@ -17,6 +17,11 @@ type Programmer interface {
 	Stats() (ipvs.Stats, error)
 	Apply([]ipvs.Op) []error
 	Flush() error
+	SyncDaemons() ([]ipvs.SyncDaemon, error)
+	ApplySync(ipvs.SyncOp) error
+	SyncStats(backup ipvs.SyncDaemon) (ipvs.SyncStats, error)
+	Timeouts() (ipvs.Timeouts, error)
+	SetTimeouts(ipvs.Timeouts) error
 	Close() error
 }
 
@@ -59,6 +64,10 @@ func RunContract(t *testing.T, open func(*testing.T) Bed) {
 		{"flushed", flushed},
 		{"batch", batch},
 		{"any table", anyTable},
+		{"sync daemons", syncDaemons},
+		{"sync and mixed families", syncMixed},
+		{"any sync daemons", anySync},
+		{"timeouts", timeouts},
 		{"several users", severalUsers},
 		{"closed", closed},
 	} {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 
 	"director/ipvs"
 )
@@ -21,13 +22,19 @@ type Kernel struct {
 	OnApply func(ipvs.Op) error
 	OnDump  func() error
 	OnStats func() error
+	// OnSync is asked likewise before a sync daemon is started or stopped.
+	OnSync func(ipvs.SyncOp) error
 
-	mu     sync.Mutex
-	table  ipvs.Table
-	stats  ipvs.Stats
-	log    []ipvs.Op
-	dumps  int
-	closed bool
+	mu        sync.Mutex
+	table     ipvs.Table
+	stats     ipvs.Stats
+	daemons   []ipvs.SyncDaemon
+	syncStats ipvs.SyncStats
+	syncLog   []ipvs.SyncOp
+	timeouts  ipvs.Timeouts
+	log       []ipvs.Op
+	dumps     int
+	closed    bool
 }
 
 // New returns a kernel that holds a copy of the table; nil means an empty one.
@@ -60,7 +67,17 @@ func (k *Kernel) apply(op ipvs.Op) error {
 		return &ipvs.OpError{Op: op, Err: os.ErrClosed}
 	}
 	k.log = append(k.log, op)
-	return k.locked().Apply(op)
+	return k.do(op)
+}
+
+// do is what the kernel does: no real server of another family while sync runs.
+func (k *Kernel) do(op ipvs.Op) error {
+	t := k.locked()
+	if len(k.daemons) > 0 && t[op.Key] != nil && op.Valid() == nil && (op.Kind == ipvs.AddDest || op.Kind == ipvs.EditDest) &&
+		ipvs.FamilyOf(op.DestKey.Addr()) != op.Key.IPFamily() {
+		return &ipvs.OpError{Op: op, Err: syscall.EINVAL}
+	}
+	return t.Apply(op)
 }
 
 func (k *Kernel) locked() ipvs.Table {
@@ -157,7 +174,7 @@ func (k *Kernel) ByHand(ops ...ipvs.Op) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, op := range ops {
-		if err := k.locked().Apply(op); err != nil {
+		if err := k.do(op); err != nil {
 			return err
 		}
 	}

@@ -219,3 +219,49 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestUDPSocketLine(t *testing.T) {
+	const four = " 1234: 510000E0:2290 00000000:0000 07 00000000:00000A00 00:00000000 00000000     0        0 12345 2 0000000000000000 77"
+	group := netip.MustParseAddr("224.0.0.81")
+	if queued, dropped, ok := udpSocket([]byte(four), group, 8848); !ok || queued != 0xa00 || dropped != 77 {
+		t.Errorf("%d queued, %d dropped, %v", queued, dropped, ok)
+	}
+	if _, _, ok := udpSocket([]byte(four), group, 8849); ok {
+		t.Error("another port is taken")
+	}
+	if _, _, ok := udpSocket([]byte(four), netip.MustParseAddr("224.0.0.82"), 8848); ok {
+		t.Error("another group is taken")
+	}
+	if _, _, ok := udpSocket([]byte("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when"), group, 8848); ok {
+		t.Error("the heading is taken")
+	}
+}
+
+// FuzzDecodeDaemon: no message makes the decoder fail otherwise than by an error.
+func FuzzDecodeDaemon(f *testing.F) {
+	d := ipvs.SyncDaemon{Role: ipvs.SyncMaster, Interface: "eth0", ID: 7, MaxLen: 1200}
+	six := d
+	six.Group = netip.MustParseAddr("ff02::81")
+	for _, d := range []ipvs.SyncDaemon{d, six} {
+		f.Add(appendDaemon([]byte{0, 0, 0, 0}, ipvs.SyncOp{Start: true, Daemon: d}))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := decodeDaemon(message{body: body})
+		if err == nil && !got.Group.IsValid() {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestDaemonRoundTrip(t *testing.T) {
+	for _, d := range []ipvs.SyncDaemon{
+		{Role: ipvs.SyncMaster, Interface: "eth0", ID: 255, Port: 1, TTL: 255, MaxLen: 65000},
+		{Role: ipvs.SyncBackup, Interface: "bond0.1234", Group: netip.MustParseAddr("239.1.2.3")},
+		{Role: ipvs.SyncBackup, Interface: "lo", Group: netip.MustParseAddr("ff02::81"), Port: 8849},
+	} {
+		got, err := decodeDaemon(message{body: appendDaemon([]byte{0, 0, 0, 0}, ipvs.SyncOp{Start: true, Daemon: d})})
+		if err != nil || got != d.Canonical() {
+			t.Errorf("got %+v, %v, want %+v", got, err, d.Canonical())
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -27,7 +28,10 @@ type Kernel struct {
 	mu   sync.Mutex
 	conn *conn
 	moby *moby.Handle
+	path string // of the namespace, "" for that of the process
 	info Info
+
+	tables tables
 }
 
 // Info is what IPVS says of itself.
@@ -40,7 +44,41 @@ type Info struct {
 // error that wraps ErrNoIPVS when the kernel has none, and one that wraps
 // EPERM without CAP_NET_ADMIN. Neither mends itself: a process that got ErrNoIPVS
 // should end rather than try again.
-func Open() (*Kernel, error) {
+func Open() (*Kernel, error) { return open("") }
+
+// OpenNamespace is Open in the network namespace of a file such as /run/netns/lvs,
+// without leaving its own. The error wraps os.ErrNotExist when there is none.
+func OpenNamespace(path string) (*Kernel, error) {
+	type result struct {
+		k   *Kernel
+		err error
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread() // the thread ends with this goroutine, in the other namespace
+		k, err := (*Kernel)(nil), enter(path)
+		if err == nil {
+			k, err = open(path)
+		} else {
+			err = fmt.Errorf("ipvs: open: network namespace %s: %w", path, err)
+		}
+		done <- result{k, err}
+	}()
+	r := <-done
+	return r.k, r.err
+}
+
+// enter moves the calling thread into a network namespace.
+func enter(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Setns(fd, unix.CLONE_NEWNET)
+}
+
+func open(path string) (*Kernel, error) {
 	// The question itself makes the kernel load ip_vs where it can. It must come
 	// before moby.New, which looks once in a process's life and takes a "no" for
 	// success for ever.
@@ -55,7 +93,7 @@ func Open() (*Kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ipvs: open: %w", err)
 	}
-	k := &Kernel{conn: c}
+	k := &Kernel{conn: c, path: path}
 	if k.info, err = readInfo(c); err != nil {
 		c.close()
 		if errors.Is(err, unix.EPERM) {
@@ -64,10 +102,11 @@ func Open() (*Kernel, error) {
 		return nil, fmt.Errorf("ipvs: open: %w", err)
 	}
 	logrus.SetOutput(io.Discard) // moby/ipvs is its only user here
-	if k.moby, err = moby.New(""); err != nil {
+	if k.moby, err = moby.New(path); err != nil {
 		c.close()
 		return nil, fmt.Errorf("ipvs: open: %w", err)
 	}
+	k.tables = openTables()
 	return k, nil
 }
 
@@ -102,6 +141,7 @@ func (k *Kernel) Close() error {
 	if k.moby != nil {
 		k.moby.Close()
 		k.moby = nil
+		k.tables.close()
 	}
 	return k.conn.close()
 }
@@ -178,7 +218,7 @@ func (k *Kernel) withMoby(call func(*moby.Handle) error) error {
 		return err
 	}
 	k.moby = nil
-	if h, err := moby.New(""); err == nil {
+	if h, err := moby.New(k.path); err == nil {
 		k.moby = h
 	}
 	return fmt.Errorf("%w: %w", errUnknownOutcome, os.ErrDeadlineExceeded)
@@ -213,14 +253,8 @@ func (k *Kernel) Flush() error {
 	return nil
 }
 
-// Timeouts are how long IPVS remembers an idle connection: an established TCP
-// one, a TCP one after FIN, and a UDP exchange. Whole seconds.
-type Timeouts struct {
-	TCP, TCPFin, UDP time.Duration
-}
-
 // Timeouts returns the timeouts in force.
-func (k *Kernel) Timeouts() (t Timeouts, err error) {
+func (k *Kernel) Timeouts() (t ipvs.Timeouts, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	err = k.withMoby(func(h *moby.Handle) error {
@@ -228,7 +262,7 @@ func (k *Kernel) Timeouts() (t Timeouts, err error) {
 		if err != nil {
 			return err
 		}
-		t = Timeouts{TCP: c.TimeoutTCP, TCPFin: c.TimeoutTCPFin, UDP: c.TimeoutUDP}
+		t = ipvs.Timeouts{TCP: c.TimeoutTCP, TCPFin: c.TimeoutTCPFin, UDP: c.TimeoutUDP}
 		return nil
 	})
 	if err != nil {
@@ -239,7 +273,7 @@ func (k *Kernel) Timeouts() (t Timeouts, err error) {
 
 // SetTimeouts sets the timeouts; one that is 0 stays as it is. Negative ones
 // and fractions of a second are refused with EINVAL.
-func (k *Kernel) SetTimeouts(t Timeouts) error {
+func (k *Kernel) SetTimeouts(t ipvs.Timeouts) error {
 	for _, d := range []time.Duration{t.TCP, t.TCPFin, t.UDP} {
 		if d < 0 || d%time.Second != 0 {
 			return fmt.Errorf("ipvs: set the timeouts: %v is not in whole seconds: %w", d, syscall.EINVAL)

@@ -14,10 +14,27 @@ const (
 	cmdSetDest    = 6
 	cmdDelDest    = 7
 	cmdGetDest    = 8
+	cmdNewDaemon  = 9
+	cmdDelDaemon  = 10
+	cmdGetDaemon  = 11
 	cmdGetInfo    = 15
 
 	attrService = 1
 	attrDest    = 2
+	attrDaemon  = 3
+)
+
+// Attributes of a sync daemon. The group is in network order, the port, unlike
+// others, in the machine's.
+const (
+	daemonState     = 1
+	daemonInterface = 2
+	daemonID        = 3
+	daemonMaxLen    = 4
+	daemonGroup     = 5
+	daemonGroup6    = 6
+	daemonPort      = 7
+	daemonTTL       = 8
 )
 
 // Attributes of a service.

@@ -71,21 +71,21 @@ func info(t *testing.T) {
 
 func timeouts(t *testing.T) {
 	k := open(t).Kernel.(*kernel.Kernel)
-	if err := k.SetTimeouts(kernel.Timeouts{TCP: 901 * time.Second, TCPFin: 121 * time.Second, UDP: 301 * time.Second}); err != nil {
+	if err := k.SetTimeouts(ipvs.Timeouts{TCP: 901 * time.Second, TCPFin: 121 * time.Second, UDP: 301 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.SetTimeouts(kernel.Timeouts{TCPFin: 60 * time.Second}); err != nil { // the others stay
+	if err := k.SetTimeouts(ipvs.Timeouts{TCPFin: 60 * time.Second}); err != nil { // the others stay
 		t.Fatal(err)
 	}
 	got, err := k.Timeouts()
-	if want := (kernel.Timeouts{TCP: 901 * time.Second, TCPFin: time.Minute, UDP: 301 * time.Second}); err != nil || got != want {
+	if want := (ipvs.Timeouts{TCP: 901 * time.Second, TCPFin: time.Minute, UDP: 301 * time.Second}); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if out := adm(t, "-L", "--timeout"); !strings.Contains(out, "901 60 301") {
 		t.Errorf("ipvsadm says %q", out)
 	}
 	for _, d := range []time.Duration{-time.Second, 1500 * time.Millisecond} {
-		if err := k.SetTimeouts(kernel.Timeouts{UDP: d}); !errors.Is(err, unix.EINVAL) {
+		if err := k.SetTimeouts(ipvs.Timeouts{UDP: d}); !errors.Is(err, unix.EINVAL) {
 			t.Errorf("%v: %v", d, err)
 		}
 	}
