@@ -21,10 +21,11 @@ const (
 	EventPeerDown                  // another protocol found the router Src dead; Cause says how
 	EventLink                      // an interface of the router carries packets again
 	EventGate                      // the Answer to question Ask of a promotion gate; Cause.Detail says why
+	EventSlept                     // the host was suspended for Interval, which the clock of now does not count
 	numEvents
 )
 
-var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down", "link", "gate"}
+var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down", "link", "gate", "slept"}
 
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
@@ -254,6 +255,8 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 			acts = i.masterTimer(now, acts)
 		}
 		return i.gateTimer(now, acts)
+	case EventSlept:
+		return i.slept(now, ev.Interval, acts)
 	case EventGate:
 		return i.gateAnswer(now, ev, acts)
 	}

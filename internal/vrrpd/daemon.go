@@ -97,6 +97,7 @@ func (d *Daemon) Run(ctx context.Context, ch *watchdog.Channel) error {
 	d.engine = newEngine(d.log, opener{d}, worker, ch.Send)
 	d.engine.bfd.net = opener{d}
 	d.engine.drain = poller.Drain
+	poller.Woken = func() { d.engine.wake(time.Now()) }
 	d.engine.gates = newKeeper(ctx, d.post)
 	monitor, err := link.StartMonitor(ctx, func(ev link.Event) { d.post(ev) })
 	if err != nil {

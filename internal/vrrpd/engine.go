@@ -83,6 +83,7 @@ type engine struct {
 	// mistaken for the silence of others.
 	drain     func()
 	sinceBoot func() time.Duration
+	sleep     sleepWatch
 
 	groupActs []vrrp.GroupAction
 	lookout   lookout
@@ -111,6 +112,7 @@ func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Messa
 		ports:     make(map[portKey]*port),
 		drain:     func() {},
 		sinceBoot: link.SinceBoot,
+		sleep:     newSleepWatch(time.Now(), link.Suspended),
 
 		gates:          noGates{},
 		fenceQuestions: make(map[uint64]gateQuestion),

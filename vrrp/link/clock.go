@@ -28,6 +28,10 @@ func SinceBoot() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
+// Suspended returns for how long the machine has been suspended since its boot, give or
+// take the time between two readings.
+func Suspended() time.Duration { return SinceBoot() - time.Duration(Monotonic()) }
+
 // anchor ties Go's monotonic readings to CLOCK_MONOTONIC. Both are the same
 // clock, but package time keeps its own zero to itself.
 type anchor struct {

@@ -22,6 +22,9 @@ var ErrClosed = errors.New("link: closed")
 // whole milliseconds, so a deadline is met about half a millisecond late, and
 // they would wake a second thread for each packet sent and received.
 type Poller struct {
+	// Woken is called whenever Wait has waited, before anything is read. It may be nil.
+	Woken func()
+
 	epoll, timer, event int
 
 	clock   anchor
@@ -145,6 +148,9 @@ func (p *Poller) Wait(deadline time.Time) error {
 	}
 	if err != nil {
 		return fmt.Errorf("link: epoll_wait: %w", err)
+	}
+	if p.Woken != nil {
+		p.Woken()
 	}
 	// A read may watch and unwatch, which changes the length of p.events but
 	// neither what is in it nor, for this round, which events there are.
