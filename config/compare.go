@@ -10,7 +10,7 @@ import (
 // Side is the configuration of one of two hosts that work together.
 type Side struct {
 	Name   string // of the file
-	Text   []byte
+	Find   Finder // finds its keys
 	Config *Config
 }
 
@@ -21,7 +21,7 @@ type Side struct {
 func ComparePeers(own, peer Side) (Errors, []Warning) {
 	c := &comparison{
 		own: own, peer: peer,
-		find: Positions(own.Text), other: Positions(peer.Text),
+		find: own.Find, other: peer.Find,
 	}
 	if a, b := own.Config.Global.RouterID, peer.Config.Global.RouterID; a != "" && a == b {
 		c.warnf(path("global", "router_id"), "%q on both hosts: mails and events do not tell which of them speaks", a)
@@ -70,7 +70,7 @@ func counterpart(a *Instance, list []Instance) *Instance {
 // comparison gathers what differs.
 type comparison struct {
 	own, peer   Side
-	find, other func(...string) (int, int)
+	find, other Finder
 	errs        Errors
 	warns       []Warning
 }
@@ -88,7 +88,11 @@ func (c *comparison) warnf(at []string, format string, args ...any) {
 func (c *comparison) finding(at []string, msg string) Error {
 	e := Error{File: c.own.Name, Key: strings.Join(at, "."), Msg: msg}
 	for n := len(at); n > 0 && e.Line == 0; n-- { // a default stands nowhere: name its table
-		e.Line, e.Col = c.find(at[:n]...)
+		p := c.find(at[:n]...)
+		e.Line, e.Col = p.Line, p.Col
+		if p.Line > 0 {
+			e.File = p.File
+		}
 	}
 	return e
 }
@@ -96,8 +100,8 @@ func (c *comparison) finding(at []string, msg string) Error {
 // at names a place in the peer's file.
 func (c *comparison) at(parts ...string) string {
 	for n := len(parts); n > 0; n-- {
-		if line, _ := c.other(parts[:n]...); line > 0 {
-			return fmt.Sprintf("%s:%d", c.peer.Name, line)
+		if p := c.other(parts[:n]...); p.Line > 0 {
+			return fmt.Sprintf("%s:%d", p.File, p.Line)
 		}
 	}
 	return c.peer.Name

@@ -15,7 +15,7 @@ func side(t *testing.T, name, text string) Side {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Side{name, []byte(text), cfg}
+	return Side{name, Positions(name, []byte(text)), cfg}
 }
 
 // what a comparison says, errors first.

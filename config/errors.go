@@ -76,13 +76,21 @@ func (r *report) errorf(at place, format string, args ...any) {
 	}
 	path := at.path()
 	r.failed[path] = true
-	r.errs = append(r.errs, Error{File: r.file, Line: at.pos.line, Col: at.pos.col, Key: path,
+	r.errs = append(r.errs, Error{File: r.fileOf(at), Line: at.pos.line, Col: at.pos.col, Key: path,
 		Msg: fmt.Sprintf(format, args...)})
 }
 
 func (r *report) warnf(at place, format string, args ...any) {
-	r.warns = append(r.warns, Warning{File: r.file, Line: at.pos.line, Col: at.pos.col, Key: at.path(),
+	r.warns = append(r.warns, Warning{File: r.fileOf(at), Line: at.pos.line, Col: at.pos.col, Key: at.path(),
 		Msg: fmt.Sprintf(format, args...)})
+}
+
+// fileOf names the file of a place.
+func (r *report) fileOf(at place) string {
+	if at.pos.file != "" {
+		return at.pos.file
+	}
+	return r.file
 }
 
 // ok says that no error was recorded for exactly this place.
@@ -98,5 +106,5 @@ func (r *report) sort() {
 }
 
 func byPosition(a, b Error) int {
-	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
 }

@@ -33,27 +33,52 @@ func ParseWithWarnings(name string, text []byte) (*Config, []Warning, error) {
 	return cfg, r.warns, nil
 }
 
-// Positions returns a function that finds a key in the text of a configuration by
-// its path, part by part, such as "vrrp_script", "chk", "script", with "[2]" for the
-// third element of a list. Line and column
-// count from 1 and are those of the value; both are 0 where the text does not hold
-// the key.
-func Positions(text []byte) func(path ...string) (line, col int) {
-	var tree *node // without one nothing is found
-	if _, keys, err := decodeTOML(string(text)); err == nil {
-		if n, ok := scan(string(text), keys); ok {
-			tree = n
+// Finder finds a key in a configuration by its path, part by part, such as
+// "vrrp_script", "chk", "script", with "[2]" for the third element of a list. Line
+// and column count from 1 and are those of the value; both are 0 where the
+// configuration does not hold the key.
+type Finder func(path ...string) Position
+
+// Position is a place in a file; Line and Col count from 1, Col in bytes.
+type Position struct {
+	File      string
+	Line, Col int
+}
+
+// Positions returns the Finder of the text of a configuration in TOML. name is its
+// file's.
+func Positions(name string, text []byte) Finder {
+	var find Finder
+	return func(path ...string) Position {
+		if find == nil { // most texts have no key that anybody asks for
+			var tree *node // without one nothing is found
+			if _, keys, err := decodeTOML(string(text)); err == nil {
+				if n, ok := scan(string(text), keys); ok {
+					tree = n
+				}
+			}
+			find = tree.finder(name)
 		}
+		return find(path...)
 	}
-	return func(path ...string) (line, col int) {
-		n := tree
+}
+
+// finder returns the Finder of a document of a file.
+func (n *node) finder(name string) Finder {
+	return func(path ...string) Position {
+		n := n
 		for _, key := range path {
 			n = n.at(key)
 		}
+		at := Position{File: name}
 		if n == nil {
-			return 0, 0
+			return at
 		}
-		return n.val.line, n.val.col
+		if n.val.file != "" {
+			at.File = n.val.file
+		}
+		at.Line, at.Col = n.val.line, n.val.col
+		return at
 	}
 }
 
@@ -62,8 +87,8 @@ func parse(r *report, text string) *Config {
 	doc, keys, err := decodeTOML(text)
 	if err != nil {
 		if line, words := KeepalivedLine(text); line > 0 {
-			r.errorf(place{pos: pos{line, 1}}, "%s is keepalived's language, which director does not read yet; it reads TOML, where most keys have the same names: "+
-				"[vrrp_instance.NAME], interface = \"eth0\", priority = 100; docs/setups.md has whole files to start from", show(words))
+			r.errorf(place{pos: pos{line: line, col: 1}}, "%s is keepalived's language, which director reads from a file whose name ends in .conf; "+
+				"others are TOML, where most keys have the same names: [vrrp_instance.NAME], interface = \"eth0\", priority = 100", show(words))
 			return nil
 		}
 		r.syntax(err, schema)
@@ -73,7 +98,11 @@ func parse(r *report, text string) *Config {
 	if !ok {
 		tree = fallbackTree(keys)
 	}
-	root := place{node: tree, raw: doc}
+	return build(r, schema, place{node: tree, raw: doc})
+}
+
+// build makes the model of a document.
+func build(r *report, schema *table, root place) *Config {
 	cfg := new(Config)
 	d := decoder{r}
 	d.table(root, reflect.ValueOf(cfg).Elem(), schema)
@@ -98,11 +127,11 @@ func decodeTOML(text string) (doc map[string]any, keys []toml.Key, err error) {
 
 // syntax reports an error of the TOML decoder.
 func (r *report) syntax(err error, schema *table) {
-	at := place{pos: pos{1, 1}}
+	at := place{pos: textStart()}
 	msg := err.Error()
 	var pe toml.ParseError
 	if errors.As(err, &pe) {
-		at.pos = pos{max(1, pe.Position.Line), max(1, pe.Position.Col)}
+		at.pos = pos{line: max(1, pe.Position.Line), col: max(1, pe.Position.Col)}
 		msg = pe.Message
 		if schema.isSecret(pe.LastKey) && strings.ContainsAny(msg, "\"'`") {
 			msg = "the value is not valid TOML" // and is not shown: it is a password
@@ -165,7 +194,7 @@ func (v *validator) validate() {
 	v.processes()
 	static := len(v.cfg.StaticAddresses) + len(v.cfg.StaticRoutes) + len(v.cfg.StaticRules)
 	if len(v.cfg.Instances) == 0 && len(v.cfg.VirtualServers) == 0 && static == 0 && len(v.errs) == 0 {
-		v.errorf(place{pos: pos{1, 1}}, "there is nothing to do: write at least one [vrrp_instance.NAME] or [virtual_server.NAME]")
+		v.errorf(place{pos: textStart()}, "there is nothing to do: write at least one [vrrp_instance.NAME] or [virtual_server.NAME]")
 	}
 }
 

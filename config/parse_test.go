@@ -161,7 +161,7 @@ func TestLargeFarm(t *testing.T) {
 
 // TestPositions finds keys as the text writes them, and nothing else.
 func TestPositions(t *testing.T) {
-	find := Positions([]byte("[vrrp_script.\"a.b\"]\ninterval = \"1s\"\nscript =   \"x\"\n[vrrp_instance.web]\nnotify = { all = \"y\" }\n"))
+	find := Positions("x.toml", []byte("[vrrp_script.\"a.b\"]\ninterval = \"1s\"\nscript =   \"x\"\n[vrrp_instance.web]\nnotify = { all = \"y\" }\n"))
 	for _, tc := range []struct {
 		path      string // parts with a slash between
 		line, col int
@@ -172,11 +172,11 @@ func TestPositions(t *testing.T) {
 		{"vrrp_instance/web/notify/fault", 0, 0},
 		{"vrrp_instance/none/notify/all", 0, 0},
 	} {
-		if line, col := find(strings.Split(tc.path, "/")...); line != tc.line || col != tc.col {
-			t.Errorf("%s: line %d, column %d, want %d and %d", tc.path, line, col, tc.line, tc.col)
+		if got, want := find(strings.Split(tc.path, "/")...), (Position{"x.toml", tc.line, tc.col}); got != want {
+			t.Errorf("%s: %v, want %v", tc.path, got, want)
 		}
 	}
-	if line, col := Positions([]byte("[x"))("x"); line != 0 || col != 0 {
-		t.Errorf("a text with an error: %d:%d", line, col)
+	if at := Positions("x.toml", []byte("[x"))("x"); at != (Position{File: "x.toml"}) {
+		t.Errorf("a text with an error: %v", at)
 	}
 }

@@ -9,8 +9,14 @@ import (
 )
 
 // pos is a place in the text; line and col count from 1, col in bytes. The zero
-// pos means unknown.
-type pos struct{ line, col int }
+// pos means unknown. file is empty for the file that is being read.
+type pos struct {
+	line, col int
+	file      string
+}
+
+// textStart is where a text begins.
+func textStart() pos { return pos{line: 1, col: 1} }
 
 // node is one key, table or array element of the document, with its place.
 type node struct {
@@ -114,7 +120,7 @@ func scan(src string, want []toml.Key) (root *node, ok bool) {
 		}
 	}
 	s := &scanner{src: src, i: bom, bol: bom, line: 1, want: want}
-	root = &node{key: pos{1, 1}, val: pos{1, 1}}
+	root = &node{key: textStart(), val: textStart()}
 	table := root
 	for !s.bad {
 		s.skip()
@@ -383,7 +389,7 @@ func unescape(text string) string {
 	return b.String()
 }
 
-func (s *scanner) here() pos { return pos{s.line, s.i - s.bol + 1} }
+func (s *scanner) here() pos { return pos{line: s.line, col: s.i - s.bol + 1} }
 
 // peek returns the current byte, 0 at the end.
 func (s *scanner) peek() byte {

@@ -162,7 +162,7 @@ func TestFillSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return cfg, FillSecrets("x.toml", text, cfg, func(s SecretSource) (Secret, error) {
+		return cfg, FillSecrets(Positions("x.toml", text), cfg, func(s SecretSource) (Secret, error) {
 			if value, ok := read[s]; ok {
 				return value, nil
 			}

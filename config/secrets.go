@@ -90,12 +90,10 @@ func (c *Config) OutsideSecrets() []OutsideSecret {
 
 // FillSecrets reads the secrets that are outside the text and not AtUse, checks
 // them as Parse checks those in the text, and puts them into the configuration that
-// Parse has just made. name and text are the file's, as given to Parse. The
-// error is of type Errors and names each key whose secret cannot be used; the
+// Parse has just made. find tells where the sources are named. The error is of type Errors and names each key whose secret cannot be used; the
 // errors of read have to name the source.
-func FillSecrets(name string, text []byte, c *Config, read func(SecretSource) (Secret, error)) error {
-	r := &report{file: name}
-	var find func(...string) (int, int)
+func FillSecrets(find Finder, c *Config, read func(SecretSource) (Secret, error)) error {
+	r := &report{}
 	for _, s := range c.OutsideSecrets() {
 		if s.AtUse {
 			continue
@@ -110,11 +108,8 @@ func FillSecrets(name string, text []byte, c *Config, read func(SecretSource) (S
 			*s.put = value
 			continue
 		}
-		if find == nil {
-			find = Positions(text)
-		}
-		line, col := find(s.Path...)
-		r.errs = append(r.errs, Error{File: name, Line: line, Col: col, Key: s.Key(), Msg: err.Error()})
+		at := find(s.Path...)
+		r.errs = append(r.errs, Error{File: at.File, Line: at.Line, Col: at.Col, Key: s.Key(), Msg: err.Error()})
 	}
 	if len(r.errs) == 0 {
 		return nil

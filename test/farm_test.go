@@ -44,6 +44,8 @@ func TestFarmFaults(t *testing.T) {
 	}
 	t.Run("kill matrix", testKillMatrix)
 	t.Run("table", testTable)
+	t.Run("options, without twos, which 6.1 lacks", testIPVSOptions)
+	t.Run("ipv6", testIPv6Farm)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'

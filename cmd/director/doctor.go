@@ -92,17 +92,18 @@ func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error
 		return nil
 	}
 	advise(doctor.Note, warnings...)
+	find := positions(o.configPath, text)
 	var unseen []doctor.Unseen
 	if os.Geteuid() != 0 {
 		unseen = append(unseen, doctor.Unseen{What: "secrets and scripts", Why: "the daemon reads and runs them as another user; root may look"})
 	} else {
-		if err := errs(config.FillSecrets(o.configPath, text, cfg, secret.Read)); err != nil {
+		if err := errs(config.FillSecrets(find, cfg, secret.Read)); err != nil {
 			return doctor.Report{}, err
 		}
 		if cfg, err = watchdog.WithScriptUser(cfg); err != nil {
 			return doctor.Report{}, &failure{exitFailure, err}
 		}
-		warnings, err := watchdog.CheckScripts(o.configPath, text, cfg)
+		warnings, err := watchdog.CheckScripts(find, cfg)
 		advise(doctor.Unwise, warnings...)
 		if err := errs(err); err != nil {
 			return doctor.Report{}, err
@@ -119,5 +120,5 @@ func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error
 	facts := examine.Host(examine.Options{Config: cfg, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: status, Probe: probe})
 	facts.Advice = list
 	facts.Unseen = append(unseen, facts.Unseen...)
-	return doctor.Diagnose(doctor.Input{File: o.configPath, Config: cfg, Line: config.Positions(text), Facts: facts}), nil
+	return doctor.Diagnose(doctor.Input{File: o.configPath, Config: cfg, Find: find, Facts: facts}), nil
 }

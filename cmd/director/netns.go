@@ -25,14 +25,14 @@ func enterNamespace(configPath string) error {
 	if err != nil {
 		return nil
 	}
-	cfg, err := config.Parse(configPath, text)
+	cfg, _, err := parse(configPath, text)
 	if err != nil || cfg.Global.NetworkNamespace == "" {
 		return nil
 	}
 	name := cfg.Global.NetworkNamespace
 	fail := func(why string, err error) error {
-		line, col := config.Positions(text)("global", "network_namespace")
-		return config.Errors{{File: configPath, Line: line, Col: col, Key: "global.network_namespace",
+		at := positions(configPath, text)("global", "network_namespace")
+		return config.Errors{{File: at.File, Line: at.Line, Col: at.Col, Key: "global.network_namespace",
 			Msg: fmt.Sprintf("%q %s: %v", name, why, err)}}
 	}
 	there, err := os.Open(namespaceDir + name)

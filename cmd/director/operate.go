@@ -24,15 +24,21 @@ import (
 func newCheck(o *options) *cobra.Command {
 	var peer string
 	cmd := &cobra.Command{
-		Use:   "check",
+		Use:   "check [FILE]",
 		Short: "check a configuration file",
 		Long: `Check a configuration file without touching anything. Every error and warning
-is printed as file:line: what; the exit status is 1 when there is an error.
+is printed as file:line: what; the exit status is 1 when there is an error. A file
+whose name ends in .conf is in the language of keepalived.
 
 With --peer the file is compared with that of the other host: what must agree and
 does not is an error, such as the virtual router ID or the password.`,
-		Example: "  director check -c ./director.toml && director reload\n  director check --peer /tmp/director.toml.of.lb2",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Example: "  director check -c ./director.toml && director reload\n  director check /etc/keepalived/keepalived.conf\n" +
+			"  director check --peer /tmp/director.toml.of.lb2",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				o.configPath = args[0]
+			}
 			text, err := os.ReadFile(o.configPath)
 			if err != nil {
 				return &failure{exitFailure, err}
@@ -44,13 +50,14 @@ does not is an error, such as the virtual router ID or the password.`,
 			if err != nil {
 				return err
 			}
-			if err := config.FillSecrets(o.configPath, text, cfg, secret.Read); err != nil {
+			find := positions(o.configPath, text)
+			if err := config.FillSecrets(find, cfg, secret.Read); err != nil {
 				return err
 			}
 			if cfg, err = watchdog.WithScriptUser(cfg); err != nil {
 				return &failure{exitFailure, err}
 			}
-			warnings, err = watchdog.CheckScripts(o.configPath, text, cfg)
+			warnings, err = watchdog.CheckScripts(find, cfg)
 			for _, w := range warnings {
 				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
 			}
@@ -58,7 +65,7 @@ does not is an error, such as the virtual router ID or the password.`,
 				return err
 			}
 			if peer != "" {
-				if err := comparePeer(cmd, config.Side{Name: o.configPath, Text: text, Config: cfg}, peer); err != nil {
+				if err := comparePeer(cmd, config.Side{Name: o.configPath, Find: find, Config: cfg}, peer); err != nil {
 					return err
 				}
 			}
@@ -78,11 +85,11 @@ func comparePeer(cmd *cobra.Command, own config.Side, path string) error {
 	if err != nil {
 		return &failure{exitFailure, err}
 	}
-	cfg, err := config.Parse(path, text)
+	cfg, _, err := parse(path, text)
 	if err != nil {
 		return err
 	}
-	errs, warnings := config.ComparePeers(own, config.Side{Name: path, Text: text, Config: cfg})
+	errs, warnings := config.ComparePeers(own, config.Side{Name: path, Find: positions(path, text), Config: cfg})
 	for _, w := range warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), w.String())
 	}

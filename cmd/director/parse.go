@@ -3,24 +3,34 @@ package main
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"director/config"
+	"director/config/keepalived"
 	"director/vrrp/link"
 )
 
-// parse is config.ParseWithWarnings that also puts numbers in place of the names of
-// routing tables, which this host has in files of its own.
+// parse reads a configuration in director's own language, or in keepalived's when
+// the file's name ends in .conf. It puts numbers in place of the names of routing
+// tables, which this host has in files of its own.
 func parse(name string, text []byte) (*config.Config, []config.Warning, error) {
-	cfg, warnings, err := config.ParseWithWarnings(name, text)
+	read := config.ParseWithWarnings
+	if isKeepalived(name) {
+		read = func(name string, text []byte) (*config.Config, []config.Warning, error) {
+			return keepalived.Parse(name, text, surroundings())
+		}
+	}
+	cfg, warnings, err := read(name, text)
 	if err != nil {
 		return nil, warnings, err
 	}
-	find := sync.OnceValue(func() func(...string) (int, int) { return config.Positions(text) })
+	find := positions(name, text)
 	tables := sync.OnceValues(func() (map[string]uint32, error) { return link.RouteTables(os.DirFS("/")) })
 	var errs config.Errors
 	cfg.Tables(func(path []string, table *string) {
@@ -37,11 +47,39 @@ func parse(name string, text []byte) (*config.Config, []config.Warning, error) {
 		if err != nil {
 			msg += "; " + err.Error()
 		}
-		line, col := find()(path...)
-		errs = append(errs, config.Error{File: name, Line: line, Col: col, Key: strings.ReplaceAll(strings.Join(path, "."), ".[", "["), Msg: msg})
+		at := find(path...)
+		errs = append(errs, config.Error{File: at.File, Line: at.Line, Col: at.Col, Key: strings.ReplaceAll(strings.Join(path, "."), ".[", "["), Msg: msg})
 	})
 	if len(errs) > 0 {
 		return nil, warnings, errs
 	}
 	return cfg, warnings, nil
+}
+
+// isKeepalived says that a file is in the language of keepalived.
+func isKeepalived(name string) bool { return filepath.Ext(name) == ".conf" }
+
+// positions returns what finds the keys of a configuration in its text.
+func positions(name string, text []byte) config.Finder {
+	if isKeepalived(name) {
+		return keepalived.Positions(name, text, surroundings())
+	}
+	return config.Positions(name, text)
+}
+
+// surroundings is what a keepalived.conf may ask of this host.
+func surroundings() keepalived.Options {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "" // then no condition @host holds
+	}
+	host, _, _ = strings.Cut(host, ".")
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/" // the names of files are absolute in the daemon's unit
+	}
+	return keepalived.Options{
+		ID: host, Dir: dir, Glob: filepath.Glob, Read: os.ReadFile, Env: os.LookupEnv,
+		Random: func(least, most int) int { return least + rand.IntN(most-least+1) },
+	}
 }

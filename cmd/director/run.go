@@ -82,6 +82,7 @@ func run(ctx context.Context, o *options, level, format string) error {
 		ChildEnv:   []string{envRuntimeDir + "=" + dir, envLogLevel + "=" + level, envLogFormat + "=" + format},
 		Version:    versionText(),
 		Parse:      parse,
+		Find:       positions,
 		Leftovers: func(r watchdog.Role) bool {
 			return r == watchdog.RoleCheckers && checkd.OwnsServices(dir)
 		},

@@ -62,8 +62,8 @@ type Check struct {
 type Input struct {
 	File   string // the configuration's
 	Config *config.Config
-	// Line finds a key of the configuration, see config.Positions.
-	Line  func(path ...string) (line, col int)
+	// Find finds a key of the configuration.
+	Find  config.Finder
 	Facts *Facts
 }
 
@@ -124,12 +124,15 @@ func (v *visit) add(s Severity, path []string, found string, cure ...string) {
 		return
 	}
 	v.told[key] = true
-	line := 0
-	for n := len(path); n > 0 && line == 0; n-- {
-		line, _ = v.Line(path[:n]...)
+	at := config.Position{}
+	for n := len(path); n > 0 && at.Line == 0; n-- {
+		at = v.Find(path[:n]...)
+	}
+	if at.Line == 0 {
+		at.File = v.File
 	}
 	v.findings = append(v.findings, Finding{
-		ID: v.check.ID, Severity: s, File: v.File, Line: line, Key: strings.ReplaceAll(strings.Join(path, "."), ".[", "["),
+		ID: v.check.ID, Severity: s, File: at.File, Line: at.Line, Key: strings.ReplaceAll(strings.Join(path, "."), ".[", "["),
 		Found: found, Why: v.check.Why, Cure: cure,
 	})
 }

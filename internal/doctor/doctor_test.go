@@ -66,7 +66,7 @@ func diagnose(t *testing.T, text string, f *Facts) Report {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	return Diagnose(Input{File: "d.toml", Config: cfg, Line: config.Positions([]byte(text)), Facts: f})
+	return Diagnose(Input{File: "d.toml", Config: cfg, Find: config.Positions("d.toml", []byte(text)), Facts: f})
 }
 
 func set1(name, value string) func(*Facts) { return func(f *Facts) { f.Sysctl[name] = value } }
@@ -380,10 +380,10 @@ func BenchmarkDiagnose(b *testing.B) {
 		fmt.Fprintf(&text, "[vrrp_instance.i%d]\ninterface = \"eth%d\"\nvirtual_router_id = %d\nvirtual_ipaddress = [\"10.%d.%d.1/32\"]\n", i, i/250, i%250+1, i/250, i%250)
 		fmt.Fprintf(&text, "[virtual_server.v%d]\naddress = \"10.%d.%d.1:80\"\nreal_server = [\"10.9.0.1\", \"10.9.0.2\", \"10.9.0.3\", \"10.9.0.4\"]\n[[virtual_server.v%d.check]]\ntype = \"tcp\"\n", i, i/250, i%250, i)
 	}
-	cfg, line := mustParse(text.String()), config.Positions([]byte(text.String()))
+	cfg, line := mustParse(text.String()), config.Positions("d.toml", []byte(text.String()))
 	f := healthy()
 	f.Sysctl["net/ipv4/ip_forward"] = "0"
 	for b.Loop() {
-		Diagnose(Input{File: "d.toml", Config: cfg, Line: line, Facts: f})
+		Diagnose(Input{File: "d.toml", Config: cfg, Find: line, Facts: f})
 	}
 }

@@ -56,7 +56,7 @@ func TestCheckScriptsAreLookedAt(t *testing.T) {
 	}
 	shared := missing("/nonexistent/x")
 	shared[0].CAFile = "/nonexistent/ca.pem"
-	warnings, err := CheckScripts("f", []byte(text), &config.Config{VirtualServers: []config.VirtualServer{{Name: "web", Checks: shared,
+	warnings, err := CheckScripts(config.Positions("f", []byte(text)), &config.Config{VirtualServers: []config.VirtualServer{{Name: "web", Checks: shared,
 		RealServers: []config.RealServer{{Checks: missing("/nonexistent/y")}, {Checks: shared}}}}})
 	if err != nil {
 		t.Fatal(err)

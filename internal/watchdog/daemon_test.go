@@ -293,7 +293,7 @@ func TestScriptWarnings(t *testing.T) {
 	c.Instances = append(c.Instances, config.Instance{Name: "db", Notify: config.Notify{User: "root", All: missing}})
 	const text = "[vrrp_script.b]\n\nscript = \"/nonexistent/x\"\n[vrrp_instance.web.notify]\nmaster = \"/nonexistent/x\"\n"
 	var got []string
-	warnings, err := CheckScripts("f", []byte(text), c)
+	warnings, err := CheckScripts(config.Positions("f", []byte(text)), c)
 	if err != nil {
 		t.Error(err)
 	}
@@ -460,7 +460,7 @@ func TestUnsafeScripts(t *testing.T) {
 		VirtualServers: []config.VirtualServer{{Name: "farm", QuorumUp: argv}},
 	}
 	const text = "[vrrp_script.a]\nscript = \"x\"\n"
-	warnings, err := CheckScripts("f", []byte(text), c)
+	warnings, err := CheckScripts(config.Positions("f", []byte(text)), c)
 	var errs config.Errors
 	errors.As(err, &errs)
 	var got []string
@@ -514,7 +514,7 @@ func TestEveryCommandIsChecked(t *testing.T) {
 	}
 	c := new(config.Config)
 	fill(reflect.ValueOf(c).Elem(), "")
-	_, err := CheckScripts("f", nil, c)
+	_, err := CheckScripts(config.Positions("f", nil), c)
 	var errs config.Errors
 	errors.As(err, &errs)
 	if len(errs) != commands || commands < 13 {

@@ -38,6 +38,8 @@ type Options struct {
 	// Parse turns the text of the configuration file into a configuration. Its
 	// error should be config.Errors. Default: config.ParseWithWarnings.
 	Parse func(name string, text []byte) (*config.Config, []config.Warning, error)
+	// Find returns what finds the keys of the same text. Default: config.Positions.
+	Find func(name string, text []byte) config.Finder
 	// Log gets one line for each change of state.
 	Log *slog.Logger
 	// Leftovers reports whether a child must run although the configuration has
@@ -178,6 +180,9 @@ func (o *Options) fill() {
 	if o.Parse == nil {
 		o.Parse = config.ParseWithWarnings
 	}
+	if o.Find == nil {
+		o.Find = config.Positions
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -226,13 +231,14 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	if err != nil {
 		return nil, warnings, err
 	}
-	if err := config.FillSecrets(o.ConfigPath, text, cfg, secret.Read); err != nil {
+	find := o.Find(o.ConfigPath, text)
+	if err := config.FillSecrets(find, cfg, secret.Read); err != nil {
 		return nil, warnings, err
 	}
 	if cfg, err = WithScriptUser(cfg); err != nil {
 		return nil, warnings, err
 	}
-	more, err := CheckScripts(o.ConfigPath, text, cfg)
+	more, err := CheckScripts(find, cfg)
 	warnings = append(warnings, more...)
 	if err != nil {
 		return nil, warnings, err

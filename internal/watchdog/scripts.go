@@ -25,12 +25,11 @@ const maxScriptOutput = 256
 // an error, of type config.Errors. Warnings are those that cannot run: the program
 // is missing or not executable, or the user does not exist, all of which may be
 // put right later; and the files of passwords that cannot be read, or that
-// everybody can read. name and text are the configuration file's.
-func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning, error) {
+// everybody can read. find tells where the configuration names them.
+func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error) {
 	var list []config.Warning
 	var unsafe config.Errors
 	byDefault := false // a command runs as root because nobody said otherwise
-	find := sync.OnceValue(func() func(...string) (int, int) { return config.Positions(text) })
 	check := func(user string, argv []string, path ...string) {
 		if len(argv) == 0 {
 			return
@@ -40,13 +39,13 @@ func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning,
 		}
 		byDefault = byDefault || user == "" && os.Geteuid() == 0
 		if err := script.Check(script.Command{Argv: argv, User: user}); err != nil {
-			line, col := find()(path...)
+			at := find(path...)
 			key := strings.ReplaceAll(strings.Join(path, "."), ".[", "[")
 			if refused := new(script.UnsafeError); errors.As(err, &refused) {
-				unsafe = append(unsafe, config.Error{File: name, Line: line, Col: col, Key: key, Msg: err.Error()})
+				unsafe = append(unsafe, config.Error{File: at.File, Line: at.Line, Col: at.Col, Key: key, Msg: err.Error()})
 				return
 			}
-			list = append(list, config.Warning{File: name, Line: line, Col: col, Key: key, Msg: err.Error()})
+			list = append(list, config.Warning{File: at.File, Line: at.Line, Col: at.Col, Key: key, Msg: err.Error()})
 		}
 	}
 	for _, s := range c.Scripts {
@@ -74,8 +73,8 @@ func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning,
 			at := append(slices.Clone(path), "check", "["+strconv.Itoa(j)+"]")
 			check(ch.User, ch.Command, append(slices.Clone(at), "script")...)
 			if err := certificates(&ch); err != nil {
-				line, col := find()(at...)
-				list = append(list, config.Warning{File: name, Line: line, Col: col, Key: strings.ReplaceAll(strings.Join(at, "."), ".[", "["),
+				p := find(at...)
+				list = append(list, config.Warning{File: p.File, Line: p.Line, Col: p.Col, Key: strings.ReplaceAll(strings.Join(at, "."), ".[", "["),
 					Msg: err.Error() + ": until this is put right the check says nothing"})
 			}
 		}
@@ -98,12 +97,12 @@ func CheckScripts(name string, text []byte, c *config.Config) ([]config.Warning,
 			}
 		}
 		if msg != "" {
-			line, col := find()(o.Path...)
-			list = append(list, config.Warning{File: name, Line: line, Col: col, Key: o.Key(), Msg: msg})
+			at := find(o.Path...)
+			list = append(list, config.Warning{File: at.File, Line: at.Line, Col: at.Col, Key: o.Key(), Msg: msg})
 		}
 	}
 	if byDefault {
-		list = append(list, config.Warning{File: name, Key: "global.script_user",
+		list = append(list, config.Warning{File: find().File, Key: "global.script_user",
 			Msg: "scripts that name no user run as root: create a user director_script or name one here, \"root\" if that is meant"})
 	}
 	slices.SortStableFunc(list, func(a, b config.Warning) int { return cmp.Compare(a.Line, b.Line) })

@@ -80,7 +80,7 @@ func TestHost(t *testing.T) {
 		var found []string
 		lab.Must(h.Do(func() error {
 			facts := Host(Options{Config: cfg, ConfigPath: "d.toml", RuntimeDir: h.Path("run"), Socket: h.Path("run/director.sock"), Root: root})
-			r := doctor.Diagnose(doctor.Input{File: "d.toml", Config: cfg, Line: config.Positions([]byte(text)), Facts: facts})
+			r := doctor.Diagnose(doctor.Input{File: "d.toml", Config: cfg, Find: config.Positions("d.toml", []byte(text)), Facts: facts})
 			for _, f := range r.Findings {
 				found = append(found, fmt.Sprintf("%s %s:%d", f.ID, f.Severity, f.Line))
 			}

@@ -1,0 +1,142 @@
+package keepalived
+
+import (
+	"strconv"
+	"strings"
+)
+
+// command reads the command line that is the first parameter of a statement and
+// puts it at a key as an argument vector.
+func (sc *scope) command(s *statement, path string) bool {
+	if !sc.need(s, 1, -1) {
+		return false
+	}
+	w := s.arg(1)
+	argv, ok := splitCommand(w.text)
+	if !ok || len(argv) == 0 {
+		sc.Errorf(w.at, s.key(), "%q is not a command: a quote is not closed, or there is nothing in it", w.text)
+		return false
+	}
+	if file, isTest := strings.CutPrefix(argv[0], "<"); isTest {
+		argv = []string{"test", "-r", file}
+		sc.Warnf(w.at, s.key(), "asks whether %s can be read, which director does with the command test -r; a track_file, or a track_target, tells more", file)
+	}
+	list := make([]any, len(argv))
+	for i, a := range argv {
+		list[i] = a
+		if i > 0 && (a == "|" || a == "||" || a == "&&" || a == ";" || strings.HasPrefix(a, ">")) {
+			sc.Warnf(w.at, s.key(), "is run without a shell, in which %q has no special meaning: write a script, or /bin/sh -c '...'", a)
+		}
+	}
+	sc.set(path, list, w.at)
+	return true
+}
+
+// splitCommand splits a command line into its arguments: blanks separate, single and
+// double quotes hold blanks, and a backslash begins an escape as in C.
+func splitCommand(s string) (argv []string, ok bool) {
+	var b strings.Builder
+	in, quote := false, byte(0)
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && i+1 < len(s) && quote != '\'':
+			n := unescape(&b, s[i+1:])
+			i += n
+			in = true
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '\'' || c == '"'):
+			quote, in = c, true
+		case quote == 0 && isSpace(c):
+			if in {
+				argv = append(argv, b.String())
+				b.Reset()
+				in = false
+			}
+		default:
+			b.WriteByte(c)
+			in = true
+		}
+	}
+	if in {
+		argv = append(argv, b.String())
+	}
+	return argv, quote == 0
+}
+
+// unescape writes what an escape means and returns how long it is without its
+// backslash.
+func unescape(b *strings.Builder, s string) int {
+	const names, values = "abEfnrtv", "\a\b\x1b\f\n\r\t\v"
+	if i := strings.IndexByte(names, s[0]); i >= 0 {
+		b.WriteByte(values[i])
+		return 1
+	}
+	digits := func(s, set string, most int) int {
+		n := 0
+		for n < len(s) && n < most && strings.IndexByte(set, s[n]) >= 0 {
+			n++
+		}
+		return n
+	}
+	if n := digits(s, "01234567", 3); n > 0 {
+		v, _ := strconv.ParseUint(s[:n], 8, 16)
+		b.WriteByte(byte(v))
+		return n
+	}
+	if s[0] == 'x' {
+		if n := digits(s[1:], "0123456789abcdefABCDEF", 2); n > 0 {
+			v, _ := strconv.ParseUint(s[1:n+1], 16, 8)
+			b.WriteByte(byte(v))
+			return n + 1
+		}
+	}
+	if s[0] == 'c' && len(s) > 1 {
+		b.WriteByte(s[1] & 0x1f)
+		return 2
+	}
+	b.WriteByte(s[0])
+	return 1
+}
+
+// script is a command with an optional user and group behind it, all of which
+// run as one user in director.
+func script(path string) handler {
+	return func(sc *scope, s *statement) {
+		if prev := sc.seen[s.key()]; prev != nil {
+			sc.Warnf(s.at(), s.key(), "is there a second time, and the first one counts, as in keepalived")
+			return
+		}
+		if sc.command(s, path) {
+			sc.need(s, 1, 3)
+		}
+	}
+}
+
+// scriptUser finds the one user of the scripts of a block.
+func (sc *scope) scriptUser(path string, keys ...string) {
+	var first *statement
+	for _, key := range keys {
+		s := sc.seen[key]
+		if s == nil || len(s.args()) == 0 {
+			continue
+		}
+		if first == nil {
+			first = s
+		} else if user(s, 2) != user(first, 2) {
+			sc.Errorf(s.arg(2).at, s.key(), "runs as %s and %s as %s: in director all scripts of a block run as one user, allowed is the same one for each",
+				orDefault(user(s, 2)), first.key(), orDefault(user(first, 2)))
+			return
+		}
+	}
+	if first != nil && user(first, 2) != "" {
+		sc.set(path, user(first, 2), first.arg(2).at)
+	}
+}
+
+func orDefault(user string) string {
+	if user == "" {
+		return "the script_user"
+	}
+	return user
+}

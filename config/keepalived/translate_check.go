@@ -1,0 +1,237 @@
+package keepalived
+
+import "strings"
+
+// check notes a check; it is translated when its server's address is known.
+func check(sc *scope, s *statement) { sc.checks = append(sc.checks, s) }
+
+// checkKinds are the kinds of checks by keepalived's names.
+var checkKinds = map[string]string{
+	"HTTP_GET": "http", "SSL_GET": "https", "TCP_CHECK": "tcp", "SMTP_CHECK": "smtp", "DNS_CHECK": "dns",
+	"MISC_CHECK": "script", "PING_CHECK": "ping", "UDP_CHECK": "udp", "FILE_CHECK": "file",
+}
+
+// finishChecks translates the checks of a server.
+func (sc *scope) finishChecks(e target) {
+	for _, s := range sc.checks {
+		t := sc.t.Append("check", s.at())
+		kind := checkKinds[s.key()]
+		t.Set("type", kind, s.at())
+		c := sc.enter(s.key(), t, s)
+		if kind != "file" {
+			c.times(kind)
+		}
+		switch kind {
+		case "http", "https":
+			c.http()
+		case "smtp":
+			if !t.Has("helo_name") {
+				t.Set("helo_name", "smtpchecker.keepalived.org", s.at())
+			}
+		case "udp":
+			if !t.Has("max_reply_length") {
+				t.Set("max_reply_length", int64(255), s.at())
+			}
+		case "script":
+			if !t.Has("script") {
+				sc.Errorf(s.at(), s.key(), "there is no misc_path")
+			}
+		}
+		port := int64(e.port)
+		if port == 0 {
+			port = int64(sc.checkPort)
+		}
+		if kind != "ping" && kind != "file" && kind != "script" && !t.Has("connect_port") {
+			udp := kind == "udp" || kind == "dns"
+			if port != 0 && (e.port == 0 || udp != (sc.up.proto == "udp")) {
+				t.Set("connect_port", port, s.at())
+			}
+		}
+	}
+}
+
+// inherited finds a keyword in a check, its server or its service.
+func (sc *scope) inherited(key string) *statement {
+	for up := sc; up != nil; up = up.up {
+		if s := up.seen[key]; s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// times puts the times of a check with keepalived's defaults.
+func (sc *scope) times(kind string) {
+	at := sc.s.at()
+	time := func(key, path, otherwise string) {
+		if s := sc.inherited(key); s != nil {
+			seconds(path)(sc, s)
+		} else if otherwise != "" {
+			sc.t.Set(path, otherwise, at)
+		}
+	}
+	time("delay_loop", "interval", "60s")
+	switch kind {
+	case "script":
+		if !sc.t.Has("timeout") { // misc_timeout; else the interval of the service
+			if s := sc.up.up.seen["delay_loop"]; s != nil {
+				seconds("timeout")(sc, s)
+			} else {
+				sc.t.Set("timeout", "60s", at)
+			}
+		}
+	default:
+		time("connect_timeout", "timeout", "5s")
+	}
+	pause := "1s"
+	switch kind {
+	case "http", "https":
+		pause = "3s"
+	case "dns":
+		pause = ""
+	}
+	time("delay_before_retry", "interval_changing", pause)
+	retry := map[string]int64{"dns": 3, "script": 0}
+	n, ok := retry[kind]
+	if !ok {
+		n = 1
+	}
+	s := sc.inherited("retry")
+	if old := sc.seen["nb_get_retry"]; old != nil && sc.seen["retry"] == nil {
+		sc.Warnf(old.at(), old.key(), "is the old name of retry")
+		s = old
+	}
+	if s != nil && sc.need(s, 1, 1) {
+		if v, ok := sc.number(s.arg(1), s.key(), 10); ok {
+			n, at = v, s.arg(1).at
+		}
+	}
+	sc.t.Set("fall", n+1, at)
+	sc.t.Set("rise", int64(1), sc.s.at())
+}
+
+// http translates the URLs of a check.
+func (sc *scope) http() {
+	at := sc.s.at()
+	host := sc.inherited("virtualhost")
+	if host != nil && sc.need(host, 1, 1) {
+		sc.t.Set("host", host.arg(1).text, host.arg(1).at)
+	}
+	if !sc.t.Has("http_version") {
+		sc.t.Set("http_version", "1.0", at)
+	}
+	if sc.s.key() == "SSL_GET" {
+		sc.t.Set("verify", false, at)
+	}
+	var urls []*statement
+	for _, k := range sc.s.kids {
+		if k.key() == "url" && k.block {
+			urls = append(urls, k)
+		}
+	}
+	if len(urls) == 0 {
+		sc.Errorf(at, sc.s.key(), "there is no url")
+	}
+	for _, k := range urls {
+		t := sc.t
+		if len(urls) > 1 {
+			t = sc.t.Append("url", k.at())
+		}
+		u := sc.enter("url", t, k)
+		if !t.Has("path") {
+			sc.Errorf(k.at(), k.key(), "there is no path")
+		}
+		u.regex()
+	}
+}
+
+// regex puts a regular expression on the body.
+func (sc *scope) regex() {
+	s := sc.seen["regex"]
+	if s == nil || !sc.need(s, 1, 1) {
+		return
+	}
+	flags := ""
+	if o := sc.seen["regex_options"]; o != nil {
+		for _, w := range o.args() {
+			f, ok := map[string]string{"caseless": "i", "dotall": "s", "multiline": "m", "ungreedy": "U", "utf": "", "never_ucp": "", "no_auto_capture": ""}[w.text]
+			if !ok {
+				sc.Errorf(w.at, o.key(), "%q is not supported, allowed are caseless, dotall, multiline and ungreedy", w.text)
+			}
+			flags += f
+		}
+	}
+	path := "body_regexp"
+	if sc.seen["regex_no_match"] != nil {
+		path = "body_not"
+	}
+	text := s.arg(1).text
+	if flags != "" {
+		text = "(?" + flags + ")" + text
+	}
+	sc.t.Set(path, text, s.arg(1).at)
+}
+
+func httpProtocol(sc *scope, s *statement) {
+	if sc.need(s, 1, 1) {
+		sc.set("http_version", strings.TrimSuffix(strings.ToUpper(s.arg(1).text), "C"), s.arg(1).at)
+	}
+}
+
+func statusCode(sc *scope, s *statement) {
+	if sc.need(s, 1, -1) {
+		for _, w := range s.args() {
+			sc.t.Add("status", w.text, w.at)
+		}
+	}
+}
+
+func digest(sc *scope, s *statement) {
+	if sc.need(s, 1, 1) {
+		sc.set("body_digest", "md5:"+s.arg(1).text, s.arg(1).at)
+	}
+}
+
+// hexDigits writes keepalived's free form of bytes as two digits a byte: a group of
+// digits with an odd number of them begins with a 0.
+func hexDigits(words []word) string {
+	var b strings.Builder
+	for _, w := range words {
+		text := w.text
+		if len(text)%2 == 1 {
+			text = text[:len(text)-1] + "0" + text[len(text)-1:]
+		}
+		b.WriteString(strings.NewReplacer("x", "?", "X", "?").Replace(text))
+	}
+	return "hex:" + b.String()
+}
+
+func payload(sc *scope, s *statement) {
+	if sc.need(s, 1, -1) {
+		sc.set("send", hexDigits(s.args()), s.arg(1).at)
+	}
+}
+
+func requireReply(sc *scope, s *statement) {
+	sc.set("require_reply", true, s.at())
+	if len(s.args()) > 0 {
+		sc.set("expect", hexDigits(s.args()), s.arg(1).at)
+	}
+}
+
+// fileOfCheck is the track_file that a FILE_CHECK follows.
+func fileOfCheck(sc *scope, s *statement) {
+	if !sc.need(s, 1, 1) {
+		return
+	}
+	file, ok := sc.trackFiles[s.arg(1).text]
+	if !ok {
+		sc.Errorf(s.arg(1).at, s.key(), "there is no track_file %q", s.arg(1).text)
+		return
+	}
+	sc.fileChecks[s.arg(1).text] = true
+	sc.set("file", file, s.arg(1).at)
+	if !sc.t.Has("weight") {
+		sc.t.Set("weight", int64(1), s.at())
+	}
+}

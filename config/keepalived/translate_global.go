@@ -1,0 +1,187 @@
+package keepalived
+
+import (
+	"strings"
+	"time"
+)
+
+// globalDefs translates the block global_defs.
+func globalDefs(sc *scope, s *statement) {
+	if sc.t.Has("vrrp_instance") {
+		for _, k := range s.kids {
+			for _, pair := range inherited() {
+				if pair.global == k.key() {
+					sc.Warnf(k.at(), k.key(), "stands behind an instance, for which keepalived would not use it; director does")
+				}
+			}
+		}
+	}
+	sc.enter("global_defs", sc.t, s)
+}
+
+// mail translates the mail settings, which are of use together only.
+func (t *translator) mail(root *scope) {
+	to, server := t.global["notification_email"], t.global["smtp_server"]
+	if to == nil || len(to.list()) == 0 {
+		return
+	}
+	if server == nil || len(server.args()) == 0 {
+		t.Warnf(to.at(), to.key(), "no mail is sent: there is no smtp_server")
+		return
+	}
+	sc := t.scope(root, "global_defs", t.root.Table("notify", to.at()).Table("mail", to.at()), to)
+	for _, w := range to.list() {
+		sc.t.Add("to", w.text, w.at)
+	}
+	host := server.arg(1).text
+	if port := server.arg(2).text; port != "" {
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+		host += ":" + port
+	} else if strings.Count(host, ":") > 1 {
+		host = "[" + host + "]"
+	}
+	sc.need(server, 1, 2)
+	sc.t.Set("server", host, server.arg(1).at)
+	for key, path := range map[string]string{"notification_email_from": "from", "smtp_helo_name": "helo"} {
+		if s := t.global[key]; s != nil && sc.need(s, 1, 1) {
+			sc.t.Set(path, s.arg(1).text, s.arg(1).at)
+		}
+	}
+	if s := t.global["smtp_connect_timeout"]; s != nil {
+		seconds("connect_timeout")(sc, s)
+	}
+	for _, event := range []string{"instance", "group", "service", "server", "alarm"} {
+		if event != "group" || t.mailEvents["group"] {
+			sc.t.Add("events", event, to.at())
+		}
+	}
+}
+
+// alert tells whether mail is sent when a block itself says nothing.
+func (t *translator) alert(special string, otherwise bool) bool {
+	for _, key := range []string{special, "smtp_alert"} {
+		if s := t.global[key]; s != nil {
+			switch s.arg(1).text {
+			case "off", "false", "no":
+				return false
+			}
+			return true
+		}
+	}
+	return otherwise
+}
+
+// fifo translates the FIFOs, of which director has one for all events.
+func (t *translator) fifo() {
+	var first *statement
+	for _, key := range []string{"notify_fifo", "vrrp_notify_fifo", "lvs_notify_fifo"} {
+		s := t.global[key]
+		if s == nil || len(s.args()) == 0 {
+			continue
+		}
+		if first == nil {
+			first = s
+			t.root.Table("notify", s.at()).Table("fifo", s.at()).Set("path", s.arg(1).text, s.arg(1).at)
+			if key != "notify_fifo" {
+				t.Warnf(s.at(), key, "director has one FIFO for all events, VRRP and services: the reader gets the lines of both")
+			}
+			if len(s.args()) > 1 {
+				t.Warnf(s.arg(2).at, key, "the FIFO belongs to the daemon's own user, mode 0600: %q is not used", s.rest(2))
+			}
+		} else if s.arg(1).text != first.arg(1).text {
+			t.Errorf(s.arg(1).at, key, "director has one FIFO for all events, and that is %q of %s: allowed is the same path", first.arg(1).text, first.key())
+		}
+	}
+}
+
+// finishGlobal translates what needs several keywords together.
+func (t *translator) finishGlobal(root *scope) {
+	t.mail(root)
+	t.fifo()
+	for name := range t.fileChecks {
+		if !t.fileUses[name] { // the checks have the file itself
+			t.root.Table("track_file", root.s.at()).Delete(name)
+		}
+	}
+	if !t.root.Has("vrrp_instance") {
+		return
+	}
+	instances := t.root.Table("vrrp_instance", root.s.at())
+	for _, name := range instances.Keys() {
+		in := instances.Table(name, root.s.at())
+		device, _ := in.Get("interface").(string)
+		if p, ok := t.pauses[device]; ok {
+			in.Table("garp", p.at.at).Set("interval", p.value, p.at.at)
+		}
+	}
+}
+
+// scriptUserGlobal is script_user USER [GROUP].
+func scriptUserGlobal(sc *scope, s *statement) {
+	if sc.need(s, 1, 2) {
+		sc.set("global.script_user", user(s, 1), s.arg(1).at)
+	}
+}
+
+// microseconds is a time limit of a real-time process.
+func microseconds(path string) handler {
+	return func(sc *scope, s *statement) {
+		n, ok := int64(0), sc.need(s, 1, 1)
+		if ok {
+			n, ok = sc.number(s.arg(1), s.key(), 10)
+		}
+		switch {
+		case !ok:
+		case n < 10000:
+			sc.Warnf(s.arg(1).at, s.key(), "%d us are less than the 10 ms that director needs at least: 10 ms are used", n)
+			sc.set(path, "10ms", s.arg(1).at)
+		default:
+			if d, ok := sc.duration(s.arg(1), s.key(), time.Microsecond); ok {
+				sc.set(path, d, s.arg(1).at)
+			}
+		}
+	}
+}
+
+// cpus is a list of CPU numbers.
+func cpus(path string) handler {
+	return func(sc *scope, s *statement) {
+		if sc.need(s, 1, -1) {
+			sc.set(path, strings.ReplaceAll(s.rest(1), " ", ","), s.arg(1).at)
+		}
+	}
+}
+
+// atLeast leaves out a value of zero or less, which means that there is none.
+func atLeast(n int64, path string) handler {
+	return func(sc *scope, s *statement) {
+		if sc.need(s, 1, 1) {
+			if v, ok := sc.number(s.arg(1), s.key(), 10); ok && v >= n {
+				sc.set(path, v, s.arg(1).at)
+			}
+		}
+	}
+}
+
+// autoPriority is max_auto_priority: director does not raise its priority step by
+// step.
+func autoPriority(sc *scope, s *statement) {
+	if arg := s.arg(1).text; arg != "0" && arg != "-1" {
+		sc.Warnf(s.at(), s.key(), "is not supported and not used: vrrp_rt_priority gives the VRRP process real-time priority from the start")
+	}
+}
+
+// flush is lvs_flush.
+func flush(sc *scope, s *statement) {
+	sc.set("global.exclusive_ipvs", true, s.at())
+	sc.Warnf(s.at(), s.key(), "makes director take away every service that this file does not have, at the start and later on (exclusive_ipvs)")
+}
+
+// mcastGroup is a multicast group of all instances.
+func mcastGroup(sc *scope, s *statement) {
+	if sc.need(s, 1, 1) {
+		sc.t.Table("global", s.at()).Add("mcast_group", s.arg(1).text, s.arg(1).at)
+	}
+}
