@@ -68,7 +68,6 @@ func TestHeldGateAfterTheOthers(t *testing.T) {
 type guild struct {
 	*party
 	asked map[[2]int]uint64 // by member and gate
-	log   []string
 }
 
 func newGuild(t *testing.T, gates ...[]Gate) *guild {
