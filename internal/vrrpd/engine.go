@@ -98,6 +98,10 @@ type engine struct {
 	nextID   uint64
 	lateness control.LatenessMeter
 	repairs  uint64
+
+	ticking bool     // actions other than adverts are postponed
+	waiting int      // adverts that are queued
+	later   []func() // postponed actions
 }
 
 func newEngine(log *slog.Logger, n network, w worker, parent func(watchdog.Message)) *engine {
@@ -140,7 +144,13 @@ func (e *engine) deadline() time.Time {
 }
 
 // tick does everything that is due at now.
+//
+// Adverts leave as soon as there are enough of them for a system call, and all before
+// anything else is done: of a thousand routers whose master has died together, the
+// last must not wait until the addresses and messages of the others are prepared.
 func (e *engine) tick(now time.Time) {
+	e.ticking = true
+	defer e.catchUp(now)
 	drained := false
 	for {
 		t := e.timers.first()
@@ -213,9 +223,44 @@ func (e *engine) step(r *router, now time.Time, ev vrrp.Event) {
 }
 
 func (e *engine) carryOut(r *router, now time.Time, a vrrp.Action) {
+	switch {
+	case a.Kind == vrrp.ActionAdvert:
+		if e.sendAdvert(r, now, a.Priority); e.ticking && e.waiting >= enoughAdverts {
+			e.flushAdverts(now)
+		}
+	case e.ticking:
+		e.postpone(r, now, a)
+	default:
+		e.perform(r, now, a)
+	}
+}
+
+// enoughAdverts is how many adverts a tick gathers for one system call.
+const enoughAdverts = 32
+
+// postpone leaves an action to the end of the tick. It is a function of its own so
+// that adverts, which are not postponed, allocate nothing.
+func (e *engine) postpone(r *router, now time.Time, a vrrp.Action) {
+	e.later = append(e.later, func() { e.perform(r, now, a) })
+}
+
+// catchUp ends a tick: it sends the adverts that are left, then does what was
+// postponed, in order.
+func (e *engine) catchUp(now time.Time) {
+	e.ticking = false
+	if len(e.later) == 0 {
+		return // flush will send them
+	}
+	e.flushAdverts(now)
+	for _, f := range e.later {
+		f()
+	}
+	clear(e.later)
+	e.later = e.later[:0]
+}
+
+func (e *engine) perform(r *router, now time.Time, a vrrp.Action) {
 	switch a.Kind {
-	case vrrp.ActionAdvert:
-		e.sendAdvert(r, now, a.Priority)
 	case vrrp.ActionAcquire:
 		e.acquire(r, a.Repeat)
 	case vrrp.ActionRelease:
@@ -247,18 +292,7 @@ func (e *engine) flush(now time.Time) {
 	e.answerPools(now)
 	e.round++
 	e.judgePaths(now)
-	for _, p := range e.dirty {
-		if !p.queued || p.sock == nil {
-			continue
-		}
-		p.queued = false
-		if err := p.sock.Flush(); err != nil {
-			e.warnPort(p, now, err)
-		} else {
-			p.warned = ""
-		}
-	}
-	e.dirty = e.dirty[:0]
+	e.flushAdverts(now)
 	for _, j := range e.jobs {
 		e.worker.Submit(j)
 	}
@@ -273,6 +307,22 @@ func (e *engine) flush(now time.Time) {
 	}
 	clear(e.messages)
 	e.messages = e.messages[:0]
+}
+
+// flushAdverts sends what is queued, in one system call for each socket.
+func (e *engine) flushAdverts(now time.Time) {
+	for _, p := range e.dirty {
+		if !p.queued || p.sock == nil {
+			continue
+		}
+		p.queued = false
+		if err := p.sock.Flush(); err != nil {
+			e.warnPort(p, now, err)
+		} else {
+			p.warned = ""
+		}
+	}
+	e.dirty, e.waiting = e.dirty[:0], 0
 }
 
 func (e *engine) snapshot() *control.VRRP {

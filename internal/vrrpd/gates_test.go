@@ -200,7 +200,7 @@ func TestLockGate(t *testing.T) {
 	w.take()
 	w.hold = true
 	w.pass(time.Second)
-	w.want("ask lock /mnt/l", "advert 100 from 192.0.2.1")
+	w.want("advert 100 from 192.0.2.1", "ask lock /mnt/l")
 	k.answer(vrrp.Denied, "held by another: lb-b")
 	w.want("advert 0 from 192.0.2.1", "remove 192.0.2.10/32", "web MASTER->BACKUP (promotion_gate)")
 	w.deliver(len(w.held))

@@ -140,7 +140,7 @@ func (e *engine) carryOutGroup(g *group, now time.Time, acts []vrrp.GroupAction)
 	e.groupActs = acts
 	for _, a := range acts {
 		if a.Member < 0 {
-			e.notifyGroup(g, now, a.Transition)
+			e.tellGroup(g, now, a.Transition)
 			continue
 		}
 		e.carryOut(g.members[a.Member], now, a.Action)
@@ -150,6 +150,15 @@ func (e *engine) carryOutGroup(g *group, now time.Time, acts []vrrp.GroupAction)
 			e.timers.fix(m)
 		}
 	}
+}
+
+// tellGroup is notifyGroup, at the end of a tick: after what is told of the members.
+func (e *engine) tellGroup(g *group, now time.Time, t vrrp.GroupTransition) {
+	if e.ticking {
+		e.later = append(e.later, func() { e.notifyGroup(g, now, t) })
+		return
+	}
+	e.notifyGroup(g, now, t)
 }
 
 // notifyGroup tells the parent about a transition of a group. Its end waits for

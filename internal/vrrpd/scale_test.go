@@ -206,3 +206,59 @@ func BenchmarkThousandInstances(b *testing.B) {
 		}
 	})
 }
+
+// flushes counts the adverts of each call of Flush, and what was asked of the worker
+// before it.
+type flushes struct {
+	sink
+	queued, jobsBefore int
+	sizes              []int
+	late               int // adverts that left after the first job
+}
+
+func (f *flushes) Open(link.Interface, portKey) (socket, error) {
+	return flushSocket{sinkSocket{&f.sink}, f}, nil
+}
+
+type flushSocket struct {
+	sinkSocket
+	f *flushes
+}
+
+func (s flushSocket) Queue(netip.Addr, netip.Addr, uint8, []byte) { s.f.queued++ }
+
+func (s flushSocket) Flush() error {
+	s.f.sizes = append(s.f.sizes, s.f.queued)
+	if s.f.jobs > s.f.jobsBefore {
+		s.f.late += s.f.queued
+	}
+	s.f.queued = 0
+	return nil
+}
+
+// When the master of many virtual routers dies, their adverts leave in portions while
+// the rest is still being worked on, and all of them before the first address.
+func TestAdvertsOfManyLeaveFirst(t *testing.T) {
+	_, _, c, now := many(200, 1, 100)
+	f := &flushes{}
+	e := newEngine(slog.New(slog.DiscardHandler), f, f, f.tell)
+	f.change(e, now, sinkLink(0, true))
+	if err := e.configure(now, c); err != nil {
+		t.Fatal(err)
+	}
+	e.flush(now)
+	f.sizes, f.jobsBefore, f.late = nil, f.jobs, 0
+	now = now.Add(4 * time.Second)
+	e.tick(now)
+	e.flush(now)
+	sum := 0
+	for _, n := range f.sizes {
+		sum += n
+		if n > enoughAdverts {
+			t.Errorf("a portion of %d adverts", n)
+		}
+	}
+	if routers := 200; sum != routers || len(f.sizes) < routers/enoughAdverts || f.late > 0 || f.jobs == f.jobsBefore {
+		t.Errorf("%d adverts in %d portions, %d of them after an address; %d jobs", sum, len(f.sizes), f.late, f.jobs-f.jobsBefore)
+	}
+}

@@ -57,6 +57,7 @@ func (e *engine) sendOver(r *router, now time.Time, p *port, prio uint8, set *vr
 		p.queued = true
 		e.dirty = append(e.dirty, p)
 	}
+	e.waiting++
 	return true
 }
 
