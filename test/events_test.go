@@ -1,35 +1,16 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"director/internal/control"
+	"director/internal/netlab/labtest"
 )
-
-// lines collects what a command prints.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
 
 // What happens is told while it happens and afterwards, by the daemon, by the one that follows it, and when none runs; each event once.
 func TestEvents(t *testing.T) {
@@ -40,7 +21,7 @@ func TestEvents(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out lines
+	var out labtest.Buffer
 	argv := a.argv("events", "--follow", "--json", "--kind", "instance,process")
 	follow := p.a.Command(ctx, argv...)
 	follow.Stdout = &out

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/netlab/labtest"
 	"director/internal/script"
 )
 
@@ -40,26 +39,8 @@ func mailTo(server string) *config.Config {
 	}
 }
 
-// buffer is a log that may be read while it is written.
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func newNotifier(c *config.Config) (*Notifier, *buffer) {
-	out := new(buffer)
+func newNotifier(c *config.Config) (*Notifier, *labtest.Buffer) {
+	out := new(labtest.Buffer)
 	n := New(script.Run, slog.New(slog.NewTextHandler(out, nil)))
 	n.Apply(1, c)
 	return n, out

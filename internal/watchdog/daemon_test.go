@@ -23,6 +23,7 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/netlab/labtest"
 )
 
 // manager is a service manager that keeps what it was told.
@@ -34,7 +35,7 @@ func manager(t *testing.T, name string) func() string {
 	}
 	t.Cleanup(func() { conn.Close() })
 	t.Setenv("NOTIFY_SOCKET", name)
-	told := &syncBuffer{}
+	told := &labtest.Buffer{}
 	go func() {
 		buf := make([]byte, 4096)
 		for {

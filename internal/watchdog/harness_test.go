@@ -1,7 +1,6 @@
 package watchdog
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/netlab/labtest"
 )
 
 // daemon is a parent under test, with fake children.
@@ -25,26 +24,9 @@ type daemon struct {
 	t       *testing.T
 	dir     string
 	signals chan os.Signal
-	out     *syncBuffer // its log
+	out     *labtest.Buffer // its log
 	cancel  context.CancelFunc
 	result  chan error
-}
-
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // prepare makes the directory of a daemon that is not started yet.
@@ -55,7 +37,7 @@ func prepare(t *testing.T) *daemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	d := &daemon{t: t, dir: dir, signals: make(chan os.Signal, 4), out: &syncBuffer{}, result: make(chan error, 1)}
+	d := &daemon{t: t, dir: dir, signals: make(chan os.Signal, 4), out: &labtest.Buffer{}, result: make(chan error, 1)}
 	return d
 }
 
