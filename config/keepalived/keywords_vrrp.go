@@ -137,8 +137,8 @@ func instanceKeywords() []keyword {
 		{"virtual_ipaddress", addresses("virtual_ipaddress"), true},
 		{"virtual_ipaddress_excluded", addresses("virtual_ipaddress_excluded"), true},
 		{"no_virtual_ipaddress", given, false}, // the validation tells what to do instead
-		{"virtual_routes", routes("virtual_routes"), true},
-		{"virtual_rules", rules("virtual_rules"), true},
+		{"virtual_routes", lines("virtual_routes", (*scope).route), true},
+		{"virtual_rules", lines("virtual_rules", (*scope).rule), true},
 		{"promote_secondaries", says("promote_secondaries", true), false},
 		{"use_vmac", useVMAC, false},
 		{"use_vmac_addr", missing("addresses on other interfaces than the instance's have the MAC addresses of those"), false},

@@ -98,15 +98,18 @@ func (sc *scope) address(t *config.Tree, s, k *statement) {
 	}
 }
 
-func routes(key string) handler {
+// lines translates each line of a block into an element of a list.
+func lines(key string, line func(sc *scope, t *config.Tree, s, k *statement)) handler {
 	return func(sc *scope, s *statement) {
 		for _, k := range s.kids {
-			sc.route(sc.t.Append(key, k.at()), s, k)
+			line(sc, sc.t.Append(key, k.at()), s, k)
 		}
 	}
 }
 
-func staticRoutes(sc *scope, s *statement) { routes("static_route")(sc.scope(sc, "", sc.root, s), s) }
+func staticRoutes(sc *scope, s *statement) {
+	lines("static_route", (*scope).route)(sc.scope(sc, "", sc.root, s), s)
+}
 
 // routeValues are the words of ip-route(8) with one value each, and what they are
 // called here: # marks a number, ~ milliseconds or a time with a unit.
@@ -294,15 +297,9 @@ func (sc *scope) hops(t *config.Tree, s, k *statement, i int) int {
 	return i
 }
 
-func rules(key string) handler {
-	return func(sc *scope, s *statement) {
-		for _, k := range s.kids {
-			sc.rule(sc.t.Append(key, k.at()), s, k)
-		}
-	}
+func staticRules(sc *scope, s *statement) {
+	lines("static_rule", (*scope).rule)(sc.scope(sc, "", sc.root, s), s)
 }
-
-func staticRules(sc *scope, s *statement) { rules("static_rule")(sc.scope(sc, "", sc.root, s), s) }
 
 var ruleValues = map[string]string{
 	"from": "from", "to": "to", "dst": "to", "table": "table", "lookup": "table", "iif": "iif", "dev": "iif", "oif": "oif",
