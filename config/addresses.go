@@ -54,14 +54,10 @@ func (o *AddressOptions) BroadcastOf(p netip.Prefix) netip.Addr {
 		a, _ := netip.ParseAddr(o.Broadcast) // the validation has seen it
 		return a
 	}
-	b := p.Masked().Addr().As4()
 	if o.Broadcast == "+" {
-		host := uint32(uint64(1)<<(32-p.Bits()) - 1)
-		for i := range b {
-			b[i] |= byte(host >> (24 - 8*i))
-		}
+		return lastOf(p)
 	}
-	return netip.AddrFrom4(b)
+	return p.Masked().Addr()
 }
 
 // Preferred returns for how many seconds an IPv6 address is preferred; false: for

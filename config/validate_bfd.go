@@ -75,10 +75,11 @@ func endpointProblem(a netip.Addr) string {
 
 // triggers checks the sessions that make an instance take over.
 func (v *validator) triggers(at place, in *Instance) {
-	v4, v6 := false, false
-	for _, a := range in.Addresses {
-		v4, v6 = v4 || a.Prefix.Addr().Is4(), v6 || a.Prefix.Addr().Is6()
+	list := at.child("bfd_trigger").list()
+	if len(list) == 0 {
+		return
 	}
+	v4, v6 := in.Family(false), in.Family(true)
 	sessions := make(map[string]*BFD)
 	var names []string
 	for i := range v.cfg.BFD {
@@ -86,7 +87,7 @@ func (v *validator) triggers(at place, in *Instance) {
 		names = append(names, v.cfg.BFD[i].Name)
 	}
 	seen := make(map[BFDTrigger]bool)
-	for j, e := range at.child("bfd_trigger").list() {
+	for j, e := range list {
 		e = e.asShort("name")
 		t := &in.BFDTriggers[j]
 		name, addr := e.child("name"), e.child("address")

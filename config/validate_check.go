@@ -172,8 +172,8 @@ func (v *validator) checkReply(e place, c *Check) {
 		v.errorf(e.child("max_reply_length"), "%d is below min_reply_length, allowed is %d to 65535", c.MaxReplyLength, c.MinReplyLength)
 	}
 	if c.HTTPVersion == "2" {
-		for i, h := range c.Headers {
-			if at := e.child("headers").list()[i]; v.ok(at) && hopHeader(h) {
+		for i, at := range e.child("headers").list() {
+			if h := c.Headers[i]; v.ok(at) && hopHeader(h) {
 				v.errorf(at, "%q belongs to a connection, allowed in HTTP/2 are others", h)
 			}
 		}

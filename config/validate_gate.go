@@ -2,6 +2,10 @@ package config
 
 // gates checks the promotion gates of an instance.
 func (v *validator) gates(at place, in *Instance) {
+	list := at.child("promotion_gate").list()
+	if len(list) == 0 {
+		return
+	}
 	servers := make(map[string]bool)
 	var names []string
 	for i := range v.cfg.VirtualServers {
@@ -10,7 +14,7 @@ func (v *validator) gates(at place, in *Instance) {
 	}
 	locks := 0
 	seen := make(map[string]place)
-	for i, e := range at.child("promotion_gate").list() {
+	for i, e := range list {
 		g := &in.Gates[i]
 		if !v.ok(e) || g.Kind == "" || !v.ok(e.child("type")) {
 			continue

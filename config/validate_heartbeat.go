@@ -81,11 +81,7 @@ func (v *validator) heartbeat(at place, in *Instance, h *Heartbeat, multicast ma
 		}
 		return
 	}
-	for _, key := range []string{"unicast_src_ip", "unicast_ttl"} {
-		if at := at.child(key); at.exists() {
-			v.errorf(at.atKey(), "has no meaning without unicast_peer, allowed is it together with a list of peers")
-		}
-	}
+	v.needPeers(at)
 	switch {
 	case !at.has("interface"):
 		v.errorf(at, "a heartbeat path without interface and without unicast_peer leads nowhere, allowed is another interface, a list of peers, or both")

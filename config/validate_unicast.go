@@ -4,16 +4,21 @@ import (
 	"net/netip"
 )
 
+// needPeers refuses the keys that have no meaning where there are no peers.
+func (v *validator) needPeers(at place) {
+	for _, key := range []string{"unicast_src_ip", "unicast_ttl"} {
+		if at := at.child(key); at.exists() {
+			v.errorf(at.atKey(), "has no meaning without unicast_peer, allowed is it together with a list of peers")
+		}
+	}
+}
+
 // unicast checks the peers of an instance and what goes with them. There is no
 // way from peers back to multicast but to take the key out of the file.
 func (v *validator) unicast(at place, in *Instance) {
 	list := at.child("unicast_peer")
 	if !list.exists() {
-		for _, key := range []string{"unicast_src_ip", "unicast_ttl"} {
-			if at := at.child(key); at.exists() {
-				v.errorf(at.atKey(), "has no meaning without unicast_peer, allowed is it together with a list of peers")
-			}
-		}
+		v.needPeers(at)
 		return
 	}
 	if at := at.child("mcast_src_ip"); at.exists() {

@@ -162,12 +162,10 @@ func networkProblem(p netip.Prefix) string {
 	if p.Bits() >= 31 {
 		return ""
 	}
-	host := uint32(1)<<(32-p.Bits()) - 1
-	b := p.Addr().As4()
-	switch n := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3]); n & host {
-	case 0:
+	switch p.Addr() {
+	case p.Masked().Addr():
 		return "is the address of the network itself"
-	case host:
+	case lastOf(p):
 		return "is the broadcast address of its network"
 	}
 	return ""

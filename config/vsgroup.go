@@ -342,8 +342,8 @@ func (v *validator) members(at, proto place, vs *VirtualServer) {
 	}
 	vs.Members = slices.Clone(v.cfg.ServerGroups[i].Members)
 	seen := make(map[ServiceID]bool)
-	for i := range vs.Members {
-		m, e := &vs.Members[i], g.child("members").list()[i]
+	for i, e := range g.child("members").list() {
+		m := &vs.Members[i]
 		if !v.ok(e) || !v.ok(e.asShort("address").child("address")) {
 			continue
 		}

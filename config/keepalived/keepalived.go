@@ -56,10 +56,7 @@ func Positions(name string, text []byte, o Options) config.Finder {
 	var find config.Finder
 	return func(path ...string) config.Position {
 		if find == nil { // most texts have no key that anybody asks for
-			r := config.NewReport(name)
-			doc := document(r, name, text, o)
-			r.Build(doc) // nothing of it is needed
-			find = doc.Finder(name)
+			find = document(config.NewReport(name), name, text, o).Finder(name)
 		}
 		return find(path...)
 	}

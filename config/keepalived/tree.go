@@ -10,9 +10,8 @@ const maxDepth = 32 // of blocks in blocks; keepalived needs five
 
 // word is one word of a statement.
 type word struct {
-	text   string // without quotes
-	at     config.Position
-	quoted bool
+	text string // without quotes
+	at   config.Position
 }
 
 // statement is a keyword with its parameters, and the block that follows it.
@@ -118,7 +117,7 @@ func cut(r *config.Report, s string, at config.Position) (word, int) {
 	w := word{at: at}
 	if s[0] == '\'' {
 		if end := strings.IndexByte(s[1:], '\''); end >= 0 && (end+2 == len(s) || strings.IndexByte(spaces+"{}", s[end+2]) >= 0) {
-			w.text, w.quoted = s[1:end+1], true
+			w.text = s[1 : end+1]
 			return w, end + 2
 		}
 	}
@@ -127,7 +126,6 @@ func cut(r *config.Report, s string, at config.Position) (word, int) {
 	for i < len(s) && !isSpace(s[i]) {
 		switch c := s[i]; {
 		case c == '"':
-			w.quoted = true
 			for i++; i < len(s) && s[i] != '"'; i++ {
 				if s[i] == '\\' && i+1 < len(s) {
 					b.WriteByte(s[i])

@@ -56,9 +56,11 @@ func kernelService(v *config.VirtualServer) ipvs.Service {
 	if v.OnePacket {
 		s.Flags |= ipvs.FlagOnePacket
 	}
-	if keys := serviceKeys(v); len(keys) > 0 && v.PersistenceGranularity != "" {
+	if v.PersistenceGranularity != "" {
 		// The services of a group with a granularity are all of one family.
-		s.PersistenceMask, _ = config.Granularity(v.PersistenceGranularity, keys[0].IPFamily() == ipvs.IPv6)
+		if keys := serviceKeys(v); len(keys) > 0 {
+			s.PersistenceMask, _ = config.Granularity(v.PersistenceGranularity, keys[0].IPFamily() == ipvs.IPv6)
+		}
 	}
 	return s.Canonical()
 }
