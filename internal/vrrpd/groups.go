@@ -70,8 +70,9 @@ func (e *engine) configureGroups(now time.Time, cfgs []config.SyncGroup) {
 			}
 		}
 		e.regroup(g, now, members)
+		shared := e.groupTracks(g) // while each still has but its own
 		for _, r := range members {
-			r.tracks = e.groupTracks(r)
+			r.tracks = withOthers(r.tracks, shared)
 		}
 	}
 }
@@ -112,21 +113,39 @@ func (e *engine) regroup(g *group, now time.Time, routers []*router) {
 	e.carryOutGroup(g, now, g.sm.Regroup(now, members, e.groupActs[:0]))
 }
 
-// groupTracks lists what a member tracks: what it tracks itself, what the group
-// does, and what the other members do with a weight. A tracker without weight
-// that only another member tracks reaches it through the state of the group.
-func (e *engine) groupTracks(r *router) []track {
-	tracks := slices.Clone(r.tracks)
-	add := func(list []track, all bool) {
-		for _, t := range list {
-			if (all || t.weight != 0) && !slices.ContainsFunc(tracks, func(o track) bool { return o.tracker == t.tracker }) {
-				tracks = append(tracks, t)
+// groupTracks lists what a group has its members track: what it tracks itself, and
+// what they do with a weight. A tracker without weight that only one member tracks
+// reaches the others through the state of the group.
+func (e *engine) groupTracks(g *group) []track {
+	var list []track
+	seen := make(map[tracker]bool)
+	add := func(t track) {
+		if !seen[t.tracker] {
+			seen[t.tracker] = true
+			list = append(list, t)
+		}
+	}
+	for _, t := range e.uses(&g.cfg.Tracking) {
+		add(t)
+	}
+	for _, r := range g.members {
+		for _, t := range r.tracks {
+			if t.weight != 0 {
+				add(t)
 			}
 		}
 	}
-	add(e.uses(&r.group.cfg.Tracking), true)
-	for _, m := range r.group.members {
-		add(e.uses(&m.cfg.Tracking), false)
+	return list
+}
+
+// withOthers adds to what a member tracks itself what it lacks of a list that names
+// no tracker twice.
+func withOthers(own, others []track) []track {
+	tracks := slices.Clone(own)
+	for _, t := range others {
+		if !slices.ContainsFunc(own, func(o track) bool { return o.tracker == t.tracker }) {
+			tracks = append(tracks, t)
+		}
 	}
 	return tracks
 }
