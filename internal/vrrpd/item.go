@@ -128,11 +128,6 @@ func (h *holding) own(i *item) bool {
 	return h.hosts && i.installed && !i.ours
 }
 
-// touches says that an item may have gone with an interface.
-func (h *holding) touches(name string) bool {
-	return slices.ContainsFunc(h.items, func(i *item) bool { return i.touches(name) })
-}
-
 // change replaces the items by next. Of those that are alike the records are kept;
 // gone are the others, and grown says that there are new ones.
 func (h *holding) change(next []*item, ours map[link.Key]bool) (gone []*item, grown bool) {

@@ -297,9 +297,7 @@ func (e *engine) putBack(h *holding, i *item) {
 // way the kernel does not tell.
 func (e *engine) recheck(name string) {
 	for _, h := range e.passing {
-		if h.touches(name) {
-			e.confirm(h, func(i *item) bool { return i.touches(name) })
-		}
+		e.confirm(h, func(i *item) bool { return i.touches(name) })
 	}
 }
 
