@@ -102,9 +102,12 @@ func static(c *config.Config) (list []*item) {
 	seen := make(map[string]bool)
 	for n := range c.Instances {
 		in := &c.Instances[n]
-		for _, i := range items(in, vrrp.IPv4) {
+		if !in.PromoteSecondaries {
+			continue
+		}
+		for _, i := range addressItems(in, vrrp.IPv4) {
 			a, ok := i.address()
-			if !ok || !a.Prefix.Addr().Is4() || a.Prefix.IsSingleIP() || !in.PromoteSecondaries || seen[a.Device] ||
+			if !ok || !a.Prefix.Addr().Is4() || a.Prefix.IsSingleIP() || seen[a.Device] ||
 				a.Device == in.VMACDevice(false) { // which has it from the start
 				continue
 			}

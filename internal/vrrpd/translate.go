@@ -11,12 +11,29 @@ import (
 )
 
 // items lists what the router of a family holds as MASTER: what goes in front of the
-// addresses, the addresses, those in adverts first, then the routes, then the rules. What is of a family that has no
-// router goes with the only one.
+// addresses, the addresses, then the routes, then the rules.
 func items(c *config.Instance, family vrrp.Family) []*item {
-	all := make([]*item, 0, len(c.Addresses)+len(c.Excluded)+len(c.Routes)+len(c.Rules))
-	both := len(families(c)) > 1
-	mine := func(v6 bool) bool { return !both || v6 == (family == vrrp.IPv6) }
+	addresses := addressItems(c, family)
+	all := append(presence(c, family, addresses), addresses...)
+	mine := goesWith(c, family)
+	for _, i := range routeItems(c.Routes) {
+		if mine(i.Item.(*link.Route).To.Addr().Is6()) {
+			all = append(all, i)
+		}
+	}
+	for _, i := range ruleItems(c.Rules) {
+		if mine(i.Item.(*link.Rule).IPv6) {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// addressItems lists the addresses that the router of a family holds as MASTER, those
+// in adverts first.
+func addressItems(c *config.Instance, family vrrp.Family) []*item {
+	all := make([]*item, 0, len(c.Addresses)+len(c.Excluded))
+	mine := goesWith(c, family)
 	for _, list := range [][]config.VirtualAddress{c.Addresses, c.Excluded} {
 		for n := range list {
 			v := &list[n]
@@ -29,18 +46,14 @@ func items(c *config.Instance, family vrrp.Family) []*item {
 			}
 		}
 	}
-	all = append(presence(c, family, all), all...)
-	for _, i := range routeItems(c.Routes) {
-		if mine(i.Item.(*link.Route).To.Addr().Is6()) {
-			all = append(all, i)
-		}
-	}
-	for _, i := range ruleItems(c.Rules) {
-		if mine(i.Item.(*link.Rule).IPv6) {
-			all = append(all, i)
-		}
-	}
 	return all
+}
+
+// goesWith says what goes with the router of a family, by whether it is of IPv6. What
+// is of a family that has no router goes with the only one.
+func goesWith(c *config.Instance, family vrrp.Family) func(v6 bool) bool {
+	both := len(families(c)) > 1
+	return func(v6 bool) bool { return !both || v6 == (family == vrrp.IPv6) }
 }
 
 func staticAddresses(list []config.StaticAddress) (all []*item) {
