@@ -93,7 +93,7 @@ type peer struct {
 func families(c *config.Instance) []vrrp.Family {
 	var list []vrrp.Family
 	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
-		if slices.ContainsFunc(c.Addresses, func(a config.VirtualAddress) bool { return vrrp.FamilyOf(a.Prefix.Addr()) == f }) {
+		if c.Family(f == vrrp.IPv6) {
 			list = append(list, f)
 		}
 	}

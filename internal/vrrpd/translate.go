@@ -52,7 +52,7 @@ func addressItems(c *config.Instance, family vrrp.Family) []*item {
 // goesWith says what goes with the router of a family, by whether it is of IPv6. What
 // is of a family that has no router goes with the only one.
 func goesWith(c *config.Instance, family vrrp.Family) func(v6 bool) bool {
-	both := len(families(c)) > 1
+	both := c.Family(false) && c.Family(true)
 	return func(v6 bool) bool { return !both || v6 == (family == vrrp.IPv6) }
 }
 
