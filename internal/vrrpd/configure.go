@@ -252,6 +252,10 @@ func (e *engine) leave(r *router, now time.Time, why vrrp.Reason, moved bool) {
 	e.settle(&r.holding)
 }
 
+// isLeaving says that a router has left and is not dismissed yet: that it is one of
+// e.leaving.
+func (e *engine) isLeaving(r *router) bool { return r.left && e.holdings[r.id] != nil }
+
 // stop ends every router. The loop goes on until settled reports true.
 func (e *engine) stop(now time.Time) {
 	e.endDelay()

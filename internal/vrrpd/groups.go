@@ -211,8 +211,7 @@ func groupReason(t vrrp.GroupTransition) string {
 
 // partGroup tells the end of a group whose last member is dismissed.
 func (e *engine) partGroup(g *group) {
-	if g == nil || g.farewell == nil ||
-		slices.ContainsFunc(g.members, func(r *router) bool { return slices.Contains(e.leaving, r) }) {
+	if g == nil || g.farewell == nil || slices.ContainsFunc(g.members, e.isLeaving) {
 		return
 	}
 	e.send(watchdog.Message{Event: g.farewell})

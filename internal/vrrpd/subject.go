@@ -101,8 +101,7 @@ func (in *subject) pending() bool {
 
 // part tells the end of an instance whose last router is dismissed.
 func (e *engine) part(in *subject) {
-	if in.farewell == nil ||
-		slices.ContainsFunc(in.routers, func(r *router) bool { return slices.Contains(e.leaving, r) }) {
+	if in.farewell == nil || slices.ContainsFunc(in.routers, e.isLeaving) {
 		return
 	}
 	e.send(watchdog.Message{Event: in.farewell})
