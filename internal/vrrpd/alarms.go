@@ -175,10 +175,14 @@ func (e *engine) tellAlarm(r *router, now time.Time, a *vrrp.Alarm, from, to, re
 	e.touched = true
 	shown := alarmStatus(r, a)
 	shown.Reason = reason
+	e.sendAlarm(r, now, shown, from, to)
+}
+
+// sendAlarm sends the event of an alarm of a router.
+func (e *engine) sendAlarm(r *router, now time.Time, a control.Alarm, from, to string) {
 	e.send(watchdog.Message{Event: &control.Event{
 		Time: now, Generation: r.generation, Kind: control.KindAlarm, Subject: r.cfg.Name,
-		From: from, To: to, Reason: reason, Code: a.Kind.String(),
-		Priority: int(r.sm.Priority()), Alarm: &shown,
+		From: from, To: to, Reason: a.Reason, Code: a.Code, Priority: int(r.sm.Priority()), Alarm: &a,
 	}})
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"director/config"
 	"director/internal/control"
-	"director/internal/watchdog"
 	"director/vrrp"
 )
 
@@ -282,10 +281,7 @@ func (e *engine) tellPath(r *router, now time.Time, p *path, state, why string) 
 func (e *engine) tellPathAlarm(r *router, now time.Time, p *path, from, to, why string) {
 	a := r.pathAlarm(p)
 	a.Reason = p.name + ": " + why
-	e.send(watchdog.Message{Event: &control.Event{
-		Time: now, Generation: r.generation, Kind: control.KindAlarm, Subject: r.cfg.Name,
-		From: from, To: to, Reason: a.Reason, Code: a.Code, Priority: int(r.sm.Priority()), Alarm: &a,
-	}})
+	e.sendAlarm(r, now, a, from, to)
 }
 
 // pathAlarm is what status and notifications show of a path that is not up.
