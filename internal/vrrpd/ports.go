@@ -21,7 +21,6 @@ type portKey struct {
 // port is a used interface with its socket for one family.
 type port struct {
 	key      portKey
-	index    int // of the interface that sock is bound to
 	vrids    []uint8
 	groups   []netip.Addr
 	sock     socket // nil while the interface is absent or opening failed
@@ -146,7 +145,7 @@ func (e *engine) openPort(now time.Time, p *port) {
 	sock, err := e.net.Open(ifi, p.key)
 	if err == nil {
 		if err = p.listen(sock); err == nil {
-			p.sock, p.index, p.err, p.failed = sock, ifi.Index, nil, 0
+			p.sock, p.err, p.failed = sock, nil, 0
 			return
 		}
 		_ = sock.Close()
@@ -164,5 +163,5 @@ func (p *port) closePort() {
 	if p.sock != nil {
 		_ = p.sock.Close() // the interface is gone: there is nothing left to lose
 	}
-	p.sock, p.index, p.queued = nil, 0, false
+	p.sock, p.queued = nil, false
 }

@@ -19,7 +19,6 @@ type script struct {
 
 	next     time.Time // next start; the schedule is kept start to start
 	running  uint64    // ID of the request under way, 0 = none
-	skipped  uint64    // starts left out because the former run had not ended
 	changed  time.Time // to the verdict
 	lastRun  time.Time
 	last     watchdog.ScriptDone
@@ -70,7 +69,6 @@ func (s *script) due(now time.Time, id uint64) *watchdog.RunScript {
 		s.next = now.Add(s.cfg.Interval.D())
 	}
 	if s.running != 0 {
-		s.skipped++
 		return nil
 	}
 	s.running, s.lastRun = id, now
