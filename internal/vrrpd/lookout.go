@@ -2,6 +2,7 @@ package vrrpd
 
 import (
 	"bytes"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -288,27 +289,19 @@ func (e *engine) outlook(v *control.VRRP) {
 	for _, r := range e.order {
 		v.Alarms = alarmsOf(r, v.Alarms)
 	}
-	for _, name := range sortedKeys(e.lookout.devices) {
+	names := slices.Sorted(maps.Keys(e.lookout.devices))
+	for _, name := range names {
 		if d := e.lookout.devices[name]; d.err != nil {
 			v.Failures = append(v.Failures, control.KernelFail{
 				What: "watch who claims addresses on " + name, Error: d.err.Error(), Since: d.since, Count: d.failed,
 			})
 		}
 	}
-	for _, name := range sortedKeys(e.lookout.devices) {
+	for _, name := range names {
 		for _, p := range e.portsOf(name) {
 			for _, f := range p.foreign {
 				v.Foreign = append(v.Foreign, control.ForeignVRID{Interface: name, VRID: f.vrid, Peer: f.peer, LastHeard: f.last})
 			}
 		}
 	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
