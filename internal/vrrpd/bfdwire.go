@@ -168,15 +168,17 @@ func (e *engine) sendBFD(s *bfdSession, p *bfd.Packet) {
 // receiveBFD takes a packet from the listener of a place.
 func (e *engine) receiveBFD(place bfdPlace, d bfdlink.Datagram) {
 	p, why := bfd.Parse(d.Payload)
-	s := e.neighborBFD(place, &d)
+	var s *bfdSession
 	if why == bfd.DiscardNone && p.YourDiscr != 0 {
 		// The discriminator alone selects the session (RFC 5880 section 6.3), which
 		// is then asked whether the packet can be its neighbour's.
-		if found := e.bfd.byDiscr[p.YourDiscr]; found == nil {
-			s, why = nil, bfd.DiscardUnknown
-		} else if s != found {
-			s, why = found, bfd.DiscardAddress
+		if s = e.bfd.byDiscr[p.YourDiscr]; s == nil {
+			why = bfd.DiscardUnknown
+		} else if !s.fits(place, &d) {
+			why = bfd.DiscardAddress
 		}
+	} else {
+		s = e.neighborBFD(place, &d)
 	}
 	switch {
 	case s == nil:
@@ -196,10 +198,16 @@ func (e *engine) receiveBFD(place bfdPlace, d bfdlink.Datagram) {
 	e.stepBFD(d.Arrival, s, bfd.Event{Kind: bfd.EventPacket, Packet: p})
 }
 
+// fits says that a packet comes from where the session's neighbour sends, and to where
+// it does. No packet fits two sessions: the validation refuses such.
+func (s *bfdSession) fits(place bfdPlace, d *bfdlink.Datagram) bool {
+	return s.place() == place && s.cfg.Neighbor == d.Src && (!s.cfg.Source.IsValid() || s.cfg.Source == d.Dst)
+}
+
 // neighborBFD finds a session by where a packet came from and went to.
 func (e *engine) neighborBFD(place bfdPlace, d *bfdlink.Datagram) *bfdSession {
 	for _, s := range e.bfd.sessions {
-		if s.place() == place && s.cfg.Neighbor == d.Src && (!s.cfg.Source.IsValid() || s.cfg.Source == d.Dst) {
+		if s.fits(place, d) {
 			return s
 		}
 	}
