@@ -150,9 +150,7 @@ func (i *Instance) askGates(now time.Time, phase gatePhase, acts []Action) (read
 			return false, i.holdBack(now, g, acts)
 		case g.answer == Unanswered:
 			ready = false
-			if due := g.asked.Add(g.Timeout); s.timer.IsZero() || due.Before(s.timer) {
-				s.timer = due
-			}
+			s.timer = earliest(s.timer, g.asked.Add(g.Timeout))
 		}
 	}
 	return ready, acts
