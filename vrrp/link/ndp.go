@@ -64,16 +64,13 @@ var errNoIPv6 = errors.New("the interface has no IPv6")
 // forwards6 reads net.ipv6.conf.<interface>.forwarding. By netlink: /proc/sys shows
 // the namespace of whatever thread reads it.
 func (k *kernel) forwards6(index int) (bool, error) {
-	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
-	request.Sockets = k.own
 	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	info.Index = int32(index)
-	request.AddData(info)
-	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	reply, err := k.request(unix.RTM_GETLINK, 0, info)
 	if err != nil {
 		return false, err
 	}
-	for _, m := range messages {
+	for _, m := range reply {
 		if len(m) < unix.SizeofIfInfomsg {
 			continue
 		}
