@@ -274,7 +274,8 @@ func (b *Session) poll() {
 	b.rxMin = max(b.rxMin, b.set.MinRx)
 }
 
-// endPoll ends a Poll Sequence.
+// endPoll ends a Poll Sequence, if there is one, and puts in force what waited for
+// its end.
 func (b *Session) endPoll(now time.Time) {
 	b.polling = false
 	b.txMin, b.rxMin = b.wantedTx(), b.set.MinRx

@@ -131,12 +131,8 @@ func (b *Session) change(now time.Time, to State, why Reason, t Transition, acts
 		b.expiry = time.Time{}
 		fallthrough
 	default:
-		b.polling = false
 		b.owedFinal = false
-		b.txMin, b.rxMin = b.wantedTx(), b.set.MinRx
-		if b.next != nil {
-			b.Reconfigure(now, *b.next)
-		}
+		b.endPoll(now)
 	}
 	t.Diag = b.diag
 	acts = append(acts, Action{Kind: ActionNotify, Transition: t})

@@ -21,10 +21,6 @@ const (
 	stampAt     = 4  // offset of the time and the counter, 8 bytes
 	tagAt       = 12 // offset of the truncated HMAC-SHA256
 	tagLen      = TrailerLen - tagAt
-
-	// MinKeyLen and MaxKeyLen bound the keys of the trailer in bytes.
-	MinKeyLen = 32
-	MaxKeyLen = 64
 )
 
 // AuthMode says what a router that has keys does with adverts that carry no

@@ -142,17 +142,13 @@ func (i *Instance) askGates(now time.Time, phase gatePhase, acts []Action) (read
 		if g.ask == 0 {
 			acts = i.askGate(now, n, i.wish, acts)
 		}
-		if g.answer == Unanswered && now.Sub(g.asked) >= g.Timeout {
-			g.answered(now, Untold, fmt.Sprintf("no answer within %v", g.Timeout))
-		}
+		g.expire(now)
 		switch {
-		case g.answer == Denied, g.answer == Untold && !g.Promote:
+		case g.refuses():
 			return false, i.holdBack(now, g, acts)
 		case g.answer == Unanswered:
 			ready = false
-			if due := g.asked.Add(g.Timeout); s.timer.IsZero() || due.Before(s.timer) {
-				s.timer = due
-			}
+			s.timer = earliest(s.timer, g.asked.Add(g.Timeout))
 		}
 	}
 	return ready, acts
@@ -168,6 +164,22 @@ func (i *Instance) askGate(now time.Time, n int, cause Cause, acts []Action) []A
 func (g *gate) answered(now time.Time, a Answer, detail string) {
 	g.answer = a
 	g.newest = GateStatus{Answer: a, Detail: detail, At: now}
+}
+
+// expire gives up on a question that was open for too long, and reports whether it
+// did.
+func (g *gate) expire(now time.Time) bool {
+	if g.answer != Unanswered || now.Sub(g.asked) < g.Timeout {
+		return false
+	}
+	g.answered(now, Untold, fmt.Sprintf("no answer within %v", g.Timeout))
+	return true
+}
+
+// refuses says that the answer keeps a BACKUP from taking over, and takes the role
+// from a MASTER that must hold the gate.
+func (g *gate) refuses() bool {
+	return g.answer == Denied || g.answer == Untold && !g.Promote
 }
 
 // holdBack keeps a BACKUP that would take over, tells so once, and has all gates
@@ -265,11 +277,8 @@ func (i *Instance) checkHeld(now time.Time, acts []Action) []Action {
 		if !g.Held {
 			continue
 		}
-		if open := g.ask != 0 && g.answer == Unanswered; open && now.Sub(g.asked) >= g.Timeout {
-			g.answered(now, Untold, fmt.Sprintf("no answer within %v", g.Timeout))
-			if !g.Promote {
-				return i.lostGate(now, g, acts)
-			}
+		if g.ask != 0 && g.expire(now) && g.refuses() {
+			return i.lostGate(now, g, acts)
 		}
 		acts = i.askGate(now, n, i.cause, acts)
 		i.gates.timer = now.Add(g.Timeout)
@@ -294,7 +303,7 @@ func (i *Instance) gateAnswer(now time.Time, ev Event, acts []Action) []Action {
 	g.answered(now, ev.Answer, ev.Cause.Detail)
 	switch {
 	case i.state == Master && g.Held:
-		if ev.Answer == Denied || ev.Answer == Untold && !g.Promote {
+		if g.refuses() {
 			return i.lostGate(now, g, acts)
 		}
 		i.gates.timer = now.Add(g.Pause)

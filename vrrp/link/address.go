@@ -210,10 +210,7 @@ func InstalledAddrs(device string) ([]netip.Prefix, error) {
 		return nil, fmt.Errorf("link: open netlink: %w", err)
 	}
 	defer handle.Close()
-	l, err := handle.LinkByName(device)
-	if errors.As(err, new(netlink.LinkNotFoundError)) {
-		err = unix.ENODEV
-	}
+	l, err := linkNamed(handle, device)
 	if err != nil {
 		return nil, fmt.Errorf("link: addresses of %s: %w", device, err)
 	}

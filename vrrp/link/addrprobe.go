@@ -113,11 +113,10 @@ func arpHolder(f []byte, ip netip.Addr) net.HardwareAddr {
 }
 
 const (
-	ethernetHeader       = 14
-	ipv6Header           = 40
-	neighbourHeader      = 24 // type, code, checksum, flags, target
-	neighbourSolicit     = 135
-	neighbourAdvertising = 136
+	ethernetHeader   = 14
+	ipv6Header       = 40
+	neighbourHeader  = 24 // type, code, checksum, flags, target
+	neighbourSolicit = 135
 )
 
 // neighbourProbe builds the Neighbor Solicitation of RFC 4862 section 5.4.2: from the
@@ -144,6 +143,8 @@ func neighbourProbe(mac net.HardwareAddr, ip netip.Addr) []byte {
 // icmp6Checksum is RFC 4443 section 2.3 over an IPv6 packet without extension
 // headers whose checksum field is zero.
 func icmp6Checksum(p []byte) uint16 {
+	// The pseudo-header ends with the length and the next header; what stands
+	// before them are the addresses.
 	sum := uint32(len(p)-ipv6Header) + unix.IPPROTO_ICMPV6
 	add := func(b []byte) {
 		for ; len(b) >= 2; b = b[2:] {
@@ -174,7 +175,7 @@ func neighbourHolder(f []byte, ip netip.Addr) net.HardwareAddr {
 	}
 	p = p[:ipv6Header+length]
 	icmp := p[ipv6Header:]
-	if icmp[0] != neighbourAdvertising || icmp[1] != 0 || netip.AddrFrom16([16]byte(icmp[8:24])) != ip {
+	if icmp[0] != neighborAdvertisement || icmp[1] != 0 || netip.AddrFrom16([16]byte(icmp[8:24])) != ip {
 		return nil
 	}
 	if icmp6Checksum(p) != 0 { // with the packet's own checksum in it the sum is all ones

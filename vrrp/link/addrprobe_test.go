@@ -34,7 +34,7 @@ func answer6(ip netip.Addr) []byte {
 	p := f[ethernetHeader:]
 	src := ip.As16()
 	copy(p[8:], src[:])
-	p[ipv6Header], p[ipv6Header+4] = neighbourAdvertising, 0x20
+	p[ipv6Header], p[ipv6Header+4] = neighborAdvertisement, 0x20
 	p[ipv6Header+2], p[ipv6Header+3] = 0, 0
 	sum := icmp6Checksum(p)
 	p[ipv6Header+2], p[ipv6Header+3] = byte(sum>>8), byte(sum)

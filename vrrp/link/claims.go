@@ -47,7 +47,7 @@ func (c *Claims) open() (err error) {
 	if c.arp, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 		return os.NewSyscallError("socket", err)
 	}
-	if err := c.small(c.arp, arpSender, nil); err != nil {
+	if err := small(c.arp, arpSender); err != nil {
 		return err
 	}
 	to := &unix.SockaddrLinklayer{Ifindex: c.ifi.Index, Protocol: hton16(unix.ETH_P_ARP)}
@@ -62,7 +62,7 @@ func (c *Claims) open() (err error) {
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
-	if err := c.small(c.icmp, advertTarget, nil); err != nil {
+	if err := small(c.icmp, advertTarget); err != nil {
 		return err
 	}
 	if err := bindToInterface(c.icmp, c.ifi); err != nil {
@@ -76,9 +76,10 @@ func (c *Claims) open() (err error) {
 	return os.NewSyscallError("setsockopt ICMPV6_FILTER", unix.SetsockoptICMPv6Filter(c.icmp, unix.SOL_ICMPV6, unix.ICMPV6_FILTER, &filter))
 }
 
-// small gives a socket the smallest buffer and its filter.
-func (c *Claims) small(fd int, program func([8]uint32) []bpf.Instruction, addrs []netip.Addr) error {
-	return errors.Join(setOption(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1, "SO_RCVBUF"), attach(fd, program(lastBytes(addrs))))
+// small gives a socket the smallest buffer and a filter that lets nothing through
+// yet.
+func small(fd int, program func([8]uint32) []bpf.Instruction) error {
+	return errors.Join(setOption(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1, "SO_RCVBUF"), attach(fd, program([8]uint32{})))
 }
 
 // Watch names the addresses. What others claim is dropped by the kernel.

@@ -25,8 +25,6 @@ type frames struct {
 	queued int
 }
 
-const etherLen = 14
-
 func openFrames(ifi Interface) (*frames, error) {
 	// Protocol 0: it receives nothing.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -76,7 +74,7 @@ func (s *Socket) QueueFrom(mac MAC, src, dst netip.Addr, ttl uint8, pdu []byte) 
 	case s.ah:
 		// What comes is the packet, but for the checksum of its header.
 		b = append(append(b, 0x08, 0x00), pdu...)
-		finishIPv4(b[etherLen:])
+		finishIPv4(b[ethernetHeader:])
 	default:
 		from, to := src.As4(), dst.As4()
 		if f.id++; f.id == 0 {
@@ -87,7 +85,7 @@ func (s *Socket) QueueFrom(mac MAC, src, dst netip.Addr, ttl uint8, pdu []byte) 
 		b = binary.BigEndian.AppendUint16(b, f.id)
 		b = append(b, 0, 0, ttl, vrrp.ProtocolNumber, 0, 0)
 		b = append(append(append(b, from[:]...), to[:]...), pdu...)
-		finishIPv4(b[etherLen:])
+		finishIPv4(b[ethernetHeader:])
 	}
 	f.bufs[f.queued] = b
 	f.out[f.queued].Buffers[0] = b

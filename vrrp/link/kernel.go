@@ -82,17 +82,24 @@ func (k *kernel) device(name string) (*device, error) {
 	if d := k.devices[name]; d != nil && now.Sub(d.found) < deviceAge {
 		return d, nil
 	}
-	l, err := k.handle.LinkByName(name)
+	l, err := linkNamed(k.handle, name)
 	if err != nil {
 		delete(k.devices, name)
-		if errors.As(err, new(netlink.LinkNotFoundError)) {
-			err = unix.ENODEV
-		}
 		return nil, err
 	}
 	d := &device{Interface: interfaceOf(l), found: now}
 	k.devices[name] = d
 	return d, nil
+}
+
+// linkNamed looks an interface up, and says ENODEV when there is none, as the kernel
+// does of an index.
+func linkNamed(h *netlink.Handle, name string) (netlink.Link, error) {
+	l, err := h.LinkByName(name)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		err = unix.ENODEV
+	}
+	return l, err
 }
 
 // on runs a request on a device, and once more when the device that was

@@ -12,7 +12,7 @@ import (
 
 // advertisementLength is an Ethernet frame with the headers of IPv6 and ICMPv6,
 // a target and one option.
-const advertisementLength = 14 + 40 + 24 + 8
+const advertisementLength = ethernetHeader + ipv6Header + neighbourHeader + 8
 
 // The flags of a neighbour advertisement (RFC 4861 section 4.4).
 const (
@@ -32,14 +32,15 @@ func advertisement(mac net.HardwareAddr, ip netip.Addr, router bool) [advertisem
 	copy(f[6:], mac)
 	binary.BigEndian.PutUint16(f[12:], unix.ETH_P_IPV6)
 
-	header, message := f[14:54], f[54:]
+	packet := f[ethernetHeader:]
+	header, message := packet[:ipv6Header], packet[ipv6Header:]
 	header[0] = 0x60
 	binary.BigEndian.PutUint16(header[4:], uint16(len(message)))
 	header[6], header[7] = unix.IPPROTO_ICMPV6, 255 // a hop limit of less is refused
 	copy(header[8:], target[:])
 	copy(header[24:], []byte{0: 0xff, 1: 0x02, 15: 1})
 
-	message[0] = 136
+	message[0] = neighborAdvertisement
 	message[4] = ndOverride
 	if router {
 		message[4] |= ndRouter
@@ -47,18 +48,7 @@ func advertisement(mac net.HardwareAddr, ip netip.Addr, router bool) [advertisem
 	copy(message[8:], target[:])
 	message[24], message[25] = 2, 1 // target link-layer address, 8 bytes
 	copy(message[26:], mac)
-	// The pseudo-header ends with the length and the next header; what stands
-	// before them are the addresses.
-	sum := uint32(len(message)) + unix.IPPROTO_ICMPV6
-	for _, part := range [][]byte{header[8:], message} {
-		for i := 0; i < len(part); i += 2 {
-			sum += uint32(binary.BigEndian.Uint16(part[i:]))
-		}
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	binary.BigEndian.PutUint16(message[2:], ^uint16(sum))
+	binary.BigEndian.PutUint16(message[2:], icmp6Checksum(packet))
 	return f
 }
 
@@ -74,16 +64,13 @@ var errNoIPv6 = errors.New("the interface has no IPv6")
 // forwards6 reads net.ipv6.conf.<interface>.forwarding. By netlink: /proc/sys shows
 // the namespace of whatever thread reads it.
 func (k *kernel) forwards6(index int) (bool, error) {
-	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
-	request.Sockets = k.own
 	info := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	info.Index = int32(index)
-	request.AddData(info)
-	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	reply, err := k.request(unix.RTM_GETLINK, 0, info)
 	if err != nil {
 		return false, err
 	}
-	for _, m := range messages {
+	for _, m := range reply {
 		if len(m) < unix.SizeofIfInfomsg {
 			continue
 		}

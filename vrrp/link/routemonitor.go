@@ -103,7 +103,7 @@ func filterRoutes(fd int) error {
 		nl.NativeEndian().PutUint16(b[:], v)
 		return uint32(b[0])<<8 | uint32(b[1])
 	}
-	raw, err := bpf.Assemble([]bpf.Instruction{
+	return attach(fd, []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 4, Size: 2}, // nlmsg_type
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: swap(unix.RTM_DELROUTE), SkipTrue: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: swap(unix.RTM_DELRULE), SkipTrue: 3},
@@ -113,14 +113,6 @@ func filterRoutes(fd int) error {
 		bpf.RetConstant{Val: 1 << 18},
 		bpf.RetConstant{Val: 0},
 	})
-	if err != nil {
-		return err
-	}
-	filter := make([]unix.SockFilter, len(raw))
-	for i, r := range raw {
-		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
-	}
-	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 }
 
 // parseRoute reads what a route is found by, and who put it there.

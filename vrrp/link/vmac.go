@@ -165,10 +165,7 @@ func (v VMAC) remove(k *kernel) (already bool, err error) {
 // find returns the interface of this name, ENODEV when there is none, and another
 // error when it is none that director may change.
 func (v VMAC) find(k *kernel) (netlink.Link, error) {
-	link, err := k.handle.LinkByName(v.Device)
-	if errors.As(err, new(netlink.LinkNotFoundError)) {
-		return nil, unix.ENODEV
-	}
+	link, err := linkNamed(k.handle, v.Device)
 	if err != nil {
 		return nil, err
 	}
