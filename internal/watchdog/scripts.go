@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"director/checkers/probe"
@@ -51,7 +50,7 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 		}
 		if err != nil {
 			at := find(path...)
-			key := strings.ReplaceAll(strings.Join(path, "."), ".[", "[")
+			key := config.DottedKey(path)
 			if refused := new(script.UnsafeError); errors.As(err, &refused) {
 				unsafe = append(unsafe, config.Error{File: at.File, Line: at.Line, Col: at.Col, Key: key, Msg: err.Error()})
 				return
@@ -91,7 +90,7 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 			}
 			if err != nil {
 				p := find(at...)
-				list = append(list, config.Warning{File: p.File, Line: p.Line, Col: p.Col, Key: strings.ReplaceAll(strings.Join(at, "."), ".[", "["),
+				list = append(list, config.Warning{File: p.File, Line: p.Line, Col: p.Col, Key: config.DottedKey(at),
 					Msg: err.Error() + ": until this is put right the check says nothing"})
 			}
 		}
