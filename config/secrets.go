@@ -31,7 +31,13 @@ type OutsideSecret struct {
 
 // Key returns the dotted path.
 func (s OutsideSecret) Key() string {
-	return strings.ReplaceAll(strings.Join(s.Path, "."), ".[", "[")
+	return DottedKey(s.Path)
+}
+
+// DottedKey writes a path of the kind that a Finder takes as errors and warnings name
+// it, such as "virtual_server.web.real_server[2]".
+func DottedKey(path []string) string {
+	return strings.ReplaceAll(strings.Join(path, "."), ".[", "[")
 }
 
 // OutsideSecrets lists the secrets that are not in the text.

@@ -29,12 +29,11 @@ that has, as an ordinary process (User Mode Linux).`,
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
 			o := demo.Options{Keep: keep, Colour: colour, Stdout: cmd.OutOrStdout(), Width: demo.Width()}
-			out, isFile := cmd.OutOrStdout().(*os.File)
-			screen := isFile && term.IsTerminal(int(out.Fd()))
-			if screen && !cmd.Flags().Changed("colour") {
-				o.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+			screen, colours := terminal(o.Stdout)
+			if !cmd.Flags().Changed("colour") {
+				o.Colour = colours
 			}
-			if screen && o.Width == 0 {
+			if out, isFile := o.Stdout.(*os.File); screen && isFile && o.Width == 0 {
 				o.Width, _, _ = term.GetSize(int(out.Fd())) // 0, the default, when nobody knows
 			}
 			if screen && term.IsTerminal(int(os.Stdin.Fd())) {

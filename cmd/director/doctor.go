@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"director/config"
 	"director/internal/control"
@@ -41,16 +40,13 @@ is, whatever else was found.`,
 			if err != nil {
 				return err
 			}
-			out, colour := cmd.OutOrStdout(), false
-			if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-				colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-			}
+			out := cmd.OutOrStdout()
 			if asJSON {
 				enc := json.NewEncoder(out)
 				enc.SetIndent("", "  ")
 				err = enc.Encode(report)
 			} else {
-				err = doctor.Render(out, report, colour)
+				err = doctor.Render(out, report, viewFor(out).Colour)
 			}
 			if err == nil && report.Broken > 0 {
 				err = &failure{exitFailure, nil} // told already

@@ -127,11 +127,15 @@ process, reloads.`,
 
 // viewFor is how text goes to an output: in colour to a terminal.
 func viewFor(out io.Writer) control.View {
-	v := control.View{Now: time.Now()}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		v.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	}
-	return v
+	_, colour := terminal(out)
+	return control.View{Now: time.Now(), Colour: colour}
+}
+
+// terminal says whether an output is a terminal, and one that is to have colours.
+func terminal(out io.Writer) (is, colour bool) {
+	f, ok := out.(*os.File)
+	is = ok && term.IsTerminal(int(f.Fd()))
+	return is, is && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 func showEvents(out io.Writer, list []control.Event, asJSON bool) error {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"director/config"
 	"director/internal/control"
@@ -118,11 +117,8 @@ short; --all shows it as well.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			out, colour, terminal := cmd.OutOrStdout(), false, false
-			if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-				terminal = true
-				colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-			}
+			out := cmd.OutOrStdout()
+			isTerminal, colour := terminal(out)
 			show := func(w io.Writer) error {
 				return showStatus(ctx, w, o.socket(), asJSON, watch, control.View{Colour: colour, All: all})
 			}
@@ -136,7 +132,7 @@ short; --all shows it as well.`,
 			if asJSON {
 				separator = ""
 			}
-			return repeat(ctx, out, terminal && !asJSON, separator, interval, show)
+			return repeat(ctx, out, isTerminal && !asJSON, separator, interval, show)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

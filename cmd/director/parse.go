@@ -48,7 +48,7 @@ func parse(name string, text []byte) (*config.Config, []config.Warning, error) {
 			msg += "; " + err.Error()
 		}
 		at := find(path...)
-		errs = append(errs, config.Error{File: at.File, Line: at.Line, Col: at.Col, Key: strings.ReplaceAll(strings.Join(path, "."), ".[", "["), Msg: msg})
+		errs = append(errs, config.Error{File: at.File, Line: at.Line, Col: at.Col, Key: config.DottedKey(path), Msg: msg})
 	})
 	if len(errs) > 0 {
 		return nil, warnings, errs

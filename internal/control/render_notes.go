@@ -107,8 +107,13 @@ func firstAddress(list []Address) string {
 	return fmt.Sprintf("%s +%d", list[0].Prefix.Addr(), len(list)-1)
 }
 
-// census counts instances by their state.
+// census counts instances, all and by their state.
 func census(list []Instance) string {
+	return fmt.Sprintf("%d instances: %s", len(list), CountStates(list))
+}
+
+// CountStates counts instances by their state: "2 MASTER, 1 BACKUP".
+func CountStates(list []Instance) string {
 	count := make(map[string]int)
 	for _, i := range list {
 		count[i.State]++
@@ -123,5 +128,5 @@ func census(list []Instance) string {
 	for state, c := range count { // a state of a newer daemon
 		parts = append(parts, fmt.Sprintf("%d %s", c, state))
 	}
-	return fmt.Sprintf("%d instances: %s", len(list), strings.Join(parts, ", "))
+	return strings.Join(parts, ", ")
 }

@@ -132,7 +132,7 @@ func (v *visit) add(s Severity, path []string, found string, cure ...string) {
 		at.File = v.File
 	}
 	v.findings = append(v.findings, Finding{
-		ID: v.check.ID, Severity: s, File: at.File, Line: at.Line, Key: strings.ReplaceAll(strings.Join(path, "."), ".[", "["),
+		ID: v.check.ID, Severity: s, File: at.File, Line: at.Line, Key: config.DottedKey(path),
 		Found: found, Why: v.check.Why, Cure: cure,
 	})
 }

@@ -46,7 +46,7 @@ type mailer struct {
 }
 
 func newMailer(m *config.Mail, routerID string) *mailer {
-	host, port := splitServer(m.Server)
+	host, port := splitServer(m.Server, smtpPort)
 	from := m.From
 	if from == "" {
 		from = "director@" + hostPart(routerID)
@@ -55,9 +55,10 @@ func newMailer(m *config.Mail, routerID string) *mailer {
 		implicit: port == smtpsPort && m.TLS != config.TLSNone}
 }
 
-// splitServer splits host or host:port, which the configuration has checked.
-func splitServer(s string) (host string, port int) {
-	host, port = s, smtpPort
+// splitServer splits host or host:port, which the configuration has checked. Without
+// a port it is the given one.
+func splitServer(s string, port int) (string, int) {
+	host := s
 	if h, p, err := net.SplitHostPort(s); err == nil {
 		if n, err := strconv.Atoi(p); err == nil {
 			host, port = h, n
@@ -110,13 +111,7 @@ func backoff(failures int, first, most time.Duration) time.Duration {
 
 // deliver sends the mail of one note to those who have not got it yet.
 func (m *mailer) deliver(ctx context.Context, nt *note) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, m.settings.Timeout.D(), fmt.Errorf("not done after %v", m.settings.Timeout))
-	defer cancel()
-	err := m.exchange(ctx, nt)
-	var final *finalError
-	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.As(err, &final) {
-		err = cause
-	}
+	err := within(ctx, m.settings.Timeout, func(ctx context.Context) error { return m.exchange(ctx, nt) })
 	if err != nil {
 		err = fmt.Errorf("mail server %s: %w", m.settings.Server, err)
 	}

@@ -24,6 +24,7 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/script"
 )
 
 // Notifier tells of events. It is safe for use by several goroutines.
@@ -160,26 +161,22 @@ func (n *Notifier) Handle(e control.Event) {
 		return
 	}
 	mine := false // somebody has an interest, in this change or the next
+	var commands []script.Command
 	switch e.Kind {
 	case "instance":
 		mine = true
-		if c := instanceCommands(h.config, h.instances[e.Subject].Notify, e); len(c) > 0 {
-			n.queueScripts(key, e, c)
-		}
+		commands = instanceCommands(h.config, h.instances[e.Subject].Notify, e)
 	case "group":
 		mine = true
-		if c := groupCommands(h.config, h.groups[e.Subject].Notify, e); len(c) > 0 {
-			n.queueScripts(key, e, c)
-		}
+		commands = groupCommands(h.config, h.groups[e.Subject].Notify, e)
 	case control.KindAlarm:
-		if c := h.alarmCommands(e); len(c) > 0 {
-			n.queueScripts(key, e, c)
-		}
+		commands = h.alarmCommands(e)
 	case "service":
 		mine = true
-		if c := serviceCommands(h.config, h.services[e.Subject], e); len(c) > 0 {
-			n.queueScripts(key, e, c)
-		}
+		commands = serviceCommands(h.config, h.services[e.Subject], e)
+	}
+	if len(commands) > 0 {
+		n.queueScripts(key, e, commands)
 	}
 	for i, b := range n.boxes {
 		if ch := h.channels[i]; ch != nil && ch.wants(h, e) {

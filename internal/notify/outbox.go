@@ -3,11 +3,13 @@ package notify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"director/config"
 	"director/internal/control"
 )
 
@@ -38,6 +40,19 @@ type finalError struct{ err error }
 
 func (e *finalError) Error() string { return e.err.Error() }
 func (e *finalError) Unwrap() error { return e.err }
+
+// within calls f with a time limit. That it ran out, or why ctx ended, is told in place
+// of an error that is not final: such an error is only what came of it.
+func within(ctx context.Context, limit config.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit.D(), fmt.Errorf("not done after %v", limit))
+	defer cancel()
+	err := f(ctx)
+	var final *finalError
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.As(err, &final) {
+		err = cause
+	}
+	return err
+}
 
 // note is one event on its way through one channel.
 type note struct {

@@ -56,10 +56,7 @@ type trapper struct {
 }
 
 func newTrapper(s *config.SNMP, routerID string, started time.Time) *trapper {
-	host, port := splitServer(s.Manager)
-	if _, _, err := net.SplitHostPort(s.Manager); err != nil {
-		port = snmpPort
-	}
+	host, port := splitServer(s.Manager, snmpPort)
 	return &trapper{settings: *s, routerID: routerID, host: host, port: port, started: started}
 }
 
@@ -77,12 +74,7 @@ func (s *trapper) again(failures int, _ time.Duration) (time.Duration, bool) {
 // deliver sends the traps of one note. That they leave is all that can be known:
 // nobody acknowledges a trap.
 func (s *trapper) deliver(ctx context.Context, nt *note) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.settings.Timeout.D(), fmt.Errorf("not done after %v", s.settings.Timeout))
-	defer cancel()
-	err := s.send(ctx, nt)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
-	}
+	err := within(ctx, s.settings.Timeout, func(ctx context.Context) error { return s.send(ctx, nt) })
 	if err != nil {
 		return fmt.Errorf("SNMP manager %s: %w", s.settings.Manager, err)
 	}

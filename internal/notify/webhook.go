@@ -74,18 +74,14 @@ type hookBody struct {
 // deliver makes one request. What goes wrong is told without the URL, which may
 // hold a token.
 func (w *webhook) deliver(ctx context.Context, nt *note) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.settings.Timeout.D(), fmt.Errorf("not done after %v", w.settings.Timeout))
-	defer cancel()
-	err := w.post(ctx, nt)
-	var inner *url.Error
-	if errors.As(err, &inner) {
-		err = inner.Err
-	}
-	var final *finalError
-	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.As(err, &final) {
-		err = cause
-	}
-	return err
+	return within(ctx, w.settings.Timeout, func(ctx context.Context) error {
+		err := w.post(ctx, nt)
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
+		return err
+	})
 }
 
 func (w *webhook) post(ctx context.Context, nt *note) error {

@@ -32,12 +32,11 @@ const processCheck = 30 * time.Second
 // the counts, in the order of matches: at once, and when one of them changes.
 // Zombies do not count. Where the kernel does not tell of processes (it does so
 // in the first namespaces of the host only), it looks at the interval.
-// live tells, before the first seen and when it changes, which of both it is.
-func Processes(ctx context.Context, matches []Match, interval time.Duration, seen func(counts []int), live func(bool)) {
-	processes(ctx, matches, interval, seen, live, connect)
+func Processes(ctx context.Context, matches []Match, interval time.Duration, seen func(counts []int)) {
+	processes(ctx, matches, interval, seen, connect)
 }
 
-func processes(ctx context.Context, matches []Match, interval time.Duration, seen func([]int), live func(bool),
+func processes(ctx context.Context, matches []Match, interval time.Duration, seen func([]int),
 	connect func(context.Context) (*connector, error)) {
 	w := &processWatch{matches: matches, seen: seen, pids: make(map[int][]bool)}
 	w.scan() // what there is counts at once, before the kernel has answered
@@ -46,11 +45,7 @@ func processes(ctx context.Context, matches []Match, interval time.Duration, see
 		if err != nil {
 			break
 		}
-		live(true)
 		w.follow(ctx, c) // when it ends, the stream broke: connect anew
-	}
-	if ctx.Err() == nil {
-		live(false)
 	}
 	for ctx.Err() == nil {
 		w.scan()

@@ -48,7 +48,7 @@ func testProcesses(t *testing.T, connect func(context.Context) (*connector, erro
 	seen, done := make(chan []int, 100), make(chan struct{})
 	go func() {
 		defer close(done)
-		processes(ctx, matches, 20*time.Millisecond, func(c []int) { seen <- c }, func(live bool) { t.Logf("the kernel tells: %v", live) }, connect)
+		processes(ctx, matches, 20*time.Millisecond, func(c []int) { seen <- c }, connect)
 	}()
 	want := func(counts ...int) {
 		t.Helper()

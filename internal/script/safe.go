@@ -37,8 +37,10 @@ const maxLinks = 40
 // the run.
 func safe(program string) error {
 	at, rest, links := "/", parts(program), 0
-	if err := safePart(program, at); err != nil {
-		return err
+	if info, err := os.Lstat(at); err == nil {
+		if err := safePart(program, at, info); err != nil {
+			return err
+		}
 	}
 	for len(rest) > 0 {
 		name := rest[0]
@@ -52,7 +54,7 @@ func safe(program string) error {
 		if err != nil {
 			return nil // not there, or not for us to see: the run will tell
 		}
-		if err := safePart(program, next); err != nil {
+		if err := safePart(program, next, info); err != nil {
 			return err
 		}
 		if info.Mode()&fs.ModeSymlink == 0 {
@@ -82,12 +84,9 @@ func parts(p string) []string {
 	return names
 }
 
-// safePart looks at one file, directory or link. The mode of a link means nothing.
-func safePart(program, part string) error {
-	info, err := os.Lstat(part)
-	if err != nil {
-		return nil
-	}
+// safePart judges one file, directory or link by what Lstat says of it. The mode of a
+// link means nothing.
+func safePart(program, part string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil

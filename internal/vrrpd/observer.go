@@ -115,7 +115,7 @@ func (w *watcher) processes(list []config.ProcessTracker) uint64 {
 	w.counting = cancel
 	round := w.round
 	w.running.Go(func() {
-		observe.Processes(ctx, matches, max(interval, time.Millisecond), func(counts []int) { w.post(processesSeen{round, counts}) }, func(bool) {})
+		observe.Processes(ctx, matches, max(interval, time.Millisecond), func(counts []int) { w.post(processesSeen{round, counts}) })
 	})
 	return round
 }

@@ -157,29 +157,42 @@ func (j *journal) close() {
 // ReadJournal reads the history that a daemon with this runtime directory has left,
 // oldest first: at most the newest 1000 events. Without a history it is empty.
 func ReadJournal(dir string) ([]control.Event, error) {
-	var list []control.Event
-	for _, name := range []string{journalName + ".1", journalName} {
-		f, err := os.Open(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+	list, err := readEvents(dir, journalName)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) < maxEvents { // else those of the older file would be thrown away
+		older, err := readEvents(dir, journalName+".1")
 		if err != nil {
 			return nil, err
 		}
-		lines := bufio.NewScanner(f)
-		lines.Buffer(nil, maxJournalLine)
-		for lines.Scan() {
-			var e control.Event
-			// What is no event is half a line of a process that was killed.
-			if json.Unmarshal(lines.Bytes(), &e) == nil && e.Seq > 0 {
-				list = append(list, e)
-			}
-		}
-		err = lines.Err()
-		f.Close()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
+		list = append(older, list...)
 	}
 	return list[max(0, len(list)-maxEvents):], nil
+}
+
+// readEvents reads the events of one file. It is empty when there is none.
+func readEvents(dir, name string) ([]control.Event, error) {
+	f, err := os.Open(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var list []control.Event
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, maxJournalLine)
+	for lines.Scan() {
+		var e control.Event
+		// What is no event is half a line of a process that was killed.
+		if json.Unmarshal(lines.Bytes(), &e) == nil && e.Seq > 0 {
+			list = append(list, e)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return list, nil
 }

@@ -76,6 +76,32 @@ func TestJournalIsBounded(t *testing.T) {
 	j.close()
 }
 
+// The older file is read when the newer has too few events, and goes before it.
+func TestJournalOfTwoFiles(t *testing.T) {
+	for _, tc := range []struct{ older, newer, first int }{{5, 3, 1}, {maxEvents, 3, 4}, {7, maxEvents, 8}, {7, maxEvents + 2, 10}} {
+		dir := t.TempDir()
+		j := openJournal(dir, quiet())
+		for range tc.older {
+			j.add(control.Event{Kind: "instance"})
+		}
+		j.turn()
+		for range tc.newer {
+			j.add(control.Event{Kind: "instance"})
+		}
+		j.close()
+		list, err := ReadJournal(dir)
+		last := tc.older + tc.newer
+		if err != nil || len(list) != last-tc.first+1 {
+			t.Fatalf("%+v: %d events, %v", tc, len(list), err)
+		}
+		for i, e := range list {
+			if e.Seq != uint64(tc.first+i) {
+				t.Fatalf("%+v: number %d stands at %d", tc, e.Seq, i)
+			}
+		}
+	}
+}
+
 // A directory that cannot be written costs the history, not the daemon, and is told
 // once.
 func TestJournalWithoutADisk(t *testing.T) {

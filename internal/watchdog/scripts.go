@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"director/checkers/probe"
@@ -30,6 +29,11 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 	var list []config.Warning
 	var unsafe config.Errors
 	byDefault := false // a command runs as root because nobody said otherwise
+	// Many objects share a program or a certificate: each is looked at once.
+	type run struct{ user, program string }
+	runs := make(map[run]error)
+	type files struct{ ca, cert, key string }
+	certificatesOf := make(map[files]error)
 	check := func(user string, argv []string, path ...string) {
 		if len(argv) == 0 {
 			return
@@ -38,9 +42,15 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 			user = c.Global.ScriptUser
 		}
 		byDefault = byDefault || user == "" && os.Geteuid() == 0
-		if err := script.Check(script.Command{Argv: argv, User: user}); err != nil {
+		shared := run{user, argv[0]}
+		err, known := runs[shared]
+		if !known {
+			err = script.Check(script.Command{Argv: argv, User: user})
+			runs[shared] = err
+		}
+		if err != nil {
 			at := find(path...)
-			key := strings.ReplaceAll(strings.Join(path, "."), ".[", "[")
+			key := config.DottedKey(path)
 			if refused := new(script.UnsafeError); errors.As(err, &refused) {
 				unsafe = append(unsafe, config.Error{File: at.File, Line: at.Line, Col: at.Col, Key: key, Msg: err.Error()})
 				return
@@ -72,9 +82,15 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 		for j, ch := range own {
 			at := append(slices.Clone(path), "check", "["+strconv.Itoa(j)+"]")
 			check(ch.User, ch.Command, append(slices.Clone(at), "script")...)
-			if err := certificates(&ch); err != nil {
+			shared := files{ch.CAFile, ch.ClientCert, ch.ClientKey}
+			err, known := certificatesOf[shared]
+			if !known {
+				err = certificates(&ch)
+				certificatesOf[shared] = err
+			}
+			if err != nil {
 				p := find(at...)
-				list = append(list, config.Warning{File: p.File, Line: p.Line, Col: p.Col, Key: strings.ReplaceAll(strings.Join(at, "."), ".[", "["),
+				list = append(list, config.Warning{File: p.File, Line: p.Line, Col: p.Col, Key: config.DottedKey(at),
 					Msg: err.Error() + ": until this is put right the check says nothing"})
 			}
 		}

@@ -175,17 +175,7 @@ func instancesLine(list []control.Instance) string {
 		}
 		return strings.Join(parts, ", ")
 	}
-	counts := make(map[string]int)
-	for _, i := range list {
-		counts[i.State]++
-	}
-	var parts []string
-	for _, state := range []string{"MASTER", "BACKUP", "FAULT", "INIT"} {
-		if n := counts[state]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, state))
-		}
-	}
-	return strings.Join(parts, ", ")
+	return control.CountStates(list)
 }
 
 // handler carries requests of the control socket to the loop.
