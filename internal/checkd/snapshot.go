@@ -196,13 +196,7 @@ func (d *Daemon) held(s *service) held {
 		}
 		return h
 	}
-	var names []ipvs.DestKey
-	for _, rs := range s.pool.Servers() {
-		names = append(names, rs.Config.Key)
-	}
-	if sorry := s.pool.Config().Sorry; sorry != nil {
-		names = append(names, sorry.Key)
-	}
+	servers := names(s.pool.Config())
 	h := held{all: true, dests: map[ipvs.DestKey]ipvs.Destination{}, stats: &ipvs.ServiceStats{Dests: map[ipvs.DestKey]ipvs.DestStats{}}}
 	for _, key := range s.keys {
 		e, stats := d.table.have[key], d.stats[key]
@@ -214,7 +208,7 @@ func (d *Daemon) held(s *service) held {
 			stats = &ipvs.ServiceStats{}
 		}
 		h.stats.Counters = h.stats.Counters.Add(stats.Counters)
-		for _, name := range names {
+		for _, name := range servers {
 			to, ok := e.Dests[destKey(name, key)]
 			if !ok {
 				continue
