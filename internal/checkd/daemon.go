@@ -144,7 +144,6 @@ func New(log *slog.Logger, opts Options) *Daemon {
 		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{},
 	}
 	d.table = newTable(log, d.repaired)
-	d.whole = newWhole()
 	return d
 }
 
