@@ -154,12 +154,7 @@ func forwardingText(d ipvs.Destination) string {
 
 // optionsText tells how a service schedules, beyond the scheduler's name.
 func optionsText(s ipvs.Service) []string {
-	var list []string
-	for i, bit := range []ipvs.ServiceFlags{ipvs.FlagSched1, ipvs.FlagSched2, ipvs.FlagSched3} {
-		if s.Flags&bit != 0 {
-			list = append(list, ipvs.FlagName(s.Scheduler, i+1))
-		}
-	}
+	list := s.FlagNames()
 	if s.Flags&ipvs.FlagOnePacket != 0 {
 		list = append(list, "one packet")
 	}
