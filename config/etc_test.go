@@ -178,19 +178,25 @@ func TestJSONRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sent, err := json.Marshal(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := new(Config)
-		if err := json.Unmarshal(sent, got); err != nil {
-			t.Fatal(err)
-		}
-		if !got.PutSecrets(cfg.TakeSecrets()) {
-			t.Errorf("%s: another number of secrets", name)
-		}
-		if d := cmp.Diff(cfg, got, netipTypes); d != "" {
-			t.Errorf("%s (-sent +received):\n%s", name, d)
-		}
+		sentAndReceived(t, name, cfg)
+	}
+}
+
+// sentAndReceived sends a configuration through encoding/json, its secrets apart.
+func sentAndReceived(t testing.TB, name string, cfg *Config) {
+	t.Helper()
+	sent, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := new(Config)
+	if err := json.Unmarshal(sent, got); err != nil {
+		t.Fatal(err)
+	}
+	if !got.PutSecrets(cfg.TakeSecrets()) {
+		t.Errorf("%s: another number of secrets", name)
+	}
+	if d := cmp.Diff(cfg, got, netipTypes); d != "" {
+		t.Errorf("%s (-sent +received):\n%s", name, d)
 	}
 }

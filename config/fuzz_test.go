@@ -1,14 +1,11 @@
 package config
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func addSeeds(f *testing.F) {
@@ -59,20 +56,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		sent, err := json.Marshal(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := new(Config)
-		if err := json.Unmarshal(sent, got); err != nil {
-			t.Fatal(err)
-		}
-		if !got.PutSecrets(cfg.TakeSecrets()) {
-			t.Error("another number of secrets")
-		}
-		if d := cmp.Diff(cfg, got, netipTypes); d != "" {
-			t.Errorf("(-sent +received):\n%s", d)
-		}
+		sentAndReceived(t, "x.toml", cfg)
 	})
 }
 

@@ -93,19 +93,24 @@ func writeService(b *strings.Builder, s Service) {
 	if s.Flags&FlagOnePacket != 0 {
 		b.WriteString(" -o")
 	}
-	var names []string
-	for i, f := range []ServiceFlags{FlagSched1, FlagSched2, FlagSched3} {
-		if s.Flags&f != 0 {
-			names = append(names, FlagName(s.Scheduler, i+1))
-		}
-	}
-	if len(names) > 0 {
+	if names := s.FlagNames(); len(names) > 0 {
 		b.WriteString(" -b " + strings.Join(names, ","))
 	}
 }
 
-// FlagName returns ipvsadm's name of a scheduler's flag, of FlagSched1..3 the number 1..3.
-func FlagName(scheduler string, n int) string {
+// FlagNames returns ipvsadm's names of the scheduler's flags that are set.
+func (s Service) FlagNames() []string {
+	var names []string
+	for i, f := range []ServiceFlags{FlagSched1, FlagSched2, FlagSched3} {
+		if s.Flags&f != 0 {
+			names = append(names, flagName(s.Scheduler, i+1))
+		}
+	}
+	return names
+}
+
+// flagName returns ipvsadm's name of a scheduler's flag, of FlagSched1..3 the number 1..3.
+func flagName(scheduler string, n int) string {
 	if (scheduler == "sh" || scheduler == "mh") && n < 3 {
 		return scheduler + []string{"-fallback", "-port"}[n-1]
 	}

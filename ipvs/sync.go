@@ -138,8 +138,8 @@ func (o SyncOp) String() string {
 func DiffSync(have, want []SyncDaemon, owned func(SyncRole) bool) []SyncOp {
 	var stops, starts []SyncOp
 	for _, role := range []SyncRole{SyncMaster, SyncBackup} {
-		h, has := findSync(have, role)
-		w, wanted := findSync(want, role)
+		h, has := FindSync(have, role)
+		w, wanted := FindSync(want, role)
 		switch {
 		case has && wanted && !w.Does(h), has && !wanted && owned != nil && owned(role):
 			stops = append(stops, SyncOp{Daemon: h})
@@ -152,7 +152,8 @@ func DiffSync(have, want []SyncDaemon, owned func(SyncRole) bool) []SyncOp {
 	return append(stops, starts...)
 }
 
-func findSync(list []SyncDaemon, role SyncRole) (SyncDaemon, bool) {
+// FindSync returns the daemon of a role, false when list has none.
+func FindSync(list []SyncDaemon, role SyncRole) (SyncDaemon, bool) {
 	for _, d := range list {
 		if d.Role == role {
 			return d, true
@@ -171,7 +172,7 @@ func findSync(list []SyncDaemon, role SyncRole) (SyncDaemon, bool) {
 //
 // That there is no such interface (ENODEV) cannot be known here.
 func ApplySync(have []SyncDaemon, t Table, op SyncOp) ([]SyncDaemon, error) {
-	_, runs := findSync(have, op.Daemon.Role)
+	_, runs := FindSync(have, op.Daemon.Role)
 	if !op.Start {
 		if op.Daemon.Role != SyncMaster && op.Daemon.Role != SyncBackup {
 			return have, syscall.EINVAL

@@ -1,10 +1,8 @@
 package test
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -53,8 +51,8 @@ func (d *director) WaitNoAlarm(code string, within time.Duration) {
 
 // post takes mail and webhooks on a host of the lab.
 type post struct {
-	mu    sync.Mutex
-	mails []string        // the subjects
+	inbox mailbox
+	mu    sync.Mutex      // of what follows
 	hooks []control.Event // of webhooks
 	from  []string        // router_id of each
 }
@@ -81,54 +79,15 @@ func newPost(p *pair, h *netlab.Host) *post {
 	smtp, err := h.Listen("tcp", ":25")
 	p.Must(err)
 	p.t.Cleanup(func() { _ = smtp.Close() })
-	go func() {
-		for {
-			conn, err := smtp.Accept()
-			if err != nil {
-				return
-			}
-			go box.smtp(conn)
-		}
-	}()
+	go box.inbox.serve(smtp)
 	return box
-}
-
-// smtp takes whatever mail comes on a connection.
-func (b *post) smtp(conn io.ReadWriteCloser) {
-	defer conn.Close()
-	lines := bufio.NewScanner(conn)
-	fmt.Fprint(conn, "220 lab\r\n")
-	data := false
-	for lines.Scan() {
-		line := lines.Text()
-		switch subject, isSubject := strings.CutPrefix(line, "Subject: "); {
-		case data && line == ".":
-			data = false
-			fmt.Fprint(conn, "250 taken\r\n")
-		case data && isSubject:
-			b.mu.Lock()
-			b.mails = append(b.mails, subject)
-			b.mu.Unlock()
-		case data:
-		case line == "DATA":
-			data = true
-			fmt.Fprint(conn, "354 go on\r\n")
-		case line == "QUIT":
-			fmt.Fprint(conn, "221 bye\r\n")
-			return
-		default:
-			fmt.Fprint(conn, "250 ok\r\n")
-		}
-	}
 }
 
 // told says which channels have told an alarm of a host and instance.
 func (b *post) told(host, instance, code, to string) (mail, hook bool) {
+	_, mail = b.inbox.find(fmt.Sprintf("\r\nSubject: [%s] ALARM %s: %s %s", host, instance, code, to)) // how a line of it starts
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	mail = slices.ContainsFunc(b.mails, func(s string) bool {
-		return strings.HasPrefix(s, fmt.Sprintf("[%s] ALARM %s: %s %s", host, instance, code, to))
-	})
 	for i, e := range b.hooks {
 		hook = hook || b.from[i] == host && e.Kind == "alarm" && e.Subject == instance && e.Code == code && e.To == to && e.Alarm != nil
 	}

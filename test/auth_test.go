@@ -100,11 +100,13 @@ func TestSignedUnicastPair(t *testing.T) {
 	})
 	// Without A they do not hold B back either.
 	p.Must(p.portA.Cut())
-	stop := time.Now().Add(5 * time.Second)
-	for !p.b.HasAddr(vip) && time.Now().Before(stop) {
+	p.Within(5*time.Second, "B takes the address", func() bool {
+		if p.b.HasAddr(vip) {
+			return true
+		}
 		p.replay(p.client, recorded)
-		time.Sleep(20 * time.Millisecond)
-	}
+		return false
+	})
 	if i := b.WaitInstance("VI", "MASTER", time.Second); i.Code != "master_down" {
 		t.Errorf("B: %s", i.Reason)
 	}

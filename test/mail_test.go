@@ -61,6 +61,13 @@ func (m *mailbox) serve(l net.Listener) {
 	}
 }
 
+// count returns how many mails there are.
+func (m *mailbox) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.mails)
+}
+
 // find returns a mail that holds all of the words.
 func (m *mailbox) find(words ...string) (string, bool) {
 	m.mu.Lock()
@@ -150,7 +157,7 @@ weight = -20
 		p.Eventually(15*time.Second, fmt.Sprintf("a mail with %q", words), func() error {
 			text, ok := box.find(words...)
 			if !ok {
-				return fmt.Errorf("%d mails, none of them", len(box.mails))
+				return fmt.Errorf("%d mails, none of them", box.count())
 			}
 			for _, to := range []string{"ops@example.com", "oncall@example.com", "boss@example.com"} {
 				if !strings.Contains(text, "RCPT TO:<"+to+">") {

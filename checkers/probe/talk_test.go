@@ -20,14 +20,13 @@ import (
 func TestTalk(t *testing.T) {
 	// Answers each line, after a banner, a byte at a time.
 	to := serve(t, func(c net.Conn) {
-		defer c.Close()
 		fmt.Fprint(c, "banner\n")
 		buf := make([]byte, 100)
 		n, _ := c.Read(buf)
 		for _, b := range buf[:n] {
 			c.Write([]byte{b})
 		}
-		time.Sleep(time.Second)
+		sayNoMore(c)
 	})
 	endless := serve(t, func(c net.Conn) {
 		for {
@@ -169,7 +168,7 @@ func TestAgent(t *testing.T) {
 	}
 	for name, to := range map[string]Target{
 		"nobody": closedPort(t), "empty": answer(""), "nonsense": answer("what?\n"), "too long": answer(strings.Repeat("x", maxAgent+1)),
-		"slow": serve(t, func(c net.Conn) { time.Sleep(time.Second) }),
+		"slow": serve(t, sayNoMore),
 	} {
 		if r := Agent(within(t, 100*time.Millisecond), to, ask); !r.OK || !r.Advice.Silent || r.Warning == "" {
 			t.Errorf("%s: %+v", name, r)

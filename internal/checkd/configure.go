@@ -198,7 +198,7 @@ func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers
 	f := translate(v)
 	s := &service{source: *v, keys: f.keys, tasks: map[*checkers.Check]*task{}}
 	var changes []checkers.Change
-	s.pool, changes = checkers.NewPool(f.pool, heldBy(d.table.have, f.keys, f.names()), memory, now)
+	s.pool, changes = checkers.NewPool(f.pool, heldBy(d.table.have, f.keys, names(f.pool)), memory, now)
 	d.announce(now, s, changes)
 	d.assign(now, s, f)
 	return s

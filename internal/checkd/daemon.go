@@ -144,7 +144,6 @@ func New(log *slog.Logger, opts Options) *Daemon {
 		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{},
 	}
 	d.table = newTable(log, d.repaired)
-	d.whole = newWhole()
 	return d
 }
 
@@ -358,15 +357,15 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 	d.news = true
 	name := s.pool.Config().Name
 	for _, c := range changes {
+		if c.Reason == checkers.WeightChanged {
+			continue // status tells; a busy agent would fill the log
+		}
 		e := control.Event{
 			Time: now, Generation: d.generation, Kind: "service", Subject: name,
 			From: c.From.String(), To: c.To.String(), Reason: c.Why(), Code: c.Reason.String(),
 		}
 		if c.Server != "" {
 			e.Kind, e.Subject = "server", name+"/"+c.Server
-		}
-		if c.Reason == checkers.WeightChanged {
-			continue // status tells; a busy agent would fill the log
 		}
 		d.events = append(d.events, e)
 	}

@@ -154,12 +154,7 @@ func forwardingText(d ipvs.Destination) string {
 
 // optionsText tells how a service schedules, beyond the scheduler's name.
 func optionsText(s ipvs.Service) []string {
-	var list []string
-	for i, bit := range []ipvs.ServiceFlags{ipvs.FlagSched1, ipvs.FlagSched2, ipvs.FlagSched3} {
-		if s.Flags&bit != 0 {
-			list = append(list, ipvs.FlagName(s.Scheduler, i+1))
-		}
-	}
+	list := s.FlagNames()
 	if s.Flags&ipvs.FlagOnePacket != 0 {
 		list = append(list, "one packet")
 	}
@@ -196,13 +191,7 @@ func (d *Daemon) held(s *service) held {
 		}
 		return h
 	}
-	var names []ipvs.DestKey
-	for _, rs := range s.pool.Servers() {
-		names = append(names, rs.Config.Key)
-	}
-	if sorry := s.pool.Config().Sorry; sorry != nil {
-		names = append(names, sorry.Key)
-	}
+	servers := names(s.pool.Config())
 	h := held{all: true, dests: map[ipvs.DestKey]ipvs.Destination{}, stats: &ipvs.ServiceStats{Dests: map[ipvs.DestKey]ipvs.DestStats{}}}
 	for _, key := range s.keys {
 		e, stats := d.table.have[key], d.stats[key]
@@ -214,7 +203,7 @@ func (d *Daemon) held(s *service) held {
 			stats = &ipvs.ServiceStats{}
 		}
 		h.stats.Counters = h.stats.Counters.Add(stats.Counters)
-		for _, name := range names {
+		for _, name := range servers {
 			to, ok := e.Dests[destKey(name, key)]
 			if !ok {
 				continue

@@ -154,14 +154,14 @@ func translate(v *config.VirtualServer) farm {
 	return f
 }
 
-// names returns what the pool calls its servers.
-func (f farm) names() []ipvs.DestKey {
-	names := make([]ipvs.DestKey, 0, len(f.pool.Servers)+1)
-	for i := range f.pool.Servers {
-		names = append(names, f.pool.Servers[i].Key)
+// names returns what a pool calls its servers, the sorry server last.
+func names(c checkers.PoolConfig) []ipvs.DestKey {
+	list := make([]ipvs.DestKey, 0, len(c.Servers)+1)
+	for i := range c.Servers {
+		list = append(list, c.Servers[i].Key)
 	}
-	if f.pool.Sorry != nil {
-		names = append(names, f.pool.Sorry.Key)
+	if c.Sorry != nil {
+		list = append(list, c.Sorry.Key)
 	}
-	return names
+	return list
 }

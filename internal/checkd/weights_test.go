@@ -12,6 +12,7 @@ import (
 	"director/checkers"
 	"director/checkers/probe"
 	"director/config"
+	"director/internal/netlab"
 	"director/internal/watchdog"
 )
 
@@ -231,12 +232,15 @@ func TestFileCheckSeesChanges(t *testing.T) {
 	}))
 	await := func(want string) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-			if tableText(w.kernel.Table()) == want {
-				return
+		err := netlab.EventuallyWithin(20*time.Second, func() error {
+			if got := tableText(w.kernel.Table()); got != want {
+				return fmt.Errorf("table %q, want %q", got, want)
 			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		t.Fatalf("table %q, want %q", tableText(w.kernel.Table()), want)
 	}
 	await("web: a1 b1")
 	for _, step := range []struct{ text, want string }{{"1\n", "web:"}, {"0\n", "web: a1 b1"}, {"7\n", "web:"}} {

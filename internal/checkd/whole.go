@@ -44,8 +44,6 @@ func (r wholeRecord) empty() bool { return len(r.Sync) == 0 && r.Timeouts == nil
 
 func (r wholeRecord) owns(role ipvs.SyncRole) bool { return slices.Contains(r.Sync, role) }
 
-func newWhole() whole { return whole{} }
-
 // needed says whether there is anything to watch over.
 func (w *whole) needed(d *Daemon) bool {
 	return d.table.kernel != nil && d.configured && (w.sync != nil || w.timeouts != ipvs.Timeouts{} || !w.record.empty())
@@ -174,6 +172,7 @@ func (d *Daemon) settleSync(now time.Time, start bool) {
 	}
 	d.table.succeed(what)
 	want := w.wanted()
+	tried := false
 	for _, op := range ipvs.DiffSync(have, want, w.record.owns) {
 		role := op.Daemon.Role
 		what := "sync daemon " + role.String()
@@ -186,6 +185,7 @@ func (d *Daemon) settleSync(now time.Time, start bool) {
 			w.stale = true
 			d.keepWhole(now)
 		}
+		tried = true
 		if err := d.table.kernel.ApplySync(op); err != nil {
 			d.table.fail(now, what, err).again = again
 			continue
@@ -195,17 +195,22 @@ func (d *Daemon) settleSync(now time.Time, start bool) {
 	}
 	for _, role := range []ipvs.SyncRole{ipvs.SyncMaster, ipvs.SyncBackup} {
 		// What is wanted no more fails no more.
-		if !slices.ContainsFunc(want, func(s ipvs.SyncDaemon) bool { return s.Role == role }) && !slices.ContainsFunc(have, func(s ipvs.SyncDaemon) bool { return s.Role == role }) {
+		_, wanted := ipvs.FindSync(want, role)
+		if _, had := ipvs.FindSync(have, role); !wanted && !had {
 			delete(d.table.failures, "sync daemon "+role.String())
 		}
 	}
-	if w.daemons, err = d.table.kernel.SyncDaemons(); err != nil {
-		w.daemons = nil
+	w.daemons = have
+	if tried { // what the kernel made of it
+		if w.daemons, err = d.table.kernel.SyncDaemons(); err != nil {
+			w.daemons = nil
+		}
 	}
 	w.record.Sync = slices.DeleteFunc(w.record.Sync, func(r ipvs.SyncRole) bool {
-		gone := !slices.ContainsFunc(append(slices.Clone(want), w.daemons...), func(s ipvs.SyncDaemon) bool { return s.Role == r })
-		w.stale = w.stale || gone
-		return gone
+		_, wanted := ipvs.FindSync(want, r)
+		_, runs := ipvs.FindSync(w.daemons, r)
+		w.stale = w.stale || !wanted && !runs
+		return !wanted && !runs
 	})
 	w.seen = start && err == nil
 }
@@ -213,15 +218,8 @@ func (d *Daemon) settleSync(now time.Time, start bool) {
 // syncRepaired tells of a daemon that somebody else had stopped or changed.
 func (d *Daemon) syncRepaired(now time.Time, op ipvs.SyncOp, have []ipvs.SyncDaemon) {
 	w := &d.whole
-	is := func(list []ipvs.SyncDaemon) (ipvs.SyncDaemon, bool) {
-		i := slices.IndexFunc(list, func(s ipvs.SyncDaemon) bool { return s.Role == op.Daemon.Role })
-		if i < 0 {
-			return ipvs.SyncDaemon{}, false
-		}
-		return list[i], true
-	}
-	was, had := is(w.daemons)
-	found, has := is(have)
+	was, had := ipvs.FindSync(w.daemons, op.Daemon.Role)
+	found, has := ipvs.FindSync(have, op.Daemon.Role)
 	if !op.Start || !w.seen || !had || was == found || !op.Daemon.Does(was) {
 		return
 	}

@@ -1,7 +1,6 @@
 package checkd
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"director/checkers/probe"
 	"director/config"
 	"director/internal/control"
+	"director/internal/netlab/labtest"
 	"director/internal/watchdog"
 	"director/ipvs"
 	"director/ipvs/ipvstest"
@@ -33,7 +33,7 @@ type world struct {
 	}
 	kernel *ipvstest.Kernel
 	dir    string
-	log    lockedBuffer
+	log    labtest.Buffer
 	farm   *farmFake
 	open   func(string) (Kernel, error)
 	max    int
@@ -302,24 +302,6 @@ func (f *farmFake) starts(server string) int {
 	n := len(f.started[server])
 	delete(f.started, server)
 	return n
-}
-
-// lockedBuffer is a log that can be read while it is written.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // Names: the real server "a" is 10.0.0.1:80, the virtual servers are these.

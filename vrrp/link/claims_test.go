@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -93,8 +92,7 @@ func TestClaims(t *testing.T) {
 	if got := read(); len(got) == 0 || len(got) > 16 {
 		t.Errorf("%d claims of a flood", len(got))
 	}
-	time.Sleep(time.Millisecond)
-	read()
+	eventually(t, "the flood is over", func() bool { return len(read()) == 0 })
 	other.claim("10.1.0.100")
 	eventually(t, "a claim after the flood", func() bool { return len(read()) == 1 })
 	if n := testing.AllocsPerRun(100, func() { _ = claims.Read(func(Claim) {}) }); n > 0 {

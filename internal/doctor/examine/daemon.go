@@ -2,7 +2,6 @@ package examine
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // hasIPVS asks for the list of what the kernel has: a question for IPVS itself would
@@ -107,6 +105,3 @@ func properties(text string) map[string]string {
 	}
 	return all
 }
-
-// notPermitted says that an error is for want of rights.
-func notPermitted(err error) bool { return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) }

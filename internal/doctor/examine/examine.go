@@ -68,7 +68,7 @@ func Host(o Options) *doctor.Facts {
 // unseen records what could not be looked at. What is simply not there was looked at.
 func (e *examination) unseen(what string, err error) {
 	why := err.Error()
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+	if errors.Is(err, fs.ErrPermission) {
 		why += " (root may)"
 	}
 	e.facts.Unseen = append(e.facts.Unseen, doctor.Unseen{What: what, Why: why})

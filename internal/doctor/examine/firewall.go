@@ -31,10 +31,7 @@ func (e *examination) firewall() {
 	rules, err := readRules()
 	if err != nil {
 		e.facts.Firewall = nil
-		if notPermitted(err) {
-			err = fmt.Errorf("%w (root may)", err)
-		}
-		e.facts.Unseen = append(e.facts.Unseen, doctor.Unseen{What: "rules of nftables", Why: err.Error()})
+		e.unseen("rules of nftables", err)
 		return
 	}
 	for _, p := range doctor.Traffic(e.Config) {
