@@ -143,6 +143,7 @@ func TestHeartbeatTie(t *testing.T) {
 	}
 	calm := func(when string) {
 		t.Helper()
+		p.onlyOn(p.b, vip, 5*time.Second) // the address leaves A after its state has changed
 		p.Holds(500*time.Millisecond, when+": B alone has the address", func() bool { return p.b.HasAddr(vip) && !p.a.HasAddr(vip) })
 		if i, j := a.Instance("VI_1"), b.Instance("VI_1"); i.Transitions != 3 || j.Transitions != 2 {
 			t.Errorf("%s: %d and %d transitions", when, i.Transitions, j.Transitions)

@@ -203,11 +203,11 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 	switch {
 	case m.Ack != nil:
 		run.lives(time.Now())
-		run.alive = now
+		run.heard(now)
 		p.acknowledged(c, run, m.Ack)
 	case m.Pong != nil:
 		run.answered(m.Pong.Seq)
-		run.alive = now
+		run.heard(now)
 	case m.Snapshot != nil:
 		if (c.role == RoleVRRP) != (m.Snapshot.VRRP != nil) || (c.role == RoleCheckers) != (m.Snapshot.Checkers != nil) {
 			p.log.Warn("child sent the snapshot of another", "process", string(c.role))
@@ -284,8 +284,8 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 // ended notes the end of file: the process is dead, or about to be.
 func (p *parent) ended(c *child, run *process, err error, now int64) {
 	run.eof = true
-	if !run.hung && !run.exited {
-		run.alive = now
+	if !run.exited {
+		run.heard(now)
 	}
 	switch {
 	case run.exited:
@@ -301,8 +301,8 @@ func (p *parent) ended(c *child, run *process, err error, now int64) {
 // exited notes the exit.
 func (p *parent) exited(c *child, run *process, state *os.ProcessState, err error) {
 	run.exited = true
-	if !run.hung && !run.eof {
-		run.alive = monotonic()
+	if !run.eof {
+		run.heard(monotonic())
 	}
 	run.status, run.exit = -1, "lost"
 	if err != nil {

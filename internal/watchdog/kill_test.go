@@ -141,6 +141,22 @@ func TestStoppedChildIsKilled(t *testing.T) {
 		t.Errorf("status took %v", took)
 	}
 	d.await("checkers applied 1", 2)
+	if after := d.process(RoleCheckers); after.LastExit != "hung: signal: killed" {
+		t.Errorf("it went on before its end: %s", after.LastExit)
+	}
+}
+
+// What a process says after it was found hanging does not make its successor believe
+// that it was alive, and MASTER, until then.
+func TestHangingIsNoSignOfLife(t *testing.T) {
+	p, c, run := &parent{}, &child{role: RoleVRRP}, &process{}
+	pong := Message{Pong: &Ping{Seq: 1}}
+	p.message(c, run, pong, 10)
+	run.hung = true
+	p.message(c, run, pong, 20)
+	if run.alive != 10 {
+		t.Errorf("alive at %d, want 10", run.alive)
+	}
 }
 
 func TestFinalErrorStopsTheDaemon(t *testing.T) {

@@ -1,6 +1,9 @@
 package watchdog
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"syscall"
 	"time"
 )
@@ -14,6 +17,15 @@ const configureLimit = 10 * time.Second
 type ping struct {
 	seq uint64
 	at  time.Time
+}
+
+// heard notes that the process was alive at now (CLOCK_MONOTONIC). What comes from
+// one that was found hanging does not count: it may be a word from before, or the
+// last of a process that is being ended.
+func (run *process) heard(now int64) {
+	if !run.hung {
+		run.alive = now
+	}
 }
 
 // answered forgets the questions up to seq.
@@ -73,14 +85,30 @@ func (p *parent) ping(c *child, run *process) {
 }
 
 // hung ends a process that does not answer: first with a signal that makes it
-// print its goroutines to standard error.
+// print its goroutines to standard error. From here on nothing that it says is a
+// sign of life: its successor must not believe that it was MASTER until now.
 func (p *parent) hung(c *child, run *process, silent time.Duration) {
 	run.hung = true
 	p.log.Error("child hangs and is ended", "process", string(c.role), "silent", silent.Round(time.Millisecond))
+	if run.proc != nil && stopped(run.proc.Pid) {
+		// It would take the signal only when it goes on, and then send adverts of a
+		// time that is over. Its goroutines say nothing: somebody stopped all of them.
+		p.kill(run)
+		return
+	}
 	if run.proc != nil {
-		// A stopped process (by SIGSTOP, by a debugger) takes the signal when it goes on.
 		_ = run.proc.Signal(syscall.SIGQUIT) // fails only when it is dead already
-		_ = run.proc.Signal(syscall.SIGCONT)
 	}
 	p.after(dumpTime, func() { p.kill(run) })
+}
+
+// stopped reports whether a process was stopped, by SIGSTOP or a debugger. The state
+// follows the command in its stat file, proc_pid_stat(5); the command may hold anything.
+func stopped(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	state := text[bytes.LastIndexByte(text, ')')+1:]
+	return bytes.HasPrefix(state, []byte(" T")) || bytes.HasPrefix(state, []byte(" t"))
 }
