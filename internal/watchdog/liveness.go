@@ -1,9 +1,6 @@
 package watchdog
 
 import (
-	"bytes"
-	"fmt"
-	"os"
 	"syscall"
 	"time"
 )
@@ -90,25 +87,10 @@ func (p *parent) ping(c *child, run *process) {
 func (p *parent) hung(c *child, run *process, silent time.Duration) {
 	run.hung = true
 	p.log.Error("child hangs and is ended", "process", string(c.role), "silent", silent.Round(time.Millisecond))
-	if run.proc != nil && stopped(run.proc.Pid) {
-		// It would take the signal only when it goes on, and then send adverts of a
-		// time that is over. Its goroutines say nothing: somebody stopped all of them.
-		p.kill(run)
-		return
-	}
 	if run.proc != nil {
+		// A stopped process (by SIGSTOP, by a debugger) is not continued for it: it
+		// would send adverts of a time that is over.
 		_ = run.proc.Signal(syscall.SIGQUIT) // fails only when it is dead already
 	}
 	p.after(dumpTime, func() { p.kill(run) })
-}
-
-// stopped reports whether a process was stopped, by SIGSTOP or a debugger. The state
-// follows the command in its stat file, proc_pid_stat(5); the command may hold anything.
-func stopped(pid int) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	state := text[bytes.LastIndexByte(text, ')')+1:]
-	return bytes.HasPrefix(state, []byte(" T")) || bytes.HasPrefix(state, []byte(" t"))
 }
