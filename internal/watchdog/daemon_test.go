@@ -286,9 +286,9 @@ func TestTrackScripts(t *testing.T) {
 func TestScriptWarnings(t *testing.T) {
 	missing := []string{"/nonexistent/x"}
 	c := &config.Config{
-		Global:         config.Global{ScriptUser: "nosuchuser"},
-		Scripts:        []config.Script{{Name: "a", Command: []string{"/bin/true"}}, {Name: "b", Command: missing, User: "root"}},
-		Instances:      []config.Instance{{Name: "web", Notify: config.Notify{User: "root", Master: missing, Backup: missing, Fault: missing, Stop: missing, All: []string{"true"}}}},
+		Global:    config.Global{ScriptUser: "nosuchuser"},
+		Scripts:   []config.Script{{Name: "a", Command: []string{"/bin/true"}}, {Name: "b", Command: missing, User: "root"}},
+		Instances: []config.Instance{{Name: "web", Notify: config.Notify{User: "root", Master: missing, Backup: missing, Fault: missing, Stop: missing, All: []string{"true"}}}},
 		VirtualServers: []config.VirtualServer{{Name: "farm", QuorumUp: []string{"/bin/true"}, QuorumDown: missing,
 			RealServers: []config.RealServer{{Name: "s1"}, {Name: "s2", NotifyDown: missing}}}},
 	}
