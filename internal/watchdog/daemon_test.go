@@ -309,7 +309,7 @@ func TestScriptWarnings(t *testing.T) {
 		"f: warning: vrrp_instance.web.notify.fault: " + no,
 		"f: warning: vrrp_instance.web.notify.stop: " + no,
 		"f: warning: vrrp_instance.db.notify.all: " + no,
-		"f: warning: virtual_server.farm.real_server[1].notify_down: " + no,
+		"f: warning: virtual_server.farm.real_server[1].notify_down: user nosuchuser does not exist",
 		"f: warning: virtual_server.farm.quorum_up: user nosuchuser does not exist",
 		"f: warning: virtual_server.farm.quorum_down: user nosuchuser does not exist",
 		"f:3: warning: vrrp_script.b.script: " + no,
