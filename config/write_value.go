@@ -49,7 +49,8 @@ func durationText(d time.Duration) string {
 	case d > time.Minute && d%time.Minute == 0:
 		return strconv.FormatInt(int64(d/time.Minute), 10) + "m"
 	case d == 0 || d >= time.Second && d < time.Hour:
-		return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s"
+		fraction := strings.TrimRight(fmt.Sprintf(".%06d", d%time.Second/time.Microsecond), "0.")
+		return strconv.FormatInt(int64(d/time.Second), 10) + fraction + "s"
 	case d < time.Second && d%time.Millisecond == 0:
 		return strconv.FormatInt(int64(d/time.Millisecond), 10) + "ms"
 	}
