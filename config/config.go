@@ -294,6 +294,9 @@ type RealServer struct {
 	// Inhibit overrides the virtual server's; config.Parse resolves it.
 	Inhibit bool    `toml:"inhibit_on_failure" default:"=the virtual server's"`
 	Checks  []Check `toml:"check" alias:"ping_check tcp_check udp_check http_get ssl_get dns_check smtp_check misc_check file_check"` // resolved: the virtual server's when it has none
+	// Commands for the moments when its checks find it well and find that it fails.
+	NotifyUp   []string `toml:"notify_up" form:"command" json:",omitempty"`
+	NotifyDown []string `toml:"notify_down" form:"command" json:",omitempty"`
 }
 
 // SorryServer answers when the pool has lost its quorum.

@@ -405,11 +405,11 @@ func sorryMethod(sc *scope, s *statement) {
 	}
 }
 
-// quorumScript is a command, which runs as the script_user.
-func quorumScript(key string) handler {
+// poolScript is a command of a service or a server, which runs as the script_user.
+func poolScript(key string) handler {
 	return func(sc *scope, s *statement) {
 		if sc.command(s, key) && len(s.args()) > 1 {
-			sc.Errorf(s.arg(2).at, s.key(), "%q is not supported: the commands of services run as the script_user", s.rest(2))
+			sc.Errorf(s.arg(2).at, s.key(), "%q is not supported: the commands of services and servers run as the script_user", s.rest(2))
 		}
 	}
 }
