@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -52,7 +51,7 @@ func (p *pages) excerpt(f Finding) excerpt {
 	if f.Line < 1 || f.Line > len(lines) || f.Column < 1 {
 		return excerpt{}
 	}
-	foreign := filepath.Ext(f.File) == ".conf"
+	foreign := strings.HasSuffix(f.File, ".conf")
 	e := excerpt{text: strings.TrimRight(lines[f.Line-1], "\r")}
 	from := f.Column - 1 // of an error of syntax it may be one behind the end
 	if at := p.secretAt(e.text, foreign); at >= 0 {
