@@ -190,6 +190,7 @@ func (v *validator) validate() {
 	v.trackerTables()
 	v.virtualServers()
 	v.ipvs()
+	v.throughVIP()
 	v.channels()
 	v.processes()
 	static := len(v.cfg.StaticAddresses) + len(v.cfg.StaticRoutes) + len(v.cfg.StaticRules)
