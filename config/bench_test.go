@@ -53,8 +53,10 @@ func TestNoQuadraticTime(t *testing.T) {
 			return instance(i) + fmt.Sprintf("track_interface = [\"x%d\"]\nunicast_peer = [\"192.0.2.1\"]\nheartbeat = [{ interface = \"h%d\" }]\nuse_vmac = true\n"+
 				"virtual_routes = [{ to = \"%s\", via = \"192.0.2.1\" }]\n[track_interface.x%d]\nweight = 1\n[vrrp_sync_group.g%d]\ngroup = [\"i%d\"]\n", i, i>>7, ip(i), i, i, i)
 		},
-		"bfd":             func(i int) string { return fmt.Sprintf("[bfd.b%d]\nneighbor_ip = \"%s\"\n", i, ip(i+1)) },
-		"bfd, one router": func(i int) string { return fmt.Sprintf("[bfd.b%d]\nneighbor_ip = \"192.0.2.1\"\ninterface = \"e%d\"\n", i, i) },
+		"bfd": func(i int) string { return fmt.Sprintf("[bfd.b%d]\nneighbor_ip = \"%s\"\n", i, ip(i+1)) },
+		"bfd, one router": func(i int) string {
+			return fmt.Sprintf("[bfd.b%d]\nneighbor_ip = \"192.0.2.1\"\ninterface = \"e%d\"\n", i, i)
+		},
 		"trackers": func(i int) string {
 			return fmt.Sprintf("[vrrp_script.s%d]\nscript = \"/bin/true\"\n[track_file.f%d]\nfile = \"/run/%d\"\n[track_process.p%d]\nprocess = \"x\"\n[track_target.t%d]\naddress = \"192.0.2.1\"\n", i, i, i, i, i)
 		},
