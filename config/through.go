@@ -58,9 +58,7 @@ func (vs *VirtualServer) ProbeAddress() netip.AddrPort {
 func (v *validator) throughVIP() {
 	count := v.cfg.throughServers()
 	if count == 0 {
-		if !v.root.child("global").has("probe_mark_base") {
-			v.cfg.Global.ProbeMarkBase = 0 // concerns nobody
-		}
+		v.cfg.Global.ProbeMarkBase = 0 // concerns nobody
 		return
 	}
 	tables := v.root.child("virtual_server")
