@@ -16,10 +16,15 @@ import (
 type migration struct {
 	*pair
 	conf func(host *netlab.Host) string
-	load *netlab.Load
-	k    map[*netlab.Host]*netlab.Process // keepalived, where it runs
-	d    map[*netlab.Host]*director       // director, where it runs
+	// masterDown is how long a backup waits for adverts, or a little more.
+	masterDown time.Duration
+	load       *netlab.Load
+	k          map[*netlab.Host]*netlab.Process // keepalived, where it runs
+	d          map[*netlab.Host]*director       // director, where it runs
 }
+
+// requestLimit is how long the client waits for an answer.
+const requestLimit = 300 * time.Millisecond
 
 // A pair changes from keepalived to director under load, one host at a time, the backup first or the master first, and back. At no time
 // there are two masters, and a host that is changed costs no more answers than keepalived's own restart.
@@ -32,16 +37,20 @@ func TestMigration(t *testing.T) {
 		return keepalived("VI_1", 3, 51, prio, "0.1", "192.0.2.100/24",
 			fmt.Sprintf("unicast_src_ip 192.0.2.%d", self), fmt.Sprintf("unicast_peer { 192.0.2.%d", peer), "}")
 	}
-	for name, conf := range map[string]func(prio, self, peer int) string{"version 2, password": password, "version 3, unicast": unicast} {
+	for _, tc := range []struct {
+		name       string
+		conf       func(prio, self, peer int) string
+		masterDown time.Duration
+	}{{"version 2, password", password, 3700 * time.Millisecond}, {"version 3, unicast", unicast, 400 * time.Millisecond}} {
 		for _, masterFirst := range []bool{false, true} {
-			t.Run(name+map[bool]string{false: ", backup first", true: ", master first"}[masterFirst], func(t *testing.T) {
+			t.Run(tc.name+map[bool]string{false: ", backup first", true: ", master first"}[masterFirst], func(t *testing.T) {
 				t.Parallel()
-				m := &migration{pair: newPair(t), k: map[*netlab.Host]*netlab.Process{}, d: map[*netlab.Host]*director{}}
+				m := &migration{pair: newPair(t), masterDown: tc.masterDown, k: map[*netlab.Host]*netlab.Process{}, d: map[*netlab.Host]*director{}}
 				m.conf = func(h *netlab.Host) string {
 					if h == m.a {
-						return conf(150, 1, 2)
+						return tc.conf(150, 1, 2)
 					}
-					return conf(100, 2, 1)
+					return tc.conf(100, 2, 1)
 				}
 				m.play(masterFirst)
 			})
@@ -58,7 +67,7 @@ func (m *migration) play(masterFirst bool) {
 	}
 	m.settled()
 	stopWatch := m.watch()
-	m.load = m.client.LoadHTTP(m.t.Context(), "http://192.0.2.100/", 10*time.Millisecond, 500*time.Millisecond)
+	m.load = m.client.LoadHTTP(m.t.Context(), "http://192.0.2.100/", 10*time.Millisecond, requestLimit)
 	defer m.load.Stop()
 	m.Must(m.load.AwaitOK(patience, 50))
 
@@ -106,7 +115,10 @@ func (m *migration) replace(what string, h *netlab.Host, start func(*netlab.Host
 	start(h)
 	m.settled()
 	m.Must(m.load.AwaitOK(patience, 50))
-	time.Sleep(time.Second / 2) // what is under way fails in this time
+	if h == m.b {
+		m.Holds(m.masterDown, "B hears A", func() bool { return m.a.HasAddr(vip) && !m.b.HasAddr(vip) })
+	}
+	time.Sleep(requestLimit) // what is under way has failed by then
 	s := m.load.Since(began)
 	m.t.Logf("%s %s: %v", what, h.Name(), s)
 	return s.Failed
