@@ -110,6 +110,7 @@ func (p *Pool) settle(now time.Time) []Change {
 // server's weight alone has the same state on both sides.
 func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
 	c.Last = r
+	c.Spent += r.Duration
 	before, in := s.Weight(), p.Place(s) == In
 	var changes []Change
 	if c.Health.Step(now, c.heed(r), in) {

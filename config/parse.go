@@ -191,6 +191,7 @@ func (v *validator) validate() {
 	v.virtualServers()
 	v.ipvs()
 	v.channels()
+	v.web()
 	v.processes()
 	static := len(v.cfg.StaticAddresses) + len(v.cfg.StaticRoutes) + len(v.cfg.StaticRules)
 	if len(v.cfg.Instances) == 0 && len(v.cfg.VirtualServers) == 0 && static == 0 && len(v.errs) == 0 {
