@@ -87,7 +87,7 @@ type feeder struct {
 	// taken is called when a status was read by the other end, with its size, and ended
 	// when writing has failed.
 	taken func(size int)
-	ended   func(error)
+	ended func(error)
 
 	mu     sync.Mutex
 	news   News
