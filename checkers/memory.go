@@ -14,6 +14,10 @@ type Memory struct {
 	Since   time.Time
 	Reason  string
 	Servers map[ipvs.DestKey]ServerMemory
+	// Overrides are in force, whatever the kernel's table holds; Leaving are the
+	// servers that leave, as far as it holds them.
+	Overrides map[ipvs.DestKey]Override
+	Leaving   []Leaving
 }
 
 // ServerMemory is what a former process knew of a server.

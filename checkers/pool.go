@@ -21,6 +21,9 @@ type PoolConfig struct {
 	Quorum, Hysteresis int
 	Sorry              *SorryConfig
 	Servers            []ServerConfig
+	// DrainOnRemove is for how long at most a server that is taken out of the
+	// configuration keeps its connections; 0: not at all.
+	DrainOnRemove time.Duration
 }
 
 // Pool is a virtual service with the health of its servers. It is not safe for
@@ -28,6 +31,7 @@ type PoolConfig struct {
 type Pool struct {
 	config  PoolConfig
 	servers []*Server // in the configuration's order
+	leaving []Leaving
 	quorum  Quorum
 
 	state  State
@@ -46,6 +50,9 @@ func NewPool(cfg PoolConfig, have *ipvs.Entry, memory *Memory, now time.Time) (*
 	p.configure(cfg)
 	for _, s := range p.servers {
 		s.Since = now
+		if memory != nil {
+			s.override = memory.Overrides[s.Config.Key]
+		}
 		if have != nil {
 			d, present := have.Dests[ipvs.CanonicalDest(s.Config.Key)]
 			s.adopt(d.Weight, present)
@@ -57,6 +64,7 @@ func NewPool(cfg PoolConfig, have *ipvs.Entry, memory *Memory, now time.Time) (*
 	}
 	if memory != nil {
 		p.recall(memory)
+		p.recallLeaving(memory.Leaving, have)
 	}
 	return p, p.settle(now)
 }
@@ -85,7 +93,9 @@ func (p *Pool) configure(cfg PoolConfig) {
 // follow. Servers whose address is in both, and their checks that ask the same
 // as before, keep their health; new servers start out of the pool.
 func (p *Pool) Apply(cfg PoolConfig, now time.Time) []Change {
+	stood := p.standing()
 	p.configure(cfg)
+	p.depart(now, stood)
 	for _, s := range p.servers {
 		if s.Since.IsZero() {
 			s.Since = now
@@ -111,7 +121,8 @@ func (p *Pool) settle(now time.Time) []Change {
 func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
 	c.Last = r
 	c.Spent += r.Duration
-	before, in := s.Weight(), p.Place(s) == In
+	before, place := s.Weight(), p.Place(s)
+	in := place == In || place == Quiesced && s.override.Order == Drain
 	var changes []Change
 	if c.Health.Step(now, c.heed(r), in) {
 		if change, ok := s.settle(now); ok {
@@ -180,6 +191,9 @@ func (p *Pool) sorryIn() bool {
 // Without a sorry server, what is healthy of a pool that lost its quorum goes on
 // serving; with one, it alone serves.
 func (p *Pool) Place(s *Server) Place {
+	if place, is := s.ordered(); is {
+		return place
+	}
 	place := Out
 	switch {
 	case s.serving():
@@ -198,7 +212,10 @@ func (p *Pool) Place(s *Server) Place {
 
 // Entry returns what should stand in the kernel's table.
 func (p *Pool) Entry() *ipvs.Entry {
-	e := &ipvs.Entry{Service: p.config.Service, Dests: make(map[ipvs.DestKey]ipvs.Destination, len(p.servers)+1)}
+	e := &ipvs.Entry{Service: p.config.Service, Dests: make(map[ipvs.DestKey]ipvs.Destination, len(p.servers)+len(p.leaving)+1)}
+	for _, l := range p.leaving {
+		e.Dests[l.Key] = l.Dest
+	}
 	for _, s := range p.servers {
 		d := s.Config.Dest
 		switch p.Place(s) {

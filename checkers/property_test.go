@@ -14,12 +14,24 @@ import (
 
 // wanted is the table by the rules, evaluated afresh from the facts: which
 // servers are healthy, and whether the pool has its quorum.
-func wanted(cfg PoolConfig, healthy map[string]bool, quorum bool) map[ipvs.DestKey]ipvs.Destination {
+func wanted(cfg PoolConfig, healthy map[string]bool, orders map[ipvs.DestKey]Override, quorum bool) map[ipvs.DestKey]ipvs.Destination {
 	table := map[ipvs.DestKey]ipvs.Destination{}
 	sorry := !quorum && cfg.Sorry != nil
 	for _, s := range cfg.Servers {
 		d := s.Dest
-		if !healthy[s.Name] || sorry {
+		o := orders[s.Key]
+		switch o.Weighing {
+		case Absolute:
+			d.Weight = int32(o.Value)
+		case Percent:
+			d.Weight = (d.Weight*int32(o.Value) + 99) / 100
+		}
+		if o.Order == Drain && healthy[s.Name] {
+			d.Weight = 0
+			table[s.Key] = d
+			continue
+		}
+		if !healthy[s.Name] || sorry || o.Order == Maintenance {
 			d.Weight = 0
 			if !s.Inhibit {
 				continue
@@ -53,12 +65,21 @@ func drawPool(t *rapid.T) PoolConfig {
 	if rapid.Bool().Draw(t, "sorry") {
 		withSorry(&cfg)
 	}
+	if rapid.Bool().Draw(t, "drain on remove") {
+		cfg.DrainOnRemove = time.Minute
+	}
 	return cfg
+}
+
+// drawOrder draws what an operator may order, the end of it included.
+func drawOrder(t *rapid.T) Override {
+	o, _ := ParseOverride(rapid.SampledFrom([]string{"", "", "drain", "maint", "=2", "=0", "50%", "200%"}).Draw(t, "order"))
+	return o
 }
 
 // remember makes of a pool what its next process will know of it.
 func remember(p *Pool) *Memory {
-	m := &Memory{Servers: map[ipvs.DestKey]ServerMemory{}}
+	m := &Memory{Servers: map[ipvs.DestKey]ServerMemory{}, Overrides: ordersOf(p), Leaving: p.Leaving()}
 	m.State, m.Since, m.Reason = p.State()
 	for _, s := range p.Servers() {
 		k := ServerMemory{State: s.State, Since: s.Since, Reason: s.Why()}
@@ -70,8 +91,16 @@ func remember(p *Pool) *Memory {
 	return m
 }
 
-// Whatever happened before (results in any order, reloads, restarts with and
-// without memory), the table is the one that the present facts call for; and once
+func ordersOf(p *Pool) map[ipvs.DestKey]Override {
+	orders := map[ipvs.DestKey]Override{}
+	for _, s := range p.Servers() {
+		orders[s.Config.Key] = s.Override()
+	}
+	return orders
+}
+
+// Whatever happened before (results in any order, orders of an operator, reloads,
+// restarts with and without memory), the table is the one that the present facts call for; and once
 // every check has had enough equal results, it is the one that a pool made afresh
 // comes to with the same results.
 func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
@@ -100,23 +129,35 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 			if keep := max(cfg.Quorum-cfg.Hysteresis, 1); weight < keep && quorum {
 				t.Fatalf("%s: weight %d, lost below %d, but the pool is %s", when, weight, keep, state)
 			}
-			if got, want := p.Entry().Dests, wanted(cfg, healthy, quorum); !maps.Equal(got, want) {
+			want := map[ipvs.DestKey]ipvs.Destination{}
+			for _, l := range p.Leaving() {
+				want[l.Key] = l.Dest
+			}
+			maps.Copy(want, wanted(cfg, healthy, ordersOf(p), quorum))
+			if got := p.Entry().Dests; !maps.Equal(got, want) {
 				t.Fatalf("%s: table %v, want %v", when, got, want)
 			}
 		}
 		facts("at the start")
 		for range rapid.IntRange(0, 40).Draw(t, "steps") {
 			now = now.Add(time.Second)
-			action := rapid.IntRange(0, 9).Draw(t, "action")
+			action := rapid.IntRange(0, 11).Draw(t, "action")
 			switch {
+			case action >= 10:
+				if len(p.Servers()) > 0 {
+					p.Order(rapid.SampledFrom(p.Servers()).Draw(t, "ordered"), drawOrder(t), now)
+				}
+				if l := p.Leaving(); len(l) > 0 && rapid.Bool().Draw(t, "gone") {
+					p.Gone(l[0].Key)
+				}
 			case action == 0:
 				cfg = drawPool(t)
 				p.Apply(cfg, now)
 			case action <= 2:
 				have = p.Entry()
-				var memory *Memory
-				if action == 2 {
-					memory = remember(p)
+				memory := remember(p)
+				if action == 1 { // orders and leaves are written down, the rest is lost
+					memory = &Memory{Overrides: memory.Overrides, Leaving: memory.Leaving}
 				}
 				before := serving(have)
 				undecided, _, _ := p.State()
@@ -142,7 +183,10 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 			facts(fmt.Sprintf("after action %d", action))
 		}
 
-		fresh, _ := NewPool(cfg, nil, nil, now)
+		fresh, _ := NewPool(cfg, nil, &Memory{Overrides: ordersOf(p)}, now)
+		for _, l := range p.Leaving() {
+			p.Gone(l.Key)
+		}
 		for i, s := range p.Servers() {
 			for j, c := range s.Checks {
 				o := rapid.SampledFrom([]Outcome{Pass, Fail}).Draw(t, "final")

@@ -86,6 +86,9 @@ type Server struct {
 	Detail string // particulars of Reason
 	Checks []*Check
 
+	override Override
+	told     State // in maintenance: the state that was the last news
+
 	held       Place // the place while State is Unknown
 	heldWeight int32 // the weight that was found with it
 }
@@ -115,7 +118,7 @@ func (s *Server) serving() bool {
 }
 
 // settle brings the server's state in line with its checks and returns the
-// change, if there is one.
+// change, if there is one that is news.
 func (s *Server) settle(now time.Time) (Change, bool) {
 	to := s.verdict()
 	if to == s.State {
@@ -132,7 +135,7 @@ func (s *Server) settle(now time.Time) (Change, bool) {
 		}
 	}
 	s.State, s.Since, s.Reason, s.Detail = to, now, change.Reason, change.Detail
-	return change, true
+	return change, s.override.Order != Maintenance
 }
 
 // adopt takes the place that the server has in the kernel. weight is its weight
@@ -142,7 +145,7 @@ func (s *Server) adopt(weight int32, present bool) {
 	switch {
 	case !present:
 		s.held = Out
-	case weight == 0 && s.Config.Dest.Weight != 0:
+	case weight == 0 && s.base() != 0:
 		s.held = Quiesced
 	default:
 		s.held = In

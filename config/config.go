@@ -26,6 +26,8 @@
 //	when      the key is valid only where another key has a value: "type=tcp|http"
 //	optional  an absent table stays empty: its defaults are not filled in
 //	alias     names under which other programs know the key, for the error
+//	told      the key is written also when it has its default's value: the table
+//	          cannot be understood without it, or its presence means something
 package config
 
 import (
@@ -126,7 +128,7 @@ type Instance struct {
 	VRID      uint8       `toml:"virtual_router_id" required:"true" min:"1" max:"255" alias:"vrid"`
 	Version   VRRPVersion `toml:"version" oneof:"2 3" default:"3" alias:"vrrp_version"`
 	// Priority is 1..254, or 255 for the address owner. Default 100.
-	Priority uint8 `toml:"priority" default:"100" min:"1" max:"255" alias:"prio"`
+	Priority uint8 `toml:"priority" default:"100" min:"1" max:"255" alias:"prio" told:"true"`
 	// InitialState is a hint only, as in keepalived: MASTER or BACKUP, default BACKUP.
 	// The priority decides.
 	InitialState string `toml:"state" oneof:"MASTER BACKUP" default:"BACKUP" alias:"initial_state"`
@@ -295,6 +297,9 @@ type RealServer struct {
 	// Inhibit overrides the virtual server's; config.Parse resolves it.
 	Inhibit bool    `toml:"inhibit_on_failure" default:"=the virtual server's"`
 	Checks  []Check `toml:"check" alias:"ping_check tcp_check udp_check http_get ssl_get dns_check smtp_check misc_check file_check"` // resolved: the virtual server's when it has none
+	// Commands for the moments when its checks find it well and find that it fails.
+	NotifyUp   []string `toml:"notify_up" form:"command" json:",omitempty"`
+	NotifyDown []string `toml:"notify_down" form:"command" json:",omitempty"`
 }
 
 // SorryServer answers when the pool has lost its quorum.

@@ -60,8 +60,6 @@ func keepalivedKeys(key string) string {
 		return "leave it out: with [notify.mail] each change is mailed, events chooses which"
 	case "notify_fifo", "vrrp_notify_fifo", "lvs_notify_fifo":
 		return "it is a key of [notify.fifo]: path"
-	case "lvs_sync_daemon":
-		return "director does not synchronise connections"
 	case "debug":
 		return `leave it out: [global] has log_level = "debug"`
 	}

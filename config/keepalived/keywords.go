@@ -47,7 +47,7 @@ func rootKeywords() []keyword {
 	return []keyword{
 		{"global_defs", globalDefs, true},
 		{"net_namespace", text("global.network_namespace"), false},
-		{"net_namespace_ipvs", refused("director programs IPVS in the network namespace that it runs in, allowed is one daemon in each: global.network_namespace"), false},
+		{"net_namespace_ipvs", text("global.ipvs_network_namespace"), false},
 		{"namespace_with_ipsets", ignored("director uses no ipsets"), false},
 		{"instance", ignored("several daemons on one host are kept apart by director's --runtime-dir"), false},
 		{"use_pid_dir", ignored("director has no pid files; it locks its runtime directory"), false},
@@ -149,7 +149,7 @@ func globalKeywords() []keyword {
 		{"smtp_alert_checker", given, false},
 		{"no_email_faults", missing("mail tells of FAULT as of every state"), false},
 		{"no_checker_emails", ignored("mail tells of servers only when they come and go"), false},
-		{"checker_log_all_failures", switchedOff("log_level debug shows every probe"), false},
+		{"checker_log_all_failures", given, false}, // see finishChecks
 
 		{"vrrp_version", given, false}, // this and others see inherited
 		{"vrrp_mcast_group4", mcastGroup, false},
@@ -193,8 +193,8 @@ func globalKeywords() []keyword {
 		{"nftables_ipvs_priority", missing("see nftables_ipvs"), false},
 		{"nftables_ipvs_start_fwmark", missing("see nftables_ipvs"), false},
 
-		{"lvs_sync_daemon", missing("connections are not synchronised between directors yet: clients of a failed one connect anew"), false},
-		{"lvs_timeouts", missing("`ipvsadm --set` sets the timeouts"), false},
+		{"lvs_sync_daemon", syncDaemon, false},
+		{"lvs_timeouts", ipvsTimeouts, false},
 		{"lvs_flush", flush, false},
 		{"lvs_flush_on_stop", given, false}, // the services of this file go at the stop
 		{"lvs_flush_onstop", given, false},
@@ -229,7 +229,7 @@ func globalKeywords() []keyword {
 		{"lvs_netlink_monitor_rcv_bufs_force", ignored(buffers), false},
 		{"process_monitor_rcv_bufs", ignored(buffers), false},
 		{"process_monitor_rcv_bufs_force", ignored(buffers), false},
-		{"rs_init_notifies", missing("a server that is well from the start is no change"), false},
+		{"rs_init_notifies", given, false}, // always so
 
 		{"snmp_socket", missing(snmp), false},
 		{"enable_snmp_vrrp", missing(snmp), false},

@@ -124,7 +124,7 @@ func instanceKeywords() []keyword {
 		{"dont_track_primary", says("dont_track_primary", true), false},
 		{"debug", ignored("it never had one"), false},
 		{"linkbeat_use_polling", ignored("director follows the kernel's messages about links"), false},
-		{"lvs_sync_daemon_interface", missing("connections are not synchronised between directors yet"), false},
+		{"lvs_sync_daemon_interface", syncInterface, false},
 
 		{"nopreempt", says("nopreempt", true), false},
 		{"preempt", func(sc *scope, _ *statement) { sc.t.Delete("nopreempt") }, false},

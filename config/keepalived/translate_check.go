@@ -18,6 +18,9 @@ func (sc *scope) finishChecks(e target) {
 		kind := checkKinds[s.key()]
 		t.Set("type", kind, s.at())
 		c := sc.enter(s.key(), t, s)
+		if all := sc.global["checker_log_all_failures"]; all != nil && kind != "file" && !t.Has("log_all_failures") {
+			boolean("log_all_failures")(c, all)
+		}
 		if kind != "file" {
 			c.times(kind)
 		}

@@ -44,9 +44,10 @@ func (r wholeRecord) empty() bool { return len(r.Sync) == 0 && r.Timeouts == nil
 
 func (r wholeRecord) owns(role ipvs.SyncRole) bool { return slices.Contains(r.Sync, role) }
 
-// needed says whether there is anything to watch over.
+// needed says whether there is anything to watch over, be it only a record that is
+// out of date.
 func (w *whole) needed(d *Daemon) bool {
-	return d.table.kernel != nil && d.configured && (w.sync != nil || w.timeouts != ipvs.Timeouts{} || !w.record.empty())
+	return d.table.kernel != nil && d.configured && (w.sync != nil || w.timeouts != ipvs.Timeouts{} || !w.record.empty() || w.stale)
 }
 
 // readWhole returns the record in dir; an empty one when there is none.
@@ -273,7 +274,7 @@ func (d *Daemon) settleTimeouts(now time.Time) {
 // undoWhole stops the daemons that are ours and puts the timeouts back.
 func (d *Daemon) undoWhole() error {
 	w := &d.whole
-	if d.table.kernel == nil || w.record.empty() {
+	if d.table.kernel == nil || w.record.empty() && !w.stale {
 		return nil
 	}
 	var errs []error

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"director/config"
 	"director/internal/watchdog"
 	"director/ipvs"
 )
@@ -99,6 +100,27 @@ func TestSyncDaemonsAndTimeouts(t *testing.T) {
 		w.timeouts(15*time.Minute, time.Minute, 5*time.Minute)
 		if OwnsServices(w.dir) {
 			t.Error("a record stays after the stop")
+		}
+	})
+}
+
+// A file without [ipvs_sync] leaves no record of it behind: a later start would take
+// the daemons of others for its own.
+func TestSyncDroppedFromTheFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.run()
+		alone := *parsed(t, syncConfig)
+		alone.IPVSTimeouts = nil
+		w.configure(&alone)
+		w.did(startMaster, startBackup)
+		w.configure(&config.Config{})
+		w.did("--stop-daemon master", "--stop-daemon backup")
+		if OwnsServices(w.dir) {
+			t.Error("a record stays")
+		}
+		if err := w.stop(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -174,6 +174,10 @@ func (n *Notifier) Handle(e control.Event) {
 	case "service":
 		mine = true
 		commands = serviceCommands(h.config, h.services[e.Subject], e)
+	case "server":
+		rs := h.server(e)
+		mine = len(rs.NotifyUp) > 0 || len(rs.NotifyDown) > 0
+		commands = serverCommands(h.config, rs, e)
 	}
 	if len(commands) > 0 {
 		n.queueScripts(key, e, commands)
@@ -253,6 +257,19 @@ func (h *held) service(e control.Event) *config.VirtualServer {
 	}
 	name, _, _ := strings.Cut(e.Subject, "/")
 	return h.services[name]
+}
+
+// server returns the real server that an event is about, an empty one without one.
+func (h *held) server(e control.Event) *config.RealServer {
+	_, name, _ := strings.Cut(e.Subject, "/")
+	if vs := h.service(e); vs != nil {
+		for i := range vs.RealServers {
+			if vs.RealServers[i].Name == name {
+				return &vs.RealServers[i]
+			}
+		}
+	}
+	return new(config.RealServer)
 }
 
 // Status says how each consumer fares: those that the configuration has, and

@@ -64,7 +64,9 @@ func testConfig() *config.Config {
 			{Name: "web", Notify: config.Notify{All: []string{"/all"}}},
 			{Name: "quiet"},
 		},
-		VirtualServers: []config.VirtualServer{{Name: "farm", QuorumUp: []string{"/up"}, QuorumDown: []string{"/down"}}},
+		VirtualServers: []config.VirtualServer{{Name: "farm", QuorumUp: []string{"/up"}, QuorumDown: []string{"/down"}, RealServers: []config.RealServer{
+			{Name: "s1", NotifyUp: []string{"/well", "s1"}, NotifyDown: []string{"/ill", "s1"}}, {Name: "s2"},
+		}}},
 	}
 }
 
@@ -87,6 +89,10 @@ func instance(name, from, to string) control.Event {
 	return control.Event{Kind: "instance", Subject: name, From: from, To: to, Generation: 1, Priority: 150}
 }
 
+func server(name, from, to string) control.Event {
+	return control.Event{Kind: "server", Subject: "farm/" + name, From: from, To: to, Generation: 1}
+}
+
 func TestOrderAndArguments(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -106,6 +112,11 @@ func TestOrderAndArguments(t *testing.T) {
 		{"quorum gained", []control.Event{{Kind: "service", Subject: "farm", From: "down", To: "up", Generation: 1}}, "0s /up"},
 		{"quorum lost", []control.Event{{Kind: "service", Subject: "farm", From: "up", To: "sorry", Generation: 1}}, "0s /down"},
 		{"never had a quorum", []control.Event{{Kind: "service", Subject: "farm", From: "unknown", To: "down", Generation: 1}}, ""},
+		{"a server well at first", []control.Event{server("s1", "unknown", "up")}, "0s /well s1"},
+		{"a server that fails", []control.Event{server("s1", "up", "down")}, "0s /ill s1"},
+		{"a server ill from the start", []control.Event{server("s1", "unknown", "down")}, "0s /ill s1"},
+		{"told again by a new process", []control.Event{server("s1", "unknown", "up"), server("s1", "unknown", "up")}, "0s /well s1"},
+		{"a server without commands", []control.Event{server("s2", "unknown", "up"), server("s3", "unknown", "up")}, ""},
 		{"unknown generation", []control.Event{{Kind: "instance", Subject: "web", From: "INIT", To: "BACKUP", Generation: 77}}, "0s /all INSTANCE web BACKUP 0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

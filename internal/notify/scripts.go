@@ -148,6 +148,22 @@ func serviceCommands(c *config.Config, vs *config.VirtualServer, e control.Event
 	case e.From == "up":
 		argv = vs.QuorumDown
 	}
+	return poolCommands(c, argv, e)
+}
+
+// serverCommands returns what a real server wants run for one of its changes.
+func serverCommands(c *config.Config, rs *config.RealServer, e control.Event) []script.Command {
+	switch e.To {
+	case "up":
+		return poolCommands(c, rs.NotifyUp, e)
+	case "down":
+		return poolCommands(c, rs.NotifyDown, e)
+	}
+	return nil
+}
+
+// poolCommands is the one command of a service or a server, if it has one.
+func poolCommands(c *config.Config, argv []string, e control.Event) []script.Command {
 	if len(argv) == 0 {
 		return nil
 	}

@@ -286,10 +286,11 @@ func TestTrackScripts(t *testing.T) {
 func TestScriptWarnings(t *testing.T) {
 	missing := []string{"/nonexistent/x"}
 	c := &config.Config{
-		Global:         config.Global{ScriptUser: "nosuchuser"},
-		Scripts:        []config.Script{{Name: "a", Command: []string{"/bin/true"}}, {Name: "b", Command: missing, User: "root"}},
-		Instances:      []config.Instance{{Name: "web", Notify: config.Notify{User: "root", Master: missing, Backup: missing, Fault: missing, Stop: missing, All: []string{"true"}}}},
-		VirtualServers: []config.VirtualServer{{Name: "farm", QuorumUp: []string{"/bin/true"}, QuorumDown: missing}},
+		Global:    config.Global{ScriptUser: "nosuchuser"},
+		Scripts:   []config.Script{{Name: "a", Command: []string{"/bin/true"}}, {Name: "b", Command: missing, User: "root"}},
+		Instances: []config.Instance{{Name: "web", Notify: config.Notify{User: "root", Master: missing, Backup: missing, Fault: missing, Stop: missing, All: []string{"true"}}}},
+		VirtualServers: []config.VirtualServer{{Name: "farm", QuorumUp: []string{"/bin/true"}, QuorumDown: missing,
+			RealServers: []config.RealServer{{Name: "s1"}, {Name: "s2", NotifyDown: missing}}}},
 	}
 	c.Instances = append(c.Instances, config.Instance{Name: "db", Notify: config.Notify{User: "root", All: missing}})
 	const text = "[vrrp_script.b]\n\nscript = \"/nonexistent/x\"\n[vrrp_instance.web.notify]\nmaster = \"/nonexistent/x\"\n"
@@ -308,6 +309,7 @@ func TestScriptWarnings(t *testing.T) {
 		"f: warning: vrrp_instance.web.notify.fault: " + no,
 		"f: warning: vrrp_instance.web.notify.stop: " + no,
 		"f: warning: vrrp_instance.db.notify.all: " + no,
+		"f: warning: virtual_server.farm.real_server[1].notify_down: user nosuchuser does not exist",
 		"f: warning: virtual_server.farm.quorum_up: user nosuchuser does not exist",
 		"f: warning: virtual_server.farm.quorum_down: user nosuchuser does not exist",
 		"f:3: warning: vrrp_script.b.script: " + no,

@@ -98,8 +98,15 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 	for _, v := range c.VirtualServers {
 		checks(v.Checks, "virtual_server", v.Name)
 		for j, rs := range v.RealServers {
-			if len(rs.Checks) > 0 && (len(v.Checks) == 0 || &rs.Checks[0] != &v.Checks[0]) {
-				checks(rs.Checks, "virtual_server", v.Name, "real_server", "["+strconv.Itoa(j)+"]")
+			own := len(rs.Checks) > 0 && (len(v.Checks) == 0 || &rs.Checks[0] != &v.Checks[0])
+			if !own && len(rs.NotifyUp) == 0 && len(rs.NotifyDown) == 0 {
+				continue // most servers
+			}
+			at := []string{"virtual_server", v.Name, "real_server", "[" + strconv.Itoa(j) + "]"}
+			check("", rs.NotifyUp, append(slices.Clone(at), "notify_up")...)
+			check("", rs.NotifyDown, append(slices.Clone(at), "notify_down")...)
+			if own {
+				checks(rs.Checks, at...)
 			}
 		}
 		check("", v.QuorumUp, "virtual_server", v.Name, "quorum_up")
