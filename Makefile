@@ -9,8 +9,8 @@ SYSCTLDIR  ?= /etc/sysctl.d
 MODULESDIR ?= /etc/modules-load.d
 # Needed to build nothing but to run the demo and the tests: real peers, and a
 # kernel with ip_vs for machines whose own has none.
-TOOLS = bird2 busybox curl frr haproxy iproute2 iputils-ping ipvsadm keepalived mariadb-server nftables nginx-light nsd postgresql procps \
-	python3-aiosmtpd redis-server rpm slapd snmptrapd systemd tcpdump tshark user-mode-linux
+TOOLS = bird2 busybox chromium curl frr haproxy iproute2 iputils-ping ipvsadm keepalived mariadb-server nftables nginx-light nsd postgresql procps \
+	prometheus python3-aiosmtpd redis-server rpm slapd snmptrapd systemd tcpdump tshark user-mode-linux
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -73,6 +73,7 @@ fuzz: ## every fuzzer, each for FUZZTIME
 bench: tools ## benchmarks, beside keepalived where it has the same job
 	$(SUDO) $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 	$(SUDO) env DIRECTOR_BENCH=1 $(GO) test -count=1 -run TestKernel/speed -v ./ipvs/kernel
+	$(SUDO) env DIRECTOR_BENCH=1 $(GO) test -count=1 -run 'TestFarmFaults/ipvs_commands' -v ./test
 
 packages: ## .deb and .rpm packages in build/packages
 	@mkdir -p $(PACKAGE_DIR)
