@@ -105,7 +105,7 @@ func bfdInstance(sc *scope, s *statement) {
 	b := sc.enter("bfd_instance", t, s)
 	for key, value := range map[string]string{"min_rx": "10ms", "min_tx": "10ms"} {
 		if !t.Has(key) {
-			t.Set(key, value, s.at())
+			sc.imply(t, key, value, s.at())
 		}
 	}
 	for _, key := range []string{"neighbor_ip", "neighbour_ip"} {
