@@ -13,7 +13,11 @@ type Memory struct {
 	State   State
 	Since   time.Time
 	Reason  string
-	Servers map[ipvs.DestKey]ServerMemory
+	Guarded bool // the panic guard kept servers in service
+	// Standby says that the pool was kept out of the kernel's table, which
+	// therefore decides nothing.
+	Standby bool
+	Servers map[ipvs.DestKey]ServerMemory // and sorry servers
 }
 
 // ServerMemory is what a former process knew of a server.
@@ -21,6 +25,8 @@ type ServerMemory struct {
 	State  State
 	Since  time.Time
 	Reason string
+	Kept   bool      // in service although it was down
+	Ramp   time.Time // when its weight began to rise; zero: it did not
 	Checks []CheckMemory
 }
 
@@ -36,16 +42,21 @@ type CheckMemory struct {
 // recall sets the states that memory and the kernel's table agree upon. It is
 // only called on a new pool.
 func (p *Pool) recall(m *Memory) {
-	for _, s := range p.servers {
+	p.guarding = m.Guarded
+	for _, s := range p.All() {
 		known, ok := m.Servers[s.Config.Key]
 		if ok {
-			s.recall(known, p.heldSorry)
+			s.recall(known, p.heldSorry || m.Standby)
 		}
+	}
+	if m.Standby {
+		p.quorum.Serving = m.State == Up
+		p.heldSorry = m.State == Sorry
 	}
 	switch {
 	case m.State == Up && p.quorum.Serving:
 		p.quorum.State = Up
-	case m.State == Sorry && p.heldSorry, m.State == Down && p.config.Sorry == nil:
+	case m.State == Sorry && p.heldSorry, m.State == Down && !p.heldSorry:
 		p.quorum.State = Down
 	default:
 		return
@@ -54,9 +65,9 @@ func (p *Pool) recall(m *Memory) {
 }
 
 // recall takes over a server's state and that of its checks. The kernel's table
-// must agree: a down server is not in service there, and an up one is, unless the
-// sorry server answers for all.
-func (s *Server) recall(m ServerMemory, sorry bool) {
+// must agree: a down server is not in service there unless it was kept, and an up
+// one is, unless it is known to be absent for another reason.
+func (s *Server) recall(m ServerMemory, absent bool) {
 	pairs := s.remembered(m.Checks)
 	for c, k := range pairs {
 		c.recall(k)
@@ -65,10 +76,11 @@ func (s *Server) recall(m ServerMemory, sorry bool) {
 		s.held = In // it has no weight because its checks say so
 	}
 	in := s.held == In
-	if m.State == Unknown || m.State == Up && !in && !sorry || m.State == Down && in {
+	if m.State == Unknown || m.State == Up && !in && !absent && !s.Sorry || m.State == Down && in && !m.Kept {
 		return
 	}
 	s.State, s.Since, s.Reason, s.Detail = m.State, m.Since, Resumed, m.Reason
+	s.Kept, s.ramp = m.Kept, ramp{began: m.Ramp}
 	for c, k := range pairs {
 		c.Last, c.Health.Passed, c.Health.Failed = k.Last, k.Passed, k.Failed
 		if k.State == Up || k.State == Down && m.State == Down {

@@ -39,7 +39,7 @@ func with(p PoolConfig, change func(*PoolConfig)) PoolConfig {
 }
 
 func withSorry(p *PoolConfig) {
-	p.Sorry = &SorryConfig{Key: dest("s"), Dest: ipvs.Destination{Weight: 1}}
+	p.Sorry = append(p.Sorry, server("s", 1))
 }
 
 func withInhibit(p *PoolConfig) {
