@@ -10,10 +10,10 @@ import (
 // second round of "up" reports after a process was replaced; the kernel's table
 // decides where the two differ.
 type Memory struct {
-	State   State
-	Since   time.Time
-	Reason  string
-	Guarded bool // the panic guard kept servers in service
+	State        State
+	Since        time.Time
+	Reason       string
+	GuardedSince time.Time // since when the panic guard kept servers in service; zero: it kept none
 	// Standby says that the pool was kept out of the kernel's table, which
 	// therefore decides nothing.
 	Standby bool
@@ -42,11 +42,11 @@ type CheckMemory struct {
 // recall sets the states that memory and the kernel's table agree upon. It is
 // only called on a new pool.
 func (p *Pool) recall(m *Memory) {
-	p.guarding = m.Guarded
+	p.guarding, p.guardedSince = !m.GuardedSince.IsZero(), m.GuardedSince
 	for _, s := range p.All() {
 		known, ok := m.Servers[s.Config.Key]
 		if ok {
-			s.recall(known, p.heldSorry || m.Standby)
+			s.recall(known, p.heldSorry, m.Standby)
 		}
 	}
 	if m.Standby {
@@ -65,9 +65,9 @@ func (p *Pool) recall(m *Memory) {
 }
 
 // recall takes over a server's state and that of its checks. The kernel's table
-// must agree: a down server is not in service there unless it was kept, and an up
-// one is, unless it is known to be absent for another reason.
-func (s *Server) recall(m ServerMemory, absent bool) {
+// must agree: a down server has no weight there unless it was kept, and an up
+// one is, unless a sorry server answers for it. On standby the table says nothing.
+func (s *Server) recall(m ServerMemory, sorry, standby bool) {
 	pairs := s.remembered(m.Checks)
 	for c, k := range pairs {
 		c.recall(k)
@@ -76,7 +76,8 @@ func (s *Server) recall(m ServerMemory, absent bool) {
 		s.held = In // it has no weight because its checks say so
 	}
 	in := s.held == In
-	if m.State == Unknown || m.State == Up && !in && !absent && !s.Sorry || m.State == Down && in && !m.Kept {
+	agrees := m.State == Up && (in || sorry || s.Sorry) || m.State == Down && (s.heldWeight == 0 || m.Kept)
+	if m.State == Unknown || !agrees && !standby {
 		return
 	}
 	s.State, s.Since, s.Reason, s.Detail = m.State, m.Since, Resumed, m.Reason

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The panic guard bounds what bad verdicts may take out of service: at least the
@@ -47,12 +48,13 @@ func (p *Pool) GuardNeeds() (needs, of int) {
 	return int((int64(of)*int64(p.config.PanicThreshold) + 99) / 100), of
 }
 
-// Guarding reports whether the panic guard keeps servers in service that are down.
-func (p *Pool) Guarding() bool { return p.guarding }
+// Guarding reports whether the panic guard keeps servers in service that are down,
+// and since when it does or last did.
+func (p *Pool) Guarding() (yes bool, since time.Time) { return p.guarding, p.guardedSince }
 
 // guard decides which servers that are down stay in service, and appends the change
 // when it begins or ceases to keep any.
-func (p *Pool) guard(changes []Change) []Change {
+func (p *Pool) guard(now time.Time, changes []Change) []Change {
 	needs, of := p.GuardNeeds()
 	w := p.Weights()
 	missing := needs - w.Up - w.Held - w.Pending
@@ -84,6 +86,7 @@ func (p *Pool) guard(changes []Change) []Change {
 		p.guarding = guarding
 		change := Change{From: p.state, To: p.state, Reason: PanicEnded, Detail: p.guardEnd(needs)}
 		if guarding {
+			p.guardedSince = now
 			change.Reason = PanicBegan
 			change.Detail = fmt.Sprintf("healthy weight %d of %d is less than the %d%% that have to stay; in service although down: %s", w.Up, of, p.config.PanicThreshold, list(kept))
 		}

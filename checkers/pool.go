@@ -34,9 +34,10 @@ type Pool struct {
 	reason Reason
 	detail string
 
-	heldSorry bool    // a sorry server was found in service; counts while state is Unknown
-	answers   *Server // the sorry server that answers in place of the pool; nil: none
-	guarding  bool    // the panic guard keeps servers in service
+	heldSorry    bool    // a sorry server was found in service; counts while state is Unknown
+	answers      *Server // the sorry server that answers in place of the pool; nil: none
+	guarding     bool    // the panic guard keeps servers in service
+	guardedSince time.Time
 }
 
 // NewPool makes a pool out of its configuration, what the kernel's table holds
@@ -152,7 +153,7 @@ func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
 // changes that it brings: which servers stay in service although they are down,
 // whether there is a quorum, which sorry server answers, whose weight rises.
 func (p *Pool) judge(now time.Time, changes []Change) []Change {
-	changes = p.guard(changes)
+	changes = p.guard(now, changes)
 	changes = p.judgeQuorum(now, changes)
 	changes = p.chooseSorry(changes)
 	changes, _ = p.warm(now, changes)

@@ -90,7 +90,10 @@ func drawPool(t *rapid.T) PoolConfig {
 
 // remember makes of a pool what its next process will know of it.
 func remember(p *Pool) *Memory {
-	m := &Memory{Servers: map[ipvs.DestKey]ServerMemory{}, Guarded: p.Guarding()}
+	m := &Memory{Servers: map[ipvs.DestKey]ServerMemory{}}
+	if yes, since := p.Guarding(); yes {
+		m.GuardedSince = since
+	}
 	m.State, m.Since, m.Reason = p.State()
 	for _, s := range p.All() {
 		k := ServerMemory{State: s.State, Since: s.Since, Reason: s.Why(), Kept: s.Kept}
@@ -156,7 +159,22 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 					have, memory.Standby = nil, true
 				}
 				undecided, _, _ := p.State()
-				p, _ = NewPool(cfg, have, memory, now)
+				states := map[string]State{}
+				for _, s := range p.All() {
+					states[s.Config.Name] = s.State
+				}
+				var told []Change
+				p, told = NewPool(cfg, have, memory, now)
+				for _, s := range p.All() {
+					if was := states[s.Config.Name]; memory != nil && was != Unknown && s.State != was {
+						t.Fatalf("restart with memory: %s is %s, was %s", s.Config.Name, s.State, was)
+					}
+				}
+				told = slices.DeleteFunc(told, func(c Change) bool { return c.Reason == RampEnded })
+				decided := !slices.Contains(slices.Collect(maps.Values(states)), Unknown)
+				if memory != nil && decided && len(told) > 0 {
+					t.Fatalf("restart with memory tells %s", tell(told))
+				}
 				// The pool that is found is the pool that stays, except that a server
 				// without checks needs no proof, and that an undecided pool may be
 				// decided: it needs more to gain its quorum than it needed to keep it.
@@ -200,7 +218,8 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 		// With hysteresis the past may decide, between the two thresholds; and which
 		// servers the guard keeps depends on when they failed.
 		got, want := p.Entry().Dests, fresh.Entry().Dests
-		if cfg.Hysteresis == 0 && !p.Guarding() && !maps.Equal(got, want) {
+		guarding, _ := p.Guarding()
+		if cfg.Hysteresis == 0 && !guarding && !maps.Equal(got, want) {
 			t.Fatalf("table %v, a fresh pool has %v", got, want)
 		}
 		if at, more := p.Next(); more {

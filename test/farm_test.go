@@ -344,11 +344,7 @@ func statusCounts(s control.Status) map[string]kernelCount {
 	for _, v := range s.Checkers.Services {
 		address, _, _ := strings.Cut(v.Address, "/")
 		counts[address] = kernelCount{Counters: v.Counters}
-		servers := v.Servers
-		if v.Sorry != nil {
-			servers = append(slices.Clone(servers), *v.Sorry)
-		}
-		for _, r := range servers {
+		for _, r := range slices.Concat(v.Servers, v.SorryServers) {
 			if r.Installed {
 				counts[address+" "+r.Address] = kernelCount{Active: r.Active, Inactive: r.Inactive, Counters: r.Counters}
 			}

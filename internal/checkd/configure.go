@@ -146,6 +146,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	removed := 0
 	for _, s := range old {
 		if !stays[s] {
+			d.endAlarm(now, s, "the virtual server is no more")
 			d.remove(s)
 			removed++
 		}
@@ -196,9 +197,13 @@ func (d *Daemon) match(old []*service, servers []config.VirtualServer) []*servic
 // create makes a service, which takes over what the kernel has of it.
 func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers.Memory) *service {
 	f := translate(v)
-	s := &service{source: *v, keys: f.keys, tasks: map[*checkers.Check]*task{}}
+	s := &service{source: *v, keys: f.keys, tasks: map[*checkers.Check]*task{}, standby: d.startsOnStandby(v.ActiveWith, f.keys)}
+	have := heldBy(d.table.have, f.keys, names(f.pool))
+	if memory != nil {
+		memory.Standby = memory.Standby && have == nil
+	}
 	var changes []checkers.Change
-	s.pool, changes = checkers.NewPool(f.pool, heldBy(d.table.have, f.keys, names(f.pool)), memory, now)
+	s.pool, changes = checkers.NewPool(f.pool, have, memory, now)
 	d.announce(now, s, changes)
 	d.assign(now, s, f)
 	return s
@@ -216,18 +221,20 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	}
 	s.keys = f.keys
 	s.source = *v
+	d.reviewStandby(s)
 	d.announce(now, s, s.pool.Apply(f.pool, now))
 	d.assign(now, s, f)
 }
 
 // remove ends a service.
 func (d *Daemon) remove(s *service) {
-	for _, rs := range s.pool.Servers() {
+	for _, rs := range s.pool.All() {
 		for _, c := range rs.Checks {
 			d.schedule.detach(s.tasks[c], user{s, rs, c})
 		}
 	}
 	delete(d.changed, s)
+	delete(d.rising, s)
 	for _, key := range s.keys {
 		if d.byKey[key] == nil { // its address may be another's by now
 			d.table.set(key, nil)
@@ -239,7 +246,7 @@ func (d *Daemon) remove(s *service) {
 // have the right one.
 func (d *Daemon) assign(now time.Time, s *service, f farm) {
 	tasks := make(map[*checkers.Check]*task, len(s.tasks))
-	for i, rs := range s.pool.Servers() {
+	for i, rs := range s.pool.All() {
 		for j, c := range rs.Checks {
 			o, u := f.orders[i][j], user{s, rs, c}
 			t := s.tasks[c]
@@ -327,12 +334,19 @@ func recall(last *control.Checkers) map[string]*checkers.Memory {
 	for _, s := range last.Services {
 		m := &checkers.Memory{Since: s.Since, Reason: s.Reason, Servers: make(map[ipvs.DestKey]checkers.ServerMemory, len(s.Servers))}
 		m.State, _ = checkers.ParseState(s.State)
-		for _, rs := range s.Servers {
+		m.Standby = s.Standby
+		if s.PanicGuard != nil {
+			m.GuardedSince = s.PanicGuard.Since
+		}
+		for _, rs := range slices.Concat(s.Servers, s.SorryServers) {
 			key, err := netip.ParseAddrPort(rs.Address)
 			if err != nil {
 				continue
 			}
-			known := checkers.ServerMemory{Since: rs.Since, Reason: rs.Reason}
+			known := checkers.ServerMemory{Since: rs.Since, Reason: rs.Reason, Kept: rs.Kept}
+			if rs.RampUp != nil {
+				known.Ramp = rs.RampUp.Began
+			}
 			known.State, _ = checkers.ParseState(rs.Health)
 			for _, c := range rs.Checks {
 				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed}

@@ -180,8 +180,8 @@ func expected(cfg *config.Config, down map[string]bool) string {
 			}
 			e.Dests[rs.Address] = d
 		}
-		if up == 0 && v.SorryServer != nil {
-			e.Dests[v.SorryServer.Address] = ipvs.Destination{Weight: 1}
+		if up == 0 && len(v.SorryServers) > 0 {
+			e.Dests[v.SorryServers[0].Address] = ipvs.Destination{Weight: 1}
 		}
 	}
 	return tableText(t)

@@ -105,7 +105,7 @@ func (p *plans) of(checks []config.Check) []order {
 type farm struct {
 	keys   []ipvs.ServiceKey // the kernel's services that have the pool behind them
 	pool   checkers.PoolConfig
-	orders [][]order // of each server, of each check
+	orders [][]order // of each server, then of each sorry server, of each check
 }
 
 // translate puts a virtual server into those terms.
@@ -113,55 +113,57 @@ func translate(v *config.VirtualServer) farm {
 	f := farm{
 		keys: serviceKeys(v),
 		pool: checkers.PoolConfig{
-			Name:       v.Name,
-			Service:    kernelService(v),
-			Quorum:     v.Quorum,
-			Hysteresis: v.Hysteresis,
-			Servers:    make([]checkers.ServerConfig, len(v.RealServers)),
+			Name:           v.Name,
+			Service:        kernelService(v),
+			Quorum:         v.Quorum,
+			Hysteresis:     v.Hysteresis,
+			PanicThreshold: v.PanicShare(),
+			Servers:        make([]checkers.ServerConfig, len(v.RealServers)),
+			Sorry:          make([]checkers.ServerConfig, len(v.SorryServers)),
 		},
-		orders: make([][]order, len(v.RealServers)),
+		orders: make([][]order, 0, len(v.RealServers)+len(v.SorryServers)),
 	}
 	p := plans{known: map[planKey]*Plan{}}
 	for i := range v.RealServers {
 		rs := &v.RealServers[i]
-		s := checkers.ServerConfig{
-			Name:    rs.Name,
-			Key:     ipvs.CanonicalDest(rs.Address),
-			Dest:    destination(cmp.Or(rs.Forwarding, v.Forwarding), rs.Tunnel, rs.Thresholds, rs.Weight),
-			Inhibit: rs.Inhibit,
-			Checks:  make([]checkers.CheckConfig, len(rs.Checks)),
-		}
-		if s.Name == "" {
-			s.Name = rs.Address.String()
-		}
-		f.orders[i] = slices.Clone(p.of(rs.Checks))
-		for j := range rs.Checks {
-			c, o := &rs.Checks[j], &f.orders[i][j]
-			o.Query = query(c, o.Question, rs.Address)
-			s.Checks[j] = checkers.CheckConfig{
-				ID: o.id(), Label: o.Label(), Weighs: c.Weighs(),
-				Thresholds: checkers.Thresholds{Rise: c.Rise, Fall: c.Fall},
-			}
-		}
-		f.pool.Servers[i] = s
+		f.pool.Servers[i] = f.server(&p, rs.Name, rs.Address, rs.Checks)
+		s := &f.pool.Servers[i]
+		s.Dest = destination(cmp.Or(rs.Forwarding, v.Forwarding), rs.Tunnel, rs.Thresholds, rs.Weight)
+		s.Inhibit, s.StartsIn, s.RampUp = rs.Inhibit, !rs.Alpha, rs.RampUp.D()
 	}
-	if v.SorryServer != nil {
-		f.pool.Sorry = &checkers.SorryConfig{
-			Key:  ipvs.CanonicalDest(v.SorryServer.Address),
-			Dest: destination(cmp.Or(v.SorryServer.Forwarding, v.Forwarding), v.SorryServer.Tunnel, config.Thresholds{}, 1),
-		}
+	for i := range v.SorryServers {
+		ss := &v.SorryServers[i]
+		f.pool.Sorry[i] = f.server(&p, ss.Name, ss.Address, ss.Checks)
+		s := &f.pool.Sorry[i]
+		s.Dest = destination(cmp.Or(ss.Forwarding, v.Forwarding), ss.Tunnel, config.Thresholds{}, 1)
+		s.Inhibit = ss.Inhibit
 	}
 	return f
 }
 
-// names returns what a pool calls its servers, the sorry server last.
-func names(c checkers.PoolConfig) []ipvs.DestKey {
-	list := make([]ipvs.DestKey, 0, len(c.Servers)+1)
-	for i := range c.Servers {
-		list = append(list, c.Servers[i].Key)
+// server makes a server with its checks, and notes the orders for these.
+func (f *farm) server(p *plans, name string, address netip.AddrPort, checks []config.Check) checkers.ServerConfig {
+	s := checkers.ServerConfig{Name: cmp.Or(name, address.String()), Key: ipvs.CanonicalDest(address), Checks: make([]checkers.CheckConfig, len(checks))}
+	orders := slices.Clone(p.of(checks))
+	for j := range checks {
+		c, o := &checks[j], &orders[j]
+		o.Query = query(c, o.Question, address)
+		s.Checks[j] = checkers.CheckConfig{
+			ID: o.id(), Label: o.Label(), Weighs: c.Weighs(),
+			Thresholds: checkers.Thresholds{Rise: c.Rise, Fall: c.Fall},
+		}
 	}
-	if c.Sorry != nil {
-		list = append(list, c.Sorry.Key)
+	f.orders = append(f.orders, orders)
+	return s
+}
+
+// names returns what a pool calls its servers, the sorry servers last.
+func names(c checkers.PoolConfig) []ipvs.DestKey {
+	list := make([]ipvs.DestKey, 0, len(c.Servers)+len(c.Sorry))
+	for _, servers := range [2][]checkers.ServerConfig{c.Servers, c.Sorry} {
+		for i := range servers {
+			list = append(list, servers[i].Key)
+		}
 	}
 	return list
 }

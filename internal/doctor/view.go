@@ -57,8 +57,8 @@ func servers(c *config.Config) (all []server) {
 		for i, rs := range vs.RealServers {
 			all = append(all, server{vs, sub(path, "real_server", "["+strconv.Itoa(i)+"]"), rs.Address.Addr(), rs.Forwarding, rs.Inhibit, false})
 		}
-		if s := vs.SorryServer; s != nil {
-			all = append(all, server{vs, sub(path, "sorry_server"), s.Address.Addr(), s.Forwarding, false, true})
+		for i, s := range vs.SorryServers {
+			all = append(all, server{vs, sub(path, "sorry_server", "["+strconv.Itoa(i)+"]"), s.Address.Addr(), s.Forwarding, s.Inhibit, true})
 		}
 	}
 	return all
