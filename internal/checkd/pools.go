@@ -45,7 +45,7 @@ func (d *Daemon) nextRise() (next time.Time, ok bool) {
 // alarm makes the event of an alarm that is raised or over.
 func (d *Daemon) alarm(now time.Time, s *service, c checkers.Change) control.Event {
 	e := control.Event{Time: now, Generation: d.generation, Kind: control.KindAlarm, Subject: s.pool.Config().Name,
-		From: "clear", To: "raised", Reason: c.Why(), Code: checkers.PanicBegan.String()}
+		From: "clear", To: "raised", Reason: c.Detail, Code: checkers.PanicBegan.String()}
 	if c.Reason == checkers.PanicEnded {
 		e.From, e.To = e.To, e.From
 	}
