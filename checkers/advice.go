@@ -136,11 +136,16 @@ func (c *Check) heed(r Result) Outcome {
 }
 
 // Weight returns the weight that the server has in the kernel while it is in
-// service: the configured one, as its checks advise. Of several absolute weights
+// service: the configured one or the one that was ordered, as its checks advise, and
+// 0 by order of an operator. Of several absolute weights
 // the least counts; percentages are applied to that one after the other, and then
 // what is to be added is. A percentage that is not 0 leaves a weight that is not 0.
 func (s *Server) Weight() int32 {
-	weight, set, added := int64(s.Config.Dest.Weight), false, int64(0)
+	if s.override.Order != NoOrder {
+		return 0
+	}
+	base := s.base()
+	weight, set, added := int64(base), false, int64(0)
 	for _, c := range s.Checks {
 		if c.Config.Weighs && !c.heard && s.State == Unknown && s.held == In {
 			return s.heldWeight // until there is a word, the last one holds
@@ -164,8 +169,8 @@ func (s *Server) Weight() int32 {
 			return 0
 		}
 	}
-	if !set && added == 0 && weight == int64(s.Config.Dest.Weight) {
-		return s.Config.Dest.Weight
+	if !set && added == 0 && weight == int64(base) {
+		return base
 	}
 	return int32(clamp(weight + added))
 }

@@ -12,6 +12,8 @@
 //   - A Pool joins them to a virtual service: its Entry is the wanted content of
 //     the kernel's table.
 //
+// What an operator orders for a server, an Override, stands above all that.
+//
 // A server begins with an unknown state and keeps the place that it has in the
 // kernel's table until the first verdict. A new one is therefore out of service
 // until it has proven itself, and one that was serving before this process

@@ -18,6 +18,10 @@ type Memory struct {
 	// therefore decides nothing.
 	Standby bool
 	Servers map[ipvs.DestKey]ServerMemory // and sorry servers
+	// Overrides are in force, whatever the kernel's table holds; Leaving are the
+	// servers that leave, as far as it holds them.
+	Overrides map[ipvs.DestKey]Override
+	Leaving   []Leaving
 }
 
 // ServerMemory is what a former process knew of a server.
@@ -66,7 +70,8 @@ func (p *Pool) recall(m *Memory) {
 
 // recall takes over a server's state and that of its checks. The kernel's table
 // must agree: a down server has no weight there unless it was kept, and an up
-// one is, unless a sorry server answers for it. On standby the table says nothing.
+// one is, unless a sorry server answers for it. On standby and of a server in maintenance
+// the table says nothing.
 func (s *Server) recall(m ServerMemory, sorry, standby bool) {
 	pairs := s.remembered(m.Checks)
 	for c, k := range pairs {
@@ -77,7 +82,7 @@ func (s *Server) recall(m ServerMemory, sorry, standby bool) {
 	}
 	in := s.held == In
 	agrees := m.State == Up && (in || sorry || s.Sorry) || m.State == Down && (s.heldWeight == 0 || m.Kept)
-	if m.State == Unknown || !agrees && !standby {
+	if m.State == Unknown || !agrees && !standby && s.override.Order != Maintenance {
 		return
 	}
 	s.State, s.Since, s.Reason, s.Detail = m.State, m.Since, Resumed, m.Reason

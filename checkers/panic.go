@@ -21,9 +21,9 @@ import (
 // guard keeps it in service. Sorry servers answer only when the guard has nothing
 // to keep.
 
-// ordered says that a check was told to take the server out of service, whatever
-// its health.
-func (s *Server) ordered() bool {
+// dismissed says that a check was told to take the server out of service, whatever
+// its health. An operator's order takes its weight.
+func (s *Server) dismissed() bool {
 	return slices.ContainsFunc(s.Checks, func(c *Check) bool { return c.Advice.Order == Maintenance })
 }
 
@@ -31,7 +31,7 @@ func (s *Server) ordered() bool {
 func (p *Pool) guardable() int {
 	total := 0
 	for _, s := range p.servers {
-		if !s.ordered() {
+		if !s.dismissed() {
 			total += int(s.Weight())
 		}
 	}
@@ -61,7 +61,7 @@ func (p *Pool) guard(now time.Time, changes []Change) []Change {
 	var down []*Server
 	for _, s := range p.servers {
 		s.Kept = false
-		if s.State == Down && s.Weight() > 0 && !s.ordered() {
+		if s.State == Down && s.Weight() > 0 && !s.dismissed() {
 			down = append(down, s)
 		}
 	}

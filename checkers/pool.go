@@ -19,6 +19,9 @@ type PoolConfig struct {
 	PanicThreshold int
 	Sorry          []ServerConfig // answer without a quorum, the first that is well; none has weight 0
 	Servers        []ServerConfig
+	// DrainOnRemove is for how long at most a server that is taken out of the
+	// configuration keeps its connections; 0: not at all.
+	DrainOnRemove time.Duration
 }
 
 // Pool is a virtual service with the health of its servers. It is not safe for
@@ -27,6 +30,7 @@ type Pool struct {
 	config  PoolConfig
 	servers []*Server // in the configuration's order
 	sorry   []*Server // likewise
+	leaving []Leaving
 	quorum  Quorum
 
 	state  State
@@ -48,6 +52,9 @@ func NewPool(cfg PoolConfig, have *ipvs.Entry, memory *Memory, now time.Time) (*
 	p.configure(cfg)
 	for _, s := range p.servers {
 		s.Since = now
+		if memory != nil {
+			s.override = memory.Overrides[s.Config.Key]
+		}
 		switch {
 		case have != nil:
 			d, present := have.Dests[ipvs.CanonicalDest(s.Config.Key)]
@@ -64,6 +71,7 @@ func NewPool(cfg PoolConfig, have *ipvs.Entry, memory *Memory, now time.Time) (*
 	p.adoptSorry(have, now)
 	if memory != nil {
 		p.recall(memory)
+		p.recallLeaving(memory.Leaving, have)
 	}
 	return p, p.settle(now)
 }
@@ -104,7 +112,9 @@ func arrange(have []*Server, want []ServerConfig) []*Server {
 // configuration says.
 func (p *Pool) Apply(cfg PoolConfig, now time.Time) []Change {
 	serves := slices.ContainsFunc(p.servers, func(s *Server) bool { return p.Place(s) == In })
+	stood := p.standing()
 	p.configure(cfg)
+	p.depart(now, stood)
 	for _, s := range p.All() {
 		if s.Since.IsZero() {
 			s.Since, s.ramp.due = now, serves
@@ -132,7 +142,8 @@ func (p *Pool) settle(now time.Time) []Change {
 // server's weight alone has the same state on both sides.
 func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
 	c.Last = r
-	before, in, ordered := s.Weight(), p.Place(s) == In, s.ordered()
+	before, place, dismissed := s.Weight(), p.Place(s), s.dismissed()
+	in := place == In || place == Quiesced && s.override.Order == Drain
 	var changes []Change
 	if c.Health.Step(now, c.heed(r), in) {
 		if change, ok := s.settle(now); ok {
@@ -143,7 +154,7 @@ func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
 		changes = append(changes, Change{Server: s.Config.Name, From: s.State, To: s.State, Reason: WeightChanged,
 			Detail: fmt.Sprintf("%d, was %d; %s", after, before, s.advised())})
 	}
-	if len(changes) == 0 && s.ordered() == ordered {
+	if len(changes) == 0 && s.dismissed() == dismissed {
 		return nil
 	}
 	return p.judge(now, changes)
@@ -207,6 +218,9 @@ func (p *Pool) Weights() Weights {
 // Without a sorry server that is well, what is healthy of a pool that lost its
 // quorum goes on serving; with one, it alone serves.
 func (p *Pool) Place(s *Server) Place {
+	if place, is := s.ordered(); is {
+		return place
+	}
 	place := Out
 	switch {
 	case s.Sorry:
@@ -229,7 +243,10 @@ func (p *Pool) Place(s *Server) Place {
 
 // Entry returns what should stand in the kernel's table.
 func (p *Pool) Entry() *ipvs.Entry {
-	e := &ipvs.Entry{Service: p.config.Service, Dests: make(map[ipvs.DestKey]ipvs.Destination, len(p.servers)+len(p.sorry))}
+	e := &ipvs.Entry{Service: p.config.Service, Dests: make(map[ipvs.DestKey]ipvs.Destination, len(p.servers)+len(p.leaving)+len(p.sorry))}
+	for _, l := range p.leaving {
+		e.Dests[l.Key] = l.Dest
+	}
 	for _, s := range p.All() {
 		d := s.Config.Dest
 		switch p.Place(s) {

@@ -12,29 +12,46 @@ import (
 	"director/ipvs"
 )
 
+// ordered is the weight of a server as the configuration and an operator have it; 0
+// when the operator takes it out of service.
+func ordered(s *Server) int {
+	o, weight := s.Override(), int(s.Config.Dest.Weight)
+	switch o.Weighing {
+	case Absolute:
+		weight = o.Value
+	case Percent:
+		weight = (weight*o.Value + 99) / 100
+	}
+	if o.Order != NoOrder {
+		return 0
+	}
+	return weight
+}
+
 // wanted is the table by the rules, evaluated afresh from the facts: how the servers
-// of a pool are and since when, and whether it has its quorum. Nobody ramps.
+// of a pool are and since when, what is ordered, who leaves, and whether there is a
+// quorum. Nobody ramps.
 func wanted(p *Pool, quorum bool) map[ipvs.DestKey]ipvs.Destination {
 	cfg := p.Config()
 	in := map[*Server]bool{}
 	serving, base := 0, 0
 	for _, s := range p.Servers() {
-		base += int(s.Config.Dest.Weight)
+		base += ordered(s)
 		if s.State == Up {
 			in[s] = true
-			serving += int(s.Config.Dest.Weight)
+			serving += ordered(s)
 		}
 	}
 	// The panic guard: while too little serves, the one that failed last comes back.
 	for cfg.PanicThreshold > 0 && serving*100 < base*cfg.PanicThreshold {
 		var last *Server
 		for _, s := range p.Servers() {
-			if !in[s] && s.Config.Dest.Weight > 0 && (last == nil || s.Since.After(last.Since)) {
+			if !in[s] && ordered(s) > 0 && (last == nil || s.Since.After(last.Since)) {
 				last = s
 			}
 		}
 		in[last] = true
-		serving += int(last.Config.Dest.Weight)
+		serving += ordered(last)
 	}
 	var sorry *Server
 	for _, s := range p.SorryServers() {
@@ -43,9 +60,15 @@ func wanted(p *Pool, quorum bool) map[ipvs.DestKey]ipvs.Destination {
 		}
 	}
 	table := map[ipvs.DestKey]ipvs.Destination{}
+	for _, l := range p.Leaving() {
+		table[l.Key] = l.Dest
+	}
 	for _, s := range p.All() {
 		d := s.Config.Dest
-		if serves := s == sorry || in[s] && sorry == nil; !serves {
+		d.Weight = int32(ordered(s))
+		drains := s.Override().Order == Drain && s.State == Up
+		serves := s == sorry || in[s] && sorry == nil && s.Override().Order != Maintenance
+		if !serves && !drains {
 			d.Weight = 0
 			if !s.Config.Inhibit {
 				continue
@@ -85,12 +108,21 @@ func drawPool(t *rapid.T) PoolConfig {
 			cfg.Sorry = append(cfg.Sorry, draw(1, name))
 		}
 	}
+	if rapid.Bool().Draw(t, "drain on remove") {
+		cfg.DrainOnRemove = time.Minute
+	}
 	return cfg
+}
+
+// drawOrder draws what an operator may order, the end of it included.
+func drawOrder(t *rapid.T) Override {
+	o, _ := ParseOverride(rapid.SampledFrom([]string{"", "", "drain", "maint", "=2", "=0", "50%", "200%"}).Draw(t, "order"))
+	return o
 }
 
 // remember makes of a pool what its next process will know of it.
 func remember(p *Pool) *Memory {
-	m := &Memory{Servers: map[ipvs.DestKey]ServerMemory{}}
+	m := &Memory{Servers: map[ipvs.DestKey]ServerMemory{}, Overrides: ordersOf(p), Leaving: p.Leaving()}
 	if yes, since := p.Guarding(); yes {
 		m.GuardedSince = since
 	}
@@ -106,8 +138,16 @@ func remember(p *Pool) *Memory {
 	return m
 }
 
-// Whatever happened before (results in any order, reloads, restarts with and
-// without memory, on standby or not), the table is the one that the present facts
+func ordersOf(p *Pool) map[ipvs.DestKey]Override {
+	orders := map[ipvs.DestKey]Override{}
+	for _, s := range p.Servers() {
+		orders[s.Config.Key] = s.Override()
+	}
+	return orders
+}
+
+// Whatever happened before (results in any order, orders of an operator, reloads,
+// restarts with and without memory, on standby or not), the table is the one that the present facts
 // call for, but for weights that are still rising; and once every check has had
 // enough equal results and the weights have risen, it is the one that a pool made
 // afresh comes to with the same results.
@@ -143,17 +183,23 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 		facts("at the start")
 		for range rapid.IntRange(0, 40).Draw(t, "steps") {
 			now = now.Add(time.Second)
-			action := rapid.IntRange(0, 11).Draw(t, "action")
+			action := rapid.IntRange(0, 13).Draw(t, "action")
 			switch {
+			case action >= 12:
+				if len(p.Servers()) > 0 {
+					p.Order(rapid.SampledFrom(p.Servers()).Draw(t, "ordered"), drawOrder(t), now)
+				}
+				if l := p.Leaving(); len(l) > 0 && rapid.Bool().Draw(t, "gone") {
+					p.Gone(l[0].Key)
+				}
 			case action == 0:
 				cfg = drawPool(t)
 				p.Apply(cfg, now)
 			case action <= 4:
 				have = p.Entry()
-				var memory *Memory
-				before := serving(have)
-				if action >= 2 {
-					memory = remember(p)
+				before, memory := serving(have), remember(p)
+				if action == 1 { // orders and leaves are written down, the rest is lost
+					memory = &Memory{Overrides: memory.Overrides, Leaving: memory.Leaving}
 				}
 				if action == 4 {
 					have, memory.Standby = nil, true
@@ -166,13 +212,13 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 				var told []Change
 				p, told = NewPool(cfg, have, memory, now)
 				for _, s := range p.All() {
-					if was := states[s.Config.Name]; memory != nil && was != Unknown && s.State != was {
+					if was := states[s.Config.Name]; action > 1 && was != Unknown && s.State != was {
 						t.Fatalf("restart with memory: %s is %s, was %s", s.Config.Name, s.State, was)
 					}
 				}
 				told = slices.DeleteFunc(told, func(c Change) bool { return c.Reason == RampEnded })
 				decided := !slices.Contains(slices.Collect(maps.Values(states)), Unknown)
-				if memory != nil && decided && len(told) > 0 {
+				if action > 1 && decided && len(told) > 0 {
 					t.Fatalf("restart with memory tells %s", tell(told))
 				}
 				// The pool that is found is the pool that stays, except that a server
@@ -200,7 +246,10 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 			facts(fmt.Sprintf("after action %d", action))
 		}
 
-		fresh, _ := NewPool(cfg, nil, nil, now)
+		fresh, _ := NewPool(cfg, nil, &Memory{Overrides: ordersOf(p)}, now)
+		for _, l := range p.Leaving() {
+			p.Gone(l.Key)
+		}
 		for i, s := range p.All() {
 			for j, c := range s.Checks {
 				o := rapid.SampledFrom([]Outcome{Pass, Fail}).Draw(t, "final")

@@ -93,6 +93,9 @@ type Server struct {
 	Sorry  bool // it is a sorry server
 	Kept   bool // it is down, and the panic guard keeps it in service
 
+	override Override
+	told     State // in maintenance: the state that was the last news
+
 	held       Place // the place while State is Unknown
 	heldWeight int32 // the weight that was found with it
 	trusted    bool  // held in service without having been found there
@@ -124,7 +127,7 @@ func (s *Server) serving() bool {
 }
 
 // settle brings the server's state in line with its checks and returns the
-// change, if there is one.
+// change, if there is one that is news.
 func (s *Server) settle(now time.Time) (Change, bool) {
 	to := s.verdict()
 	if to == s.State {
@@ -147,7 +150,8 @@ func (s *Server) settle(now time.Time) (Change, bool) {
 		}
 	}
 	s.State, s.Since, s.Reason, s.Detail = to, now, change.Reason, change.Detail
-	return change, !s.Sorry || len(s.Checks) > 0 // a sorry server without checks is no news
+	// A sorry server without checks is no news.
+	return change, s.override.Order != Maintenance && (!s.Sorry || len(s.Checks) > 0)
 }
 
 // trust puts a server that is new into service until its first verdict.
@@ -160,7 +164,7 @@ func (s *Server) adopt(weight int32, present bool) {
 	switch {
 	case !present:
 		s.held = Out
-	case weight == 0 && s.Config.Dest.Weight != 0:
+	case weight == 0 && s.base() != 0:
 		s.held = Quiesced
 	default:
 		s.held = In

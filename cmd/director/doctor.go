@@ -113,8 +113,19 @@ func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error
 	if err != nil && !errors.Is(err, control.ErrNotRunning) {
 		unseen = append(unseen, doctor.Unseen{What: "the running daemon", Why: err.Error()})
 	}
-	facts := examine.Host(examine.Options{Config: cfg, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: status, Probe: probe})
+	rest, farm := doctor.Split(cfg)
+	about := examine.Options{Config: rest, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: status, Probe: probe}
+	facts := examine.Host(about)
 	facts.Advice = list
 	facts.Unseen = append(unseen, facts.Unseen...)
-	return doctor.Diagnose(doctor.Input{File: o.configPath, Config: cfg, Find: find, Facts: facts}), nil
+	in := doctor.Input{File: o.configPath, Config: rest, Find: find, Facts: facts}
+	report := doctor.Diagnose(in)
+	if farm == nil {
+		return report, nil
+	}
+	about.Config, in.Config = farm, farm
+	if in.Facts, err = examine.Farm(about, namespaceDir+cfg.Global.IPVSNamespace); err != nil {
+		return doctor.Report{}, &failure{exitFailure, err}
+	}
+	return report.Join(cfg.Global.IPVSNamespace, doctor.Diagnose(in)), nil
 }

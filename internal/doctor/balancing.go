@@ -135,12 +135,14 @@ func ipvsStrangers(v *visit) {
 		mark     uint32
 	}
 	ours := make(map[key]bool)
-	for _, vs := range v.Config.VirtualServers {
-		if vs.FWMark != 0 {
-			ours[key{"fwmark", netip.AddrPort{}, vs.FWMark}] = true
-			continue
+	for i := range v.Config.VirtualServers {
+		for _, id := range v.Config.VirtualServers[i].Services() {
+			if id.FWMark != 0 {
+				ours[key{"fwmark", netip.AddrPort{}, id.FWMark}] = true
+				continue
+			}
+			ours[key{string(id.Protocol), id.Address, 0}] = true
 		}
-		ours[key{string(vs.Protocol), vs.Address, 0}] = true
 	}
 	if len(ours) == 0 {
 		return
@@ -174,11 +176,21 @@ func farmAddress(v *visit) {
 	}
 	for n := range v.Config.VirtualServers {
 		vs := &v.Config.VirtualServers[n]
-		a := vs.Address.Addr()
-		if vs.FWMark != 0 || !a.IsValid() || v.deviceOf(a) != "" || v.Facts.Ways[a].Local {
-			continue
+		path := []string{"virtual_server", vs.Name, "address"}
+		if vs.Group != "" {
+			path = []string{"virtual_server_group", vs.Group}
 		}
-		v.add(Unwise, []string{"virtual_server", vs.Name, "address"}, fmt.Sprintf("no instance of this file has %s, and neither has this host", a),
-			fmt.Sprintf("virtual_ipaddress = [%q]   # in a [vrrp_instance.NAME]", a))
+		for _, id := range vs.Services() {
+			a := id.Address.Addr()
+			if !a.IsValid() || v.deviceOf(a) != "" || v.Facts.Ways[a].Local {
+				continue
+			}
+			cure := fmt.Sprintf("virtual_ipaddress = [%q]   # in a [vrrp_instance.NAME]", a)
+			if v.Config.Global.IPVSNamespace != "" {
+				cure = fmt.Sprintf("ip address add %s dev lo", a) // instances are elsewhere
+			}
+			v.add(Unwise, path, fmt.Sprintf("no instance of this file has %s, and neither has this host", a), cure)
+			break // the others of a group are no news
+		}
 	}
 }

@@ -8,7 +8,6 @@
 package doctor
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,19 +89,7 @@ func Diagnose(in Input) Report {
 		check.run(v)
 		r.Findings = append(r.Findings, v.findings...)
 	}
-	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Severity.rank(), b.Severity.rank()), cmp.Compare(a.Line, b.Line))
-	})
-	for _, f := range r.Findings {
-		switch f.Severity {
-		case Broken:
-			r.Broken++
-		case Unwise:
-			r.Unwise++
-		case Note:
-			r.Notes++
-		}
-	}
+	r.sum()
 	return r
 }
 

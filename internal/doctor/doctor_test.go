@@ -153,6 +153,11 @@ var cases = []struct {
 	{"a stranger's service, removed", "[global]\nexclusive_ipvs = true\n" + base, func(f *Facts) {
 		f.Services = []Service{{Protocol: "udp", Address: netip.MustParseAddrPort("192.0.2.9:53")}}
 	}, []string{"unwise ipvs-strangers 2 which director removes"}},
+	{"a group's own services", grouped, func(f *Facts) {
+		for _, a := range []string{"192.0.2.80:80", "192.0.2.81:80", "192.0.2.82:80"} {
+			f.Services = append(f.Services, Service{Protocol: "tcp", Address: netip.MustParseAddrPort(a)})
+		}
+	}, []string{"unwise farm-address 13 has 192.0.2.81", "note ipvs-strangers 0 192.0.2.82:80/tcp"}},
 	{"nobody's address", replaced("192.0.2.80:80", "192.0.2.81:80"), nil, []string{"unwise farm-address 7 neither has this host"}},
 
 	{"no interface", instance(""), func(f *Facts) { f.Links = f.Links[:1] }, []string{"broken interface 2 there is no interface eth0"}},
@@ -385,5 +390,37 @@ func BenchmarkDiagnose(b *testing.B) {
 	f.Sysctl["net/ipv4/ip_forward"] = "0"
 	for b.Loop() {
 		Diagnose(Input{File: "d.toml", Config: cfg, Find: line, Facts: f})
+	}
+}
+
+// grouped is base with a pool behind a group of addresses.
+var grouped = strings.NewReplacer("address = \"192.0.2.80:80\"", "group = \"sites\"").Replace(base) + `
+[virtual_server_group.sites]
+members = ["192.0.2.80:80", "192.0.2.81:80"]
+`
+
+// What IPVS does is looked at where it does it.
+func TestNamespace(t *testing.T) {
+	text := "[global]\nipvs_network_namespace = \"lvs\"\n" + base
+	c, err := config.Parse("d.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, farm := Split(c)
+	here, there := healthy(), healthy()
+	here.Sysctl["net/ipv4/ip_forward"] = "0" // needed there only
+	there.Sysctl["net/ipv4/vs/expire_nodest_conn"] = "0"
+	there.Unseen = []Unseen{{What: "routes", Why: "not allowed"}}
+	diagnose := func(c *config.Config, f *Facts) Report {
+		return Diagnose(Input{File: "d.toml", Config: c, Find: config.Positions("d.toml", []byte(text)), Facts: f})
+	}
+	r := diagnose(rest, here).Join("lvs", diagnose(farm, there))
+	if len(r.Findings) != 2 || r.Unwise != 2 || r.Findings[0].ID != "expire-nodest" || r.Findings[1].Cure[0] != "ip netns exec lvs ip address add 192.0.2.80 dev lo" || !strings.HasSuffix(r.Findings[0].Found, "(network namespace lvs)") ||
+		r.Findings[0].Cure[0] != "ip netns exec lvs sysctl -w net.ipv4.vs.expire_nodest_conn=1" || r.Unseen[0].What != "routes (network namespace lvs)" {
+		t.Errorf("%+v", r)
+	}
+	c.Global.IPVSNamespace = ""
+	if rest, farm := Split(c); rest != c || farm != nil {
+		t.Error("divided without a namespace")
 	}
 }

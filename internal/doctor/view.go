@@ -72,9 +72,11 @@ func Questions(c *config.Config) (all []netip.Addr) {
 	for _, v := range virtuals(c) {
 		all = append(all, v.addr())
 	}
-	for _, vs := range c.VirtualServers {
-		if vs.Address.IsValid() {
-			all = append(all, vs.Address.Addr())
+	for i := range c.VirtualServers {
+		for _, id := range c.VirtualServers[i].Services() {
+			if id.Address.IsValid() {
+				all = append(all, id.Address.Addr())
+			}
 		}
 	}
 	for n := range c.Instances {

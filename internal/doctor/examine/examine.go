@@ -8,9 +8,11 @@ package examine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -63,6 +65,34 @@ func Host(o Options) *doctor.Facts {
 		e.probe()
 	}
 	return e.facts
+}
+
+// Farm reads from the network namespace of a file such as /run/netns/lvs what matters
+// to IPVS there.
+func Farm(o Options, namespace string) (*doctor.Facts, error) {
+	e := &examination{Options: o, facts: &doctor.Facts{}}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the thread ends with this goroutine, in the other namespace
+		fd, err := unix.Open(namespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Setns(fd, unix.CLONE_NEWNET)
+			unix.Close(fd)
+		}
+		if err == nil {
+			e.links()
+			e.ways()
+			e.sysctls()
+			e.modules()
+			e.services()
+			e.firewall()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		return nil, fmt.Errorf("network namespace %s: %w", namespace, err)
+	}
+	return e.facts, nil
 }
 
 // unseen records what could not be looked at. What is simply not there was looked at.

@@ -1,6 +1,7 @@
 package examine
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -244,4 +245,29 @@ func TestProperties(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"Id": "director.service", "KillMode": "process"}, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// What IPVS does in another network namespace is looked at there.
+func TestFarm(t *testing.T) {
+	lab := labtest.New(t, "drfarm")
+	here, there, sw := lab.Host("here"), lab.Host("there"), lab.Switch("lan")
+	lab.Connect(here, "eth0", sw, "192.0.2.1/24")
+	lab.Connect(there, "inner", sw, "192.0.2.2/24")
+	lab.Must(here.Sysctl("net.ipv4.ip_forward", "0"))
+	lab.Must(there.Sysctl("net.ipv4.ip_forward", "1"))
+	cfg, err := config.Parse("d.toml", []byte(text))
+	lab.Must(err)
+	lab.Must(here.Do(func() error {
+		facts, err := Farm(Options{Config: cfg}, "/run/netns/"+there.Namespace())
+		if err != nil {
+			return err
+		}
+		if len(facts.Links) != 2 || facts.Links[1].Name != "inner" || facts.Sysctl["net/ipv4/ip_forward"] != "1" || facts.Ways[netip.MustParseAddr("192.0.2.11")].Device != "inner" {
+			t.Errorf("links %+v, forwarding %s, ways %+v", facts.Links, facts.Sysctl["net/ipv4/ip_forward"], facts.Ways)
+		}
+		if _, err := Farm(Options{Config: cfg}, "/run/netns/drfarm-none"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a namespace that is not there: %v", err)
+		}
+		return nil
+	}))
 }

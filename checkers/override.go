@@ -1,0 +1,160 @@
+package checkers
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Override is what an operator has ordered for a server. It stands above the
+// configuration and above what the checks say, until it is taken back. The zero
+// value orders nothing.
+type Override struct {
+	// Order is Drain or Maintenance; NoOrder for a weight.
+	//
+	// A server that drains stands in the table with weight 0 as long as it is
+	// healthy. One in maintenance is out of the table, or has weight 0 there when it
+	// is inhibited. Its checks go on, so that its state tells when it is well again,
+	// but a change of that state is no news before the order has ended.
+	Order Order
+	// Weighing is Absolute or Percent when Value stands in place of the configured
+	// weight, Percent being hundredths of that. What checks advise comes on top.
+	Weighing Weighing
+	Value    int
+}
+
+// MaxOverride is the greatest weight that can be ordered, as in the configuration.
+const MaxOverride = math.MaxInt32
+
+// String writes the override as ParseOverride reads it: "drain", "maint", "=10", "50%".
+func (o Override) String() string {
+	return Advice{Weighing: o.Weighing, Value: o.Value, Order: o.Order}.String()
+}
+
+// ParseOverride reads what String wrote.
+func ParseOverride(text string) (Override, error) {
+	a := ParseAdvice(text)
+	o := Override{Order: a.Order, Weighing: a.Weighing, Value: a.Value}
+	switch {
+	case o.String() != text || text == "":
+	case o.Order == Ready, o.Weighing == Additional, o.Value < 0, o.Value > MaxOverride:
+	default:
+		return o, nil
+	}
+	return Override{}, fmt.Errorf("%q is no override", text)
+}
+
+// ParseWeight reads a weight as an operator writes it: "10", or "50%" of the
+// configured one.
+func ParseWeight(text string) (Override, error) {
+	digits, percent := strings.CutSuffix(text, "%")
+	n, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil || percent && n > 1000 {
+		return Override{}, fmt.Errorf("weight %q is not allowed: a number up to %d or up to 1000%% of the configured weight is", text, MaxOverride)
+	}
+	if percent {
+		return Override{Weighing: Percent, Value: int(n)}, nil
+	}
+	return Override{Weighing: Absolute, Value: int(n)}, nil
+}
+
+// Override returns what is ordered for the server.
+func (s *Server) Override() Override { return s.override }
+
+// base is the weight before the checks have their say.
+func (s *Server) base() int32 {
+	switch v := int64(s.override.Value); s.override.Weighing {
+	case Absolute:
+		return int32(v)
+	case Percent:
+		return int32(min((int64(s.Config.Dest.Weight)*v+99)/100, MaxOverride))
+	}
+	return s.Config.Dest.Weight
+}
+
+// ordered returns the place that an order gives the server, and whether one does.
+func (s *Server) ordered() (Place, bool) {
+	away := Out
+	if s.Config.Inhibit {
+		away = Quiesced
+	}
+	switch s.override.Order {
+	case Maintenance:
+		return away, true
+	case Drain:
+		switch {
+		case s.State == Down:
+			return away, true
+		case s.State == Unknown && s.held == Out:
+			return Out, true
+		}
+		return Quiesced, true
+	}
+	return Out, false
+}
+
+// Order puts an override in force for a server of the pool, or with the zero value
+// ends the one that is, and returns the changes that follow: the pool's, and at the
+// end of a maintenance what became of the server meanwhile.
+func (p *Pool) Order(s *Server, o Override, now time.Time) []Change {
+	before := s.override.Order
+	s.override = o
+	var changes []Change
+	s.ramp.due = s.ramp.due || before == Maintenance && o.Order != Maintenance
+	switch away := o.Order == Maintenance; {
+	case away && before != Maintenance:
+		s.told = s.State
+		s.ramp = ramp{}
+	case !away && before == Maintenance && s.told != s.State:
+		changes = append(changes, Change{Server: s.Config.Name, From: s.told, To: s.State, Reason: s.Reason, Detail: s.Detail})
+	}
+	return p.judge(now, changes)
+}
+
+// Loss is what a pool would lose by orders.
+type Loss uint8
+
+// The losses, the greatest last.
+const (
+	NoLoss     Loss = iota
+	LossQuorum      // the pool would fall below its quorum
+	LossLast        // no server would get connections any more
+	lossCount
+)
+
+var lossNames = [...]string{NoLoss: "nothing", LossQuorum: "the quorum", LossLast: "the last serving server"}
+
+func (l Loss) String() string {
+	if int(l) < len(lossNames) {
+		return lossNames[l]
+	}
+	return fmt.Sprintf("loss(%d)", uint8(l))
+}
+
+// Loses tells what the pool would lose if these orders were in force, beside those
+// of its other servers. It changes nothing.
+func (p *Pool) Loses(orders map[*Server]Override) Loss {
+	before := p.Weights()
+	past := make(map[*Server]Override, len(orders))
+	for s, o := range orders {
+		past[s] = s.override
+		s.override = o
+	}
+	after := p.Weights()
+	for s, o := range past {
+		s.override = o
+	}
+	has, left := before.Up+before.Held, after.Up+after.Held
+	quorum := p.quorum.State == Up || p.quorum.State == Unknown && p.quorum.Serving
+	switch {
+	case left >= has:
+		return NoLoss
+	case left == 0:
+		return LossLast
+	case quorum && left < p.quorum.Keep():
+		return LossQuorum
+	}
+	return NoLoss
+}
