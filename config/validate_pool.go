@@ -80,6 +80,11 @@ func (p *poolCheck) sorryServer(e place, ss *SorryServer) {
 		p.tunnel(e, &ss.Tunnel, p.vs.Tunnel, ss.Forwarding)
 	}
 	p.checks(e.child("check"), ss.Checks, p.vs.Protocol, ss.Address.Port() == 0 && p.port == 0)
+	for i, c := range e.child("check").list() {
+		if at := c.child("through_vip"); ss.Checks[i].ThroughVIP && p.ok(at) {
+			p.errorf(at.atKey(), "is for real servers, allowed with a sorry_server is a check of its own address")
+		}
+	}
 	at := e.child("address")
 	if !p.ok(at) {
 		return

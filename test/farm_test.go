@@ -30,6 +30,7 @@ func TestFarms(t *testing.T) {
 	t.Run("direct routing", testDirectRouting)
 	t.Run("tunnel", testTunnel)
 	t.Run("pair", testPair)
+	t.Run("examples", testExampleFarms)
 	t.Run("reload", testFarmReload)
 	t.Run("vrf", testVRF)
 	t.Run("service manager", testServiceManager)
@@ -46,6 +47,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("table", testTable)
 	t.Run("options, without twos, which 6.1 lacks", testIPVSOptions)
 	t.Run("ipv6", testIPv6Farm)
+	t.Run("through the virtual address", testThroughVIP)
 	t.Run("ipvs commands", testIPVSCommands)
 }
 

@@ -111,6 +111,8 @@ type Daemon struct {
 	whole    whole
 	schedule *scheduler
 	files    fileWatches
+	marks    map[passage]uint32 // of the private services that probes go through
+	doubt    doubt
 	stats    ipvs.Stats // the newest counters
 
 	generation   uint64
@@ -145,6 +147,7 @@ func New(log *slog.Logger, opts Options) *Daemon {
 	d := &Daemon{
 		log: log, opts: opts.withDefaults(),
 		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{}, rising: map[*service]time.Time{}, roles: map[string]string{},
+		marks: map[passage]uint32{},
 	}
 	d.table = newTable(log, d.repaired)
 	return d
@@ -161,6 +164,7 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 	ctx, cancel := context.WithCancel(ctx)
 	d.schedule = newScheduler(ctx, d.opts.Probe, d.opts.MaxProbes)
 	d.schedule.scripts.send = ch.Send
+	d.schedule.mark = d.mark
 	d.files = fileWatches{changed: make(chan string), ctx: ctx, running: &d.schedule.probes, ends: map[string]context.CancelFunc{}}
 	defer func() {
 		cancel()
@@ -264,6 +268,8 @@ func (d *Daemon) result(now time.Time, a answer) {
 		r.Outcome = checkers.Pass
 	case !a.result.Conclusive():
 		r.Outcome = checkers.Inconclusive
+	case t.Through.valid() && d.doubtPassage(now, a):
+		r.Outcome, r.Text = checkers.Inconclusive, closedPassage(t.Through).String()
 	}
 	if mute := r.Outcome == checkers.Inconclusive; mute != t.mute {
 		t.mute = mute
@@ -392,7 +398,7 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 
 // repaired tells the parent of a repair of the kernel's table; the parent logs it.
 func (d *Daemon) repaired(r repair) {
-	subject := r.op.Key.String()
+	subject := d.privateName(r.op.Key)
 	s := d.byKey[r.op.Key]
 	if s != nil {
 		subject = s.pool.Config().Name
@@ -422,6 +428,7 @@ func (d *Daemon) repaired(r repair) {
 func (d *Daemon) stop() error {
 	var err error
 	d.farewell(time.Now())
+	d.closePassages(time.Now())
 	if d.configured && !d.global.KeepIPVSOnStop {
 		if err = errors.Join(d.table.removeAll(), d.undoWhole()); err != nil {
 			err = fmt.Errorf("checkd: remove what is ours at the stop: %w", err)

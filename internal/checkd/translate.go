@@ -21,12 +21,18 @@ type Query struct {
 	Host   string         // HTTP: the Host header where the check leaves it to the server
 	// Question is config.Check.Question: how it is asked.
 	Question [sha256.Size]byte
+	// Through is the way to one real server, of a question that goes to the virtual
+	// address; Mark, which a question gets when it is asked, leads onto that way.
+	Through passage
+	Mark    uint32
 }
 
 // TargetText names the target as status shows it: 10.0.0.1, 10.0.0.1:80,
-// 10.0.0.1:80/health or /run/web/state.
+// 10.0.0.1:80/health, 192.0.2.80:80/health through 10.0.0.1 or /run/web/state.
 func (q Query) TargetText() string {
 	switch {
+	case q.Through.valid():
+		return q.Target.String() + q.Path + " through " + q.Through.server.String()
 	case !q.Target.IsValid():
 		return q.Path
 	case q.Target.Port() == 0:
@@ -126,35 +132,44 @@ func translate(v *config.VirtualServer) farm {
 	p := plans{known: map[planKey]*Plan{}}
 	for i := range v.RealServers {
 		rs := &v.RealServers[i]
-		f.pool.Servers[i] = f.server(&p, rs.Name, rs.Address, rs.Checks)
 		s := &f.pool.Servers[i]
-		s.Dest = destination(cmp.Or(rs.Forwarding, v.Forwarding), rs.Tunnel, rs.Thresholds, rs.Weight)
-		s.Inhibit, s.StartsIn, s.RampUp = rs.Inhibit, !rs.Alpha, rs.RampUp.D()
+		*s = checkers.ServerConfig{
+			Name: rs.Name, Key: ipvs.CanonicalDest(rs.Address),
+			Dest:    destination(cmp.Or(rs.Forwarding, v.Forwarding), rs.Tunnel, rs.Thresholds, rs.Weight),
+			Inhibit: rs.Inhibit, StartsIn: !rs.Alpha, RampUp: rs.RampUp.D(),
+		}
+		f.checks(&p, v, s, rs.Address, rs.Checks)
 	}
 	for i := range v.SorryServers {
 		ss := &v.SorryServers[i]
-		f.pool.Sorry[i] = f.server(&p, ss.Name, ss.Address, ss.Checks)
 		s := &f.pool.Sorry[i]
-		s.Dest = destination(cmp.Or(ss.Forwarding, v.Forwarding), ss.Tunnel, config.Thresholds{}, 1)
-		s.Inhibit = ss.Inhibit
+		*s = checkers.ServerConfig{
+			Name: ss.Name, Key: ipvs.CanonicalDest(ss.Address),
+			Dest:    destination(cmp.Or(ss.Forwarding, v.Forwarding), ss.Tunnel, config.Thresholds{}, 1),
+			Inhibit: ss.Inhibit,
+		}
+		f.checks(&p, v, s, ss.Address, ss.Checks)
 	}
 	return f
 }
 
-// server makes a server with its checks, and notes the orders for these.
-func (f *farm) server(p *plans, name string, address netip.AddrPort, checks []config.Check) checkers.ServerConfig {
-	s := checkers.ServerConfig{Name: cmp.Or(name, address.String()), Key: ipvs.CanonicalDest(address), Checks: make([]checkers.CheckConfig, len(checks))}
+// checks gives a server its checks, and notes the orders for these.
+func (f *farm) checks(p *plans, v *config.VirtualServer, s *checkers.ServerConfig, address netip.AddrPort, checks []config.Check) {
+	s.Name = cmp.Or(s.Name, address.String())
+	s.Checks = make([]checkers.CheckConfig, len(checks))
 	orders := slices.Clone(p.of(checks))
 	for j := range checks {
 		c, o := &checks[j], &orders[j]
 		o.Query = query(c, o.Question, address)
+		if c.ThroughVIP {
+			o.Query.goThrough(v, c, *s)
+		}
 		s.Checks[j] = checkers.CheckConfig{
 			ID: o.id(), Label: o.Label(), Weighs: c.Weighs(),
 			Thresholds: checkers.Thresholds{Rise: c.Rise, Fall: c.Fall},
 		}
 	}
 	f.orders = append(f.orders, orders)
-	return s
 }
 
 // names returns what a pool calls its servers, the sorry servers last.
