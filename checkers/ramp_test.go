@@ -134,6 +134,19 @@ func TestRamp(t *testing.T) {
 			t.Errorf("the pool is %s", state)
 		}
 	})
+	t.Run("after a maintenance, and not after a drain", func(t *testing.T) {
+		p := started(t, ramping(100, 40))
+		a := p.Servers()[0]
+		p.Order(a, Override{Order: Drain}, t0)
+		if changes := p.Order(a, Override{}, t0); tell(changes) != "" {
+			t.Errorf("after a drain: %s", tell(changes))
+		}
+		p.Order(a, Override{Order: Maintenance}, t0)
+		changes := p.Order(a, Override{Order: Drain}, t0)
+		play(t, p, append(changes, p.Order(a, Override{}, t0)...), t0, []step{
+			{table: "a:10 b:40", said: "a up>up (ramp up began: 10 of 100, the whole in 10s)"},
+		})
+	})
 	t.Run("goes on in the next process", func(t *testing.T) {
 		p := started(t, ramping(100, 40))
 		result(t, p, t0, "a-")

@@ -355,14 +355,27 @@ func TestActiveWith(t *testing.T) {
 	})
 }
 
-// What pools do is in the order of time: the loop wakes for the earliest.
-func TestRisingWakesInTime(t *testing.T) {
-	d := New(nil, Options{RuntimeDir: "/"})
-	now := time.Unix(1000, 0)
-	for i, after := range []time.Duration{7, 3, 5} {
-		d.rising[&service{source: config.VirtualServer{Name: string(rune('a' + i))}}] = now.Add(after * time.Second)
-	}
-	if at, ok := d.nextRise(); !ok || !at.Equal(now.Add(3*time.Second)) {
-		t.Errorf("next at %v, %v", at, ok)
-	}
+// A step of a ramp is made in time, whether or not a probe is due.
+func TestRampWakesTheLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.run()
+		hourly := eachCheck(func(c *config.Check) {
+			c.Interval, c.IntervalDown, c.Rise, c.Fall = config.Duration(time.Hour), config.Duration(time.Second), 1, 1
+		})
+		quiet := func(c *config.Config) { c.Global.ReconcileInterval = config.Duration(time.Hour) }
+		w.configure(configOf("web: a9 b9", hourly, quiet, eachServer(func(v *config.VirtualServer) { v.RealServers[0].RampUp = config.Duration(10 * time.Second) })))
+		w.pass(time.Second)
+		w.farm.set(refused, "a")
+		w.pass(2 * time.Hour)
+		w.farm.set(healthy, "a")
+		w.pass(1500 * time.Millisecond) // it is probed once a second
+		w.pass(4 * time.Second)
+		if got := tableText(w.kernel.Table()); got != "web: a5 b9" && got != "web: a6 b9" { // 46% or 55%
+			t.Errorf("table %q", got)
+		}
+		w.pass(6 * time.Second)
+		w.table("web: a9 b9")
+		w.kill()
+	})
 }

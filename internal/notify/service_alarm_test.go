@@ -18,7 +18,7 @@ func TestServiceAlarm(t *testing.T) {
 	c.Notify.Mail.Events = []string{"alarm"}
 	c.Notify.Webhook = hookTo(h.URL).Notify.Webhook
 	c.Notify.Webhook.Events = []string{"alarm"}
-	c.Instances = []config.Instance{{Name: "farm", Mail: true, Notify: config.Notify{Alarm: []string{"/instance"}}}}
+	c.Instances = []config.Instance{{Name: "farm", Notify: config.Notify{Alarm: []string{"/instance"}}}}
 	c.VirtualServers = []config.VirtualServer{{Name: "farm", Mail: true, Pooling: config.Pooling{NotifyAlarm: []string{"/page", "farm"}}}}
 	r := &recorder{start: time.Now()}
 	n := New(r.run, slog.New(slog.DiscardHandler))

@@ -128,6 +128,8 @@ func TestRolesForVirtualServers(t *testing.T) {
 	event("both", "BACKUP") // one of two families; no news
 	event("other", "MASTER")
 	snapshot("BACKUP", "MASTER")
+	event("web", "MASTER")
+	want("map[both:MASTER web:MASTER]")
 	snapshot("BACKUP", "BACKUP")
 	want("map[both:BACKUP web:BACKUP]")
 }
