@@ -118,6 +118,8 @@ func translate(v *config.VirtualServer) farm {
 			Quorum:     v.Quorum,
 			Hysteresis: v.Hysteresis,
 			Servers:    make([]checkers.ServerConfig, len(v.RealServers)),
+
+			DrainOnRemove: v.DrainOnRemove.D(),
 		},
 		orders: make([][]order, len(v.RealServers)),
 	}
@@ -152,6 +154,15 @@ func translate(v *config.VirtualServer) farm {
 		}
 	}
 	return f
+}
+
+// leavingKeys returns what a pool calls servers that leave it.
+func leavingKeys(list []checkers.Leaving) []ipvs.DestKey {
+	keys := make([]ipvs.DestKey, len(list))
+	for i, l := range list {
+		keys[i] = l.Key
+	}
+	return keys
 }
 
 // names returns what a pool calls its servers, the sorry server last.
