@@ -57,6 +57,7 @@ fuzz: ## every fuzzer, each for FUZZTIME
 bench: packages ## benchmarks, beside keepalived where it has the same job
 	$(SUDO) $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 	$(SUDO) env DIRECTOR_BENCH=1 $(GO) test -count=1 -run TestKernel/speed -v ./ipvs/kernel
+	$(SUDO) env DIRECTOR_BENCH=1 $(GO) test -count=1 -run 'TestFarmFaults/ipvs_commands' -v ./test
 
 packages:
 	@$(SUDO) .ci/packages $(PACKAGES)

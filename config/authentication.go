@@ -19,7 +19,7 @@ const (
 // Authentication is how an instance tells the adverts of its group from those of
 // strangers.
 type Authentication struct {
-	Type string `toml:"type" oneof:"PASS AH HMAC" default:"PASS" alias:"auth_type"` // empty: no authentication
+	Type string `toml:"type" oneof:"PASS AH HMAC" default:"PASS" alias:"auth_type" told:"true"` // empty: no authentication
 
 	// The password of PASS and AH, 1..8 bytes: in the text, in a file of its own, or
 	// as a systemd credential. Parse leaves it empty where it is outside the text;

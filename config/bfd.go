@@ -27,7 +27,7 @@ type BFD struct {
 	Multihop bool  `toml:"multihop" default:"false"` // RFC 5883: the neighbour is on another network
 	// MaxHops is how many routers may be on the way: packets with a time to live
 	// below 255 less that are dropped; 255 admits all.
-	MaxHops uint8 `toml:"max_hops" default:"0" min:"0" max:"255"`
+	MaxHops uint8 `toml:"max_hops" default:"0" min:"0" max:"255" told:"true"`
 	Weight  int   `toml:"weight" default:"0" min:"-253" max:"253"` // for those that track it and say none
 	Reverse bool  `toml:"reverse" default:"false"`
 }

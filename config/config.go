@@ -26,6 +26,8 @@
 //	when      the key is valid only where another key has a value: "type=tcp|http"
 //	optional  an absent table stays empty: its defaults are not filled in
 //	alias     names under which other programs know the key, for the error
+//	told      the key is written also when it has its default's value: the table
+//	          cannot be understood without it, or its presence means something
 package config
 
 import (
@@ -125,7 +127,7 @@ type Instance struct {
 	VRID      uint8       `toml:"virtual_router_id" required:"true" min:"1" max:"255" alias:"vrid"`
 	Version   VRRPVersion `toml:"version" oneof:"2 3" default:"3" alias:"vrrp_version"`
 	// Priority is 1..254, or 255 for the address owner. Default 100.
-	Priority uint8 `toml:"priority" default:"100" min:"1" max:"255" alias:"prio"`
+	Priority uint8 `toml:"priority" default:"100" min:"1" max:"255" alias:"prio" told:"true"`
 	// InitialState is a hint only, as in keepalived: MASTER or BACKUP, default BACKUP.
 	// The priority decides.
 	InitialState string `toml:"state" oneof:"MASTER BACKUP" default:"BACKUP" alias:"initial_state"`

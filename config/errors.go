@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,31 @@ func (e Error) text(severity string) string {
 	}
 	b.WriteString(e.Msg)
 	return b.String()
+}
+
+// suggestion matches the ways in which a message says what to write instead.
+var suggestion = regexp.MustCompile(`did you mean (\[?"[^"]+"\]?|[\w.-]+)\?|it is called ("[^"]+"|[\w.-]+) here|write ("[^"]+") if seconds are meant`)
+
+// Allowed returns the part of the message that says what would be right, "" when it
+// says that in another way.
+func (e Error) Allowed() string {
+	for _, word := range [...]string{", allowed ", ", required "} {
+		if i := strings.LastIndex(e.Msg, word); i >= 0 {
+			text := e.Msg[i+len(word):]
+			return strings.TrimPrefix(strings.TrimPrefix(text, "is "), "are ")
+		}
+	}
+	return ""
+}
+
+// Suggestion returns what the message proposes to write in place of the wrong key or
+// value, "" when it proposes nothing.
+func (e Error) Suggestion() string {
+	m := suggestion.FindStringSubmatch(e.Msg)
+	if m == nil {
+		return ""
+	}
+	return strings.Trim(cmp.Or(m[1], m[2], m[3]), `"`)
 }
 
 // Errors is everything that is wrong with one configuration, in the order of

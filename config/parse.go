@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -91,7 +92,7 @@ func parse(r *report, text string) *Config {
 				"others are TOML, where most keys have the same names: [vrrp_instance.NAME], interface = \"eth0\", priority = 100", show(words))
 			return nil
 		}
-		r.syntax(err, schema)
+		r.syntax(err)
 		return nil
 	}
 	tree, ok := scan(text, keys)
@@ -126,14 +127,15 @@ func decodeTOML(text string) (doc map[string]any, keys []toml.Key, err error) {
 }
 
 // syntax reports an error of the TOML decoder.
-func (r *report) syntax(err error, schema *table) {
+func (r *report) syntax(err error) {
 	at := place{pos: textStart()}
 	msg := err.Error()
 	var pe toml.ParseError
 	if errors.As(err, &pe) {
 		at.pos = pos{line: max(1, pe.Position.Line), col: max(1, pe.Position.Col)}
 		msg = pe.Message
-		if schema.isSecret(pe.LastKey) && strings.ContainsAny(msg, "\"'`") {
+		last := strings.Trim(pe.LastKey[strings.LastIndexByte(pe.LastKey, '.')+1:], `"`)
+		if SecretNames()(last) && strings.ContainsAny(msg, "\"'`") {
 			msg = "the value is not valid TOML" // and is not shown: it is a password
 		}
 	}
@@ -160,19 +162,25 @@ func printable(msg string) string {
 	return b.String()
 }
 
-// isSecret says that the last part of a dotted key is the name, or a known wrong
-// name, of a key whose value must not be shown.
-func (t *table) isSecret(dotted string) bool {
-	last := strings.Trim(dotted[strings.LastIndexByte(dotted, '.')+1:], `"`)
-	for _, f := range t.fields {
-		if f.Secret && (nearest(last, append(f.alias, f.key)) != "") {
-			return true
-		}
-		if f.table != nil && f.table.isSecret(dotted) {
-			return true
+// SecretNames returns a function that says of a word whether it is the name of a key
+// whose value must not be shown, a name that other programs have for one, or nearly so.
+func SecretNames() func(word string) bool {
+	var names []string
+	var walk func(t *table)
+	walk = func(t *table) {
+		for _, f := range t.fields {
+			if f.Secret {
+				names = append(append(names, f.key), f.alias...)
+			}
+			if f.table != nil {
+				walk(f.table)
+			}
 		}
 	}
-	return false
+	walk(newSchema())
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return func(word string) bool { return nearest(word, names) != "" }
 }
 
 // validator checks what one key alone cannot tell, and resolves the defaults
@@ -181,6 +189,8 @@ type validator struct {
 	*report
 	cfg  *Config
 	root place
+
+	compared int // names, in search of those that were meant
 }
 
 func (v *validator) validate() {

@@ -26,6 +26,7 @@ type node struct {
 	kids  []*node
 	elems []*node
 	index map[string]*node // of kids, once there are many
+	words *comments        // of a document that is to be written
 }
 
 // at returns the child of a table, or with a name such as "[2]" the element of a

@@ -91,6 +91,7 @@ type field struct {
 	index    []int // of the struct's field, through the structs that are part of it
 	form     string
 	optional bool
+	told     bool
 	alias    []string
 	wrong    map[string]string // values of other programs
 	whenKey  string
@@ -161,6 +162,7 @@ func newField(sf reflect.StructField, key string) *field {
 		key:      key,
 		form:     tag("form"),
 		optional: tag("optional") == "true",
+		told:     tag("told") == "true",
 		alias:    strings.Fields(tag("alias")),
 		wrong:    misnomers(sf.Type),
 	}

@@ -83,7 +83,7 @@ type ProcessTracker struct {
 	CommandMatch string `toml:"command_match" oneof:"exact prefix" default:"exact" alias:"param_match"`
 	Weight       int    `toml:"weight" default:"0" min:"-254" max:"254"`
 	Reverse      bool   `toml:"reverse" default:"false"`
-	Quorum       int    `toml:"quorum" default:"1" min:"0" max:"1000000"`
+	Quorum       int    `toml:"quorum" default:"1" min:"0" max:"1000000" told:"true"`
 	QuorumMax    int    `toml:"quorum_max" default:"=no limit" min:"0" max:"1000000"` // -1: no limit
 	// ForkDelay is how long enough processes must be there before it is up,
 	// TerminateDelay how long there may be too few before it is down.
@@ -99,7 +99,7 @@ type ProcessTracker struct {
 // service of this host.
 type TargetTracker struct {
 	Name string    // the table's name: [track_target.NAME]
-	Kind CheckKind `toml:"type" oneof:"ping tcp http" default:"ping"`
+	Kind CheckKind `toml:"type" oneof:"ping tcp http" default:"ping" told:"true"`
 	// Address is what is asked. Instead of it, Gateway asks the gateway of the
 	// default route of a family, ipv4 or ipv6, as it is at that moment.
 	Address   netip.Addr `toml:"address"`

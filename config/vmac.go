@@ -11,7 +11,7 @@ import (
 type Presence struct {
 	// UseVMAC gives the virtual addresses a MAC address of their own that goes with
 	// them from router to router (RFC 9568 section 7.3), on an interface made for them.
-	UseVMAC bool `toml:"use_vmac" default:"false" alias:"vmac"`
+	UseVMAC bool `toml:"use_vmac" default:"false" alias:"vmac" told:"true"`
 	// VMACInterface is the name of that interface.
 	VMACInterface string `toml:"vmac_interface" json:",omitzero" form:"interface" default:"=vrrp.VRID, over IPv6 vrrp6.VRID" alias:"vmac_name"`
 	// VMACAddress is the virtual MAC address.

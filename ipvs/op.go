@@ -86,9 +86,9 @@ func writeService(b *strings.Builder, s Service) {
 		} else if n, ok := MaskBits(m); ok {
 			fmt.Fprintf(b, " -M %d", n)
 		}
-		if s.PersistenceEngine != "" {
-			fmt.Fprintf(b, " --pe %s", s.PersistenceEngine)
-		}
+	}
+	if s.PersistenceEngine != "" {
+		fmt.Fprintf(b, " --pe %s", s.PersistenceEngine)
 	}
 	if s.Flags&FlagOnePacket != 0 {
 		b.WriteString(" -o")

@@ -46,6 +46,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("table", testTable)
 	t.Run("options, without twos, which 6.1 lacks", testIPVSOptions)
 	t.Run("ipv6", testIPv6Farm)
+	t.Run("ipvs commands", testIPVSCommands)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'

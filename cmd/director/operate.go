@@ -7,96 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"director/config"
 	"director/internal/control"
-	"director/internal/secret"
-	"director/internal/watchdog"
 )
-
-func newCheck(o *options) *cobra.Command {
-	var peer string
-	cmd := &cobra.Command{
-		Use:   "check [FILE]",
-		Short: "check a configuration file",
-		Long: `Check a configuration file without touching anything. Every error and warning
-is printed as file:line: what; the exit status is 1 when there is an error. A file
-whose name ends in .conf is in the language of keepalived.
-
-With --peer the file is compared with that of the other host: what must agree and
-does not is an error, such as the virtual router ID or the password.`,
-		Example: "  director check -c ./director.toml && director reload\n  director check /etc/keepalived/keepalived.conf\n" +
-			"  director check --peer /tmp/director.toml.of.lb2",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				o.configPath = args[0]
-			}
-			text, err := os.ReadFile(o.configPath)
-			if err != nil {
-				return &failure{exitFailure, err}
-			}
-			cfg, warnings, err := parse(o.configPath, text)
-			for _, w := range warnings {
-				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
-			}
-			if err != nil {
-				return err
-			}
-			find := positions(o.configPath, text)
-			if err := config.FillSecrets(find, cfg, secret.Read); err != nil {
-				return err
-			}
-			if cfg, err = watchdog.WithScriptUser(cfg); err != nil {
-				return &failure{exitFailure, err}
-			}
-			warnings, err = watchdog.CheckScripts(find, cfg)
-			for _, w := range warnings {
-				fmt.Fprintln(cmd.ErrOrStderr(), w.String())
-			}
-			if err != nil {
-				return err
-			}
-			if peer != "" {
-				if err := comparePeer(cmd, config.Side{Name: o.configPath, Find: find, Config: cfg}, peer); err != nil {
-					return err
-				}
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: valid: %s, %s\n", o.configPath,
-				count(len(cfg.Instances), "VRRP instance"), count(len(cfg.VirtualServers), "virtual server"))
-			return nil
-		},
-	}
-	configFlag(cmd, o)
-	cmd.Flags().StringVar(&peer, "peer", "", "the file of the other host, to compare with")
-	return cmd
-}
-
-// comparePeer compares a valid configuration with that of the other host.
-func comparePeer(cmd *cobra.Command, own config.Side, path string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return &failure{exitFailure, err}
-	}
-	cfg, _, err := parse(path, text)
-	if err != nil {
-		return err
-	}
-	errs, warnings := config.ComparePeers(own, config.Side{Name: path, Find: positions(path, text), Config: cfg})
-	for _, w := range warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), w.String())
-	}
-	if len(errs) > 0 {
-		return errs
-	}
-	return nil
-}
 
 func count(n int, what string) string {
 	if n == 1 {

@@ -36,8 +36,8 @@ func options() Options {
 // JSON.
 func TestFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.conf")
-	if err != nil || len(files) < 15 {
-		t.Errorf("%d files, want 15 at least (%v)", len(files), err)
+	if err != nil || len(files) < 52 {
+		t.Errorf("%d files, want 52 at least (%v)", len(files), err)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {

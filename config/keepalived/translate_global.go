@@ -105,6 +105,16 @@ func (t *translator) finishGlobal(root *scope) {
 			t.root.Table("track_file", root.s.at()).Delete(name)
 		}
 	}
+	for _, process := range []string{"vrrp", "checker"} {
+		if !t.root.Has(process + "_process") {
+			continue
+		}
+		if p := t.root.Table(process+"_process", root.s.at()); p.Has("rt_priority") && p.Has("nice") {
+			nice := t.global[process+"_priority"]
+			t.Warnf(nice.at(), nice.key(), "has no effect on a process with %s_rt_priority", process)
+			p.Delete("nice")
+		}
+	}
 	if !t.root.Has("vrrp_instance") {
 		return
 	}

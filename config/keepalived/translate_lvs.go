@@ -15,7 +15,7 @@ type target struct {
 	at     config.Position
 	addr   netip.Addr
 	port   uint16
-	marked bool
+	marked bool // a mark, or a group of marks alone: there is no protocol
 	group  bool
 }
 
@@ -29,9 +29,9 @@ func service(sc *scope, s *statement) {
 		if !sc.need(s, 2, 2) {
 			return
 		}
-		to = target{at: s.arg(2).at, group: kind == "group", marked: kind == "fwmark"}
+		to = target{at: s.arg(2).at, marked: kind == "fwmark", group: kind == "group"}
 		key, value, name = "group", s.arg(2).text, s.arg(2).text
-		if to.marked {
+		if kind == "fwmark" {
 			n, ok := sc.number(s.arg(2), kind, 0)
 			if !ok {
 				return
@@ -39,7 +39,10 @@ func service(sc *scope, s *statement) {
 			key, value, name = kind, n, "fwmark-"+strconv.FormatInt(n, 10)
 			break
 		}
-		for _, k := range sc.groupOf(name).kids { // all have one port, or none
+		members := sc.groupOf(name).kids
+		to.marked = len(members) > 0
+		for _, k := range members { // all have one port, or none
+			to.marked = to.marked && k.key() == "fwmark"
 			n, _ := strconv.ParseUint(k.arg(1).text, 10, 16)
 			if k.key() != "fwmark" && (to.port == 0 || uint16(n) == to.port) {
 				to.port = uint16(n)

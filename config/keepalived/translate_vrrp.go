@@ -215,6 +215,10 @@ func (sc *scope) strict() {
 	if sc.seen["accept"] == nil && sc.seen["no_accept"] == nil && !sc.owner() {
 		put("accept", false, "no_accept (the virtual addresses answer neither ping nor connections)")
 	}
+	if accept := sc.seen["accept"]; accept != nil && sc.t.Get("version") == int64(2) && sc.t.Get("accept") == true {
+		sc.Warnf(accept.at(), "accept", "is not allowed in strict mode with version 2 and not used, as in keepalived")
+		put("accept", false, "no_accept (the virtual addresses answer neither ping nor connections)")
+	}
 	put("lower_prio_no_advert", true, "lower_prio_no_advert")
 	if sc.owner() {
 		put("owner_ignore_adverts", true, "owner_ignore_adverts")

@@ -20,6 +20,7 @@ var pure = map[string][]string{
 	"ipvs":              {},
 	"checkers":          {"ipvs"},
 	"internal/doctor":   {"config", "internal/control"},
+	"internal/verdict":  {"config", "config/keepalived"},
 }
 
 // leaves touch the outside world; each knows its own pure root alone, and how to

@@ -13,12 +13,19 @@ type timed interface {
 
 // timers orders everything that waits by its deadline. An entry's deadline may
 // change at any time; fix then puts it in its place.
-type timers []timed
+type timers []entry
+
+// entry holds the deadline beside who waits for it: a router's is made of four times,
+// and each advert that is heard compares the routers of a whole branch.
+type entry struct {
+	timed
+	at time.Time
+}
 
 func (t timers) Len() int { return len(t) }
 
 func (t timers) Less(i, j int) bool {
-	a, b := t[i].deadline(), t[j].deadline()
+	a, b := t[i].at, t[j].at
 	switch {
 	case a.IsZero():
 		return false
@@ -37,14 +44,14 @@ func (t timers) Swap(i, j int) {
 func (t *timers) Push(x any) {
 	e := x.(timed)
 	*e.slot() = len(*t)
-	*t = append(*t, e)
+	*t = append(*t, entry{e, e.deadline()})
 }
 
 // Pop is for container/heap.
 func (t *timers) Pop() any {
 	last := len(*t) - 1
-	e := (*t)[last]
-	(*t)[last] = nil
+	e := (*t)[last].timed
+	(*t)[last] = entry{}
 	*t = (*t)[:last]
 	*e.slot() = -1
 	return e
@@ -52,12 +59,16 @@ func (t *timers) Pop() any {
 
 func (t *timers) add(e timed)    { heap.Push(t, e) }
 func (t *timers) remove(e timed) { heap.Remove(t, *e.slot()) }
-func (t *timers) fix(e timed)    { heap.Fix(t, *e.slot()) }
+
+func (t *timers) fix(e timed) {
+	(*t)[*e.slot()].at = e.deadline()
+	heap.Fix(t, *e.slot())
+}
 
 // first returns the entry that is due next, nil when none has a deadline.
 func (t timers) first() timed {
-	if len(t) == 0 || t[0].deadline().IsZero() {
+	if len(t) == 0 || t[0].at.IsZero() {
 		return nil
 	}
-	return t[0]
+	return t[0].timed
 }

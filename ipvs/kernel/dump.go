@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"golang.org/x/sys/unix"
 
@@ -21,7 +22,7 @@ const dumpTries = 3
 // what was left out shows as an operation that fails with EEXIST, after which
 // the table should be dumped again.
 func (k *Kernel) Dump() (ipvs.Table, error) {
-	t, _, err := k.read()
+	t, _, err := k.read(nil)
 	if err != nil {
 		return nil, fmt.Errorf("ipvs: dump: %w", err)
 	}
@@ -31,14 +32,15 @@ func (k *Kernel) Dump() (ipvs.Table, error) {
 // Stats returns the counters of every service and real server. Linux sums them
 // up every two seconds, so that they lag by as much; connections are counted at once.
 func (k *Kernel) Stats() (ipvs.Stats, error) {
-	_, s, err := k.read()
+	_, s, err := k.read(nil)
 	if err != nil {
 		return nil, fmt.Errorf("ipvs: statistics: %w", err)
 	}
 	return s, nil
 }
 
-func (k *Kernel) read() (ipvs.Table, ipvs.Stats, error) {
+// read dumps the services that keep names; nil names all.
+func (k *Kernel) read(keep func(ipvs.ServiceKey) bool) (ipvs.Table, ipvs.Stats, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var table ipvs.Table
@@ -52,6 +54,10 @@ func (k *Kernel) read() (ipvs.Table, ipvs.Stats, error) {
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	if keep != nil {
+		maps.DeleteFunc(table, func(key ipvs.ServiceKey, _ *ipvs.Entry) bool { return !keep(key) })
+		maps.DeleteFunc(stats, func(key ipvs.ServiceKey, _ *ipvs.ServiceStats) bool { return !keep(key) })
 	}
 	for key, e := range table {
 		err := settled(func() (twice bool, err error) {

@@ -18,6 +18,7 @@ const (
 	cmdDelDaemon  = 10
 	cmdGetDaemon  = 11
 	cmdGetInfo    = 15
+	cmdZero       = 16
 
 	attrService = 1
 	attrDest    = 2

@@ -137,9 +137,9 @@ func decodeDaemon(m message) (d ipvs.SyncDaemon, err error) {
 	return d.Canonical(), a.err
 }
 
-// tables are the namespace's files below /proc that are read for SyncStats. An open
-// one stays with its namespace. A file that the kernel does not have is nil.
-type tables struct{ conns, udp, udp6 *os.File }
+// tables are the namespace's files below /proc that are read for SyncStats and
+// Connections. An open one stays with its namespace. A file that the kernel does not have is nil.
+type tables struct{ conns, connsSync, udp, udp6 *os.File }
 
 // openTables opens the files in the calling thread's network namespace.
 func openTables() tables {
@@ -150,11 +150,11 @@ func openTables() tables {
 		}
 		return f
 	}
-	return tables{open("ip_vs_conn_sync"), open("udp"), open("udp6")}
+	return tables{open("ip_vs_conn"), open("ip_vs_conn_sync"), open("udp"), open("udp6")}
 }
 
 func (t tables) close() {
-	for _, f := range []*os.File{t.conns, t.udp, t.udp6} {
+	for _, f := range []*os.File{t.conns, t.connsSync, t.udp, t.udp6} {
 		if f != nil {
 			f.Close()
 		}
@@ -172,7 +172,7 @@ func (k *Kernel) SyncStats(backup ipvs.SyncDaemon) (ipvs.SyncStats, error) {
 	defer k.mu.Unlock()
 	var s ipvs.SyncStats
 	seen := uint64(0)
-	err := eachLine(k.tables.conns, func(line []byte) bool {
+	err := eachLine(k.tables.connsSync, func(line []byte) bool {
 		switch {
 		case bytes.Contains(line, []byte(" SYNC ")):
 			s.Learned++

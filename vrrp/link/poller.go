@@ -138,16 +138,13 @@ func (p *Poller) Drain() {
 // between the computation of the deadline and the call does not add up. Wait
 // never returns before the deadline because of it.
 func (p *Poller) Wait(deadline time.Time) error {
-	timeout, err := p.arm(deadline)
+	n, err := p.wait(deadline)
+	for err == nil && n == 1 && int(p.events[0].Fd) == p.timer && !passed(deadline) {
+		p.armed = time.Time{} // an earlier deadline, which arm left standing
+		n, err = p.wait(deadline)
+	}
 	if err != nil {
 		return err
-	}
-	n, err := unix.EpollWait(p.epoll, p.events, timeout)
-	for err == unix.EINTR { // the runtime preempts by signals; the timer is absolute
-		n, err = unix.EpollWait(p.epoll, p.events, timeout)
-	}
-	if err != nil {
-		return fmt.Errorf("link: epoll_wait: %w", err)
 	}
 	if p.Woken != nil {
 		p.Woken()
@@ -171,22 +168,40 @@ func (p *Poller) Wait(deadline time.Time) error {
 	return nil
 }
 
-// arm sets the timer to the deadline, unless it is set to it already, and
-// returns the time-out for epoll_wait.
+// wait waits for the first event and puts it and those that came with it into
+// p.events.
+func (p *Poller) wait(deadline time.Time) (n int, err error) {
+	timeout, err := p.arm(deadline)
+	if err != nil {
+		return 0, err
+	}
+	n, err = unix.EpollWait(p.epoll, p.events, timeout)
+	for err == unix.EINTR { // the runtime preempts by signals; the timer is absolute
+		n, err = unix.EpollWait(p.epoll, p.events, timeout)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("link: epoll_wait: %w", err)
+	}
+	return n, nil
+}
+
+func passed(deadline time.Time) bool { return !deadline.IsZero() && time.Until(deadline) <= 0 }
+
+// arm sets the timer to the deadline and returns the time-out for epoll_wait. A timer
+// that is set to an earlier one stays: each advert that is received moves a deadline
+// away, and one wake-up for nothing in three intervals costs less than a system call
+// for each of them.
 func (p *Poller) arm(deadline time.Time) (timeout int, err error) {
 	if p.epoll < 0 {
 		return 0, ErrClosed
 	}
-	if deadline == p.armed {
+	if passed(deadline) {
+		return 0, nil
+	}
+	if deadline.IsZero() || !p.armed.IsZero() && !deadline.Before(p.armed) {
 		return -1, nil
 	}
-	var spec unix.ItimerSpec
-	if !deadline.IsZero() {
-		if time.Until(deadline) <= 0 {
-			return 0, nil
-		}
-		spec.Value = unix.NsecToTimespec(p.clock.monotonic(deadline))
-	}
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(p.clock.monotonic(deadline))}
 	if err := unix.TimerfdSettime(p.timer, unix.TFD_TIMER_ABSTIME, &spec, nil); err != nil {
 		return 0, fmt.Errorf("link: timerfd_settime: %w", err)
 	}

@@ -78,6 +78,19 @@ func TestWaitForgetsOldDeadlines(t *testing.T) {
 	wait(t, p, at)
 }
 
+// A later deadline sets no timer: that of the earlier one is enough to look again.
+func TestLaterDeadlineSetsNoTimer(t *testing.T) {
+	p := newTestPoller(t)
+	soon, later := time.Now().Add(time.Minute), time.Now().Add(time.Hour)
+	for _, step := range []struct{ deadline, armed time.Time }{{later, later}, {soon, soon}, {later, soon}, {time.Time{}, soon}, {soon, soon}} {
+		p.Wake()
+		wait(t, p, step.deadline)
+		if p.armed != step.armed {
+			t.Errorf("waited for %v: the timer is set to %v, want %v", step.deadline, p.armed, step.armed)
+		}
+	}
+}
+
 func TestWakeUpsCoalesce(t *testing.T) {
 	p := newTestPoller(t)
 	var all sync.WaitGroup
