@@ -1,6 +1,7 @@
 package checkd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,14 +23,14 @@ func (w *world) order(o control.Order) (control.OrderResult, error) {
 	w.t.Helper()
 	w.parent.down <- watchdog.Message{Order: &watchdog.Order{ID: 7, Order: o}}
 	synctest.Wait()
-	for _, m := range w.parent.take(func(m watchdog.Message) bool { return m.Ordered != nil }) {
-		if m.Ordered.Error != "" {
-			return m.Ordered.Result, fmt.Errorf("%s", m.Ordered.Error)
-		}
-		return m.Ordered.Result, nil
+	answers := w.parent.take(func(m watchdog.Message) bool { return m.Ordered != nil })
+	if len(answers) != 1 {
+		w.t.Fatalf("%d answers to %+v", len(answers), o)
 	}
-	w.t.Fatalf("no answer to %+v", o)
-	return control.OrderResult{}, nil
+	if text := answers[0].Ordered.Error; text != "" {
+		return control.OrderResult{}, errors.New(text)
+	}
+	return answers[0].Ordered.Result, nil
 }
 
 // obeys carries out "drain web a b", "weight web a 50%" or "ready - a", with what change adds.
