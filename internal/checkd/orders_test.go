@@ -230,7 +230,7 @@ func TestDrainEnds(t *testing.T) {
 		w.table("web: b0 c0 d4")
 		w.pass(time.Millisecond)
 		w.table("web: c0 d4")
-		if got := w.events(); got != "web/b drain>maintain" || w.reasons[0] != "the deadline is over; 5 connections were left" {
+		if got := w.events(); got != "web/b drain>maintain" || w.reasons[0] != "the deadline is over with 5 connections left" {
 			t.Errorf("events %s %v", got, w.reasons)
 		}
 		if o := w.override("b"); o.After != control.AfterDeadline || o.Left != 5 {
@@ -464,7 +464,7 @@ func TestDrainOnRemove(t *testing.T) {
 		w.events()
 		w.pass(62 * time.Second)
 		w.table("web: a4; dns: c1")
-		if got := w.events(); got != "web/b leaving>gone" || w.reasons[0] != "drain_on_remove is over; 2 connections were left" {
+		if got := w.events(); got != "web/b leaving>gone" || w.reasons[0] != "drain_on_remove is over with 2 connections left" {
 			t.Errorf("events %s %v", got, w.reasons)
 		}
 		if err := w.stop(); err != nil {
