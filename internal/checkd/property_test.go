@@ -2,6 +2,9 @@ package checkd
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,8 +22,9 @@ import (
 	"director/ipvs/ipvstest"
 )
 
-// Any history of verdicts, reloads, kills, stops, hand edits and failing kernel
-// calls ends in the table that the configuration and the servers' health call for.
+// Any history of verdicts, orders, reloads, kills, stops, hand edits and failing kernel
+// calls ends in the table that the configuration, the orders in force and the servers'
+// health call for.
 func TestAnyHistoryConverges(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -44,6 +48,7 @@ func history(t *rapid.T, dir string) {
 	if err := writeRecord(dir, nil); err != nil {
 		t.Fatal(err)
 	}
+	os.Remove(filepath.Join(dir, maintenanceName))
 	w := &world{t: t, kernel: ipvstest.New(tableOf("other: z1")), dir: dir, farm: newFarm()}
 	defer func() {
 		if w.parent != nil && t.Failed() {
@@ -75,6 +80,7 @@ func history(t *rapid.T, dir string) {
 			}
 			parts = append(parts, part)
 		}
+		drains := rapid.Bool().Draw(t, "drain on remove")
 		draw := func(what string) bool { return rapid.Bool().Draw(t, what) }
 		inhibit, alpha, ramp, follows := draw("inhibit"), draw("alpha"), draw("ramp up"), draw("active with")
 		threshold := rapid.SampledFrom([]string{"0%", "0%", "1%", "50%", "100%"}).Draw(t, "panic threshold")
@@ -83,6 +89,9 @@ func history(t *rapid.T, dir string) {
 			for i := range c.VirtualServers {
 				v := &c.VirtualServers[i]
 				v.PanicThreshold = threshold
+				if drains {
+					v.DrainOnRemove = config.Duration(time.Minute)
+				}
 				if follows {
 					v.ActiveWith = "lan"
 				}
@@ -102,6 +111,7 @@ func history(t *rapid.T, dir string) {
 			}
 		})
 	}
+	orders := map[string]string{} // what is in force for "web/a"
 	cfg := drawConfig()
 	role := ""
 	tellRole := func() { // as the parent does when the configuration is in force
@@ -117,7 +127,7 @@ func history(t *rapid.T, dir string) {
 	w.run()
 	configure()
 	for range rapid.IntRange(0, 12).Draw(t, "steps") {
-		switch rapid.SampledFrom([]string{"verdict", "verdict", "reload", "role", "kill", "resume", "restart", "edit", "failure", "time"}).Draw(t, "step") {
+		switch rapid.SampledFrom([]string{"verdict", "verdict", "order", "order", "reload", "role", "kill", "resume", "restart", "edit", "failure", "time"}).Draw(t, "step") {
 		case "verdict":
 			s := rapid.SampledFrom(servers).Draw(t, "server")
 			down[s] = !down[s]
@@ -126,9 +136,24 @@ func history(t *rapid.T, dir string) {
 				answer = refused
 			}
 			w.farm.set(answer, s)
+		case "order":
+			verb := rapid.SampledFrom([]string{"drain", "maintain", "ready", "weight 0", "weight 2", "weight 150%"}).Draw(t, "order")
+			what, weight, _ := strings.Cut(verb, " ")
+			service, server := rapid.SampledFrom([]string{"web", "dns"}).Draw(t, "ordered"), rapid.SampledFrom(servers).Draw(t, "for")
+			_, err := w.order(control.Order{Verb: what, Service: service, Servers: []string{server}, Weight: weight, Force: true, Author: "root"})
+			if listed := configured(cfg, service, server); listed != (err == nil) {
+				t.Fatalf("%s %s %s, configured %v: %v", verb, service, server, listed, err)
+			}
+			if err == nil {
+				orders[service+"/"+server] = verb
+			}
 		case "reload":
 			cfg = drawConfig()
 			configure()
+			maps.DeleteFunc(orders, func(name, _ string) bool {
+				service, server, _ := strings.Cut(name, "/")
+				return !configured(cfg, service, server)
+			})
 		case "role":
 			role = rapid.SampledFrom([]string{"MASTER", "MASTER", "BACKUP", "FAULT"}).Draw(t, "role")
 			tellRole()
@@ -167,7 +192,7 @@ func history(t *rapid.T, dir string) {
 	tellRole()
 	w.pass(stretch)
 
-	want := expected(cfg, down, role, w.inquire())
+	want := expected(cfg, down, orders, role, w.inquire())
 	if got := tableText(w.kernel.Table()); got != want {
 		t.Errorf("table %q, want %q", got, want)
 	}
@@ -189,37 +214,55 @@ func alwaysThere(cfg *config.Config, service string) bool {
 	return slices.ContainsFunc(cfg.VirtualServers, func(v config.VirtualServer) bool { return v.Name == service && v.ActiveWith == "" })
 }
 
-// expected is the table by the rules, from the configuration, the servers' health and
-// the instance's role. Which of several dead servers the panic guard keeps depends on
-// when they were found dead, which the status tells.
-func expected(cfg *config.Config, down map[string]bool, role string, status *control.Checkers) string {
+// configured says whether a configuration has a service, and a server of it if one is
+// named.
+func configured(cfg *config.Config, service, server string) bool {
+	return slices.ContainsFunc(cfg.VirtualServers, func(v config.VirtualServer) bool {
+		return v.Name == service && (server == "" || slices.ContainsFunc(v.RealServers, func(rs config.RealServer) bool { return rs.Name == server }))
+	})
+}
+
+// expected is the table by the rules, from the configuration, the orders, the servers'
+// health and the instance's role. Which of several dead servers the panic guard keeps
+// depends on when they were found dead, which the status tells.
+func expected(cfg *config.Config, down map[string]bool, orders map[string]string, role string, status *control.Checkers) string {
 	t := tableOf("other: z1")
 	for i, v := range cfg.VirtualServers {
 		if v.ActiveWith != "" && role != "MASTER" {
 			continue
 		}
 		e := t.Set(key(v.Name), ipvs.Service{Scheduler: "rr"})
+		weights := make([]int, len(v.RealServers))
 		up, all := 0, 0
-		for _, rs := range v.RealServers {
-			if all += rs.Weight; !down[rs.Name] {
-				up += rs.Weight
+		for j, rs := range v.RealServers {
+			weights[j] = rs.Weight
+			switch orders[v.Name+"/"+rs.Name] {
+			case "weight 2":
+				weights[j] = 2
+			case "weight 150%":
+				weights[j] = (rs.Weight*3 + 1) / 2
+			case "drain", "maintain", "weight 0":
+				weights[j] = 0
+			}
+			if all += weights[j]; !down[rs.Name] {
+				up += weights[j]
 			}
 		}
-		quorum := up > 0
+		quorum, guarded := up > 0, v.PanicShare() > 0 && all > 0
 		kept := map[string]bool{}
 		for up*100 < all*v.PanicShare() {
 			last := -1
 			for j, s := range status.Services[i].Servers {
-				if down[s.Name] && !kept[s.Name] && (last < 0 || s.Since.After(status.Services[i].Servers[last].Since)) {
+				if down[s.Name] && !kept[s.Name] && weights[j] > 0 && (last < 0 || s.Since.After(status.Services[i].Servers[last].Since)) {
 					last = j
 				}
 			}
 			kept[v.RealServers[last].Name] = true
-			up += v.RealServers[last].Weight
+			up += weights[last]
 		}
-		for _, rs := range v.RealServers {
-			d := ipvs.Destination{Weight: int32(rs.Weight)}
-			if down[rs.Name] && !kept[rs.Name] {
+		for j, rs := range v.RealServers {
+			d := ipvs.Destination{Weight: int32(weights[j])}
+			if down[rs.Name] && !kept[rs.Name] || orders[v.Name+"/"+rs.Name] == "maintain" {
 				d.Weight = 0
 				if !rs.Inhibit {
 					continue
@@ -228,7 +271,7 @@ func expected(cfg *config.Config, down map[string]bool, role string, status *con
 			e.Dests[rs.Address] = d
 		}
 		for _, s := range v.SorryServers {
-			if !quorum && len(kept) == 0 && (len(s.Checks) == 0 || !down["s"]) {
+			if !quorum && !guarded && (len(s.Checks) == 0 || !down["s"]) {
 				e.Dests[s.Address] = ipvs.Destination{Weight: 1}
 				break
 			}

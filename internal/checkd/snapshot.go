@@ -26,7 +26,7 @@ func (d *Daemon) readStats(now time.Time) {
 		return
 	}
 	t.succeed(what)
-	d.stats = stats
+	d.stats, d.statsAt = stats, now
 	for key, e := range t.have {
 		s := stats[key]
 		if s == nil || len(s.Dests) != len(e.Dests) {
@@ -85,16 +85,17 @@ func (d *Daemon) serviceStatus(s *service) control.Service {
 		}
 	}
 	for i, rs := range s.pool.Servers() {
-		v.Servers[i] = s.serverStatus(rs, have)
+		v.Servers[i] = d.serverStatus(s, rs, have)
 	}
 	for _, rs := range s.pool.SorryServers() {
-		v.SorryServers = append(v.SorryServers, s.serverStatus(rs, have))
+		v.SorryServers = append(v.SorryServers, d.serverStatus(s, rs, have))
 	}
+	v.Leaving = d.leavingStatus(s, have)
 	return v
 }
 
 // serverStatus is what status shows of a real server or a sorry server.
-func (s *service) serverStatus(rs *checkers.Server, have held) control.Server {
+func (d *Daemon) serverStatus(s *service, rs *checkers.Server, have held) control.Server {
 	r := control.Server{
 		Name: rs.Config.Name, Address: rs.Config.Key.String(),
 		Health: rs.State.String(), Since: rs.Since, Reason: rs.Why(),
@@ -105,6 +106,10 @@ func (s *service) serverStatus(rs *checkers.Server, have held) control.Server {
 	}
 	if began, ends := rs.Ramp(); !began.IsZero() {
 		r.RampUp = &control.RampUp{Weight: int(rs.RampedWeight()), Began: began, Ends: ends}
+	}
+	if o := s.overrides[rs.Config.Key]; o != nil {
+		own := *o
+		r.Override = &own
 	}
 	installed(&r, have, rs.Config.Key)
 	for j, c := range rs.Checks {
@@ -204,7 +209,7 @@ func (d *Daemon) held(s *service) held {
 		}
 		return h
 	}
-	servers := names(s.pool.Config())
+	servers := append(names(s.pool.Config()), leavingKeys(s.pool.Leaving())...)
 	h := held{all: true, dests: map[ipvs.DestKey]ipvs.Destination{}, stats: &ipvs.ServiceStats{Dests: map[ipvs.DestKey]ipvs.DestStats{}}}
 	for _, key := range s.keys {
 		e, stats := d.table.have[key], d.stats[key]

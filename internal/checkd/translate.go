@@ -126,6 +126,7 @@ func translate(v *config.VirtualServer) farm {
 			PanicThreshold: v.PanicShare(),
 			Servers:        make([]checkers.ServerConfig, len(v.RealServers)),
 			Sorry:          make([]checkers.ServerConfig, len(v.SorryServers)),
+			DrainOnRemove:  v.DrainOnRemove.D(),
 		},
 		orders: make([][]order, 0, len(v.RealServers)+len(v.SorryServers)),
 	}
@@ -170,6 +171,15 @@ func (f *farm) checks(p *plans, v *config.VirtualServer, s *checkers.ServerConfi
 		}
 	}
 	f.orders = append(f.orders, orders)
+}
+
+// leavingKeys returns what a pool calls servers that leave it.
+func leavingKeys(list []checkers.Leaving) []ipvs.DestKey {
+	keys := make([]ipvs.DestKey, len(list))
+	for i, l := range list {
+		keys[i] = l.Key
+	}
+	return keys
 }
 
 // names returns what a pool calls its servers, the sorry servers last.

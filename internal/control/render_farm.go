@@ -55,12 +55,15 @@ func (v View) services(p *page, list []Service) {
 			t.note("!", "the kernel does not have this service", bad)
 		}
 		p.table("", t)
-		if len(s.Servers) == 0 && len(s.SorryServers) == 0 {
+		if len(s.Servers)+len(s.Leaving)+len(s.SorryServers) == 0 {
 			continue
 		}
 		t = table{head: []string{"SERVER", "HEALTH", "FOR", "WEIGHT", "KERNEL", "ACTIVE", "INACTIVE", "LAST CHECK"}}
 		for _, r := range s.Servers {
 			v.server(&t, r, "")
+		}
+		for _, l := range s.Leaving {
+			v.leaving(&t, l)
 		}
 		for _, r := range s.SorryServers {
 			v.server(&t, r, "sorry server ")
@@ -146,6 +149,7 @@ func (v View) server(t *table, r Server, prefix string) {
 	}
 	t.add(text(prefix+name), styled(dash(r.Health), healthStyle(r.Health)), number(v.age(r.Since)), number(strconv.Itoa(r.Weight)), kernel,
 		number(fmt.Sprint(r.Active)), number(fmt.Sprint(r.Inactive)), text(v.newestCheck(r.Checks)))
+	v.override(t, r)
 	if r.UpperThreshold > 0 {
 		lower := "three quarters of that"
 		if r.LowerThreshold > 0 {

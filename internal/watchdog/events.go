@@ -27,6 +27,9 @@ func (p *parent) event(e control.Event) {
 	if e.Kind == "instance" {
 		attrs = append(attrs, slog.Int("priority", e.Priority))
 	}
+	if e.Author != "" {
+		attrs = append(attrs, slog.String("author", e.Author))
+	}
 	attrs = append(attrs, slog.Uint64("generation", e.Generation), slog.Uint64("seq", e.Seq))
 	level := slog.LevelInfo
 	switch e.To {
@@ -50,6 +53,8 @@ func subjectKey(e control.Event) string {
 			return "service"
 		}
 		return "instance"
+	case "maintenance":
+		return "server"
 	case "":
 		return "subject"
 	}
