@@ -119,7 +119,7 @@ func (g *Group) Step(now time.Time, member int, ev Event, acts []GroupAction) []
 	}
 	was := m.state
 	acts = g.move(now, member, ev, acts)
-	if was == Master && m.state == Backup && m.cause.Reason == ReasonGate {
+	if was == Master && m.state == Backup && (m.cause.Reason == ReasonGate || m.cause.Reason == ReasonReleased) {
 		acts = g.yield(now, member, acts)
 	}
 	switch ev.Kind {

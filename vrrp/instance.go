@@ -22,10 +22,11 @@ const (
 	EventLink                      // an interface of the router carries packets again
 	EventGate                      // the Answer to question Ask of a promotion gate; Cause.Detail says why
 	EventSlept                     // the host was suspended for Interval, which the clock of now does not count
+	EventYield                     // a MASTER hands over and stays BACKUP; Cause says why
 	numEvents
 )
 
-var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down", "link", "gate", "slept"}
+var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down", "link", "gate", "slept", "yield"}
 
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
@@ -270,6 +271,10 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 		return i.slept(now, ev.Interval, acts)
 	case EventGate:
 		return i.gateAnswer(now, ev, acts)
+	case EventYield:
+		if i.state == Master {
+			return i.yield(now, ev.Cause, acts)
+		}
 	}
 	return acts
 }

@@ -46,6 +46,7 @@ const (
 	ReasonHigherAddress          // a router of equal priority and higher address advertises
 	ReasonReplaced               // a router took over while this one was silent
 	ReasonGate                   // a promotion gate does not hold: it must, for this MASTER
+	ReasonReleased               // an operator wants another router to be MASTER; Detail says who and why
 	ReasonInterfaceDown          // an interface that is needed is down
 	ReasonInterfaceAbsent        // an interface that is needed does not exist
 	ReasonNoSource               // there is no address to send adverts from
@@ -74,6 +75,7 @@ var reasonNames = [numReasons]string{
 	ReasonHigherAddress:   "higher_address",
 	ReasonReplaced:        "replaced",
 	ReasonGate:            "promotion_gate",
+	ReasonReleased:        "released",
 	ReasonInterfaceDown:   "interface_down",
 	ReasonInterfaceAbsent: "interface_absent",
 	ReasonNoSource:        "no_source_address",
@@ -149,6 +151,8 @@ func (c Cause) text() string {
 		return fmt.Sprintf("%s took over while this host was silent for %v, and is not preempted", peer, silence)
 	case ReasonGate:
 		return "promotion gate " + c.Detail
+	case ReasonReleased:
+		return "released " + c.Detail
 	case ReasonInterfaceDown:
 		return fmt.Sprintf("interface %s is down", c.Detail)
 	case ReasonInterfaceAbsent:

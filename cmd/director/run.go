@@ -86,6 +86,7 @@ func run(ctx context.Context, o *options, level, format string) error {
 	return watchdog.Run(ctx, watchdog.Options{
 		ConfigPath: path,
 		RuntimeDir: dir,
+		StateDir:   stateDir(),
 		ChildEnv:   []string{envRuntimeDir + "=" + dir, envLogLevel + "=" + level, envLogFormat + "=" + format},
 		Version:    versionText(),
 		Parse:      parse,

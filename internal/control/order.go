@@ -19,9 +19,19 @@ const (
 	VerbShow     = "show"     // nothing: tells how they are
 )
 
-// Order is what an operator wants to happen with real servers.
+// What an operator can order for virtual routers.
+const (
+	VerbRelease = "release" // another router is to be MASTER
+	VerbPrefer  = "prefer"  // this one is
+	VerbAuto    = "auto"    // as the configuration says
+)
+
+// Order is what an operator wants to happen with real servers, or with virtual routers.
 type Order struct {
 	Verb string `json:"verb"`
+	// Instances are the virtual routers by their names, or those of sync groups. Servers
+	// and Service are then empty.
+	Instances []string `json:"instances,omitempty"`
 	// Service is a virtual server by its name or address (192.0.2.1:80/tcp,
 	// fwmark 3); empty: all that have such servers.
 	Service string `json:"service,omitempty"`
@@ -47,8 +57,9 @@ type Order struct {
 
 // OrderResult tells what has become of an Order.
 type OrderResult struct {
-	Servers []OrderedServer `json:"servers"`
-	Notes   []string        `json:"notes,omitempty"` // what the operator should know
+	Servers   []OrderedServer   `json:"servers,omitempty"`
+	Instances []OrderedInstance `json:"instances,omitempty"`
+	Notes     []string          `json:"notes,omitempty"` // what the operator should know
 }
 
 // OrderedServer is a real server that an Order was for, as it is after it.
@@ -58,10 +69,17 @@ type OrderedServer struct {
 	Server
 }
 
-// Override is what an operator has ordered for a real server, in place of what
-// the configuration and its health say.
+// OrderedInstance is a virtual router that an Order was for.
+type OrderedInstance struct {
+	Name string    `json:"name"`
+	Was  string    `json:"was"`           // what was in force before: auto, release, prefer
+	Now  *Override `json:"now,omitempty"` // nil: auto
+}
+
+// Override is what an operator has ordered for a real server or a virtual router, in
+// place of what the configuration and its health say.
 type Override struct {
-	Order   string    `json:"order"` // drain, maintain, weight
+	Order   string    `json:"order"` // drain, maintain, weight; release, prefer
 	Weight  string    `json:"weight,omitempty"`
 	Author  string    `json:"author"` // the user, as the kernel knows it
 	Claimed string    `json:"claimed,omitempty"`
@@ -92,6 +110,15 @@ func (o *Override) What() string {
 		return VerbWeight + " " + o.Weight
 	}
 	return o.Order
+}
+
+// Says tells who ordered it and why: "by root: kernel update".
+func (o *Override) Says() string {
+	text := "by " + o.Who()
+	if o.Reason != "" {
+		text += ": " + o.Reason
+	}
+	return text
 }
 
 // Who names the author: "root", or "root for alice" when sudo said so.

@@ -68,6 +68,13 @@ func (v View) instances(p *page, list []Instance, alarms []Alarm, foreign []Fore
 
 // takeover tells what an instance waits for.
 func (v View) takeover(n *notes, i Instance) {
+	if o := i.Override; o != nil {
+		text := o.Says() + ", " + v.age(o.Since) + " ago"
+		if !o.Until.IsZero() {
+			text += ", for another " + v.remaining(o.Until)
+		}
+		n.add(map[string]string{VerbRelease: "released", VerbPrefer: "preferred"}[o.Order], text, warn)
+	}
 	if !i.StartsAt.IsZero() {
 		n.add("waits", "begins in "+span(max(i.StartsAt.Sub(v.Now), 0)), warn)
 	}

@@ -109,12 +109,14 @@ type Instance struct {
 	Reason    string    `json:"reason"`      // of the newest transition, for a person
 	Code      string    `json:"reason_code"` // the same as a stable name, see vrrp.Reason
 	// Priority is what adverts carry: base priority and tracking terms.
-	Priority       int            `json:"priority"`
-	BasePriority   int            `json:"base_priority"`
-	Terms          []PriorityTerm `json:"terms,omitempty"`
-	AdvertInterval time.Duration  `json:"advert_interval"` // nanoseconds, the one in force
-	Master         string         `json:"master,omitempty"`
-	MasterPriority int            `json:"master_priority,omitempty"`
+	Priority     int            `json:"priority"`
+	BasePriority int            `json:"base_priority"`
+	Terms        []PriorityTerm `json:"terms,omitempty"`
+	// Override is what an operator has ordered; nil: nothing.
+	Override       *Override     `json:"override,omitempty"`
+	AdvertInterval time.Duration `json:"advert_interval"` // nanoseconds, the one in force
+	Master         string        `json:"master,omitempty"`
+	MasterPriority int           `json:"master_priority,omitempty"`
 	// Gates are what must hold before a takeover, with the newest answers, and
 	// HeldBack says which of them keeps the instance from one now.
 	Gates    []Gate `json:"promotion_gates,omitempty"`

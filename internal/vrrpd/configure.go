@@ -172,7 +172,8 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 			}
 		}
 	}
-	set := familySettings(cfg, r.key.family)
+	r.ordered = e.standing(r)
+	set := r.settings(cfg)
 	r.meet(set.Peers)
 	if !reflect.DeepEqual(set, *r.sm.Settings()) {
 		e.clearAlarms(r, now, vrrp.EndReconfigured)

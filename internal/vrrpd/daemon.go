@@ -233,6 +233,11 @@ func (d *Daemon) message(now time.Time, m watchdog.Message, ch *watchdog.Channel
 		ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Seq: m.Inquire.Seq, VRRP: d.engine.snapshot()}})
 	case m.Fenced != nil:
 		d.engine.fenced(now, m.Fenced)
+	case m.Standing != nil:
+		d.engine.stand(now, m.Standing.Orders)
+		if m.Standing.ID != 0 {
+			ch.Send(watchdog.Message{Ordered: &watchdog.Ordered{ID: m.Standing.ID}})
+		}
 	case m.Pools != nil:
 		d.engine.pools = m.Pools.States
 	case m.ScriptDone != nil:

@@ -46,9 +46,10 @@ type engine struct {
 
 	generation   uint64
 	routers      map[routerKey]*router
-	holdings     map[string]*holding // by id, with those of routers that are leaving
-	host         *host               // what is there as long as the daemon lives
-	order        []*router           // in the order of the configuration
+	holdings     map[string]*holding         // by id, with those of routers that are leaving
+	host         *host                       // what is there as long as the daemon lives
+	order        []*router                   // in the order of the configuration
+	orders       map[string]control.Override // of operators, by instance
 	groups       map[groupKey]*group
 	trackers     map[trackerKey]tracker
 	observer     observer

@@ -52,6 +52,7 @@ type router struct {
 	observed         netip.Addr // INIT and FAULT: who advertises
 	observedPriority uint8
 
+	ordered  *control.Override    // what an operator has ordered, nil: nothing
 	resume   bool                 // start as MASTER: we were it a moment ago
 	moved    bool                 // left, and its name goes on at another place
 	advert   []byte               // reused for each advert
@@ -194,8 +195,15 @@ func (r *router) deadline() time.Time {
 
 func (r *router) slot() *int { return &r.heapSlot }
 
-// effective computes the priority from the base and the tracking terms.
+// effective computes the priority from the base and the tracking terms, unless an
+// operator has ordered another.
 func (r *router) effective() uint8 {
+	switch r.ordered.What() {
+	case control.VerbRelease:
+		return releasedPriority
+	case control.VerbPrefer:
+		return preferredPriority
+	}
 	if len(r.tracks) == 0 {
 		return r.cfg.Priority
 	}
@@ -259,6 +267,7 @@ func (r *router) snapshot() control.Instance {
 	} else if r.observed.IsValid() && (r.sm.State() == vrrp.Init || r.sm.State() == vrrp.Fault) {
 		s.Master, s.MasterPriority = r.observed.String(), int(r.observedPriority)
 	}
+	s.Override = r.ordered
 	s.PreemptsAt = r.sm.PreemptsAt()
 	s.Gates, s.HeldBack = gateStatus(r), r.sm.HeldBack()
 	if r.source.IsValid() {

@@ -49,6 +49,7 @@ func TestChannelCarriesEveryKind(t *testing.T) {
 		{Configure: &Configure{Generation: 4, Config: bigConfig(4000)}}, // many packets
 		{Ping: &Ping{Seq: 1}},
 		{Stop: &Stop{}},
+		{Standing: &Standing{ID: 4, Orders: map[string]control.Override{"web": {Order: control.VerbRelease, Author: "root", Since: at}}}},
 		{ScriptDone: &ScriptDone{ID: 1, Name: "chk", OK: true, Result: "exit status 0", Duration: time.Second}},
 		{Inquire: &Ping{Seq: 9}},
 		{Ack: &Ack{Generation: 3, Error: "no", Final: true}},

@@ -104,6 +104,9 @@ func (p *parent) spawn(c *child) {
 	}
 	run := &process{ch: ch, spawned: now, lastCycle: now, alive: monotonic(), first: c.want.number, pending: c.want.number}
 	c.run = run
+	if c.role == RoleVRRP && len(p.standing) > 0 {
+		ch.Send(Message{Standing: &Standing{Orders: p.standing}}) // before the first configuration
+	}
 	ch.sendEncoded(text) // waits in the socket while the program starts
 	null, err := os.Open(os.DevNull)
 	if err != nil {

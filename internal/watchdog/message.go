@@ -25,6 +25,7 @@ type Message struct {
 	Pools      *Pools      `json:",omitempty"`
 	Roles      *Roles      `json:",omitempty"`
 	Order      *Order      `json:",omitempty"`
+	Standing   *Standing   `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 
 	// Child to parent.

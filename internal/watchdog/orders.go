@@ -30,6 +30,7 @@ const orderTimeout = 20 * time.Second
 
 // openOrder is an order that the child has not answered yet.
 type openOrder struct {
+	role  Role
 	reply func(orderReply)
 	timer *time.Timer
 }
@@ -41,6 +42,10 @@ type orderReply struct {
 
 // order hands an order to the checker child.
 func (p *parent) order(o control.Order, reply func(orderReply)) {
+	if len(o.Instances) > 0 {
+		p.orderInstances(o, reply)
+		return
+	}
 	c := p.child(RoleCheckers)
 	refuse := func(format string, args ...any) { reply(orderReply{err: fmt.Errorf(format, args...)}) }
 	switch {
@@ -56,12 +61,17 @@ func (p *parent) order(o control.Order, reply func(orderReply)) {
 	}
 	p.lastOrder++
 	id := p.lastOrder
-	open := &openOrder{reply: reply}
+	p.await(c, id, reply)
+	c.run.ch.Send(Message{Order: &Order{ID: id, Order: o}})
+}
+
+// await waits for a child's answer to an order.
+func (p *parent) await(c *child, id uint64, reply func(orderReply)) {
+	open := &openOrder{role: c.role, reply: reply}
 	p.orders[id] = open
 	open.timer = p.after(orderTimeout, func() {
 		p.answerOrder(id, orderReply{err: fmt.Errorf("%s did not answer within %v: `director status` shows what is in force", c.role.Title(), orderTimeout)})
 	})
-	c.run.ch.Send(Message{Order: &Order{ID: id, Order: o}})
 }
 
 // ordered takes the child's answer.
@@ -73,12 +83,12 @@ func (p *parent) ordered(o *Ordered) {
 	p.answerOrder(o.ID, r)
 }
 
-// ordersLost answers the orders that the checker child did not live to answer.
+// ordersLost answers the orders that a child did not live to answer.
 func (p *parent) ordersLost(c *child) {
-	if c.role != RoleCheckers {
-		return
-	}
-	for id := range p.orders {
+	for id, open := range p.orders {
+		if open.role != c.role {
+			continue
+		}
 		p.answerOrder(id, orderReply{err: fmt.Errorf("%s ended before it answered: `director status` shows what is in force", c.role.Title())})
 	}
 }

@@ -26,6 +26,9 @@ type Options struct {
 	// RuntimeDir holds the locks and the control socket; it is created when it
 	// is missing. Default /run/director.
 	RuntimeDir string
+	// StateDir keeps what operators have ordered for virtual routers over a restart of
+	// the host. Default: RuntimeDir.
+	StateDir string
 	// SocketPath is the control socket's. Default director.sock in RuntimeDir.
 	SocketPath string
 	// Executable is what children run. Default /proc/self/exe, which stays the
@@ -120,6 +123,8 @@ type parent struct {
 	inquiries map[uint64]*inquiry
 	inquiry   uint64
 	orders    map[uint64]*openOrder
+	standing  map[string]control.Override // of virtual routers, by instance
+	expiry    *time.Timer                 // of the one that ends first
 	lastOrder uint64
 	web       web
 }
@@ -161,6 +166,7 @@ func Run(ctx context.Context, o Options) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve() }()
 
+	p.recallOrders()
 	p.start(warnings)
 	err = p.loop(ctx)
 	p.closeWeb()
@@ -180,6 +186,9 @@ func (o *Options) fill() {
 	}
 	if o.SocketPath == "" {
 		o.SocketPath = SocketPath(o.RuntimeDir)
+	}
+	if o.StateDir == "" {
+		o.StateDir = o.RuntimeDir
 	}
 	if o.Executable == "" {
 		o.Executable = "/proc/self/exe"

@@ -193,6 +193,7 @@ func (p *parent) commit() {
 	p.transition = nil
 	p.force = t.to
 	p.force.since = time.Now()
+	p.forgetOrders()
 	for _, c := range p.children {
 		if c.run != nil && !p.needs(p.force, c.role) {
 			c.want = nil
