@@ -97,7 +97,9 @@ func writeStanding(dir string, orders map[string]control.Override) error {
 func (p *parent) recallOrders() {
 	orders, err := readStanding(p.o.StateDir)
 	if err != nil {
-		p.log.Warn("orders for virtual routers are forgotten", "reason", err)
+		aside := filepath.Join(p.o.StateDir, standingName+".unreadable")
+		p.log.Warn("orders for virtual routers are forgotten", "reason", err, "kept", aside)
+		_ = os.Rename(filepath.Join(p.o.StateDir, standingName), aside) // what fails is told again at the next start
 	}
 	p.standing = orders
 	p.expireLater()
