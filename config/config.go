@@ -282,6 +282,8 @@ type VirtualServer struct {
 	RealServers []RealServer `toml:"real_server" short:"address"`
 	QuorumUp    []string     `toml:"quorum_up" form:"command"` // command when the quorum is gained
 	QuorumDown  []string     `toml:"quorum_down" form:"command"`
+	// User is the user[:group] of these commands and of its servers'.
+	User string `toml:"user" form:"user" default:"=global.script_user" json:",omitempty"`
 	Mail        bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
 }
 

@@ -351,6 +351,9 @@ func (sc *scope) unicast() {
 	if s := sc.seen["unicast_fault_no_peer"]; s != nil && peers == nil {
 		sc.Errorf(s.at(), s.key(), "there is no unicast_peer: the instance would be in FAULT for ever")
 	}
+	if s := sc.seen["check_unicast_src"]; s != nil && peers == nil {
+		sc.Warnf(s.at(), s.key(), "has no effect: there is no unicast_peer")
+	}
 	if peers == nil {
 		return
 	}
