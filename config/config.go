@@ -284,7 +284,7 @@ type VirtualServer struct {
 	QuorumDown  []string     `toml:"quorum_down" form:"command"`
 	// User is the user[:group] of these commands and of its servers'.
 	User string `toml:"user" form:"user" default:"=global.script_user" json:",omitempty"`
-	Mail        bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
+	Mail bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
 }
 
 // RealServer is one member of a pool.
