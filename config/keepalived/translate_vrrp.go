@@ -42,12 +42,14 @@ func instance(sc *scope, s *statement) {
 			}
 		}
 	}
+	ownDelay, ownRepeat := in.seen["garp_master_delay"], in.seen["garp_master_repeat"]
 	for _, p := range inherited() {
 		if g := sc.global[p.global]; g != nil && in.seen[p.instance] == nil {
 			sc.tables["vrrp_instance"][p.instance].do(in, g)
 			in.seen[p.instance] = g
 		}
 	}
+	in.answers(ownDelay, ownRepeat)
 	for _, key := range []string{"vrrp_garp_interval", "vrrp_gna_interval"} {
 		if g := sc.global[key]; g != nil && (!t.Table("garp", g.at()).Has("interval") || key == "vrrp_gna_interval" && !in.v4()) {
 			seconds("garp.interval")(in, g)
