@@ -40,7 +40,7 @@ type scope struct {
 	seen  map[string]*statement // the last one of each keyword
 
 	// Of a service: what makes it. Of a server: its checks, and the port that they
-	// take where the server has none.
+	// take where the server has none, or another one than was written.
 	to        target
 	proto     string
 	checks    []*statement

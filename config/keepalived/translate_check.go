@@ -1,6 +1,7 @@
 package keepalived
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -60,16 +61,13 @@ func (sc *scope) finishChecks(e target) {
 				sc.Errorf(s.at(), s.key(), "there is no misc_path")
 			}
 		}
-		port := int64(e.port)
-		if port == 0 {
-			port = int64(sc.checkPort)
-		}
+		port := int64(cmp.Or(sc.checkPort, e.port))
 		if kind != "ping" && kind != "file" && kind != "script" && !t.Has("connect_port") {
 			transport := "tcp"
 			if kind == "udp" || kind == "dns" {
 				transport = "udp"
 			}
-			if port != 0 && (e.port == 0 || transport != sc.up.proto) {
+			if port != 0 && (port != int64(e.port) || transport != sc.up.proto) {
 				t.Set("connect_port", port, s.at())
 			}
 		}

@@ -349,7 +349,7 @@ func (sc *scope) server(e target) {
 		e.port = to.port
 	case !nat && e.port != to.port && to.port != 0:
 		sc.Warnf(port.at, sc.s.key(), "%d is not the service's port, and only NAT can change it: %d is used, as in keepalived", e.port, to.port)
-		e.port = to.port
+		sc.checkPort, e.port = e.port, to.port
 	}
 	if s := sc.seen["lthreshold"]; s != nil && sc.seen["uthreshold"] == nil {
 		sc.Warnf(s.at(), s.key(), "is not used: there is no uthreshold")
