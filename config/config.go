@@ -288,7 +288,10 @@ type VirtualServer struct {
 	QuorumDown  []string     `toml:"quorum_down" form:"command"`
 	// User is the user[:group] of these commands and of its servers'.
 	User string `toml:"user" form:"user" default:"=global.script_user" json:",omitempty"`
-	Mail bool   `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
+	// DrainOnRemove is for how long at most a real server that is taken out of the
+	// configuration keeps its connections; 0: not at all.
+	DrainOnRemove Duration `toml:"drain_on_remove" default:"0s" min:"0s" max:"24h" json:",omitzero"`
+	Mail          bool     `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
 }
 
 // RealServer is one member of a pool.
