@@ -171,13 +171,18 @@ func poolCommands(c *config.Config, vs *config.VirtualServer, argv []string, e c
 	return []script.Command{{Argv: argv, User: cmp.Or(vs.User, c.Global.ScriptUser), Timeout: defaultTimeout, Env: environment(e)}}
 }
 
-// alarmCommands returns what an instance and its sync groups want run for an alarm.
+// alarmCommands returns what a virtual server, or an instance and its sync groups,
+// want run for an alarm.
 func (h *held) alarmCommands(e control.Event) []script.Command {
 	var commands []script.Command
 	add := func(nt config.Notify) {
 		if len(nt.Alarm) > 0 {
 			commands = append(commands, command(h.config, nt, nt.Alarm, append(environment(e), alarmEnvironment(e.Alarm)...)))
 		}
+	}
+	if ofService(e) {
+		add(config.Notify{Alarm: h.service(e).NotifyAlarm, User: h.service(e).User})
+		return commands
 	}
 	add(h.instances[e.Subject].Notify)
 	for i := range h.config.Groups {
@@ -194,18 +199,20 @@ func alarmEnvironment(a *control.Alarm) []string {
 		return nil
 	}
 	ev := a.Newest()
-	vrid := ""
-	if ev.VRID > 0 {
-		vrid = strconv.Itoa(int(ev.VRID))
+	number := func(vrid uint8) string {
+		if vrid == 0 {
+			return ""
+		}
+		return strconv.Itoa(int(vrid))
 	}
 	return []string{
 		"DIRECTOR_ALARM=" + a.Code,
 		"DIRECTOR_ALARM_COUNT=" + strconv.FormatUint(a.Count, 10),
 		"DIRECTOR_INTERFACE=" + a.Interface,
-		"DIRECTOR_VRID=" + strconv.Itoa(int(a.VRID)),
+		"DIRECTOR_VRID=" + number(a.VRID),
 		"DIRECTOR_PEER=" + ev.Peer,
 		"DIRECTOR_PEER_MAC=" + ev.MAC,
-		"DIRECTOR_PEER_VRID=" + vrid,
+		"DIRECTOR_PEER_VRID=" + number(ev.VRID),
 		"DIRECTOR_ADDRESS=" + ev.Address,
 		"DIRECTOR_PEER_SAYS=" + ev.Says,
 		"DIRECTOR_CONFIGURED=" + ev.Here,
