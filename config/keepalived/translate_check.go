@@ -11,17 +11,17 @@ func check(sc *scope, s *statement) { sc.checks = append(sc.checks, hosts(sc, s)
 
 // hosts makes several checks of an SMTP_CHECK with blocks of hosts, the old form.
 func hosts(sc *scope, s *statement) []*statement {
-	var list []*statement
-	common := slices.DeleteFunc(slices.Clone(s.kids), func(k *statement) bool { return s.key() == "SMTP_CHECK" && k.key() == "host" && k.block })
-	for _, k := range s.kids {
-		if s.key() != "SMTP_CHECK" || k.key() != "host" || !k.block {
-			continue
-		}
-		sc.Warnf(k.at(), k.key(), "is the old form of an SMTP_CHECK for each host, with connect_ip and connect_port")
-		list = append(list, &statement{words: s.words, block: true, kids: slices.Concat(common, k.kids)})
+	isHost := func(k *statement) bool { return k.key() == "host" && k.block }
+	if s.key() != "SMTP_CHECK" || !slices.ContainsFunc(s.kids, isHost) {
+		return []*statement{s}
 	}
-	if list == nil {
-		list = []*statement{s}
+	common := slices.DeleteFunc(slices.Clone(s.kids), isHost)
+	var list []*statement
+	for _, k := range s.kids {
+		if isHost(k) {
+			sc.Warnf(k.at(), k.key(), "is the old form of an SMTP_CHECK for each host, with connect_ip and connect_port")
+			list = append(list, &statement{words: s.words, block: true, kids: slices.Concat(common, k.kids)})
+		}
 	}
 	return list
 }

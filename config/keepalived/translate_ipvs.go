@@ -6,8 +6,7 @@ import (
 	"director/config"
 )
 
-// leastMessage is the least maxlen that director takes: the kernel's own least is that of
-// one connection, with which every one is a packet.
+// leastMessage is the least maxlen that the configuration takes.
 const leastMessage = 1024
 
 // syncDaemon is lvs_sync_daemon INTERFACE [inst] INSTANCE [id N] [maxlen N] [port N]
