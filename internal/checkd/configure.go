@@ -107,7 +107,9 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 // apply puts a generation in force. What did not change is not touched: its
 // health, its counters and its timers stay.
 func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
-	first := !d.configured
+	first, back := !d.configured, c.Generation < d.generation
+	dropped := d.maintenance.dropped
+	d.maintenance.dropped = nil
 	d.generation, d.configured, d.global = c.Generation, true, c.Config.Global
 	d.table.exclusive = d.global.ExclusiveIPVS
 	if every := d.global.ReconcileInterval.D(); every > 0 && every != d.table.interval {
@@ -159,6 +161,9 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 		for key, o := range list {
 			d.dropOverride(now, name, key, o)
 		}
+	}
+	if back {
+		d.restoreOverrides(now, dropped)
 	}
 	d.keepMaintenance(now)
 	d.watchFiles()

@@ -18,6 +18,8 @@ const quiet = 3 * time.Second
 type maintenance struct {
 	stale  bool      // what is in force differs from the file
 	lookAt time.Time // when connections are counted again
+	// dropped is what ended with the newest configuration, in case that is taken back.
+	dropped []savedOverride
 }
 
 // draining lists the servers of a service whose connections are waited for.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"director/checkers"
 	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
@@ -350,6 +351,51 @@ func TestOrdersSurvive(t *testing.T) {
 			t.Error("the record stays without an order")
 		}
 		w.kill()
+	})
+}
+
+// A reload that is taken back, because another process refused it, ends no order.
+func TestOrdersOutliveARefusedReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, "web: a4 b4 c4; dns: a1 b1")
+		w.obeys("maintain web a")
+		w.obeys("drain dns b")
+		w.configure(configOf("web: b4 c4"))
+		w.pass(time.Minute)
+		w.table("web: b4 c4")
+		w.gen -= 2
+		w.configure(configOf("web: a4 b4 c4; dns: a1 b1"))
+		w.pass(time.Minute)
+		w.table("web: b4 c4; dns: a1 b0")
+		if got := w.events(); !strings.Contains(got, "web/a gone>maintain") || !strings.Contains(got, "dns/b gone>drain") {
+			t.Errorf("events %s", got)
+		}
+		w.kill()
+		w.run()
+		w.configure(configOf("web: a4 b4 c4; dns: a1 b1"))
+		w.pass(time.Minute)
+		w.table("web: b4 c4; dns: a1 b0")
+		w.kill()
+	})
+}
+
+// Whatever the record of orders holds, it is read without harm, and what is taken from
+// it can be put in force.
+func FuzzRecordOfOrders(f *testing.F) {
+	f.Add([]byte(`{"version":1,"overrides":[{"service":"web","server":"10.0.0.1:80","order":"drain","author":"root","since":"2026-11-21T09:00:00Z"},` +
+		`{"service":"web","server":"[2001:db8::1]:80","order":"weight","weight":"50%","author":"root","since":"2026-11-21T09:00:00Z","until":"2026-11-21T10:00:00Z"}],` +
+		`"leaving":[{"service":"web","Name":"b","Key":"10.0.0.2:80","Dest":{"Weight":0},"Since":"2026-11-21T09:00:00Z","Deadline":"2026-11-21T09:05:00Z"}]}`))
+	f.Add([]byte(`{"version":1,"overrides":[{"order":"weight"}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		record, err := parseMaintenance(text)
+		if err != nil {
+			return
+		}
+		for i := range record.Overrides {
+			if inPool(&record.Overrides[i].Override) == (checkers.Override{}) {
+				t.Errorf("%+v orders nothing", record.Overrides[i])
+			}
+		}
 	})
 }
 
