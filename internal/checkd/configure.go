@@ -159,7 +159,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	}
 	for name, list := range overrides { // of virtual servers that are no more
 		for key, o := range list {
-			d.dropOverride(now, name, key, o)
+			d.dropOverride(now, name, key, nil, o)
 		}
 	}
 	if back {
@@ -223,7 +223,7 @@ func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers
 		known = append(known, leavingKeys(memory.Leaving)...)
 	}
 	s.pool, changes = checkers.NewPool(f.pool, heldBy(d.table.have, f.keys, known), memory, now)
-	d.dropOverrides(now, s)
+	d.dropOverrides(now, s, nil)
 	d.announce(now, s, changes)
 	d.assign(now, s, f)
 	return s
@@ -241,9 +241,9 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	}
 	s.keys = f.keys
 	s.source = *v
-	leaving := s.pool.Leaving()
+	before, leaving := s.pool.Servers(), s.pool.Leaving()
 	d.announce(now, s, s.pool.Apply(f.pool, now))
-	d.dropOverrides(now, s)
+	d.dropOverrides(now, s, before)
 	d.left(now, s, leaving)
 	d.assign(now, s, f)
 }
@@ -251,7 +251,7 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 // remove ends a service, and with it what was ordered for its servers.
 func (d *Daemon) remove(now time.Time, s *service) {
 	for key, o := range s.overrides {
-		d.dropOverride(now, s.pool.Config().Name, key, o)
+		d.dropOverride(now, s.pool.Config().Name, key, s.pool.Servers(), o)
 	}
 	d.maintenance.stale = d.maintenance.stale || len(s.pool.Leaving()) > 0
 	for _, rs := range s.pool.Servers() {

@@ -334,14 +334,14 @@ func TestOrdersSurvive(t *testing.T) {
 		w.events()
 
 		w.configure(configOf("web: a9 c4; dns: a1 b1 c1")) // a reload
-		if got := w.events(); got != "web/10.0.0.2:80 maintain>gone" {
+		if got := w.events(); got != "web/b maintain>gone" {
 			t.Errorf("events %s", got)
 		}
 		w.pass(time.Minute)
 		w.table("web: a0 c4; dns: a1 b7 c1")
 		w.configure(configOf("web: a9 b4 c4")) // b is another b, and dns is gone
 		w.pass(time.Minute)
-		if got := w.events(); !strings.Contains(got, "dns/10.0.0.2:80 weight 7>gone") {
+		if got := w.events(); !strings.Contains(got, "dns/b weight 7>gone") {
 			t.Errorf("events %s", got)
 		}
 		w.table("web: a0 b4 c4")
@@ -456,6 +456,24 @@ func TestRecordOfOrders(t *testing.T) {
 		w.table("web: a4 b4 c4")
 		if o := w.override("a"); o != nil {
 			t.Errorf("override %+v", o)
+		}
+		r := w.obeys("maintain web a", force) // an emergency on a full disk
+		w.table("web: b4 c4")
+		if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "a restart would forget this") {
+			t.Errorf("notes %v", r.Notes)
+		}
+		if f := w.inquire().Failures; len(f) != 1 || f[0].What != "write the record of orders" {
+			t.Errorf("failures %+v", f)
+		}
+		if err := os.MkdirAll(w.dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		if f := w.inquire().Failures; len(f) != 0 {
+			t.Errorf("failures %+v", f)
+		}
+		if f, err := readMaintenance(w.dir); err != nil || len(f.Overrides) != 1 {
+			t.Errorf("the record is written late: %+v, %v", f, err)
 		}
 		w.kill()
 	})

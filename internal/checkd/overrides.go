@@ -164,25 +164,33 @@ func (d *Daemon) setAside(now time.Time, reason error) {
 		fmt.Sprintf("%v; it is kept as %s.unreadable, and every server is back under its health's control", reason, path), "unreadable")
 }
 
-// dropOverrides ends the orders for servers that have left a service.
-func (d *Daemon) dropOverrides(now time.Time, s *service) {
+// dropOverrides ends the orders for servers that have left a service; before are the
+// servers that it had.
+func (d *Daemon) dropOverrides(now time.Time, s *service, before []*checkers.Server) {
 	listed := make(map[ipvs.DestKey]bool, len(s.overrides))
 	for _, rs := range s.pool.Servers() {
 		listed[rs.Config.Key] = true
 	}
 	for key, o := range s.overrides {
 		if !listed[key] {
-			d.dropOverride(now, s.pool.Config().Name, key, o)
+			d.dropOverride(now, s.pool.Config().Name, key, before, o)
 			delete(s.overrides, key)
 		}
 	}
 }
 
-// dropOverride tells that an order has ended with its server.
-func (d *Daemon) dropOverride(now time.Time, service string, key ipvs.DestKey, o *control.Override) {
+// dropOverride tells that an order has ended with its server, which goes by its name
+// when it is among servers.
+func (d *Daemon) dropOverride(now time.Time, service string, key ipvs.DestKey, servers []*checkers.Server, o *control.Override) {
+	name := key.String()
+	for _, rs := range servers {
+		if rs.Config.Key == key {
+			name = rs.Config.Name
+		}
+	}
 	d.maintenance.stale = true
 	d.maintenance.dropped = append(d.maintenance.dropped, savedOverride{service, key, *o})
-	d.maintained(now, service+"/"+key.String(), o.Who(), o.What(), "gone", "is not in the configuration any more, so the order has ended", "left_configuration")
+	d.maintained(now, service+"/"+name, o.Who(), o.What(), "gone", "is not in the configuration any more, so the order has ended", "left_configuration")
 }
 
 // restoreOverrides puts back in force what ended with the configuration that is being
