@@ -246,6 +246,29 @@ func TestDrainEnds(t *testing.T) {
 	})
 }
 
+// The kernel counts what is remembered of UDP, and nothing of it as active.
+func TestDrainOfUDP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, "web: a4 b4", func(c *config.Config) { c.VirtualServers[0].Protocol = config.UDP })
+		count := func(remembered uint32) {
+			k := ipvs.AddrService(ipvs.UDP, key("web").Addr)
+			w.kernel.SetStats(ipvs.Stats{k: {Dests: map[ipvs.DestKey]ipvs.DestStats{address("a"): {Inactive: remembered}}}})
+		}
+		count(3)
+		w.obeys("drain web a", deadline(time.Hour))
+		w.pass(time.Minute)
+		if o := w.override("a"); o.Order != control.VerbDrain || o.Left != 3 {
+			t.Errorf("with three conversations: %+v", o)
+		}
+		count(0)
+		w.pass(time.Minute)
+		if o := w.override("a"); o.After != control.AfterDrained || o.Left != 0 {
+			t.Errorf("without: %+v", o)
+		}
+		w.kill()
+	})
+}
+
 // Counters that cannot be read are no reason to believe that no connection is left.
 func TestDrainWithoutCounters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -495,7 +518,7 @@ func TestDrainOnRemove(t *testing.T) {
 			t.Errorf("events %s", got)
 		}
 		s := w.inquire().Services[0]
-		if len(s.Leaving) != 2 || s.Leaving[0].Name != "b" || s.Leaving[0].Active != 2 || !s.Leaving[0].Installed {
+		if len(s.Leaving) != 2 || s.Leaving[0].Name != "b" || s.Leaving[0].Left != 2 || !s.Leaving[0].Installed {
 			t.Errorf("status %+v", s.Leaving)
 		}
 		if _, err := w.order(orderOf("ready web b")); err == nil || !strings.Contains(err.Error(), "is not in the configuration any more") {
