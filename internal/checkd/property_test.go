@@ -14,6 +14,7 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/watchdog"
 	"director/ipvs"
 	"director/ipvs/ipvstest"
 )
@@ -102,7 +103,18 @@ func history(t *rapid.T, dir string) {
 			w.farm.set(answer, s)
 		case "reload":
 			cfg = drawConfig()
+			calm := failing.Load() == 0 && len(w.inquire().Failures) == 0
+			w.kernel.Log()
+			plan := w.plan(cfg)
+			if done := w.kernel.Log(); done != "" {
+				t.Errorf("a plan did\n%s", done)
+			}
 			w.configure(cfg)
+			for _, m := range w.parent.take(func(m watchdog.Message) bool { return m.Ack != nil && m.Ack.Generation == w.gen }) {
+				if planned, done := strings.Join(plan.IPVS, "\n"), strings.Join(m.Ack.Changes.IPVS, "\n"); calm && plan.Repairs == 0 && planned != done {
+					t.Errorf("planned\n%s\ndone\n%s", planned, done)
+				}
+			}
 		case "kill":
 			w.kill()
 			w.run()

@@ -46,6 +46,11 @@ func TestReload(t *testing.T) {
 				w.kernel.Log()
 				w.acks(1)
 				w.events()
+				plan := w.plan(test.to)
+				w.ops()
+				if got := strings.Join(plan.IPVS, "\n"); got != test.ops || plan.Repairs != 0 {
+					t.Errorf("the plan is, with %d repairs,\n%s\nwant\n%s", plan.Repairs, got, test.ops)
+				}
 				w.configure(test.to)
 				w.table(test.table)
 				w.ops(strings.Split(test.ops, "\n")...)

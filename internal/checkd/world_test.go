@@ -55,7 +55,7 @@ func (w *world) run() {
 	w.kernel.Reopen()
 	open := w.open
 	if open == nil {
-		open = func(string) (Kernel, error) { return w.kernel, nil }
+		open = func(string) (Kernel, error) { return handle{w.kernel}, nil }
 	}
 	w.parent = &parent{down: make(chan watchdog.Message, 100)}
 	ask := w.farm.probe
@@ -70,6 +70,12 @@ func (w *world) run() {
 	w.ended = make(chan error, 1)
 	go func(d *Daemon, p *parent, ended chan error) { ended <- d.Run(ctx, p) }(w.daemon, w.parent, w.ended)
 }
+
+// handle is one way to the kernel, of which there may be several.
+type handle struct{ *ipvstest.Kernel }
+
+// Close leaves the other ways open.
+func (handle) Close() error { return nil }
 
 // configure sends a generation and waits until everything that happens at once
 // has happened.
@@ -120,6 +126,21 @@ func (w *world) inquire() *control.Checkers {
 		return m.Snapshot.Checkers
 	}
 	w.t.Fatalf("no snapshot came")
+	return nil
+}
+
+// plan returns what a configuration would do.
+func (w *world) plan(cfg *config.Config) *control.Changes {
+	w.t.Helper()
+	w.parent.down <- watchdog.Message{Plan: &watchdog.Configure{Generation: 77, Config: cfg}}
+	synctest.Wait()
+	for _, m := range w.parent.take(func(m watchdog.Message) bool { return m.Planned != nil }) {
+		if m.Planned.Seq != 77 || m.Planned.Error != "" {
+			w.t.Fatalf("planned %+v", m.Planned)
+		}
+		return m.Planned.Changes
+	}
+	w.t.Fatalf("no plan came")
 	return nil
 }
 

@@ -50,6 +50,10 @@ func (d *daemon) Events(_ context.Context, q EventQuery) ([]Event, error) {
 	return []Event{{Seq: q.After + 1, Kind: "instance", Subject: "web", From: "BACKUP", To: "MASTER", Reason: "x"}}, nil
 }
 
+func (d *daemon) Plan(_ context.Context, q PlanQuery) (Plan, error) {
+	return Plan{File: q.File, Changes: Changes{IPVS: []string{"-D -t 192.0.2.1:80"}}}, d.err
+}
+
 func (d *daemon) Stop(context.Context) error {
 	close(d.stopped)
 	return nil

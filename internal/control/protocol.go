@@ -47,6 +47,7 @@ type Response struct {
 	Status  *Status       `json:"status,omitempty"`
 	Reload  *ReloadResult `json:"reload,omitempty"`
 	Events  []Event       `json:"events,omitempty"` // oldest first
+	Plan    *Plan         `json:"plan,omitempty"`
 }
 
 // Frame limits in bytes.

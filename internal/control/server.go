@@ -43,6 +43,7 @@ type Handler interface {
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
 	// Stop begins the daemon's stop and returns at once.
 	Stop(ctx context.Context) error
+	Planner
 }
 
 // Listener answers requests on the control socket.
@@ -223,6 +224,8 @@ func (s *Listener) answer(req Request) Response {
 			break
 		}
 		res.Events, err = s.handler.Events(s.ctx, q)
+	case OpPlan:
+		res, err = s.plan(req)
 	default:
 		err = fmt.Errorf("operation %q is not known to director %s", req.Op, s.version)
 	}

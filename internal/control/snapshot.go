@@ -42,6 +42,9 @@ type ReloadResult struct {
 	Errors []string  `json:"errors,omitempty"` // file:line: what, when it was refused
 	// Warnings tell what in the configuration has no effect or is unwise.
 	Warnings []string `json:"warnings,omitempty"`
+	// Changes are what it did at once. Servers that join when their checks have passed
+	// come later, and are told by events.
+	Changes *Changes `json:"changes,omitempty"`
 }
 
 // Process is one of the daemon's processes.

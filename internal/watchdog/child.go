@@ -230,6 +230,10 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		p.runScript(c, run, m.RunScript)
 	case m.Fence != nil:
 		p.fence(c, run, m.Fence)
+	case m.Planned != nil:
+		if pl := p.plans[m.Planned.Seq]; pl != nil && pl.waiting[c.role] == run {
+			pl.answered(c.role, m.Planned)
+		}
 	default:
 		p.log.Warn("child sent a message that only the parent may", "process", string(c.role))
 	}
@@ -277,6 +281,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 	case p.phase == stopping:
 		p.stopNext()
 	case expected:
+		t.changes.Join(a.Changes)
 		p.advance()
 	}
 }
@@ -349,6 +354,7 @@ func (p *parent) gone(c *child, run *process) {
 	for seq := range p.inquiries {
 		p.settle(c, seq)
 	}
+	p.forgetPlans(c, run)
 	clean := run.asked && run.status == 0
 	switch {
 	case run.hung:

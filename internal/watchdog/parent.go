@@ -40,6 +40,9 @@ type Options struct {
 	Parse func(name string, text []byte) (*config.Config, []config.Warning, error)
 	// Find returns what finds the keys of the same text. Default: config.Positions.
 	Find func(name string, text []byte) config.Finder
+	// Foresee works out what a child would do that does not run, when it was started with
+	// a configuration.
+	Foresee func(Role, *config.Config) (*control.Changes, error)
 	// Log gets one line for each change of state.
 	Log *slog.Logger
 	// Leftovers reports whether a child must run although the configuration has
@@ -116,6 +119,8 @@ type parent struct {
 	fences    map[string]bool // whose fencing command runs, by instance
 	inquiries map[uint64]*inquiry
 	inquiry   uint64
+	plans     map[uint64]*planning
+	planned   uint64 // of the newest plan
 }
 
 // Run is the parent process. It returns when the daemon has stopped: nil after a
@@ -207,6 +212,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		scripts:   newScripts(),
 		fences:    make(map[string]bool),
 		inquiries: make(map[uint64]*inquiry),
+		plans:     make(map[uint64]*planning),
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
 		memory:    memory{log: o.Log},

@@ -22,6 +22,7 @@ type transition struct {
 	step     int         // index in startOrder
 	sent     bool        // the child of this step was told
 	timer    *time.Timer
+	changes  control.Changes // what the children have done so far
 }
 
 // needs reports whether a child has anything to do under g.
@@ -45,7 +46,8 @@ type reloads struct {
 	queued  []func(control.ReloadResult) // for the one that follows
 	again   bool                         // one follows
 	last    *control.ReloadResult
-	warned  []string // of the one under way
+	warned  []string         // of the one under way
+	changes *control.Changes // of the one that has just succeeded
 }
 
 // reload reads the configuration again and puts it in force. reply, unless it is
@@ -98,12 +100,8 @@ func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 		p.reloaded([]string{p.stopReason()})
 	case err != nil:
 		p.reloaded(lines(err))
-	case g.config.Global.IPVSNamespace != p.force.config.Global.IPVSNamespace:
-		p.reloaded([]string{fmt.Sprintf("%s: global.ipvs_network_namespace: %q cannot come into force while director programs the IPVS of %q, allowed is a restart",
-			p.o.ConfigPath, g.config.Global.IPVSNamespace, p.force.config.Global.IPVSNamespace)})
-	case g.config.Global.NetworkNamespace != p.force.config.Global.NetworkNamespace:
-		p.reloaded([]string{fmt.Sprintf("%s: global.network_namespace: %q cannot come into force while director runs in %q, allowed is a restart",
-			p.o.ConfigPath, g.config.Global.NetworkNamespace, p.force.config.Global.NetworkNamespace)})
+	case p.unfit(p.o.ConfigPath, g.config) != nil:
+		p.reloaded(p.unfit(p.o.ConfigPath, g.config))
 	default:
 		p.notifier.Apply(g.number, g.config)
 		p.transition = &transition{from: p.force, to: g}
@@ -207,6 +205,7 @@ func (p *parent) commit() {
 	}
 	p.notifier.Forget(t.from.number)
 	p.inForce()
+	p.reloads.changes = &t.changes
 	p.reloaded(nil)
 }
 
@@ -242,11 +241,13 @@ func (p *parent) refuse(reason string) {
 // empty when it succeeded.
 func (p *parent) reloaded(errs []string) {
 	r := &p.reloads
-	result := control.ReloadResult{At: time.Now(), OK: len(errs) == 0, Errors: errs, Warnings: r.warned}
+	result := control.ReloadResult{At: time.Now(), OK: len(errs) == 0, Errors: errs, Warnings: r.warned, Changes: r.changes}
 	r.last = &result
 	e := control.Event{Time: result.At, Generation: p.force.number, Kind: "reload", Subject: p.o.ConfigPath, From: "requested", To: "in force"}
 	if !result.OK {
 		e.To, e.Reason = "refused", strings.Join(errs, "; ")
+	} else if r.changes != nil {
+		e.Reason = r.changes.Summary()
 	}
 	p.event(e)
 	if p.phase == running {
@@ -254,7 +255,7 @@ func (p *parent) reloaded(errs []string) {
 		p.describe()
 	}
 	waiting := r.waiting
-	r.busy, r.waiting, r.warned = false, nil, nil
+	r.busy, r.waiting, r.warned, r.changes = false, nil, nil, nil
 	for _, reply := range waiting {
 		reply(result)
 	}
