@@ -189,6 +189,8 @@ type validator struct {
 	*report
 	cfg  *Config
 	root place
+
+	compared int // names, in search of those that were meant
 }
 
 func (v *validator) validate() {

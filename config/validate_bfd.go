@@ -8,6 +8,7 @@ import (
 // bfd checks the BFD sessions, each alone and then among each other.
 func (v *validator) bfd() {
 	tables := v.root.child("bfd")
+	seen := make(sessions)
 	for i := range v.cfg.BFD {
 		s := &v.cfg.BFD[i]
 		at := tables.child(s.Name)
@@ -44,17 +45,56 @@ func (v *validator) bfd() {
 		if !s.Multihop && s.TTL != 255 && v.ok(ttl) {
 			v.warnf(ttl, "%d instead of 255: a neighbour that follows RFC 5881 drops such packets", s.TTL)
 		}
-		for j := range i {
-			o := &v.cfg.BFD[j]
-			if s.Neighbor == o.Neighbor && s.Neighbor.IsValid() && s.Multihop == o.Multihop &&
-				(s.Interface == o.Interface || s.Interface == "" || o.Interface == "") &&
-				(s.Source == o.Source || !s.Source.IsValid() || !o.Source.IsValid()) {
-				v.errorf(neighbor, "%q has a session already, in %s, allowed is another session with it only from another source_ip or on another interface, which both then name",
-					s.Neighbor, ref(tables.child(o.Name)))
-				break
+		if first := seen.add(s); first != "" {
+			v.errorf(neighbor, "%q has a session already, in %s, allowed is another session with it only from another source_ip or on another interface, which both then name",
+				s.Neighbor, ref(tables.child(first)))
+		}
+	}
+}
+
+// sessions are names of BFD sessions that were looked at, by what tells one from
+// another.
+type sessions map[sessionID]string
+
+type sessionID struct {
+	neighbor    netip.Addr
+	multihop    bool
+	dev, source string // empty: the session names none; everywhere: whatever they name
+}
+
+const everywhere = "/" // no name of an interface and no address
+
+// add adds a session and returns the name of one that it cannot be told from, "" when
+// there is none: a session that names no interface or source is on any.
+func (list sessions) add(s *BFD) (twin string) {
+	if !s.Neighbor.IsValid() {
+		return ""
+	}
+	source := ""
+	if s.Source.IsValid() {
+		source = s.Source.String()
+	}
+	meets := func(own string) []string {
+		if own == "" {
+			return []string{everywhere}
+		}
+		return []string{own, ""}
+	}
+	for _, dev := range meets(s.Interface) {
+		for _, source := range meets(source) {
+			if twin == "" {
+				twin = list[sessionID{s.Neighbor, s.Multihop, dev, source}]
 			}
 		}
 	}
+	for _, dev := range []string{s.Interface, everywhere} {
+		for _, source := range []string{source, everywhere} {
+			if id := (sessionID{s.Neighbor, s.Multihop, dev, source}); list[id] == "" {
+				list[id] = s.Name
+			}
+		}
+	}
+	return twin
 }
 
 // endpointProblem says what an address is that no session can have, empty for

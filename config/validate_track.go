@@ -181,8 +181,12 @@ func (v *validator) trackerTables() {
 	for i := range v.cfg.Targets {
 		v.targetTracker(&v.cfg.Targets[i])
 	}
+	interfaces := make(map[string]*InterfaceTracker, len(v.cfg.Interfaces))
+	for i := range v.cfg.Interfaces {
+		interfaces[v.cfg.Interfaces[i].Name] = &v.cfg.Interfaces[i]
+	}
 	for i := range v.cfg.Instances {
-		v.ownDelay(&v.cfg.Instances[i])
+		v.ownDelay(&v.cfg.Instances[i], interfaces[v.cfg.Instances[i].Interface])
 		v.ownTracked(&v.cfg.Instances[i])
 	}
 }
@@ -245,16 +249,14 @@ func (v *validator) targetTracker(t *TargetTracker) {
 // ownDelay checks the delay of an instance's own interface: an instance that
 // still believes in a link when the others have given it up would be a second
 // master.
-func (v *validator) ownDelay(in *Instance) {
+func (v *validator) ownDelay(in *Instance, t *InterfaceTracker) {
 	limit := Duration(max(in.DownTimerAdverts-1, 1)) * in.AdvertInterval
-	for i := range v.cfg.Interfaces {
-		t := &v.cfg.Interfaces[i]
-		at := v.root.child("track_interface").child(t.Name).child("down_delay")
-		if t.Name == in.Interface && t.DownDelay >= limit && v.ok(at) && !in.NoTrackPrimary {
-			v.errorf(at, "%v is too long for %s, whose own interface this is: allowed is less than %v, one advert interval less than that after which the other routers take over",
-				t.DownDelay, v.root.child("vrrp_instance").child(in.Name).path(), limit)
-			return
-		}
+	if t == nil || t.DownDelay < limit || in.NoTrackPrimary {
+		return
+	}
+	if at := v.root.child("track_interface").child(t.Name).child("down_delay"); v.ok(at) {
+		v.errorf(at, "%v is too long for %s, whose own interface this is: allowed is less than %v, one advert interval less than that after which the other routers take over",
+			t.DownDelay, v.root.child("vrrp_instance").child(in.Name).path(), limit)
 	}
 }
 

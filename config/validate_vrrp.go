@@ -173,7 +173,13 @@ func networkProblem(p netip.Prefix) string {
 
 // unknownName reports a name for which there is no table [kind.NAME].
 func (v *validator) unknownName(at place, kind, name string, names []string) {
-	if near := nearest(name, names); near != "" {
+	// A file whose every name is wrong is not worth the search for each.
+	const mostCompared = 100_000
+	near := ""
+	if v.compared += len(names); v.compared <= mostCompared {
+		near = nearest(name, names)
+	}
+	if near != "" {
 		v.errorf(at, "there is no [%s.%s], did you mean %q?", kind, quoteKey(name), near)
 		return
 	}

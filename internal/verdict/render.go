@@ -21,13 +21,13 @@ const (
 func Render(out io.Writer, list []Finding, sources Sources, colour bool) error {
 	r := renderer{pages: newPages(sources), colour: colour}
 	type message struct {
-		file, key, text string
-		severity        Severity
+		file, text string
+		severity   Severity
 	}
 	first := make(map[message]int)
 	again := make(map[int][]Finding)
 	for i, f := range list {
-		m := message{f.File, lastPart(f.Key), f.Message, f.Severity}
+		m := message{f.File, f.Message, f.Severity}
 		if n, told := first[m]; told && f.Line > 0 {
 			again[n] = append(again[n], f)
 			continue
@@ -35,7 +35,7 @@ func Render(out io.Writer, list []Finding, sources Sources, colour bool) error {
 		first[m] = i
 	}
 	for i, f := range list {
-		if n := first[message{f.File, lastPart(f.Key), f.Message, f.Severity}]; n == i || f.Line == 0 {
+		if n := first[message{f.File, f.Message, f.Severity}]; n == i || f.Line == 0 {
 			r.finding(f, again[i])
 		}
 	}
