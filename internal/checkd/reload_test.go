@@ -46,6 +46,10 @@ func TestReload(t *testing.T) {
 				w.kernel.Log()
 				w.acks(1)
 				w.events()
+				w.plan(configOf("web: e1")) // which must leave no trace
+				w.pass(time.Minute)
+				w.ops()
+				w.events()
 				plan := w.plan(test.to)
 				w.ops()
 				if got := strings.Join(plan.IPVS, "\n"); got != test.ops || plan.Repairs != 0 {

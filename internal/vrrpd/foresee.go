@@ -166,7 +166,14 @@ func (f *foresight) sockets(have map[portKey]*port, wanted map[portKey]bool) {
 		keys[key] = true
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(keys), func(a, b portKey) int {
-		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.family, b.family))
+		plainFirst := 0
+		if a.ah != b.ah {
+			plainFirst = 1
+			if b.ah {
+				plainFirst = -1
+			}
+		}
+		return cmp.Or(cmp.Compare(a.device, b.device), cmp.Compare(a.family, b.family), plainFirst)
 	}) {
 		name := fmt.Sprintf("VRRP socket on %s, %v", key.device, key.family)
 		if key.ah {
