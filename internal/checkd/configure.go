@@ -338,7 +338,7 @@ func recall(last *control.Checkers) map[string]*checkers.Memory {
 			known := checkers.ServerMemory{Since: rs.Since, Reason: rs.Reason}
 			known.State, _ = checkers.ParseState(rs.Health)
 			for _, c := range rs.Checks {
-				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed}
+				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed, Spent: c.Spent}
 				cm.State, _ = checkers.ParseState(c.State)
 				cm.Last = checkers.Result{Text: c.Result, At: c.LastRun, Duration: c.Duration, Warning: c.Warning}
 				cm.Advice = checkers.ParseAdvice(c.Advice)
