@@ -48,6 +48,7 @@ type Response struct {
 	Reload  *ReloadResult `json:"reload,omitempty"`
 	Events  []Event       `json:"events,omitempty"` // oldest first
 	Plan    *Plan         `json:"plan,omitempty"`
+	Apply   *ApplyResult  `json:"apply,omitempty"`
 }
 
 // Frame limits in bytes.

@@ -44,6 +44,7 @@ type Handler interface {
 	// Stop begins the daemon's stop and returns at once.
 	Stop(ctx context.Context) error
 	Planner
+	Applier
 }
 
 // Listener answers requests on the control socket.
@@ -226,6 +227,8 @@ func (s *Listener) answer(req Request) Response {
 		res.Events, err = s.handler.Events(s.ctx, q)
 	case OpPlan:
 		res, err = s.plan(req)
+	case OpApply, OpConfirm, OpUndo:
+		res, err = s.apply(req, uid)
 	default:
 		err = fmt.Errorf("operation %q is not known to director %s", req.Op, s.version)
 	}

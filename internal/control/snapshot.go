@@ -17,6 +17,7 @@ type Status struct {
 	LoadedAt   time.Time     `json:"loaded_at"`
 	LastReload *ReloadResult `json:"last_reload,omitempty"`
 	Reloads    Reloads       `json:"reloads"`
+	Trial      *Trial        `json:"trial,omitempty"` // what waits for its confirmation
 	Processes  []Process     `json:"processes"`
 	VRRP       *VRRP         `json:"vrrp,omitempty"`
 	Checkers   *Checkers     `json:"checkers,omitempty"`

@@ -30,7 +30,7 @@ func (p *parent) event(e control.Event) {
 	attrs = append(attrs, slog.Uint64("generation", e.Generation), slog.Uint64("seq", e.Seq))
 	level := slog.LevelInfo
 	switch e.To {
-	case "FAULT", "down", "sorry", "dead", "refused", "failed", "lost", "repaired", "raised", "stay":
+	case "FAULT", "down", "sorry", "dead", "refused", "failed", "lost", "repaired", "raised", "stay", "undone":
 		level = slog.LevelWarn
 	}
 	p.log.LogAttrs(context.Background(), level, e.Kind+" state", attrs...)
@@ -43,7 +43,7 @@ func subjectKey(kind string) string {
 	switch kind {
 	case "address":
 		return "vip"
-	case "reload":
+	case "reload", "apply":
 		return "config"
 	case control.KindAlarm:
 		return "instance"

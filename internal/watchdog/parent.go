@@ -124,6 +124,7 @@ type parent struct {
 	inquiry   uint64
 	plans     map[uint64]*planning
 	planned   uint64 // of the newest plan
+	trial     *trial // nil: none
 	web       web
 }
 
@@ -242,6 +243,11 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
+	return loadText(o, text)
+}
+
+// loadText makes a configuration of the text of the configuration file.
+func loadText(o Options, text []byte) (*config.Config, []config.Warning, error) {
 	cfg, warnings, err := o.Parse(o.ConfigPath, text)
 	if err != nil {
 		return nil, warnings, err

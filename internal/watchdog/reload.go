@@ -70,17 +70,28 @@ func (p *parent) reload(reply func(control.ReloadResult)) {
 		}
 		return
 	}
-	r.busy, r.began = true, time.Now()
 	if reply != nil {
 		r.waiting = append(r.waiting, reply)
 	}
+	if p.trial != nil {
+		r.began, r.warned = time.Now(), nil
+		p.reloaded([]string{p.onTrial()})
+		return
+	}
 	p.log.Info("reload begins", "config", p.o.ConfigPath)
+	p.change(func() (*config.Config, []config.Warning, error) { return load(p.o) })
+}
+
+// change puts in force what read returns, in another goroutine. There must be no
+// transition.
+func (p *parent) change(read func() (*config.Config, []config.Warning, error)) {
+	p.reloads.busy, p.reloads.began = true, time.Now()
 	p.tell(p.manager.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonic()/1000)))
 	p.number++
 	number := p.number
 	// Reading and checking may take long: the children are watched meanwhile.
 	go func() {
-		cfg, warnings, err := load(p.o)
+		cfg, warnings, err := read()
 		var g *generation
 		if err == nil {
 			g, err = newGeneration(number, cfg)
@@ -254,6 +265,10 @@ func (p *parent) reloaded(errs []string) {
 		r.count.Refused++
 	}
 	e := control.Event{Time: result.At, Generation: p.force.number, Kind: "reload", Subject: p.o.ConfigPath, From: "requested", To: "in force"}
+	trying := r.busy && p.trial != nil
+	if trying && !p.trial.Undoing {
+		e.Subject = p.trial.File
+	}
 	if !result.OK {
 		e.To, e.Reason = "refused", strings.Join(errs, "; ")
 	} else if r.changes != nil {
@@ -268,6 +283,9 @@ func (p *parent) reloaded(errs []string) {
 	r.busy, r.waiting, r.warned, r.changes = false, nil, nil, nil
 	for _, reply := range waiting {
 		reply(result)
+	}
+	if trying {
+		p.applied(result)
 	}
 	p.reloadAgain()
 }
