@@ -19,6 +19,7 @@ const (
 	OpReload  Op = "reload"  // answers Reload when it is in force everywhere or refused
 	OpStop    Op = "stop"    // answers at once; the connection ends with the daemon
 	OpEvents  Op = "events"  // answers Events; takes an EventQuery
+	OpOrder   Op = "order"   // answers Order; takes an Order
 )
 
 // Request is what a client sends: a frame of JSON. A connection carries any
@@ -49,6 +50,7 @@ type Response struct {
 	Events  []Event       `json:"events,omitempty"` // oldest first
 	Plan    *Plan         `json:"plan,omitempty"`
 	Apply   *ApplyResult  `json:"apply,omitempty"`
+	Order   *OrderResult  `json:"order,omitempty"`
 }
 
 // Frame limits in bytes.

@@ -64,6 +64,8 @@ func title(kind string) string {
 		return "virtual server"
 	case "server":
 		return "real server"
+	case "maintenance":
+		return "maintenance of"
 	case "script":
 		return "track script"
 	case "bfd":
@@ -111,6 +113,7 @@ func mailBody(routerID string, nt *note) string {
 	line("new state", e.To)
 	line("reason", e.Reason)
 	line("reason code", e.Code)
+	line("ordered by", e.Author)
 	if e.Kind == "instance" {
 		line("priority", strconv.Itoa(e.Priority))
 	}

@@ -234,6 +234,8 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		if pl := p.plans[m.Planned.Seq]; pl != nil && pl.waiting[c.role] == run {
 			pl.answered(c.role, m.Planned)
 		}
+	case m.Ordered != nil:
+		p.ordered(m.Ordered)
 	default:
 		p.log.Warn("child sent a message that only the parent may", "process", string(c.role))
 	}
@@ -355,6 +357,7 @@ func (p *parent) gone(c *child, run *process) {
 		p.settle(c, seq)
 	}
 	p.forgetPlans(c, run)
+	p.ordersLost(c)
 	clean := run.asked && run.status == 0
 	switch {
 	case run.hung:

@@ -24,6 +24,7 @@ type Message struct {
 	Fenced     *Fenced     `json:",omitempty"`
 	Pools      *Pools      `json:",omitempty"`
 	Roles      *Roles      `json:",omitempty"`
+	Order      *Order      `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 	Plan       *Configure  `json:",omitempty"` // asks what the configuration would do, and is not obeyed
 
@@ -35,6 +36,7 @@ type Message struct {
 	RunScript *RunScript     `json:",omitempty"`
 	Fence     *Fence         `json:",omitempty"`
 	Planned   *Planned       `json:",omitempty"`
+	Ordered   *Ordered       `json:",omitempty"`
 }
 
 // Configure hands a child a generation of the configuration. The child applies

@@ -125,6 +125,8 @@ type parent struct {
 	plans     map[uint64]*planning
 	planned   uint64 // of the newest plan
 	trial     *trial // nil: none
+	orders    map[uint64]*openOrder
+	lastOrder uint64
 	web       web
 }
 
@@ -222,6 +224,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		fences:    make(map[string]bool),
 		inquiries: make(map[uint64]*inquiry),
 		plans:     make(map[uint64]*planning),
+		orders:    make(map[uint64]*openOrder),
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
 		memory:    memory{log: o.Log},
@@ -291,6 +294,7 @@ func (p *parent) start(warnings []config.Warning) {
 		p.aliveToManager()
 	}
 	p.notifier.Apply(p.force.number, p.force.config)
+	p.recallTrial()
 	p.transition = &transition{to: p.force}
 	p.advance()
 }
