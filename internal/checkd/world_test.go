@@ -138,14 +138,11 @@ func (w *world) plan(cfg *config.Config) *control.Changes {
 	w.t.Helper()
 	w.parent.down <- watchdog.Message{Plan: &watchdog.Configure{Generation: 77, Config: cfg}}
 	synctest.Wait()
-	for _, m := range w.parent.take(func(m watchdog.Message) bool { return m.Planned != nil }) {
-		if m.Planned.Seq != 77 || m.Planned.Error != "" {
-			w.t.Fatalf("planned %+v", m.Planned)
-		}
-		return m.Planned.Changes
+	list := w.parent.take(func(m watchdog.Message) bool { return m.Planned != nil })
+	if len(list) != 1 || list[0].Planned.Seq != 77 || list[0].Planned.Error != "" {
+		w.t.Fatalf("planned %+v", list)
 	}
-	w.t.Fatalf("no plan came")
-	return nil
+	return list[0].Planned.Changes
 }
 
 // table checks the kernel's table, written as "web: a1 b0; dns: c1".

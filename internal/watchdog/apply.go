@@ -50,8 +50,8 @@ func (p *parent) apply(q control.ApplyQuery, reply func(control.ApplyResult)) {
 		reply(refused(p.onTrial()))
 	case p.phase != running || p.reloads.busy || p.transition != nil:
 		reply(refused("another configuration is coming into force, ask again"))
-	case q.Confirm != 0 && (q.Confirm < control.MinConfirm || q.Confirm > control.MaxConfirm):
-		reply(refused(fmt.Sprintf("a confirmation within %v: allowed is %v to %v", q.Confirm, control.MinConfirm, control.MaxConfirm)))
+	case q.Confirm != 0 && (q.Confirm < p.o.leastConfirm || q.Confirm > control.MaxConfirm):
+		reply(refused(fmt.Sprintf("a confirmation within %v: allowed is %v to %v", q.Confirm, p.o.leastConfirm, control.MaxConfirm)))
 	case filepath.Ext(q.File) != filepath.Ext(p.o.ConfigPath):
 		reply(refused(fmt.Sprintf("%s would replace %s, and the ending of a file's name tells its language: allowed is one in %s",
 			q.File, p.o.ConfigPath, filepath.Ext(p.o.ConfigPath))))
@@ -215,7 +215,7 @@ func (p *parent) undone(result control.ReloadResult) {
 	t.Error = result.Errors[0]
 	t.reply(control.ApplyResult{ReloadResult: result})
 	t.reply = func(control.ApplyResult) {}
-	p.after(undoRetry, func() {
+	p.after(p.o.undoRetry, func() {
 		if p.trial == t && p.phase == running && !p.reloads.busy {
 			p.change(func() (*config.Config, []config.Warning, error) { return t.before.config, nil, nil })
 		}

@@ -58,7 +58,7 @@ type Options struct {
 	// Stdout and Stderr are handed to the children. Defaults: the parent's own.
 	Stdout, Stderr *os.File
 
-	ackTimeout, feedPatience time.Duration // tests shorten them
+	ackTimeout, feedPatience, leastConfirm, undoRetry time.Duration // tests shorten them
 }
 
 // DefaultRuntimeDir is the runtime directory when none is named.
@@ -198,6 +198,12 @@ func (o *Options) fill() {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.leastConfirm == 0 {
+		o.leastConfirm = control.MinConfirm
+	}
+	if o.undoRetry == 0 {
+		o.undoRetry = undoRetry
 	}
 	if o.ackTimeout == 0 {
 		o.ackTimeout = ackTimeout
