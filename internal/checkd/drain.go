@@ -121,7 +121,7 @@ func (d *Daemon) watchDrain(now time.Time, t target, look bool) {
 	case empty:
 		reason = "no connection is left"
 	case over:
-		reason = fmt.Sprintf("the deadline is over; %d connections were left", left)
+		reason = "the deadline is over with " + connectionsText(left) + " left"
 	case look && known && left > 0 && !o.Drained.IsZero():
 		o.Drained = time.Time{} // a client came back
 		d.maintenance.stale = true
@@ -156,7 +156,7 @@ func (d *Daemon) watchLeaving(now time.Time, s *service, l checkers.Leaving, loo
 		if now.Before(l.Deadline) {
 			return
 		}
-		reason = fmt.Sprintf("drain_on_remove is over; %d connections were left", left)
+		reason = "drain_on_remove is over with " + connectionsText(left) + " left"
 	}
 	s.pool.Gone(l.Key)
 	delete(s.idle, l.Key)
@@ -224,6 +224,13 @@ func (d *Daemon) connections(s *service, server ipvs.DestKey) (n uint64, known b
 		n += uint64(count.Active) + uint64(count.Persistent)
 	}
 	return n, true
+}
+
+func connectionsText(n uint64) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return fmt.Sprintf("%d connections", n)
 }
 
 // leavingStatus is what status shows of the servers that leave.

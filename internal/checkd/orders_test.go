@@ -1,6 +1,7 @@
 package checkd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,14 +23,14 @@ func (w *world) order(o control.Order) (control.OrderResult, error) {
 	w.t.Helper()
 	w.parent.down <- watchdog.Message{Order: &watchdog.Order{ID: 7, Order: o}}
 	synctest.Wait()
-	for _, m := range w.parent.take(func(m watchdog.Message) bool { return m.Ordered != nil }) {
-		if m.Ordered.Error != "" {
-			return m.Ordered.Result, fmt.Errorf("%s", m.Ordered.Error)
-		}
-		return m.Ordered.Result, nil
+	answers := w.parent.take(func(m watchdog.Message) bool { return m.Ordered != nil })
+	if len(answers) != 1 {
+		w.t.Fatalf("%d answers to %+v", len(answers), o)
 	}
-	w.t.Fatalf("no answer to %+v", o)
-	return control.OrderResult{}, nil
+	if text := answers[0].Ordered.Error; text != "" {
+		return control.OrderResult{}, errors.New(text)
+	}
+	return answers[0].Ordered.Result, nil
 }
 
 // obeys carries out "drain web a b", "weight web a 50%" or "ready - a", with what change adds.
@@ -229,7 +230,7 @@ func TestDrainEnds(t *testing.T) {
 		w.table("web: b0 c0 d4")
 		w.pass(time.Millisecond)
 		w.table("web: c0 d4")
-		if got := w.events(); got != "web/b drain>maintain" || w.reasons[0] != "the deadline is over; 5 connections were left" {
+		if got := w.events(); got != "web/b drain>maintain" || w.reasons[0] != "the deadline is over with 5 connections left" {
 			t.Errorf("events %s %v", got, w.reasons)
 		}
 		if o := w.override("b"); o.After != control.AfterDeadline || o.Left != 5 {
@@ -463,7 +464,7 @@ func TestDrainOnRemove(t *testing.T) {
 		w.events()
 		w.pass(62 * time.Second)
 		w.table("web: a4; dns: c1")
-		if got := w.events(); got != "web/b leaving>gone" || w.reasons[0] != "drain_on_remove is over; 2 connections were left" {
+		if got := w.events(); got != "web/b leaving>gone" || w.reasons[0] != "drain_on_remove is over with 2 connections left" {
 			t.Errorf("events %s %v", got, w.reasons)
 		}
 		if err := w.stop(); err != nil {
