@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -44,7 +43,7 @@ Without --confirm FILE is confirmed as soon as it is in force.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, err := filepath.Abs(args[0])
+			file, text, err := readFile(args[0])
 			if err != nil {
 				return &failure{exitFailure, err}
 			}
@@ -53,7 +52,7 @@ Without --confirm FILE is confirmed as soon as it is in force.`,
 			}
 			var r control.ApplyResult
 			err = ask(context.Background(), o.socket(), limit, func(ctx context.Context, c *control.Client) (err error) {
-				r, err = c.Apply(ctx, control.ApplyQuery{File: file, Confirm: within, Asker: asker()})
+				r, err = c.Apply(ctx, control.ApplyQuery{File: file, Text: text, Confirm: within, Asker: asker()})
 				return err
 			})
 			if err != nil {

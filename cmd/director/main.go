@@ -38,7 +38,9 @@ Exit status:
   0  done as asked
   1  it did not work, was refused, or the configuration is invalid;
      doctor: something is broken
+     plan: everything that is wrong, the command line too
   2  the command line is wrong
+     plan: something would change
   3  run: the daemon gave up for an error that starting again cannot mend
   4  status, reload, stop, drain and others that ask the daemon: none answers
      at the control socket

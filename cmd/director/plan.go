@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -48,7 +49,7 @@ Exit status:
 			var q control.PlanQuery
 			if len(args) > 0 {
 				var err error
-				if q.File, err = filepath.Abs(args[0]); err != nil {
+				if q.File, q.Text, err = readFile(args[0]); err != nil {
 					return &failure{exitFailure, err}
 				}
 			}
@@ -71,6 +72,14 @@ Exit status:
 	cmd.Flags().DurationVar(&limit, "timeout", 2*time.Minute, "how long to wait")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &failure{exitFailure, err} })
 	return cmd
+}
+
+// readFile returns the absolute path of a file and its content.
+func readFile(name string) (path string, text []byte, err error) {
+	if path, err = filepath.Abs(name); err == nil {
+		text, err = os.ReadFile(path)
+	}
+	return path, text, err
 }
 
 // showPlan prints a plan; its error has the exit status.

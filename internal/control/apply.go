@@ -17,6 +17,7 @@ const (
 // ApplyQuery asks to put another file in force.
 type ApplyQuery struct {
 	File string `json:"file"` // absolute
+	Text []byte `json:"text"` // its content: the daemon may not see the files that its client sees
 	// Confirm is within what time it must be confirmed, else it is undone; 0: it is
 	// confirmed at once. Nanoseconds.
 	Confirm time.Duration `json:"confirm"`

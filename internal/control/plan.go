@@ -79,7 +79,8 @@ type Plan struct {
 
 // PlanQuery asks for a Plan.
 type PlanQuery struct {
-	File string `json:"file"` // absolute; empty: the file in use
+	File string `json:"file"` // absolute; empty: the file in use, which the daemon reads
+	Text []byte `json:"text"` // of File: the daemon may not see the files that its client sees
 }
 
 // Planner is the part of a Handler that plans.

@@ -20,7 +20,6 @@ import (
 type trial struct {
 	control.Trial
 	query  control.ApplyQuery
-	text   []byte      // of the file, as it was read
 	before *generation // what was in force
 	reply  func(control.ApplyResult)
 	timer  *time.Timer
@@ -73,20 +72,16 @@ func (p *parent) onTrial() string {
 	return fmt.Sprintf("%s of %s is on trial until %s, confirm or undo it first", t.File, t.Author, t.Deadline.Format(time.TimeOnly))
 }
 
-// read reads the file, and makes sure that its text can stand in the configured one.
+// read makes a configuration of the text, and makes sure that it can stand in the
+// configured file.
 func (t *trial) read(o Options) (*config.Config, []config.Warning, error) {
-	text, err := os.ReadFile(t.query.File)
-	if err != nil {
-		return nil, nil, fmt.Errorf("configuration: %w", err)
-	}
-	t.text = text
 	at := o
 	at.ConfigPath = t.query.File
-	cfg, warnings, err := loadText(at, text)
+	cfg, warnings, err := loadText(at, t.query.Text)
 	if err != nil {
 		return nil, warnings, err
 	}
-	there, _, err := loadText(o, text)
+	there, _, err := loadText(o, t.query.Text)
 	if err != nil || !reflect.DeepEqual(cfg, there) {
 		return nil, warnings, fmt.Errorf("%s means something else as %s, which it would replace: does it include other files?", t.query.File, o.ConfigPath)
 	}
@@ -145,7 +140,7 @@ func (p *parent) confirm(by control.Asker, reply func(control.ApplyResult)) {
 	}
 	t.writing = true
 	go func() {
-		backup, err := replaceFile(p.o.ConfigPath, t.text)
+		backup, err := replaceFile(p.o.ConfigPath, t.query.Text)
 		p.post(func() { p.confirmed(t, by, backup, err, reply) })
 	}()
 }

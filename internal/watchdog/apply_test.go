@@ -18,7 +18,7 @@ var alice = control.Asker{Author: "root", Claimed: "alice"}
 // apply puts a file of the daemon's directory in force.
 func (d *daemon) apply(file string, confirm time.Duration) control.ApplyResult {
 	d.t.Helper()
-	r, err := d.client().Apply(d.t.Context(), control.ApplyQuery{File: filepath.Join(d.dir, file), Confirm: confirm, Asker: alice})
+	r, err := d.client().Apply(d.t.Context(), control.ApplyQuery{File: filepath.Join(d.dir, file), Text: []byte(d.text(file)), Confirm: confirm, Asker: alice})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func userName(t *testing.T) string {
 func TestApplyUndoesItself(t *testing.T) {
 	d := trying(t, func(o *Options) { o.leastConfirm = time.Millisecond })
 	c := d.client()
-	if _, err := c.Apply(t.Context(), control.ApplyQuery{File: filepath.Join(d.dir, "next"), Confirm: 700 * time.Millisecond}); err != nil {
+	if _, err := c.Apply(t.Context(), control.ApplyQuery{File: filepath.Join(d.dir, "next"), Text: []byte(d.text("next")), Confirm: 700 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	c.Close()
@@ -211,7 +211,7 @@ func TestApplyRefused(t *testing.T) {
 	d.other("refuse", conf("refuse", "farm"))
 	d.other("next.conf", conf("web", "farm"))
 	for file, want := range map[string]string{
-		"bad": ":3: first", "refuse": "director: vrrp refused it: no such interface", "missing": "no such file or directory", "next.conf": "the ending of a file's name tells its language",
+		"bad": ":3: first", "refuse": "director: vrrp refused it: no such interface", "next.conf": "the ending of a file's name tells its language",
 	} {
 		if r := d.apply(file, time.Hour); r.OK || !strings.Contains(strings.Join(r.Errors, "\n"), want) {
 			t.Errorf("%s: %+v", file, r)

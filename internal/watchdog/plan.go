@@ -39,15 +39,16 @@ const MaxChanges = 1000
 
 // foresee works out what a reload of a file would do, and replies with it. Nothing is
 // changed: no generation is made, and what is read is forgotten.
-func (p *parent) foresee(file string, reply func(control.Plan)) {
+func (p *parent) foresee(q control.PlanQuery, reply func(control.Plan)) {
+	file, from, o := q.File, p.force, p.o
+	read := func() (*config.Config, []config.Warning, error) { return loadText(o, q.Text) }
 	if file == "" {
 		file = p.o.ConfigPath
+		read = func() (*config.Config, []config.Warning, error) { return load(o) }
 	}
-	from := p.force
+	o.ConfigPath = file
 	go func() {
-		o := p.o
-		o.ConfigPath = file
-		cfg, warnings, err := load(o)
+		cfg, warnings, err := read()
 		var g *generation
 		var differences []string
 		if err == nil {
@@ -169,7 +170,7 @@ func (p *parent) unfit(file string, c *config.Config) []string {
 
 // Plan implements control.Handler.
 func (h handler) Plan(ctx context.Context, q control.PlanQuery) (control.Plan, error) {
-	return ask(ctx, h.p, func(reply func(control.Plan)) { h.p.foresee(q.File, reply) })
+	return ask(ctx, h.p, func(reply func(control.Plan)) { h.p.foresee(q, reply) })
 }
 
 // ForeseeStart works out what a start with a file would do, without a daemon: the

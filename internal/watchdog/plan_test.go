@@ -18,7 +18,7 @@ func (d *daemon) plan(file string) control.Plan {
 	d.t.Helper()
 	q := control.PlanQuery{}
 	if file != "" {
-		q.File = filepath.Join(d.dir, file)
+		q.File, q.Text = filepath.Join(d.dir, file), []byte(d.text(file))
 	}
 	p, err := d.client().Plan(d.t.Context(), q)
 	if err != nil {
@@ -71,7 +71,6 @@ func TestPlanTellsWhyAReloadWouldBeRefused(t *testing.T) {
 		"bad":     filepath.Join(d.dir, "bad") + ":3: first\n" + filepath.Join(d.dir, "bad") + ":7: second",
 		"refused": "no such interface",
 		"moved":   filepath.Join(d.dir, "moved") + `: global.network_namespace: "lab" cannot come into force while director runs in "", allowed is a restart`,
-		"missing": "configuration: open " + filepath.Join(d.dir, "missing") + ": no such file or directory",
 	} {
 		p := d.plan(file)
 		if got := strings.Join(p.Errors, "\n"); got != want || !p.Changes.None() {
