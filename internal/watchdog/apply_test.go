@@ -45,7 +45,7 @@ func (d *daemon) text(name string) string {
 	return string(text)
 }
 
-// applied tells of the events of kind apply, "requested>on trial" each.
+// applyEvents tells of the events of kind apply, "requested>on trial" each.
 func (d *daemon) applyEvents() string {
 	d.t.Helper()
 	list, err := d.client().Events(d.t.Context(), control.EventQuery{})
@@ -159,11 +159,20 @@ func TestApplyUndoesItself(t *testing.T) {
 	if events := d.applyEvents(); !strings.HasSuffix(events, "on trial>undone by : it was not confirmed in time") {
 		t.Errorf("the events are %s", events)
 	}
-	d.order2("checkers", "configure 1", "applied 1", "configure 2", "applied 2", "configure 3", "applied 3")
+	d.former()
+	d.toldOnly("checkers", "configure 1", "applied 1", "configure 2", "applied 2", "configure 3", "applied 3")
 }
 
-// order2 checks what one child was told.
-func (d *daemon) order2(role string, want ...string) {
+// former checks that what the configured file says is in force.
+func (d *daemon) former() {
+	d.t.Helper()
+	if p := d.plan(""); len(p.Changes.Config) != 0 || len(p.Changes.VRRP) != 1 {
+		d.t.Errorf("what is in force differs from the configured file: %+v", p.Changes)
+	}
+}
+
+// toldOnly checks what one child was told.
+func (d *daemon) toldOnly(role string, want ...string) {
 	d.t.Helper()
 	var got []string
 	for line := range strings.Lines(d.log()) {
@@ -188,6 +197,7 @@ func TestApplyTakenBack(t *testing.T) {
 	if events := d.applyEvents(); !strings.HasSuffix(events, "on trial>undone by "+userName(t)+" for alice: as asked") {
 		t.Errorf("the events are %s", events)
 	}
+	d.former()
 	if r := d.end((*control.Client).Undo); r.OK {
 		t.Errorf("a second undoing: %+v", r)
 	}
