@@ -18,6 +18,9 @@ import (
 	"director/internal/watchdog"
 )
 
+// serviceStateDir is where systemd keeps the state of the service.
+const serviceStateDir = "/var/lib/director"
+
 // exitChanges is the status of a plan that has changes.
 const exitChanges = 2
 
@@ -137,7 +140,11 @@ func foresee(runtimeDir string) func(watchdog.Role, *config.Config) (*control.Ch
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		return checkd.Foresee(ctx, checkd.Options{RuntimeDir: runtimeDir}, c)
+		state := stateDir()
+		if state == "" && runtimeDir == watchdog.DefaultRuntimeDir {
+			state = serviceStateDir
+		}
+		return checkd.Foresee(ctx, checkd.Options{RuntimeDir: runtimeDir, StateDir: state}, c)
 	}
 }
 

@@ -160,6 +160,9 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 			d.dropOverride(now, name, key, o)
 		}
 	}
+	if !first && !d.dry {
+		d.table.refresh(now)
+	}
 	d.keepMaintenance(now)
 	d.watchFiles()
 	d.openPassages()

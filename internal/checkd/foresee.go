@@ -75,11 +75,13 @@ func (d *Daemon) copy() *Daemon {
 	t := c.table
 	t.kernel, t.want, t.owned = d.table.kernel, d.table.want.Clone(), maps.Clone(d.table.owned)
 	t.exclusive, t.interval = d.table.exclusive, d.table.interval
+	c.marks, c.doubt, c.maintenance = maps.Clone(d.marks), d.doubt, d.maintenance
 	c.whole = d.whole
 	c.whole.record.Sync = append([]ipvs.SyncRole(nil), d.whole.record.Sync...)
 	c.services = make([]*service, len(d.services))
 	for i, s := range d.services {
-		own := &service{source: s.source, pool: s.pool.Clone(), keys: s.keys, tasks: map[*checkers.Check]*task{}}
+		own := &service{source: s.source, pool: s.pool.Clone(), keys: s.keys, tasks: map[*checkers.Check]*task{},
+			overrides: maps.Clone(s.overrides), idle: maps.Clone(s.idle)}
 		c.services[i] = own
 		for _, key := range s.keys {
 			c.byKey[key] = own
