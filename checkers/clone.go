@@ -7,15 +7,26 @@ import "slices"
 func (p *Pool) Clone() *Pool {
 	c := *p
 	c.leaving = slices.Clone(p.leaving)
-	c.servers = make([]*Server, len(p.servers))
-	for i, s := range p.servers {
-		server := *s
-		server.Checks = make([]*Check, len(s.Checks))
-		for j, check := range s.Checks {
-			own := *check
-			server.Checks[j] = &own
+	clones := make(map[*Server]*Server, len(p.servers)+len(p.sorry))
+	each := func(list []*Server) []*Server {
+		out := make([]*Server, len(list))
+		for i, s := range list {
+			out[i] = s.clone()
+			clones[s] = out[i]
 		}
-		c.servers[i] = &server
+		return out
+	}
+	c.servers, c.sorry = each(p.servers), each(p.sorry)
+	c.answers = clones[p.answers]
+	return &c
+}
+
+func (s *Server) clone() *Server {
+	c := *s
+	c.Checks = make([]*Check, len(s.Checks))
+	for i, check := range s.Checks {
+		own := *check
+		c.Checks[i] = &own
 	}
 	return &c
 }

@@ -49,15 +49,18 @@ func TestCloneSharesNothing(t *testing.T) {
 			Checks: []CheckConfig{{ID: CheckID(fmt.Sprint(n)), Thresholds: Thresholds{Rise: 1, Fall: 1}}},
 		}
 	}
-	cfg := PoolConfig{Name: "web", Quorum: 1, DrainOnRemove: time.Minute, Servers: []ServerConfig{server(1), server(2), server(3)}}
+	cfg := PoolConfig{Name: "web", Quorum: 1, DrainOnRemove: time.Minute, Sorry: []ServerConfig{server(9)}, Servers: []ServerConfig{server(1), server(2), server(3)}}
 	p, _ := NewPool(cfg, nil, nil, now)
-	for _, s := range p.Servers() {
+	for _, s := range p.All() {
 		p.Step(now, s, s.Checks[0], Result{Outcome: Pass, At: now})
 	}
 	cfg.Servers = cfg.Servers[:2]
 	p.Apply(cfg, now)
-	if len(p.Leaving()) != 1 {
-		t.Fatalf("the pool has no server that leaves, which the test needs")
+	for _, s := range p.Servers() {
+		p.Step(now, s, s.Checks[0], Result{Outcome: Fail, At: now})
+	}
+	if len(p.Leaving()) != 1 || p.Answers() == nil {
+		t.Fatal("the pool has no server that leaves and no sorry server that answers, which the test needs")
 	}
 	before := fmt.Sprint(p.Entry())
 
@@ -74,7 +77,7 @@ func TestCloneSharesNothing(t *testing.T) {
 		t.Errorf("the clone wants %s, the pool %s", got, before)
 	}
 	s := c.Servers()[0]
-	c.Step(now, s, s.Checks[0], Result{Outcome: Fail, At: now})
+	c.Step(now, s, s.Checks[0], Result{Outcome: Pass, At: now})
 	c.Gone(p.Leaving()[0].Key)
 	if got := fmt.Sprint(p.Entry()); got != before || fmt.Sprint(c.Entry()) == before {
 		t.Errorf("after a change of the clone the pool wants %s, the clone %v", got, c.Entry())

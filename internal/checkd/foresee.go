@@ -75,14 +75,17 @@ func (d *Daemon) copy() *Daemon {
 	t := c.table
 	t.kernel, t.want, t.owned = d.table.kernel, d.table.want.Clone(), maps.Clone(d.table.owned)
 	t.exclusive, t.interval = d.table.exclusive, d.table.interval
-	c.marks, c.doubt, c.maintenance = maps.Clone(d.marks), d.doubt, d.maintenance
+	c.marks, c.doubt, c.maintenance, c.roles = maps.Clone(d.marks), d.doubt, d.maintenance, maps.Clone(d.roles)
 	c.whole = d.whole
 	c.whole.record.Sync = append([]ipvs.SyncRole(nil), d.whole.record.Sync...)
 	c.services = make([]*service, len(d.services))
 	for i, s := range d.services {
-		own := &service{source: s.source, pool: s.pool.Clone(), keys: s.keys, tasks: map[*checkers.Check]*task{},
+		own := &service{source: s.source, pool: s.pool.Clone(), keys: s.keys, tasks: map[*checkers.Check]*task{}, standby: s.standby,
 			overrides: maps.Clone(s.overrides), idle: maps.Clone(s.idle)}
 		c.services[i] = own
+		if at, rises := d.rising[s]; rises {
+			c.rising[own] = at
+		}
 		for _, key := range s.keys {
 			c.byKey[key] = own
 		}
@@ -97,7 +100,7 @@ func (d *Daemon) joining() []string {
 	var list []string
 	for _, s := range d.services {
 		for _, rs := range s.pool.Servers() {
-			if rs.State != checkers.Unknown || s.pool.Place(rs) != checkers.Out {
+			if s.standby || rs.State != checkers.Unknown || s.pool.Place(rs) != checkers.Out {
 				continue
 			}
 			for _, key := range s.keys {
