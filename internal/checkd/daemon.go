@@ -252,6 +252,8 @@ func (d *Daemon) message(m watchdog.Message) error {
 	case m.Plan != nil:
 		changes, err := d.foresee(now, m.Plan.Config)
 		d.ch.Send(watchdog.Message{Planned: watchdog.NewPlanned(m.Plan.Generation, changes, err)})
+	case m.Sessions != nil:
+		d.sessionsTold(now, m.Sessions.States)
 	case m.Order != nil:
 		d.ordered(now, m.Order)
 	case m.Inquire != nil:
