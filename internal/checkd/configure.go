@@ -107,7 +107,9 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 // apply puts a generation in force. What did not change is not touched: its
 // health, its counters and its timers stay.
 func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
-	first := !d.configured
+	first, back := !d.configured, c.Generation < d.generation
+	dropped := d.maintenance.dropped
+	d.maintenance.dropped = nil
 	d.generation, d.configured, d.global = c.Generation, true, c.Config.Global
 	d.table.exclusive = d.global.ExclusiveIPVS
 	if every := d.global.ReconcileInterval.D(); every > 0 && every != d.table.interval {
@@ -158,8 +160,11 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	}
 	for name, list := range overrides { // of virtual servers that are no more
 		for key, o := range list {
-			d.dropOverride(now, name, key, o)
+			d.dropOverride(now, name, key, nil, o)
 		}
+	}
+	if back {
+		d.restoreOverrides(now, dropped)
 	}
 	if !first && !d.dry {
 		d.table.refresh(now)
@@ -229,7 +234,7 @@ func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers
 		memory.Standby = memory.Standby && have == nil
 	}
 	s.pool, changes = checkers.NewPool(f.pool, have, memory, now)
-	d.dropOverrides(now, s)
+	d.dropOverrides(now, s, nil)
 	d.announce(now, s, changes)
 	d.assign(now, s, f)
 	return s
@@ -248,9 +253,9 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	s.keys = f.keys
 	s.source = *v
 	d.reviewStandby(s)
-	leaving := s.pool.Leaving()
+	before, leaving := s.pool.Servers(), s.pool.Leaving()
 	d.announce(now, s, s.pool.Apply(f.pool, now))
-	d.dropOverrides(now, s)
+	d.dropOverrides(now, s, before)
 	d.left(now, s, leaving)
 	d.assign(now, s, f)
 }
@@ -258,7 +263,7 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 // remove ends a service, and with it what was ordered for its servers.
 func (d *Daemon) remove(now time.Time, s *service) {
 	for key, o := range s.overrides {
-		d.dropOverride(now, s.pool.Config().Name, key, o)
+		d.dropOverride(now, s.pool.Config().Name, key, s.pool.Servers(), o)
 	}
 	d.maintenance.stale = d.maintenance.stale || len(s.pool.Leaving()) > 0
 	for _, rs := range s.pool.All() {
