@@ -166,14 +166,19 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	if back {
 		d.restoreOverrides(now, dropped)
 	}
+	if !first && !d.dry {
+		d.table.refresh(now)
+	}
 	d.keepMaintenance(now)
 	d.watchFiles()
 	d.openPassages()
 	d.claim(now)
 	before := d.table.done
+	seen := d.witness()
 	d.configureWhole(now, c.Config)
 	d.flush(now)
 	d.settleWhole(now)
+	d.changes = seen.end(d)
 	d.news = true
 	d.log.Info("configuration applied", "generation", d.generation, "services", len(d.services),
 		"changed", changed, "removed", removed, "kernel_changes", d.table.done-before)
@@ -338,7 +343,7 @@ func (d *Daemon) keepRecord(now time.Time) {
 		}
 	}
 	const what = "write the record of owned services"
-	if f := t.failures[what]; !d.recordStale || f != nil && now.Before(f.retry) {
+	if f := t.failures[what]; d.dry || !d.recordStale || f != nil && now.Before(f.retry) {
 		return
 	}
 	if err := writeRecord(d.opts.RuntimeDir, t.owned); err != nil {
@@ -363,7 +368,8 @@ func (d *Daemon) settled() bool {
 // ack tells the parent that the generation is in force.
 func (d *Daemon) ack() {
 	d.ackWaits = false
-	d.ch.Send(watchdog.Message{Ack: &watchdog.Ack{Generation: d.generation}})
+	d.ch.Send(watchdog.Message{Ack: &watchdog.Ack{Generation: d.generation, Changes: d.changes}})
+	d.changes = nil
 }
 
 // recall turns the former process' last snapshot into memories, by service name.

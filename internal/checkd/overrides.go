@@ -109,7 +109,7 @@ func (d *Daemon) saveMaintenance() error {
 // keepMaintenance brings the file up to date after a change that nobody can refuse.
 func (d *Daemon) keepMaintenance(now time.Time) {
 	const what = "write the record of orders"
-	if f := d.table.failures[what]; !d.maintenance.stale || f != nil && now.Before(f.retry) {
+	if f := d.table.failures[what]; d.dry || !d.maintenance.stale || f != nil && now.Before(f.retry) {
 		return
 	}
 	if err := d.saveMaintenance(); err != nil {
@@ -157,6 +157,9 @@ func (d *Daemon) recallMaintenance(now time.Time, memories map[string]*checkers.
 // said is lost: servers in maintenance come back, which must not go unnoticed.
 func (d *Daemon) setAside(now time.Time, reason error) {
 	path := filepath.Join(d.opts.StateDir, maintenanceName)
+	if d.dry {
+		return
+	}
 	if err := os.Rename(path, path+".unreadable"); err != nil {
 		d.log.Warn("the record of orders cannot be set aside", "reason", err)
 	}
