@@ -103,7 +103,7 @@ func TestWebHasNoRights(t *testing.T) {
 	}
 
 	p.Eventually(10*time.Second, "metrics of the instance", func() error {
-		n, err := metric(p.a, `director_vrrp_instance_state{family="ipv4",instance="VI_1",state="MASTER"}`)
+		n, err := metric(p.a, `director_vrrp_instance_state{family="ipv4",state="MASTER",vrrp_instance="VI_1"}`)
 		if err == nil && n != 1 {
 			err = fmt.Errorf("MASTER is %v", n)
 		}

@@ -1,13 +1,20 @@
 package webd
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,9 +190,8 @@ func (b *browser) accessible(what string) {
 func liveDaemon(t *testing.T) (*Daemon, chan watchdog.News, string) {
 	t.Helper()
 	d := testDaemon(t, demoState(time.Now()))
-	for _, e := range demoEvents(time.Now()) {
-		d.take(watchdog.News{Events: []controlEvent{e}}, time.Now())
-	}
+	d.take(watchdog.News{Events: demoEvents(time.Now())}, time.Now())
+	demoTraffic(d)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +268,7 @@ func TestPage(t *testing.T) {
 			if wide := eval[int64](b, "document.documentElement.scrollWidth"); wide > width {
 				t.Errorf("%s: the page is %d wide", name, wide)
 			}
-			picture(t, b, fmt.Sprintf("page-%s-%s.png", map[int64]string{1280: "desktop", 360: "phone"}[width], scheme))
+			picture(t, b, width, scheme)
 		}
 	}
 	b.clean()
@@ -270,19 +276,66 @@ func TestPage(t *testing.T) {
 
 // picture takes the screenshot of a page for the documentation, where
 // DIRECTOR_SCREENSHOTS is set.
-func picture(t *testing.T, b *browser, name string) {
+func picture(t *testing.T, b *browser, width int64, scheme string) {
 	t.Helper()
 	if os.Getenv("DIRECTOR_SCREENSHOTS") == "" {
 		return
 	}
-	eval[int](b, `document.querySelectorAll("details").forEach((d, i) => d.open = i == 0); scrollTo(0, 0); 0`)
-	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	// As long as the page is: the services are below the addresses.
+	eval[int](b, `document.querySelectorAll("details").forEach((d) => d.open = d.closest("li").dataset.key === "web"); scrollTo(0, 0); 0`)
+	b.like(width, map[bool]int64{true: 1500, false: 1900}[width > 600], scheme)
+	shot, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join("../../docs/images", name), png, 0o644); err != nil {
+	name := fmt.Sprintf("page-%s-%s.png", map[bool]string{true: "desktop", false: "phone"}[width > 600], scheme)
+	if err := os.WriteFile(filepath.Join("../../docs/images", name), fewColours(t, shot), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// fewColours makes a screenshot small: a page has few colours, and shades of them at the
+// edges of letters.
+func fewColours(t *testing.T, text []byte) []byte {
+	t.Helper()
+	full, err := png.Decode(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	coarse := func(c color.Color) color.RGBA {
+		r, g, b, _ := c.RGBA()
+		return color.RGBA{uint8(r>>8) &^ 3, uint8(g>>8) &^ 3, uint8(b>>8) &^ 3, 255}
+	}
+	often := make(map[color.RGBA]int)
+	size := full.Bounds()
+	for y := range size.Dy() {
+		for x := range size.Dx() {
+			often[coarse(full.At(x, y))]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(often), func(a, b color.RGBA) int { return cmp.Compare(often[b], often[a]) })
+	palette := make(color.Palette, 0, 64)
+	for _, c := range colours[:min(64, len(colours))] {
+		palette = append(palette, c)
+	}
+	small := image.NewPaletted(size, palette)
+	nearest := make(map[color.RGBA]uint8, len(often))
+	for y := range size.Dy() {
+		for x := range size.Dx() {
+			c := coarse(full.At(x, y))
+			index, known := nearest[c]
+			if !known {
+				index = uint8(palette.Index(c))
+				nearest[c] = index
+			}
+			small.SetColorIndex(x, y, index)
+		}
+	}
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, small); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 // TestPageReconnects: the page tells that the director is away, and finds it again.

@@ -98,3 +98,17 @@ func demoEvents(now time.Time) []control.Event {
 		{Seq: 7, Time: ago(2 * time.Minute), Kind: "service", Subject: "mail", From: "up", To: "down", Reason: "0 of 1 needed: smtp: 421 too busy"},
 	}
 }
+
+// demoTraffic has the last two minutes of traffic told.
+func demoTraffic(d *Daemon) {
+	now := time.Now()
+	d.history.times = nil // the state that the daemon began with is newer
+	for i := range sparkPoints {
+		s := demoState(now)
+		for j := range s.Checkers.Services {
+			r := &s.Checkers.Services[j].Rates
+			r.Connections = r.Connections * uint64(70+30*(i*i*(j+7)%11)/10) / 100
+		}
+		d.history.add(now.Add(-time.Duration(sparkPoints-i)*sparkGap), s)
+	}
+}
