@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,8 +19,8 @@ import (
 // startLimit is what a start may take: inside User Mode Linux on a busy machine, seconds are nothing.
 const startLimit = 30 * time.Second
 
-// A director is the daemon on a host of the lab. Its files are in the host's folder: director.toml, the runtime
-// directory run and the log director.log.
+// A director is the daemon on a host of the lab. Its files are in the host's folder: director.toml or keepalived.conf, the
+// runtime directory run and the log director.log.
 type director struct {
 	*netlab.Process
 	t          testing.TB
@@ -39,8 +40,22 @@ func startDirector(t testing.TB, h *netlab.Host, toml string) *director {
 // launchDirector is startDirector without the wait, with more KEY=VALUE settings in the environment.
 func launchDirector(t testing.TB, h *netlab.Host, toml string, env ...string) *director {
 	t.Helper()
-	d := &director{t: t, host: h, configPath: h.Path("director.toml"), runtimeDir: h.Path("run")}
-	d.WriteConfig(toml)
+	return launchWith(t, h, "director.toml", toml, env...)
+}
+
+// startWithConf is startDirector with a configuration in keepalived's language.
+func startWithConf(t testing.TB, h *netlab.Host, conf string) *director {
+	t.Helper()
+	d := launchWith(t, h, netlab.KeepalivedConf, conf)
+	d.WaitReady()
+	return d
+}
+
+// launchWith is launchDirector with a file of that name, which tells the language.
+func launchWith(t testing.TB, h *netlab.Host, file, text string, env ...string) *director {
+	t.Helper()
+	d := &director{t: t, host: h, configPath: h.Path(file), runtimeDir: h.Path("run")}
+	d.WriteConfig(text)
 	var err error
 	d.Process, err = h.StartEnv("director", env, d.argv("run", "-c", d.ConfigPath())...)
 	if err != nil {
@@ -77,7 +92,9 @@ func (d *director) Again() *director {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return startDirector(d.t, d.host, string(text))
+	again := launchWith(d.t, d.host, filepath.Base(d.ConfigPath()), string(text))
+	again.WaitReady()
+	return again
 }
 
 // WaitReady waits until the daemon says that its configuration is in force.

@@ -66,13 +66,7 @@ func testTunnel(t *testing.T) {
 	f.Must(router.Forward())
 	f.Must(f.directors[0].Route(netip.MustParsePrefix("10.0.1.0/24"), netip.MustParseAddr("192.0.2.254")))
 	for i := range 3 {
-		h := f.Host(fmt.Sprintf("s%d", i+1))
-		f.Connect(h, "eth0", f.back, fmt.Sprintf("10.0.1.%d/24", i+11))
-		f.Must(h.DefaultRoute(netip.MustParseAddr("10.0.1.254")))
-		f.Must(h.LinkUp("tunl0"))
-		f.Must(h.Sysctl("net/ipv4/conf/tunl0/rp_filter", "0"))
-		f.Must(h.AddAddr("tunl0", netip.MustParsePrefix(outsideVIP+"/32")))
-		f.servers = append(f.servers, h)
+		f.servers = append(f.servers, f.behindRouter(fmt.Sprintf("s%d", i+1), fmt.Sprintf("10.0.1.%d/24", i+11)))
 	}
 	f.directly("tunnel", func(i int) string { return fmt.Sprintf("10.0.1.%d:80", i+11) }, []string{mac(t, router, "eth0")})
 }

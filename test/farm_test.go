@@ -30,6 +30,7 @@ func TestFarms(t *testing.T) {
 	t.Run("direct routing", testDirectRouting)
 	t.Run("tunnel", testTunnel)
 	t.Run("pair", testPair)
+	t.Run("examples", testExampleFarms)
 	t.Run("reload", testFarmReload)
 	t.Run("vrf", testVRF)
 	t.Run("service manager", testServiceManager)

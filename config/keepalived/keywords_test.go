@@ -1,6 +1,7 @@
 package keepalived
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,33 @@ func TestEveryKeywordIsKnown(t *testing.T) {
 			if !known[name] {
 				t.Errorf("%s of %q is no keyword of keepalived", name, block)
 			}
+		}
+	}
+}
+
+// TestUnknownBlock shows that a block which nobody knows is one error, and that what is in it and
+// behind it does not get mixed up: keepalived reads its content as if it stood outside.
+func TestUnknownBlock(t *testing.T) {
+	for _, block := range []string{
+		"foo {\n priority 7\n virtual_router_id 9\n}", "foo { bar { priority 7 } priority 8 }", "foo\n{\n priority 7 }", "prioritty {\n priority 7\n}",
+	} {
+		text := "vrrp_instance A {\n interface eth0\n virtual_router_id 1\n " + block + "\n priority 200\n virtual_ipaddress { 192.0.2.1 }\n}\n" +
+			"vrrp_instance B {\n interface eth0\n virtual_router_id 2\n priority 90\n virtual_ipaddress { 192.0.2.2 }\n}\n"
+		r := config.NewReport("x.conf")
+		doc := document(r, "x.conf", []byte(text), options())
+		instances := doc.Table("vrrp_instance", config.Position{})
+		at := config.Position{}
+		a, b := instances.Table("A", at), instances.Table("B", at)
+		if a.Get("priority") != int64(200) || a.Get("virtual_router_id") != int64(1) || b.Get("priority") != int64(90) || len(instances.Keys()) != 2 {
+			t.Errorf("%q: A has %v and %v, B has %v, of %v", block, a.Get("priority"), a.Get("virtual_router_id"), b.Get("priority"), instances.Keys())
+		}
+		_, _, err := r.Build(doc)
+		var errs config.Errors
+		if !errors.As(err, &errs) || len(errs) != 1 || errs[0].Line != 4 || !strings.Contains(errs[0].Msg, "unknown keyword in vrrp_instance") {
+			t.Errorf("%q: %v", block, err)
+		}
+		if nearest := strings.HasPrefix(block, "prior"); nearest != strings.Contains(err.Error(), "did you mean priority?") {
+			t.Errorf("%q: %v", block, err)
 		}
 	}
 }

@@ -12,7 +12,14 @@ import (
 func addresses(key string) handler {
 	return func(sc *scope, s *statement) {
 		first, known := familyOf(sc.s)
+		seen := make(map[string]bool)
 		for _, k := range s.kids {
+			if line := k.rest(0); seen[line] {
+				sc.Warnf(k.at(), s.key(), "%s is there twice, and the second one is not used", k.key())
+				continue
+			} else {
+				seen[line] = true
+			}
 			a, ok := parseAddress(k.key())
 			if key == "virtual_ipaddress" && known && ok && a.Is4() != first.Is4() {
 				sc.Errorf(k.at(), s.key(), "%s is of another version of IP than the first address: keepalived does not set it up; allowed is it in virtual_ipaddress_excluded", a)

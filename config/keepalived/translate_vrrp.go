@@ -228,7 +228,7 @@ func (sc *scope) strict() {
 	drop("vmac_xmit_base", "vmac_xmit_base")
 	drop("authentication", "authentication")
 	if p := sc.seen["unicast_peer"]; p != nil {
-		sc.Errorf(p.at(), p.key(), "is not allowed in strict mode: take %s away", s.key())
+		sc.Warnf(p.at(), p.key(), "is against the RFC that strict mode asks for, and is used, as in keepalived 2.2")
 	}
 	sc.Warnf(s.at(), s.key(), "sets for %s: %s. Take it away, and write what of that is meant", sc.s.arg(1).text, strings.Join(effects, ", "))
 }
