@@ -31,7 +31,8 @@ install: build ## install the binary and the documents below PREFIX; unit, kerne
 	install -D -m 0600 etc/director.toml $(DESTDIR)/etc/director/director.toml.sample
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director README.md CHANGELOG.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/docs docs/*.md
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/etc etc/director.toml
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/docs/images docs/images/*.png
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/etc etc/director.toml etc/prometheus/alerts.yml etc/grafana/director.json
 
 demo: packages build ## two directors, two web servers, one VIP: see the main job done
 	$(SUDO) ./director demo $(DEMOFLAGS)

@@ -209,6 +209,7 @@ func liveDaemon(t *testing.T) (*Daemon, chan watchdog.News, string) {
 
 // TestPage looks at the page as people do: on a screen and on a phone, light and dark.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	_, news, address := liveDaemon(t)
 	b := openBrowser(t, address)
 	b.like(1280, 900, "light")
@@ -340,6 +341,7 @@ func fewColours(t *testing.T, text []byte) []byte {
 
 // TestPageReconnects: the page tells that the director is away, and finds it again.
 func TestPageReconnects(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -198,7 +198,7 @@ func trackerFamilies() []family {
 			}
 		}),
 	}, {
-		name: "director_alarms", kind: gauge, labels: []string{"level"}, per: "level: alarm, warning",
+		name: "director_alarms", kind: gauge, labels: []string{"level"}, per: "level (2)",
 		help: "Number of alarms raised now.",
 		collect: ofVRRP(func(s *control.VRRP, emit emit) {
 			count := map[string]int{control.LevelAlarm: 0, control.LevelWarning: 0}

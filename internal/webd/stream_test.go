@@ -63,6 +63,7 @@ func TestStream(t *testing.T) {
 // TestSlowStreams: clients that do not read cost the others nothing, keep no more than
 // a few events, and are cut off.
 func TestSlowStreams(t *testing.T) {
+	t.Parallel()
 	d := testDaemon(t, sample(), func(w *config.Web) { w.MaxConnections = 20 })
 	address := serve(t, d)
 	refused := 0
