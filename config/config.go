@@ -90,6 +90,9 @@ type Global struct {
 	// IPVSNamespace is the name of the network namespace, below /run/netns, whose IPVS
 	// is programmed. Everything else, checks included, is done in director's own.
 	IPVSNamespace string `toml:"ipvs_network_namespace" form:"name" default:"=director's own" json:",omitempty" alias:"net_namespace_ipvs"`
+	// ProbeMarkBase is the first of the ProbeMarks firewall marks with which probes
+	// through virtual addresses are told apart (see Check.ThroughVIP); 0: there are none.
+	ProbeMarkBase uint32 `toml:"probe_mark_base" default:"1828716544" min:"1" max:"4294901760" json:",omitempty"`
 	// ChildTimeout is how long a child may leave a liveness question
 	// unanswered before it is killed and started again. Default 3s, 500ms to 60s.
 	ChildTimeout Duration `toml:"child_timeout" default:"3s" min:"500ms" max:"60s"`
@@ -283,7 +286,10 @@ type VirtualServer struct {
 	RealServers []RealServer `toml:"real_server" short:"address"`
 	QuorumUp    []string     `toml:"quorum_up" form:"command"` // command when the quorum is gained
 	QuorumDown  []string     `toml:"quorum_down" form:"command"`
-	Mail        bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
+	// DrainOnRemove is for how long at most a real server that is taken out of the
+	// configuration keeps its connections; 0: not at all.
+	DrainOnRemove Duration `toml:"drain_on_remove" default:"0s" min:"0s" max:"24h" json:",omitzero"`
+	Mail          bool     `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
 }
 
 // RealServer is one member of a pool.

@@ -64,6 +64,9 @@ type Channel interface {
 type Options struct {
 	// RuntimeDir is where the record of owned services is kept.
 	RuntimeDir string
+	// StateDir is where the record of what operators have ordered is kept, which
+	// should outlive a restart of the host. Default: RuntimeDir.
+	StateDir string
 	// OpenKernel gives access to the IPVS table. Default: kernel.Open.
 	// It is given the file of a network namespace, or "" for that of the process.
 	OpenKernel func(namespace string) (Kernel, error)
@@ -91,6 +94,9 @@ func (o Options) withDefaults() Options {
 	if o.Probe == nil {
 		o.Probe = Ask
 	}
+	if o.StateDir == "" {
+		o.StateDir = o.RuntimeDir
+	}
 	if o.MaxProbes <= 0 {
 		var files unix.Rlimit
 		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
@@ -111,7 +117,12 @@ type Daemon struct {
 	whole    whole
 	schedule *scheduler
 	files    fileWatches
+	marks    map[passage]uint32 // of the private services that probes go through
+	doubt    doubt
 	stats    ipvs.Stats // the newest counters
+	statsAt  time.Time  // when they were read
+
+	maintenance maintenance
 
 	generation   uint64
 	configured   bool                // a generation is in force
@@ -135,13 +146,16 @@ type service struct {
 	pool   *checkers.Pool
 	keys   []ipvs.ServiceKey // at least one
 	tasks  map[*checkers.Check]*task
+
+	overrides map[ipvs.DestKey]*control.Override // of its servers
+	idle      map[ipvs.DestKey]time.Time         // since when a server that is waited for has no connection
 }
 
 // New returns a checker child that has started nothing yet.
 func New(log *slog.Logger, opts Options) *Daemon {
 	d := &Daemon{
 		log: log, opts: opts.withDefaults(),
-		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{},
+		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{}, marks: map[passage]uint32{},
 	}
 	d.table = newTable(log, d.repaired)
 	return d
@@ -158,6 +172,7 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 	ctx, cancel := context.WithCancel(ctx)
 	d.schedule = newScheduler(ctx, d.opts.Probe, d.opts.MaxProbes)
 	d.schedule.scripts.send = ch.Send
+	d.schedule.mark = d.mark
 	d.files = fileWatches{changed: make(chan string), ctx: ctx, running: &d.schedule.probes, ends: map[string]context.CancelFunc{}}
 	defer func() {
 		cancel()
@@ -225,6 +240,8 @@ func (d *Daemon) message(m watchdog.Message) error {
 		d.ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Roles != nil:
 		d.follow(now, m.Roles.States)
+	case m.Order != nil:
+		d.ordered(now, m.Order)
 	case m.Inquire != nil:
 		d.readStats(now)
 		d.readSync(now)
@@ -261,6 +278,8 @@ func (d *Daemon) result(now time.Time, a answer) {
 		r.Outcome = checkers.Pass
 	case !a.result.Conclusive():
 		r.Outcome = checkers.Inconclusive
+	case t.Through.valid() && d.doubtPassage(now, a):
+		r.Outcome, r.Text = checkers.Inconclusive, closedPassage(t.Through).String()
 	}
 	if mute := r.Outcome == checkers.Inconclusive; mute != t.mute {
 		t.mute = mute
@@ -271,7 +290,7 @@ func (d *Daemon) result(now time.Time, a answer) {
 		}
 	}
 	for _, u := range t.users {
-		if t.logFailures && r.Outcome == checkers.Fail {
+		if t.logFailures && r.Outcome == checkers.Fail && u.server.Override().Order != checkers.Maintenance {
 			d.log.Info("check failed", "service", u.service.source.Name, "server", u.server.Config.Name, "check", t.Label(), "reason", r.Text)
 		}
 		if changes := u.service.pool.Step(now, u.server, u.check, r); len(changes) > 0 {
@@ -299,6 +318,7 @@ func (d *Daemon) work(now time.Time) {
 		d.apply(now, c)
 	}
 	d.tickWhole(now)
+	d.tickMaintenance(now)
 	d.flush(now)
 	if d.ackWaits && (!now.Before(d.ackBy) || d.settled()) {
 		d.ack()
@@ -337,18 +357,23 @@ func (d *Daemon) pause(now time.Time) time.Duration {
 	consider(d.schedule.next())
 	consider(d.table.next())
 	consider(d.whole.checkAt, d.whole.needed(d))
+	consider(d.nextMaintenance())
 	consider(d.ackBy, d.ackWaits)
 	consider(d.snapshotDue(), d.news && !d.ackWaits)
 	return next.Sub(now)
 }
 
 // snapshotDue returns when a snapshot that nobody asked for may be sent.
-func (d *Daemon) snapshotDue() time.Time {
+func (d *Daemon) snapshotDue() time.Time { return d.lastSnapshot.Add(d.gap()) }
+
+// gap is the least time between two looks at everything, so that many servers do not
+// keep this process busy with that.
+func (d *Daemon) gap() time.Duration {
 	servers := 0
 	for _, s := range d.services {
 		servers += len(s.pool.Servers())
 	}
-	return d.lastSnapshot.Add(snapshotGap + time.Duration(servers)*snapshotShare)
+	return snapshotGap + time.Duration(servers)*snapshotShare
 }
 
 // announce tells the parent of changes of state; the parent logs them.
@@ -373,7 +398,7 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 
 // repaired tells the parent of a repair of the kernel's table; the parent logs it.
 func (d *Daemon) repaired(r repair) {
-	subject := r.op.Key.String()
+	subject := d.privateName(r.op.Key)
 	s := d.byKey[r.op.Key]
 	if s != nil {
 		subject = s.pool.Config().Name
@@ -402,6 +427,7 @@ func (d *Daemon) repaired(r repair) {
 // stop removes what is ours and says whether that worked.
 func (d *Daemon) stop() error {
 	var err error
+	d.closePassages(time.Now())
 	if d.configured && !d.global.KeepIPVSOnStop {
 		if err = errors.Join(d.table.removeAll(), d.undoWhole()); err != nil {
 			err = fmt.Errorf("checkd: remove what is ours at the stop: %w", err)
