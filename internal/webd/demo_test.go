@@ -71,8 +71,9 @@ func demoState(now time.Time) *control.Status {
 	down.Since, down.Reason, down.Active, down.Rates = ago(12*time.Minute), "http: connect: connection refused", 0, control.Rates{}
 	third := web.Servers[0]
 	third.Name, third.Address = "10.0.0.3:80", "10.0.0.3:80"
-	third.Checks = []control.CheckStatus{{Kind: "agent", State: "up", Advice: "drain"}, {Kind: "tls", State: "up", Warning: "its certificate ends in 6 days"}}
+	third.Checks = []control.CheckStatus{{Kind: "tls", State: "up", Warning: "its certificate ends in 6 days"}}
 	third.KernelWeight = 0
+	third.Override = &control.Override{Order: control.VerbDrain, Author: "alice", Reason: "new kernel", Since: ago(4 * time.Minute)}
 	web.Servers = append(web.Servers, third)
 	dns := web
 	dns.Name, dns.Address, dns.Servers = "dns", "192.0.2.80:53/udp", []control.Server{web.Servers[0]}

@@ -83,6 +83,27 @@ func serviceFamilies() []family {
 	}
 }
 
+// orderFamilies are about what operators have ordered.
+func orderFamilies() []family {
+	return []family{{
+		name: "director_ordered_servers", kind: gauge, labels: []string{"order"}, per: "order (3)",
+		help: "Real servers by what operators have ordered for them: drain, maintain, weight.",
+		collect: ofCheckers(func(c *control.Checkers, emit emit) {
+			orders, _ := c.CountOverrides()
+			for _, o := range []string{control.VerbDrain, control.VerbMaintain, control.VerbWeight} {
+				emit(float64(orders[o]), o)
+			}
+		}),
+	}, {
+		name: "director_leaving_servers", kind: gauge, per: "daemon",
+		help: "Real servers that the configuration lists no more and that keep their connections for a while.",
+		collect: ofCheckers(func(c *control.Checkers, emit emit) {
+			_, leaving := c.CountOverrides()
+			emit(float64(leaving))
+		}),
+	}}
+}
+
 // trafficFamilies are the kernel's counters of virtual or real servers.
 func trafficFamilies(subsystem, object string, labels []string, per string, each func(*view, func(control.Counters, control.Rates, conns, ...string))) []family {
 	var list []family
@@ -142,6 +163,16 @@ func serverFamilies() []family {
 		simple("effective_weight", gauge, "Weight after what the checks advise.", func(r *control.Server) float64 { return float64(r.EffectiveWeight) }),
 		simple("kernel_weight", gauge, "Weight in the kernel's table, -1 when it is not there.", func(r *control.Server) float64 { return float64(r.KernelWeight) }),
 		{
+			name: "director_real_server_order", kind: gauge, labels: append(id[:len(id):len(id)], "order"), per: "real server that an operator has ordered something for",
+			help: "What an operator has ordered for a real server: drain, maintain or weight; always 1.",
+			collect: func(v *view, emit emit) {
+				v.servers(func(s *control.Service, r *control.Server) {
+					if r.Override != nil {
+						emit(1, s.Name, r.Name, r.Override.Order)
+					}
+				})
+			},
+		}, {
 			name: "director_check_up", kind: gauge, labels: check, per: "check of a real server",
 			help: "Whether a check is up.",
 			collect: func(v *view, emit emit) {

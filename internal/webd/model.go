@@ -75,8 +75,9 @@ type pageBFD struct {
 type pageFarm struct {
 	Total   int            `json:"total"`
 	States  map[string]int `json:"states"`
-	Servers map[string]int `json:"servers"` // by health
-	Matches int            `json:"matches"` // of the filter
+	Servers map[string]int `json:"servers"`          // by health
+	Orders  string         `json:"orders,omitempty"` // what is not as in the file
+	Matches int            `json:"matches"`          // of the filter
 	List    []pageService  `json:"list"`
 }
 
@@ -111,6 +112,9 @@ type pageServer struct {
 	Rate   uint64    `json:"rate"` // connections a second
 	Marks  []string  `json:"marks,omitempty"`
 }
+
+// Leaving servers have this in the place of their health.
+const leaving = "leaving"
 
 // question is what a client wants to see of a farm.
 type question struct {
@@ -197,7 +201,7 @@ func serviceRank(s *control.Service) int {
 }
 
 func farmOf(c *control.Checkers, h *history, q question) *pageFarm {
-	f := &pageFarm{Total: len(c.Services), States: make(map[string]int), Servers: make(map[string]int), List: []pageService{}}
+	f := &pageFarm{Total: len(c.Services), States: make(map[string]int), Servers: make(map[string]int), Orders: c.OverridesLine(), List: []pageService{}}
 	var matching []*control.Service
 	for i := range c.Services {
 		s := &c.Services[i]
@@ -256,6 +260,14 @@ func serviceOf(s *control.Service, h *history, open bool) pageService {
 			})
 		}
 	}
+	for _, l := range s.Leaving {
+		if len(d.Servers) < most {
+			d.Servers = append(d.Servers, pageServer{
+				Name: l.Name, Health: leaving, Since: l.Since, Reason: "gone from the configuration, keeps its connections until " + l.Deadline.Format(time.TimeOnly),
+				Kernel: -1 + int(truth(l.Installed)), Active: l.Active,
+			})
+		}
+	}
 	return d
 }
 
@@ -271,6 +283,13 @@ func serviceMarks(s *control.Service) []string {
 // serverMarks are what else there is to know of a real server.
 func serverMarks(r *control.Server) []string {
 	var marks []string
+	if o := r.Override; o != nil {
+		mark := o.What() + ", ordered by " + o.Who()
+		if o.Reason != "" {
+			mark += ": " + o.Reason
+		}
+		marks = append(marks, mark)
+	}
 	for i := range r.Checks {
 		if w := r.Checks[i].Warning; w != "" {
 			marks = append(marks, w)

@@ -58,6 +58,8 @@ func TestStream(t *testing.T) {
 	expect("retry: 2000", "event: state", "data: 1")
 	d.take(watchdog.News{Events: []control.Event{{Seq: 8, Kind: "instance", Subject: "a\nb"}}, Status: sample()}, time.Now())
 	expect("id: 8", "event: change", `data: {"seq":8`, "event: state", "data: 2")
+	d.take(watchdog.News{Events: []control.Event{{Seq: 9, Kind: "instance"}}}, time.Now())
+	expect("id: 9", "event: change", `data: {"seq":9`)
 }
 
 // TestSlowStreams: clients that do not read cost the others nothing, keep no more than

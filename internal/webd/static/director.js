@@ -30,7 +30,7 @@ const looks = {
 	MASTER: "good", BACKUP: "idle", FAULT: "bad", INIT: "unknown",
 	up: "good", down: "bad", sorry: "warn", unknown: "unknown",
 	Up: "good", Down: "bad", Init: "warn", AdminDown: "idle",
-	running: "good", "not needed": "idle", alarm: "bad", warning: "warn",
+	running: "good", "not needed": "idle", leaving: "idle", alarm: "bad", warning: "warn",
 };
 const look = (state) => looks[state] || "warn";
 const state = (s) => el("span", "state " + look(s), icon(look(s)), s);
@@ -224,7 +224,7 @@ function verdict(p) {
 
 function sums(farm) {
 	const of = (m) => Object.keys(m).sort().map((k) => m[k] + " " + k).join(", ");
-	return farm.total + " virtual servers (" + of(farm.states) + "), real servers: " + (of(farm.servers) || "none");
+	return farm.total + " virtual servers (" + of(farm.states) + "), real servers: " + (of(farm.servers) || "none") + (farm.orders ? "; not as in the file: " + farm.orders : "");
 }
 
 function show(p) {
