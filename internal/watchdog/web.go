@@ -21,7 +21,7 @@ const (
 	webGather = 20 * time.Millisecond
 	// webShare is how long nothing is told for each byte of the last state: what
 	// thousands of servers take to encode and decode is then a small part of the time.
-	webShare = 500 * time.Nanosecond
+	webShare = time.Microsecond
 	// webLeave is what the web process gets to end by itself.
 	webLeave = 500 * time.Millisecond
 )
@@ -275,6 +275,7 @@ func (p *parent) webExited(run *webProcess, exit string) {
 	from := "running"
 	if !run.reads {
 		from = "starting"
+		exit += ": the log has its reason"
 	}
 	if run.hung {
 		exit = "hung: " + exit
