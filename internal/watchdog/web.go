@@ -232,6 +232,9 @@ func (p *parent) spawnWeb(become confinement) {
 func (p *parent) webForked(run *webProcess, proc *os.Process) {
 	run.proc = proc
 	p.log.Info("child started", "process", string(RoleWeb), "pid", proc.Pid, "generation", p.force.number)
+	if run.hung {
+		_ = proc.Kill()
+	}
 	if p.web.run == run {
 		p.refreshWeb()
 	}
@@ -239,11 +242,14 @@ func (p *parent) webForked(run *webProcess, proc *os.Process) {
 
 // webDeaf takes note that the process takes nothing any more.
 func (p *parent) webDeaf(run *webProcess, err error) {
-	if p.web.run != run || run.proc == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if p.web.run != run || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return // it is dead, which its exit tells
 	}
 	run.hung = true
 	p.log.Error("child hangs and is ended", "process", string(RoleWeb), "silent", p.o.feedPatience)
+	if run.proc == nil {
+		return // it ends as soon as it is known
+	}
 	_ = run.proc.Signal(syscall.SIGQUIT)
 	p.after(dumpTime, func() { _ = run.proc.Kill() }) // fails only when it is dead already
 }

@@ -61,7 +61,7 @@ func demoState(now time.Time) *control.Status {
 	c.Failures = nil
 	web := c.Services[0]
 	web.Since = ago(50 * time.Hour)
-	web.Sorry = nil
+	web.SorryServers = nil
 	web.Rates = control.Rates{Connections: 1240, InBytes: 9_300_000, OutBytes: 411_000_000}
 	for i := range web.Servers {
 		web.Servers[i].Since = ago(50 * time.Hour)

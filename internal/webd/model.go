@@ -252,7 +252,7 @@ func serviceOf(s *control.Service, h *history, open bool) pageService {
 	all := len(s.Servers) <= most
 	for i := range s.Servers {
 		r := &s.Servers[i]
-		marks := serverMarks(r)
+		marks := serverMarks(r, s.Standby)
 		if len(d.Servers) < most && (all || open || r.Health != "up" || len(marks) > 0) {
 			d.Servers = append(d.Servers, pageServer{
 				Name: r.Name, Health: r.Health, Since: r.Since, Reason: r.Reason, Weight: r.Weight, Kernel: r.KernelWeight,
@@ -274,14 +274,20 @@ func serviceOf(s *control.Service, h *history, open bool) pageService {
 // serviceMarks are what else there is to know of a virtual server.
 func serviceMarks(s *control.Service) []string {
 	var marks []string
-	if !s.Installed {
+	switch {
+	case s.Standby:
+		marks = append(marks, "standby: in the kernel's table while "+s.ActiveWith+" is MASTER")
+	case !s.Installed:
 		marks = append(marks, "not in the kernel's table")
+	}
+	if g := s.PanicGuard; g != nil && g.Blocking {
+		marks = append(marks, fmt.Sprintf("panic guard: servers that are down stay in service, less than %d %% would be left", g.Threshold))
 	}
 	return marks
 }
 
 // serverMarks are what else there is to know of a real server.
-func serverMarks(r *control.Server) []string {
+func serverMarks(r *control.Server, standby bool) []string {
 	var marks []string
 	if o := r.Override; o != nil {
 		mark := o.What() + ", ordered by " + o.Who()
@@ -298,7 +304,13 @@ func serverMarks(r *control.Server) []string {
 			marks = append(marks, a+", says its "+r.Checks[i].Kind+" check")
 		}
 	}
-	if r.Health == "up" && !r.Installed {
+	if r.Kept {
+		marks = append(marks, "kept in service by the panic guard")
+	}
+	if u := r.RampUp; u != nil {
+		marks = append(marks, fmt.Sprintf("ramps up, weight %d of %d", u.Weight, r.EffectiveWeight))
+	}
+	if r.Health == "up" && !r.Installed && !standby && r.Override == nil {
 		marks = append(marks, "not in the kernel's table")
 	}
 	return marks
