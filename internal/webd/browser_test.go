@@ -272,6 +272,16 @@ func TestPage(t *testing.T) {
 			picture(t, b, width, scheme)
 		}
 	}
+
+	t.Run("a burst of events that does not fit the stream", func(t *testing.T) {
+		var burst []controlEvent
+		for i := range uint64(streamQueue + 36) {
+			burst = append(burst, controlEvent{Seq: 2000 + i, Time: time.Now(), Kind: "server", Subject: fmt.Sprintf("burst-%03d", i), From: "up", To: "down"})
+		}
+		news <- watchdog.News{Events: burst}
+		b.shows(burst[len(burst)-1].Subject, 10*time.Second)
+		b.shows("burst-000", 10*time.Second)
+	})
 	b.clean()
 }
 

@@ -280,25 +280,24 @@ async function refresh() {
 }
 
 // The history, newest first.
-let lastEvent = 0;
-const shownEvents = [];
+let shownEvents = [];
 function happened(events) {
-	for (const e of events) {
-		if (e.seq <= lastEvent) continue;
-		lastEvent = e.seq;
-		shownEvents.unshift(e);
-	}
+	const known = new Set(shownEvents.map(eventKey));
+	shownEvents = shownEvents.concat(events.filter((e) => !known.has(eventKey(e))));
+	shownEvents.sort((a, b) => Date.parse(b.time) - Date.parse(a.time) || b.seq - a.seq);
 	shownEvents.length = Math.min(shownEvents.length, historyLength);
-	list($("history"), shownEvents, (e) => String(e.seq), (e) => {
+	list($("history"), shownEvents, eventKey, (e) => {
 		const t = el("time", "", new Date(e.time).toLocaleString());
 		t.dateTime = e.time;
 		return el("li", "", t, el("span", "", e.kind + " ", el("span", "name", e.subject), " ", e.from ? e.from + " to " : "", state(e.to), e.reason ? ": " + e.reason : ""));
 	});
 	$("history-none").hidden = shownEvents.length > 0;
 }
+// Numbers begin anew when the daemon's runtime directory is.
+const eventKey = (e) => e.seq + " " + e.time;
 async function past() {
 	try {
-		const answer = await fetch("api/events?limit=" + historyLength + "&after=" + lastEvent, { cache: "no-store" });
+		const answer = await fetch("api/events?limit=" + historyLength, { cache: "no-store" });
 		if (answer.ok) happened(await answer.json());
 	} catch {
 		// As above.
