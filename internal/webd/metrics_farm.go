@@ -85,27 +85,6 @@ func serviceFamilies() []family {
 	}
 }
 
-// orderFamilies are about what operators have ordered.
-func orderFamilies() []family {
-	return []family{{
-		name: "director_ordered_servers", kind: gauge, labels: []string{"order"}, per: "order (3)",
-		help: "Real servers by what operators have ordered for them: drain, maintain, weight.",
-		collect: ofCheckers(func(c *control.Checkers, emit emit) {
-			orders, _ := c.CountOverrides()
-			for _, o := range []string{control.VerbDrain, control.VerbMaintain, control.VerbWeight} {
-				emit(float64(orders[o]), o)
-			}
-		}),
-	}, {
-		name: "director_leaving_servers", kind: gauge, per: "daemon",
-		help: "Real servers that the configuration lists no more and that keep their connections for a while.",
-		collect: ofCheckers(func(c *control.Checkers, emit emit) {
-			_, leaving := c.CountOverrides()
-			emit(float64(leaving))
-		}),
-	}}
-}
-
 // trafficFamilies are the kernel's counters of virtual or real servers.
 func trafficFamilies(subsystem, object string, labels []string, per string, each func(*view, func(control.Counters, control.Rates, conns, ...string))) []family {
 	var list []family
@@ -204,6 +183,21 @@ func serverFamilies() []family {
 				eachCheck(v, func(c *control.CheckStatus, labels []string) { emit(c.Duration.Seconds(), labels...) })
 			},
 		}}
+}
+
+// orderedFamily counts the real servers that are not used as the configuration says.
+func orderedFamily() family {
+	return family{
+		name: "director_real_servers_ordered", kind: gauge, labels: []string{"order"}, per: "order (4)",
+		help: "Real servers that are not used as configured: by order of an operator (drain, maintain, weight), or leaving, as they are not configured any more.",
+		collect: ofCheckers(func(c *control.Checkers, emit emit) {
+			orders, gone := c.CountOverrides()
+			for _, order := range []string{control.VerbDrain, control.VerbMaintain, control.VerbWeight} {
+				emit(float64(orders[order]), order)
+			}
+			emit(float64(gone), "leaving")
+		}),
+	}
 }
 
 // eachCheck calls f for each check of the real servers that have metrics.

@@ -75,9 +75,10 @@ type pageBFD struct {
 type pageFarm struct {
 	Total   int            `json:"total"`
 	States  map[string]int `json:"states"`
-	Servers map[string]int `json:"servers"`          // by health
-	Orders  string         `json:"orders,omitempty"` // what is not as in the file
-	Matches int            `json:"matches"`          // of the filter
+	Servers map[string]int `json:"servers"`           // by health
+	Orders  string         `json:"orders,omitempty"`  // what is not as in the file
+	Guarded int            `json:"guarded,omitempty"` // virtual servers whose panic guard blocks
+	Matches int            `json:"matches"`           // of the filter
 	List    []pageService  `json:"list"`
 }
 
@@ -206,6 +207,9 @@ func farmOf(c *control.Checkers, h *history, q question) *pageFarm {
 	for i := range c.Services {
 		s := &c.Services[i]
 		f.States[s.State]++
+		if s.PanicGuard != nil && s.PanicGuard.Blocking {
+			f.Guarded++
+		}
 		for j := range s.Servers {
 			f.Servers[s.Servers[j].Health]++
 		}
@@ -316,6 +320,17 @@ func serverMarks(r *control.Server, standby bool) []string {
 	return marks
 }
 
+// several is a number with what it counts, whose plural has an s or is named.
+func several(n int, one string, more ...string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case len(more) > 0:
+		return fmt.Sprintf("%d %s", n, more[0])
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
 // judge says whether everything is well.
 func (p *pageState) judge(v *view) {
 	add := func(level, format string, args ...any) {
@@ -360,12 +375,15 @@ func (p *pageState) judge(v *view) {
 				add(level, "%d of %d virtual servers %s", n, f.Total, state)
 			}
 		}
+		if f.Guarded > 0 {
+			add("bad", "the panic guard of %s keeps servers in service that are down", several(f.Guarded, "virtual server"))
+		}
 		if n := f.Servers["down"]; n > 0 {
-			add("warn", "%d real servers down", n)
+			add("warn", "%s down", several(n, "real server"))
 		}
 	}
 	if n := len(p.Failures); n > 0 {
-		add("warn", "%d calls of the kernel fail", n)
+		add("warn", "failing now: %s", several(n, "call of the kernel", "calls of the kernel"))
 	}
 	if r := v.status.LastReload; r != nil && !r.OK {
 		add("warn", "the last reload was refused: %s", strings.Join(r.Errors, "; "))
