@@ -44,9 +44,9 @@ func (t *translator) mail(root *scope) {
 	}
 	sc.need(server, 1, 2)
 	sc.t.Set("server", host, server.arg(1).at)
-	for key, path := range map[string]string{"notification_email_from": "from", "smtp_helo_name": "helo"} {
-		if s := t.global[key]; s != nil && sc.need(s, 1, 1) {
-			sc.t.Set(path, s.arg(1).text, s.arg(1).at)
+	for _, k := range [][2]string{{"notification_email_from", "from"}, {"smtp_helo_name", "helo"}} {
+		if s := t.global[k[0]]; s != nil && sc.need(s, 1, 1) {
+			sc.t.Set(k[1], s.arg(1).text, s.arg(1).at)
 		}
 	}
 	if s := t.global["smtp_connect_timeout"]; s != nil {
