@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -60,6 +61,41 @@ func (t *Tree) Take(key string, from *Tree) {
 	t.node.attach(n)
 	t.raw[key] = from.raw[key]
 	from.Delete(key)
+}
+
+// Hoist moves what most of the tables of a list have at a key to this table, when each
+// has something there: they then have it by default. It says whether there was any.
+func (t *Tree) Hoist(key, list string) bool {
+	tables := t.Elements(list)
+	var first []int // of each value, by the number of the table that has it first
+	counts := make(map[int]int)
+	for i, e := range tables {
+		if !e.Has(key) {
+			return false
+		}
+		same := slices.IndexFunc(first, func(j int) bool { return reflect.DeepEqual(tables[j].Get(key), e.Get(key)) })
+		if same < 0 {
+			same, first = len(first), append(first, i)
+		}
+		counts[first[same]]++
+	}
+	most := -1
+	for _, i := range first {
+		if most < 0 || counts[i] > counts[most] {
+			most = i
+		}
+	}
+	if most < 0 || counts[most] == 1 && len(tables) > 1 {
+		return false
+	}
+	common := tables[most].Get(key)
+	t.Take(key, tables[most])
+	for _, e := range tables {
+		if reflect.DeepEqual(e.Get(key), common) {
+			e.Delete(key)
+		}
+	}
+	return true
 }
 
 // Wrap divides a text into lines for a comment, at blanks where it can.

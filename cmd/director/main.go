@@ -24,6 +24,7 @@ const (
 	exitOK         = 0
 	exitFailure    = 1 // it did not work, the configuration is invalid, or doctor found something broken
 	exitUsage      = 2 // the command line is wrong
+	exitLeftOut    = 2 // convert: something could not be carried over
 	exitFinal      = 3 // run: a child cannot do its work; starting again does not help
 	exitNotRunning = 4 // no daemon answers
 )
@@ -37,7 +38,7 @@ Exit status:
   0  done as asked
   1  it did not work, was refused, or the configuration is invalid;
      doctor: something is broken
-  2  the command line is wrong
+  2  the command line is wrong; convert: something was left out
   3  run: the daemon gave up for an error that starting again cannot mend
   4  status, reload, stop: no daemon answers at the control socket`
 
@@ -158,7 +159,7 @@ func newRoot() *cobra.Command {
 		},
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRun(o), newCheck(o), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newChild())
+	root.AddCommand(newRun(o), newCheck(o), newConvert(), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newChild())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

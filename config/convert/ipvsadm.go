@@ -14,7 +14,7 @@ import (
 
 // ipvsadm translates what `ipvsadm -S` writes.
 func ipvsadm(name, content string, lookUp ipvs.Names) (*config.Tree, *config.Config, []config.Remark, error) {
-	t := newText(name)
+	t := newText(name, "ipvsadm")
 	commands, err := ipvs.ParseCommands(content, lookUp)
 	table := make(ipvs.Table)
 	if err == nil {

@@ -53,13 +53,13 @@ type farm struct {
 
 // ldirectord translates a ldirectord.cf.
 func ldirectord(name, content string, lookUp ipvs.Names) (*config.Tree, *config.Config, []config.Remark, error) {
-	f := &farm{text: newText(name), names: lookUp, global: &section{values: make(map[string]setting)}}
+	f := &farm{text: newText(name, "ldirectord"), names: lookUp, global: &section{values: make(map[string]setting)}}
 	f.read(content)
 	f.daemon()
+	f.mail()
 	for _, p := range f.pools {
 		f.pool(p)
 	}
-	f.mail()
 	return f.build()
 }
 
@@ -82,6 +82,7 @@ func (f *farm) read(content string) {
 		if code == "" {
 			continue
 		}
+		f.code = append(f.code, n)
 		key, value, ok := strings.Cut(code, "=")
 		key = strings.TrimSpace(key)
 		s := setting{key, strings.TrimSpace(value), f.at(n)}

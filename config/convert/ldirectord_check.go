@@ -3,7 +3,6 @@ package convert
 import (
 	"cmp"
 	"net/netip"
-	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -57,27 +56,13 @@ func (f *farm) checks(p *pool, t *config.Tree, servers []*config.Tree) {
 		}
 	}
 	c.tell()
-	share(t)
+	t.Hoist("check", "real_server")
 	each := []*config.Tree{t}
 	each = append(each, t.Elements("real_server")...)
 	for _, holder := range each {
 		for _, e := range holder.Elements("check") {
 			explain(e, defaults, c.ours...)
 		}
-	}
-}
-
-// share gives the virtual server the checks that all of its servers have alike.
-func share(t *config.Tree) {
-	servers := t.Elements("real_server")
-	for _, s := range servers[1:] {
-		if !reflect.DeepEqual(s.Get("check"), servers[0].Get("check")) {
-			return
-		}
-	}
-	t.Take("check", servers[0])
-	for _, s := range servers[1:] {
-		s.Delete("check")
 	}
 }
 

@@ -292,12 +292,10 @@ func (f *farm) fallback(p *pool, t *config.Tree) {
 		addr, ok3 := f.host(v, host, p.v6)
 		if ok1 && ok2 && ok3 {
 			s := server{setting: v, addr: addr, port: port, forwarding: fwd}
-			if own, is := p.values[key]; is || p.addr.IsValid() && port == p.port {
-				f.portOf(p, &s)
-				_ = own
-			} else if p.addr.IsValid() && fwd != config.NAT {
-				s.port = p.port
+			if _, own := p.values[key]; !own && p.addr.IsValid() && fwd != config.NAT {
+				s.port = p.port // one for all cannot have the port of each
 			}
+			f.portOf(p, &s)
 			sorry := t.Table("sorry_server", v.at)
 			sorry.Set("address", endpoint(s.addr, s.port), v.at)
 			if common, _ := t.Get("forwarding").(string); common != string(fwd) && (common != "" || fwd != config.NAT) {

@@ -15,7 +15,9 @@ type text struct {
 	*config.Report
 	name  string
 	root  *config.Tree
+	tool  string // whose language it is
 	notes []note
+	code  []int        // the lines that say something
 	ends  map[int]tail // by the first line of a block
 }
 
@@ -32,8 +34,8 @@ type tail struct {
 	table *config.Tree
 }
 
-func newText(name string) *text {
-	return &text{Report: config.NewReport(name), name: name, root: config.NewTree(), ends: make(map[int]tail)}
+func newText(name, tool string) *text {
+	return &text{Report: config.NewReport(name), name: name, tool: tool, root: config.NewTree(), ends: make(map[int]tail)}
 }
 
 func (t *text) at(line int) config.Position {
@@ -64,44 +66,75 @@ func (t *text) build() (*config.Tree, *config.Config, []config.Remark, error) {
 
 // carry puts comments and remarks to what was made of the lines beside them.
 func (t *text) carry(remarks []config.Remark) {
-	items := make(map[int]config.Item) // the first of each line
-	var lines []int
-	t.root.Items(func(i, holder config.Item) {
-		at, _ := i.Places()
-		if _, taken := items[at.Line]; taken || i.IsList() || holder == t.root.Item("") || i == t.root.Item("") || at.File != t.name {
-			return
-		}
-		items[at.Line] = i
-		lines = append(lines, at.Line)
-	})
-	slices.Sort(lines)
+	items, lines := t.items()
 	notes := t.notes
 	for _, r := range remarks {
-		for _, l := range config.Wrap(fmt.Sprintf("line %d %q: %s", r.Line, r.Key, r.Msg)) {
+		for _, l := range config.Wrap(fmt.Sprintf("%s: line %d %q: %s", t.tool, r.Line, r.Key, r.Msg)) {
 			notes = append(notes, note{line: r.Line, text: l})
 		}
 	}
 	slices.SortStableFunc(notes, func(a, b note) int { return cmp.Compare(a.line, b.line) })
-	for i, n := range notes {
-		if item, ok := items[n.line]; ok && n.behind {
-			item.Behind(n.text)
-			continue
-		}
+	opening := t.opening()
+	for _, n := range notes {
+		item, made := items[n.line]
 		block, inside := t.block(n.line)
 		next, _ := slices.BinarySearch(lines, n.line)
 		switch {
+		case n.behind && made:
+			item.Behind(n.text)
+		case n.line <= opening:
+			t.root.Item("").Above(n.text)
 		case next < len(lines) && (!inside || lines[next] <= block.last):
-			item := items[lines[next]]
-			item.Above(n.text)
-			if apart := i+1 < len(notes) && notes[i+1].line > n.line+1 && notes[i+1].line < lines[next]; apart && !inside {
-				item.Above("")
-			}
+			items[lines[next]].Above(n.text)
 		case inside && block.table != nil:
 			block.table.Item("").Foot(n.text)
 		default:
 			t.root.Item("").Foot(n.text)
 		}
 	}
+}
+
+// items finds the first item that was made of each line. One that is in a virtual server
+// and was made of a line elsewhere is none.
+func (t *text) items() (items map[int]config.Item, lines []int) {
+	items = make(map[int]config.Item)
+	owner := make(map[config.Item]int) // the first line of the virtual server that an item is in
+	root := t.root.Item("")
+	t.root.Items(func(i, holder config.Item) {
+		at, _ := i.Places()
+		owner[i] = owner[holder]
+		if t.root.Has("virtual_server") && holder == t.root.Item("virtual_server") {
+			owner[i] = at.Line
+		}
+		_, taken := items[at.Line]
+		first := owner[i]
+		block, is := t.ends[first]
+		if outside := is && (at.Line < first || at.Line > block.last); taken || outside || i.IsList() || i == root || holder == root || at.File != t.name {
+			return
+		}
+		items[at.Line] = i
+		lines = append(lines, at.Line)
+	})
+	slices.Sort(lines)
+	return items, lines
+}
+
+// opening returns the last line of the comment that opens the text: its first
+// paragraph, when it stands apart from what follows or that is no virtual server.
+func (t *text) opening() int {
+	last, first := 0, 1<<30
+	if len(t.code) > 0 {
+		first = t.code[0]
+	}
+	for _, n := range t.notes {
+		if n.line < first && (last == 0 || n.line == last+1) {
+			last = n.line
+		}
+	}
+	if _, is := t.ends[first]; is && last+1 == first {
+		return 0
+	}
+	return last
 }
 
 // block returns the block that a line is in, but for its first line.
