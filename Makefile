@@ -4,8 +4,8 @@ GO      ?= go
 PREFIX  ?= /usr/local
 # Needed to build nothing but to run the demo and the tests: real peers, and a
 # kernel with ip_vs for machines whose own has none.
-PACKAGES = bird2 busybox curl frr haproxy iproute2 iputils-ping ipvsadm keepalived mariadb-server nftables nginx-light nsd postgresql procps \
-	python3-aiosmtpd redis-server slapd snmptrapd systemd tcpdump tshark user-mode-linux
+PACKAGES = bird2 busybox chromium curl frr haproxy iproute2 iputils-ping ipvsadm keepalived mariadb-server nftables nginx-light nsd postgresql procps \
+	prometheus python3-aiosmtpd redis-server slapd snmptrapd systemd tcpdump tshark user-mode-linux
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The lab needs namespaces, raw sockets and User Mode Linux: root.

@@ -35,6 +35,7 @@ type CheckMemory struct {
 	Last           Result
 	Advice         Advice
 	Passed, Failed uint64
+	Spent          time.Duration
 }
 
 // recall sets the states that memory and the kernel's table agree upon. It is
@@ -74,7 +75,7 @@ func (s *Server) recall(m ServerMemory, sorry bool) {
 	}
 	s.State, s.Since, s.Reason, s.Detail = m.State, m.Since, Resumed, m.Reason
 	for c, k := range pairs {
-		c.Last, c.Health.Passed, c.Health.Failed = k.Last, k.Passed, k.Failed
+		c.Last, c.Spent, c.Health.Passed, c.Health.Failed = k.Last, k.Spent, k.Passed, k.Failed
 		if k.State == Up || k.State == Down && m.State == Down {
 			c.Health.State, c.Health.Since = k.State, k.Last.At
 		}

@@ -120,6 +120,7 @@ func (p *Pool) settle(now time.Time) []Change {
 // server's weight alone has the same state on both sides.
 func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
 	c.Last = r
+	c.Spent += r.Duration
 	before, place := s.Weight(), p.Place(s)
 	in := place == In || place == Quiesced && s.override.Order == Drain
 	var changes []Change

@@ -68,7 +68,8 @@ type Result struct {
 type Check struct {
 	Config CheckConfig
 	Health Health
-	Last   Result // Last.At is zero before the first result
+	Last   Result        // Last.At is zero before the first result
+	Spent  time.Duration // in all probes whose results came
 	// Advice is what is in force of what the results advised.
 	Advice Advice
 

@@ -187,6 +187,7 @@ func (c *comparison) instances(a, b *Instance) {
 		say(at(g.key...), "%s, but %s at %s: %s", here, remote, there(g.key...), g.why)
 	}
 	c.secrets(a, b, at, there)
+	c.weights(a, b, at, there)
 	switch {
 	case a.Priority != b.Priority:
 	case a.Priority == 255:

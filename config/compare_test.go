@@ -32,6 +32,57 @@ func compared(t *testing.T, a, b string) []string {
 	return lines
 }
 
+// TestCompareWeights looks at pairs whose weights can or cannot change their order.
+func TestCompareWeights(t *testing.T) {
+	host := func(priority int, keys ...string) string {
+		return fmt.Sprintf("[vrrp_instance.web]\ninterface = \"eth0\"\nvirtual_router_id = 51\nvirtual_ipaddress = [\"192.0.2.10/24\"]\npriority = %d\n%s\n"+
+			"[vrrp_script.a]\nscript = \"/bin/true\"\nweight = -20\n[vrrp_script.b]\nscript = \"/bin/true\"\nweight = 5\n"+
+			"[vrrp_script.fault]\nscript = \"/bin/true\"\n[track_file.f]\nfile = \"/run/f\"\nweight = 1\n", priority, strings.Join(keys, "\n"))
+	}
+	const a, b, both, nopreempt = `track_script = ["a"]`, `track_script = ["b"]`, `track_script = ["a", "b"]`, "nopreempt = true"
+	group := func(text, keys string) string {
+		return text + strings.Replace(text[:strings.Index(text, "[vrrp_script")], "web", "mail", 1) + "[vrrp_sync_group.g]\ngroup = [\"web\", \"mail\"]\n" + keys + "\n"
+	}
+	const two = "virtual_router_id = 52\nvirtual_ipaddress = [\"192.0.2.11/24\"]"
+	second := func(text string) string {
+		i := strings.LastIndex(text, "virtual_router_id = 51\nvirtual_ipaddress = [\"192.0.2.10/24\"]")
+		return text[:i] + two + text[i+len("virtual_router_id = 51\nvirtual_ipaddress = [\"192.0.2.10/24\"]"):]
+	}
+	const never = "so no weight ever moves the addresses"
+	for _, tc := range []struct {
+		name, a, b string
+		want       string // part of the only warning, empty: there is none
+	}{
+		{"enough", host(100, a), host(90, a), ""},
+		{"just enough for the address to decide", host(110, a), host(90, ""), ""},
+		{"too little", host(111, a), host(90, ""), "a.toml:5: warning: vrrp_instance.web.priority: stays above the 90 of b.toml:5 whatever is tracked: 91 with everything down here and 90 with everything up there, " + never},
+		{"too little, from below", host(90, ""), host(111, a), "stays below the 111 of b.toml:5 whatever is tracked: 90 with everything up here and 91 with everything down there, " + never},
+		{"the other can rise", host(111, a), host(90, b), ""},
+		{"not as much as that", host(116, a), host(90, b), "96 with everything down here and 95 with everything up there"},
+		{"no weight", host(200, `track_script = ["fault"]`), host(90, ""), ""},
+		{"nothing tracked", host(200, ""), host(90, ""), ""},
+		{"weight and fault", host(200, `track_script = ["a", "fault"]`), host(90, ""), never},
+		{"a number", host(200, a, `track_file = ["f"]`), host(90, ""), ""},
+		{"reverse", host(111, `track_script = [{ name = "b", weight = 21, reverse = true }]`), host(90, ""), ""},
+		{"bounds", host(254, `track_script = [{ name = "a", weight = -253 }]`), host(1, ""), ""},
+		{"nopreempt on both", host(100, a, nopreempt), host(90, nopreempt), "with nopreempt on both hosts (b.toml:6) no weight of a tracker moves the addresses"},
+		{"nopreempt here", host(100, a, nopreempt), host(90, both), ""},
+		{"owner", host(255, a), host(90, a), ""},
+		{"group", second(group(host(111, ""), a)), second(group(host(85, ""), "")), "91 with everything down here"},
+		{"group far enough", second(group(host(111, a), `track_script = [{ name = "b", weight = -15 }]`)), second(group(host(85, ""), "")), ""},
+	} {
+		var told []string
+		for _, line := range compared(t, tc.a, tc.b) {
+			if strings.Contains(line, "weight") {
+				told = append(told, line)
+			}
+		}
+		if tc.want == "" && len(told) > 0 || tc.want != "" && (len(told) == 0 || !strings.Contains(told[0], tc.want)) {
+			t.Errorf("%s: got %q, want %q", tc.name, told, tc.want)
+		}
+	}
+}
+
 func TestComparePeers(t *testing.T) {
 	one := func(lines ...string) string {
 		return "[vrrp_instance.web]\ninterface = \"eth0\"\nvirtual_router_id = 51\n" + strings.Join(lines, "\n") + "\n"

@@ -90,6 +90,9 @@ func formProblem(form, s string) (what, allowed string) {
 		_, four := Granularity(s, false)
 		_, six := Granularity(s, true)
 		ok = four || six
+	case "listen":
+		allowed = `an address with a port such as "127.0.0.1:9650" or "[::1]:9650", or the absolute path of a UNIX socket`
+		_, _, ok = ParseListen(s)
 	case "range":
 		allowed = `an address such as "192.0.2.1:80", a range such as "192.0.2.1-9:80" or a network such as "192.0.2.16/28:80"`
 		_, err := ParseRange(s)

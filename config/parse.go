@@ -200,8 +200,13 @@ func (v *validator) validate() {
 	v.trackerTables()
 	v.virtualServers()
 	v.ipvs()
+	v.throughVIP()
 	v.channels()
+	v.web()
 	v.processes()
+	if len(v.errs) == 0 {
+		v.plausible()
+	}
 	static := len(v.cfg.StaticAddresses) + len(v.cfg.StaticRoutes) + len(v.cfg.StaticRules)
 	if len(v.cfg.Instances) == 0 && len(v.cfg.VirtualServers) == 0 && static == 0 && len(v.errs) == 0 {
 		v.errorf(place{pos: textStart()}, "there is nothing to do: write at least one [vrrp_instance.NAME] or [virtual_server.NAME]")
@@ -214,6 +219,8 @@ func (v *validator) scripts() {
 		s := &v.cfg.Scripts[i]
 		if at := tables.child(s.Name); !at.has("timeout") {
 			s.Timeout = s.Interval
+		} else {
+			v.slow(at, s.Interval, s.Timeout, s.Fall)
 		}
 		if s.User == "" {
 			s.User = v.cfg.Global.ScriptUser

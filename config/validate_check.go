@@ -115,7 +115,7 @@ func (v *validator) checkAddresses(e place, c *Check) {
 // bindFamily checks that a server can be asked from where its checks say.
 func (v *validator) bindFamily(at place, checks []Check, server netip.Addr) {
 	for _, c := range checks {
-		if c.BindAddress.IsValid() && !c.ConnectAddress.IsValid() && server.IsValid() && c.BindAddress.Is4() != server.Is4() {
+		if c.BindAddress.IsValid() && !c.ConnectAddress.IsValid() && !c.ThroughVIP && server.IsValid() && c.BindAddress.Is4() != server.Is4() {
 			v.errorf(at, "%s is of another IP version than bind_address %s of its check, allowed is the same", server, c.BindAddress)
 			return
 		}
@@ -148,6 +148,19 @@ func (v *validator) checkTimes(e place, c *Check) {
 	if connect.exists() && v.ok(connect) && v.ok(total) && c.ConnectTimeout > c.Timeout {
 		v.errorf(connect, "%s is longer than the timeout of the whole check, allowed is 10ms to %s", show(connect.raw), c.Timeout)
 	}
+	v.slow(e, c.Interval, c.Timeout, c.Fall)
+}
+
+// slow warns of a timeout that is much longer than the interval, where somebody wrote
+// it: the next attempt waits for the end of the one before. Somewhat longer is usual,
+// and does no harm.
+func (v *validator) slow(e place, interval, timeout Duration, fall int) {
+	at := e.child("timeout")
+	if timeout <= 2*interval || !v.ok(at) || !v.ok(e.child("interval")) || at.pos == e.pos {
+		return
+	}
+	v.warnf(at, "%v is longer than the interval of %v: without an answer the next attempt waits for the end of the one before, and fall = %d takes %v",
+		timeout, interval, fall, Duration(fall)*timeout)
 }
 
 // checkReply checks what is wanted of a reply.

@@ -243,6 +243,8 @@ func (v *validator) targetTracker(t *TargetTracker) {
 	}
 	if !at.has("timeout") {
 		t.Timeout = t.Interval
+	} else {
+		v.slow(at, t.Interval, t.Timeout, t.Fall)
 	}
 }
 

@@ -47,6 +47,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("table", testTable)
 	t.Run("options, without twos, which 6.1 lacks", testIPVSOptions)
 	t.Run("ipv6", testIPv6Farm)
+	t.Run("through the virtual address", testThroughVIP)
 	t.Run("ipvs commands", testIPVSCommands)
 }
 

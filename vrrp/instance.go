@@ -121,6 +121,7 @@ type Instance struct {
 
 	gates       gates
 	transitions uint64
+	moves       map[Move]uint64 // the same by where to and why
 }
 
 // New returns a router in INIT that has not been started.
@@ -153,6 +154,16 @@ func (i *Instance) Master() (netip.Addr, uint8) { return i.master, i.masterPrior
 
 // Transitions returns how often the state changed.
 func (i *Instance) Transitions() uint64 { return i.transitions }
+
+// Move is a kind of transition: the state it led to, and why.
+type Move struct {
+	To     State
+	Reason Reason
+}
+
+// Moves returns how often the state changed, for each kind of transition that
+// happened. The map belongs to the instance.
+func (i *Instance) Moves() map[Move]uint64 { return i.moves }
 
 // SetSource tells the address that our adverts come from. Among routers of
 // equal priority the highest address wins.
@@ -366,6 +377,10 @@ func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []
 	}
 	i.state, i.since, i.cause, i.wants = to, now, cause, false
 	i.transitions++
+	if i.moves == nil {
+		i.moves = make(map[Move]uint64)
+	}
+	i.moves[Move{to, cause.Reason}]++
 	if len(i.gates.list) > 0 {
 		acts = i.enterGates(now, to, acts)
 	}

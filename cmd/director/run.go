@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"director/config"
@@ -18,6 +20,7 @@ import (
 	"director/internal/logging"
 	"director/internal/vrrpd"
 	"director/internal/watchdog"
+	"director/internal/webd"
 )
 
 // Environment variables by which the parent tells its children what its command
@@ -86,6 +89,7 @@ func run(ctx context.Context, o *options, level, format string) error {
 		Leftovers: func(r watchdog.Role) bool {
 			return r == watchdog.RoleCheckers && checkd.OwnsServices(dir)
 		},
+		CheckWeb:   webd.Check,
 		Log:        log,
 		Configured: configured,
 		Signals:    signals,
@@ -149,6 +153,17 @@ func runChild(role watchdog.Role) int {
 	}
 	defer flush()
 	log = log.With("process", string(role))
+	if role == watchdog.RoleWeb {
+		return watchdog.RunWeb(log, func(s *watchdog.WebSettings) {
+			configured(&config.Config{Global: config.Global{LogLevel: s.LogLevel, LogFormat: s.LogFormat}})
+		}, func(ctx context.Context, s *watchdog.WebSettings, feed *watchdog.Feed, listeners []net.Listener) error {
+			d, err := webd.New(log, s.Web, prometheus.NewRegistry())
+			if err != nil {
+				return err
+			}
+			return d.Run(ctx, feed, listeners)
+		})
+	}
 	daemon := func(ctx context.Context, ch *watchdog.Channel) error {
 		// On few CPUs the loop would wait until the collector or another goroutine
 		// lets go of the runtime, real-time priority or not.

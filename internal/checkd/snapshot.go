@@ -44,6 +44,7 @@ func (d *Daemon) snapshot() *control.Checkers {
 		Services:   make([]control.Service, len(d.services)),
 		Reconciled: d.table.reconciled,
 		Repairs:    d.table.repairs,
+		Work:       control.TableWork{Comparisons: d.table.comparisons, Operations: d.table.done, Failed: d.table.failed},
 		Sync:       d.syncStatus(),
 	}
 	for i, s := range d.services {
@@ -89,7 +90,7 @@ func (d *Daemon) serviceStatus(s *service) control.Service {
 			q := s.tasks[c].Query
 			r.Checks[j] = control.CheckStatus{
 				Kind: string(q.Kind), Target: q.TargetText(), State: c.Health.State.String(),
-				Result: c.Last.Text, LastRun: c.Last.At, Duration: c.Last.Duration,
+				Result: c.Last.Text, LastRun: c.Last.At, Duration: c.Last.Duration, Spent: c.Spent,
 				Passed: c.Health.Passed, Failed: c.Health.Failed, Warning: c.Last.Warning, Advice: c.Advice.String(),
 			}
 		}

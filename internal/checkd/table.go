@@ -62,9 +62,13 @@ type table struct {
 	compareAt  time.Time
 	reconciled time.Time // of the last comparison
 	repairs    uint64
-	done       uint64            // operations that the kernel did
-	repeated   map[string]int    // how often the same was repaired in a row
-	owed       map[string]repair // differences that were found and could not be undone yet
+
+	comparisons uint64 // of the whole table
+	done        uint64 // operations that the kernel did
+	failed      uint64 // calls that it refused
+
+	repeated map[string]int    // how often the same was repaired in a row
+	owed     map[string]repair // differences that were found and could not be undone yet
 }
 
 // failure is a kernel call that fails and is retried.
@@ -156,6 +160,7 @@ func (t *table) load(now time.Time) bool {
 	}
 	t.succeed(what)
 	t.have, t.known, t.reconciled = found, true, now
+	t.comparisons++
 	return true
 }
 
@@ -337,6 +342,7 @@ func (t *table) fail(now time.Time, what string, err error) *failure {
 		f.retry = now.Add(f.delay)
 	}
 	f.Count++
+	t.failed++
 	if text := err.Error(); text != f.Error {
 		f.Error = text
 		t.log.Error("kernel call failed; it will be tried again", "what", what, "reason", text, "count", f.Count)

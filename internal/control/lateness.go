@@ -7,6 +7,7 @@ type Lateness struct {
 	Count uint64        `json:"count"`
 	Last  time.Duration `json:"last"` // nanoseconds, as the other durations
 	Max   time.Duration `json:"max"`
+	Sum   time.Duration `json:"sum"`
 	// Buckets count the timers by how late they were, each those that were later
 	// than the bucket before says; those later than the last are in none.
 	Buckets []LatenessBucket `json:"buckets,omitempty"`
@@ -37,6 +38,7 @@ type LatenessMeter struct {
 func (m *LatenessMeter) Observe(d time.Duration) {
 	m.sum.Count++
 	m.sum.Last = d
+	m.sum.Sum += d
 	m.sum.Max = max(m.sum.Max, d)
 	for i, most := range latenessBounds {
 		if d <= most {

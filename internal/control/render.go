@@ -100,7 +100,11 @@ func (v View) processes(list []Process, vrrp *VRRP) (pl processList, calm bool) 
 		st := good
 		switch proc.State {
 		case "running":
-			running = append(running, proc.Role+" "+pid)
+			name := proc.Role + " " + pid
+			if len(proc.Listen) > 0 {
+				name += " at " + strings.Join(proc.Listen, " and ")
+			}
+			running = append(running, name)
 		case "not needed":
 			st = faint
 			idle = append(idle, proc.Role)
@@ -130,6 +134,9 @@ func (v View) processes(list []Process, vrrp *VRRP) (pl processList, calm bool) 
 				t.note("", fmt.Sprintf("woke for %d timers, 99 %% of them at most %s late, the latest %s", l.Count, span(l.Within(0.99)), span(l.Max)), faint)
 			}
 			calm = calm && !late
+		}
+		if len(proc.Listen) > 0 {
+			t.note("", "serves "+strings.Join(proc.Listen, " and "), faint)
 		}
 		if proc.Unfit != "" {
 			t.note("!", "does not run as configured: "+proc.Unfit, warn)

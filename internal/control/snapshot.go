@@ -16,6 +16,7 @@ type Status struct {
 	Generation uint64        `json:"generation"` // of the configuration in force, counted from 1
 	LoadedAt   time.Time     `json:"loaded_at"`
 	LastReload *ReloadResult `json:"last_reload,omitempty"`
+	Reloads    Reloads       `json:"reloads"`
 	Processes  []Process     `json:"processes"`
 	VRRP       *VRRP         `json:"vrrp,omitempty"`
 	Checkers   *Checkers     `json:"checkers,omitempty"`
@@ -37,16 +38,25 @@ type NotifyChannel struct {
 
 // ReloadResult is the outcome of the newest reload.
 type ReloadResult struct {
-	At     time.Time `json:"at"`
-	OK     bool      `json:"ok"`
-	Errors []string  `json:"errors,omitempty"` // file:line: what, when it was refused
+	At time.Time `json:"at"`
+	// Took is the time from the request, or the end of the reload before, to the
+	// outcome; nanoseconds.
+	Took   time.Duration `json:"took"`
+	OK     bool          `json:"ok"`
+	Errors []string      `json:"errors,omitempty"` // file:line: what, when it was refused
 	// Warnings tell what in the configuration has no effect or is unwise.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
+// Reloads counts the reloads since the daemon started by their outcome.
+type Reloads struct {
+	Done    uint64 `json:"done"`
+	Refused uint64 `json:"refused"`
+}
+
 // Process is one of the daemon's processes.
 type Process struct {
-	Role      string    `json:"role"` // parent, vrrp, checkers
+	Role      string    `json:"role"` // parent, vrrp, checkers, web
 	PID       int       `json:"pid"`  // 0 while it is not running
 	State     string    `json:"state"`
 	StartedAt time.Time `json:"started_at"`
@@ -57,6 +67,8 @@ type Process struct {
 	// and whether its memory is locked.
 	Scheduling string `json:"scheduling,omitempty"`
 	Unfit      string `json:"unfit,omitempty"` // what of that could not be made as configured
+	// Listen is where the web process is reached.
+	Listen []string `json:"listen,omitempty"`
 }
 
 // VRRP is the VRRP child's part of a snapshot.
@@ -124,6 +136,7 @@ type Instance struct {
 	VMAC           *VMAC             `json:"vmac,omitempty"`   // nil: none
 	Blocks         []KernelItem      `json:"blocks,omitempty"` // of accept = false
 	Transitions    uint64            `json:"transitions"`
+	Moves          []Move            `json:"transitions_by_reason,omitempty"`
 	AdvertsSent    uint64            `json:"adverts_sent"` // one at a time, to however many peers
 	AdvertsHeard   uint64            `json:"adverts_received"`
 	Discards       map[string]uint64 `json:"discards,omitempty"` // received packets dropped, by reason
@@ -137,6 +150,13 @@ type Instance struct {
 	// Mono is CLOCK_MONOTONIC in nanoseconds at which the instance last sent an
 	// advert; a respawned child decides by it whether it may resume as MASTER.
 	Mono int64 `json:"mono,omitempty"`
+}
+
+// Move counts the transitions of an instance to one state for one reason.
+type Move struct {
+	To    string `json:"to"`
+	Code  string `json:"reason_code"` // see vrrp.Reason
+	Count uint64 `json:"count"`
 }
 
 // VMAC is an interface with a virtual MAC address.
@@ -252,8 +272,16 @@ type Checkers struct {
 	Services   []Service    `json:"services"`
 	Reconciled time.Time    `json:"reconciled"` // last comparison of the whole kernel table
 	Repairs    uint64       `json:"repairs"`    // differences found that director had not made
+	Work       TableWork    `json:"table_work"`
 	Failures   []KernelFail `json:"failures,omitempty"`
 	Sync       *IPVSSync    `json:"ipvs_sync,omitempty"` // nil: not configured
+}
+
+// TableWork is what keeping the kernel's IPVS table took since the process started.
+type TableWork struct {
+	Comparisons uint64 `json:"comparisons"` // of the whole table
+	Operations  uint64 `json:"operations"`  // that the kernel did
+	Failed      uint64 `json:"failed"`      // calls of the kernel, retries included
 }
 
 // IPVSSync is connection sync between directors.
@@ -340,6 +368,7 @@ type CheckStatus struct {
 	Result   string        `json:"result"`
 	LastRun  time.Time     `json:"last_run"`
 	Duration time.Duration `json:"duration"`
+	Spent    time.Duration `json:"spent"` // in all runs since the process started
 	Passed   uint64        `json:"passed"`
 	Failed   uint64        `json:"failed"`
 	// Warning tells of what is well now and will not be for long, such as a

@@ -175,3 +175,9 @@ func valueOf(env []string, name string) string {
 	}
 	return ""
 }
+
+// UserNumbers returns the numbers of a user[:group].
+func UserNumbers(spec string) (uid, gid int, err error) {
+	id, err := lookup(spec)
+	return int(id.uid), int(id.gid), err
+}

@@ -1,6 +1,7 @@
 package vrrpd
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -290,6 +291,10 @@ func (r *router) snapshot() control.Instance {
 			s.Blocks = append(s.Blocks, st)
 		}
 	}
+	for m, n := range r.sm.Moves() {
+		s.Moves = append(s.Moves, control.Move{To: m.To.String(), Code: m.Reason.String(), Count: n})
+	}
+	slices.SortFunc(s.Moves, func(a, b control.Move) int { return cmp.Or(cmp.Compare(a.To, b.To), cmp.Compare(a.Code, b.Code)) })
 	for d, n := range r.counters.discards {
 		if n > 0 {
 			if s.Discards == nil {

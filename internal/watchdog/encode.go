@@ -21,9 +21,11 @@ type generation struct {
 }
 
 func newGeneration(number uint64, c *config.Config) (*generation, error) {
-	// The channels of notification are the parent's, and so are their passwords.
+	// The channels of notification are the parent's, and so are their passwords; the web
+	// process is told of its table alone.
 	sent := *c
 	sent.Notify = config.Channels{}
+	sent.Web = nil
 	text, err := json.Marshal(&sent)
 	if err == nil {
 		var secrets []byte

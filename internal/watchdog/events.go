@@ -35,6 +35,7 @@ func (p *parent) event(e control.Event) {
 	}
 	p.log.LogAttrs(context.Background(), level, e.Kind+" state", attrs...)
 	p.notifier.Handle(e)
+	p.webHears(e)
 }
 
 // subjectKey is the log's key for what an event of this kind is about.

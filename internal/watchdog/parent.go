@@ -40,6 +40,9 @@ type Options struct {
 	Parse func(name string, text []byte) (*config.Config, []config.Warning, error)
 	// Find returns what finds the keys of the same text. Default: config.Positions.
 	Find func(name string, text []byte) config.Finder
+	// CheckWeb tells why the web process cannot serve as configured on this host; nil
+	// means that it can.
+	CheckWeb func(config.Web) error
 	// Log gets one line for each change of state.
 	Log *slog.Logger
 	// Leftovers reports whether a child must run although the configuration has
@@ -52,7 +55,7 @@ type Options struct {
 	// Stdout and Stderr are handed to the children. Defaults: the parent's own.
 	Stdout, Stderr *os.File
 
-	ackTimeout time.Duration // tests shorten it
+	ackTimeout, feedPatience time.Duration // tests shorten them
 }
 
 // DefaultRuntimeDir is the runtime directory when none is named.
@@ -116,6 +119,7 @@ type parent struct {
 	fences    map[string]bool // whose fencing command runs, by instance
 	inquiries map[uint64]*inquiry
 	inquiry   uint64
+	web       web
 }
 
 // Run is the parent process. It returns when the daemon has stopped: nil after a
@@ -157,6 +161,7 @@ func Run(ctx context.Context, o Options) error {
 
 	p.start(warnings)
 	err = p.loop(ctx)
+	p.closeWeb()
 
 	// A client that waits for the end of a stop sees its connection close: by
 	// then the next director must be able to start.
@@ -189,6 +194,9 @@ func (o *Options) fill() {
 	if o.ackTimeout == 0 {
 		o.ackTimeout = ackTimeout
 	}
+	if o.feedPatience == 0 {
+		o.feedPatience = feedPatience
+	}
 	if o.Stdout == nil {
 		o.Stdout = os.Stdout
 	}
@@ -210,6 +218,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
 		memory:    memory{log: o.Log},
+		web:       web{files: make(map[string]*os.File)},
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}
@@ -242,6 +251,13 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	warnings = append(warnings, more...)
 	if err != nil {
 		return nil, warnings, err
+	}
+	if cfg.Web != nil && o.CheckWeb != nil {
+		// It keeps the web process away and nothing else.
+		if err := o.CheckWeb(*cfg.Web); err != nil {
+			at := find("web")
+			warnings = append(warnings, config.Warning{File: at.File, Line: at.Line, Col: at.Col, Key: "web", Msg: err.Error()})
+		}
 	}
 	if cfg.Global.RouterID == "" {
 		named := *cfg
@@ -293,6 +309,7 @@ func (p *parent) inForce() {
 	if p.o.Configured != nil {
 		p.o.Configured(p.force.config)
 	}
+	p.applyWeb()
 }
 
 // loop runs what others post, until the daemon has stopped.

@@ -45,6 +45,8 @@ type reloads struct {
 	queued  []func(control.ReloadResult) // for the one that follows
 	again   bool                         // one follows
 	last    *control.ReloadResult
+	began   time.Time // the one under way
+	count   control.Reloads
 	warned  []string // of the one under way
 }
 
@@ -66,7 +68,7 @@ func (p *parent) reload(reply func(control.ReloadResult)) {
 		}
 		return
 	}
-	r.busy = true
+	r.busy, r.began = true, time.Now()
 	if reply != nil {
 		r.waiting = append(r.waiting, reply)
 	}
@@ -242,8 +244,14 @@ func (p *parent) refuse(reason string) {
 // empty when it succeeded.
 func (p *parent) reloaded(errs []string) {
 	r := &p.reloads
-	result := control.ReloadResult{At: time.Now(), OK: len(errs) == 0, Errors: errs, Warnings: r.warned}
+	now := time.Now()
+	result := control.ReloadResult{At: now, Took: now.Sub(r.began), OK: len(errs) == 0, Errors: errs, Warnings: r.warned}
 	r.last = &result
+	if result.OK {
+		r.count.Done++
+	} else {
+		r.count.Refused++
+	}
 	e := control.Event{Time: result.At, Generation: p.force.number, Kind: "reload", Subject: p.o.ConfigPath, From: "requested", To: "in force"}
 	if !result.OK {
 		e.To, e.Reason = "refused", strings.Join(errs, "; ")

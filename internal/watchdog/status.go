@@ -22,7 +22,10 @@ type inquiry struct {
 }
 
 // status asks the children for fresh snapshots and replies with the whole.
-func (p *parent) status(reply func(*control.Status)) {
+func (p *parent) status(reply func(*control.Status)) { p.statusWithin(inquiryTimeout, reply) }
+
+// statusWithin is status with a limit of its own for the children's answers.
+func (p *parent) statusWithin(limit time.Duration, reply func(*control.Status)) {
 	p.inquiry++
 	seq := p.inquiry
 	q := &inquiry{waiting: make(map[Role]bool), reply: reply}
@@ -37,7 +40,7 @@ func (p *parent) status(reply func(*control.Status)) {
 		return
 	}
 	p.inquiries[seq] = q
-	q.timer = p.after(inquiryTimeout, func() {
+	q.timer = p.after(limit, func() {
 		if p.inquiries[seq] == q {
 			delete(p.inquiries, seq)
 			q.reply(p.report(q.waiting))
@@ -64,7 +67,7 @@ func (p *parent) settle(c *child, seq uint64) {
 func (p *parent) report(silent map[Role]bool) *control.Status {
 	s := &control.Status{
 		Version: p.o.Version, RouterID: p.force.config.Global.RouterID, ConfigPath: p.o.ConfigPath,
-		Generation: p.force.number, LoadedAt: p.force.since, LastReload: p.reloads.last,
+		Generation: p.force.number, LoadedAt: p.force.since, LastReload: p.reloads.last, Reloads: p.reloads.count,
 		Processes: []control.Process{{Role: "parent", PID: os.Getpid(), State: p.phase.String(), StartedAt: p.started}},
 		Notify:    p.notifier.Status(),
 	}
@@ -91,6 +94,9 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 			}
 		}
 		s.Processes = append(s.Processes, proc)
+	}
+	if p.web.settings != nil {
+		s.Processes = append(s.Processes, p.webState())
 	}
 	return s
 }

@@ -1,0 +1,192 @@
+package watchdog
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"director/config"
+	"director/internal/control"
+)
+
+// News is what the parent tells the web process: any of its fields is set.
+type News struct {
+	Settings *WebSettings    `json:",omitempty"` // the first, and only there
+	Status   *control.Status `json:",omitempty"` // the whole, as it is now
+	Events   []control.Event `json:",omitempty"` // oldest first
+}
+
+// WebSettings are what the web process needs of the configuration.
+type WebSettings struct {
+	Web       config.Web
+	LogLevel  string
+	LogFormat string
+}
+
+// Feed is the web process's end of the channel to the parent. It is the reading end
+// of a pipe: nothing can be sent on it, and no type of this package lets anybody try.
+type Feed struct {
+	file *os.File
+	text *json.Decoder
+}
+
+// NewFeed reads from f, the reading end of a pipe, which it owns from then on. It
+// refuses what could be written to.
+func NewFeed(f *os.File) (*Feed, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("watchdog: %s: %w", f.Name(), err)
+	}
+	var flags int
+	controlErr := raw.Control(func(fd uintptr) { flags, err = unix.FcntlInt(fd, unix.F_GETFL, 0) })
+	if err := errors.Join(controlErr, err); err != nil {
+		return nil, fmt.Errorf("watchdog: %s: %w", f.Name(), err)
+	}
+	if flags&unix.O_ACCMODE != unix.O_RDONLY {
+		return nil, fmt.Errorf("watchdog: %s is not the reading end of a pipe", f.Name())
+	}
+	return &Feed{file: f, text: json.NewDecoder(bufio.NewReaderSize(f, feedChunk))}, nil
+}
+
+// Next waits for what the parent tells next. It returns io.EOF when the parent is
+// gone.
+func (f *Feed) Next() (News, error) {
+	var n News
+	err := f.text.Decode(&n)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return News{}, io.EOF
+	}
+	if err != nil {
+		return News{}, fmt.Errorf("watchdog: feed: %w", err)
+	}
+	return n, nil
+}
+
+const (
+	// feedChunk is what is written at once: as much as a pipe holds.
+	feedChunk = 64 << 10
+	// feedPatience is how long the web process may leave a chunk unread before it is
+	// taken for hanging.
+	feedPatience = 10 * time.Second
+	// maxFeedEvents bounds the events that wait for a web process that does not read.
+	maxFeedEvents = maxEvents
+)
+
+// feeder is the parent's end of the channel to a web process. Its methods never wait:
+// a newer status takes the place of one that was not yet written.
+type feeder struct {
+	pipe     *os.File
+	patience time.Duration
+	// taken is called when a status was read by the other end, with its size, and ended
+	// when writing has failed.
+	taken func(size int)
+	ended func(error)
+
+	mu     sync.Mutex
+	news   News
+	closed bool
+	wake   chan struct{} // holds a token while news may be waiting
+}
+
+func newFeeder(pipe *os.File, settings *WebSettings, patience time.Duration, taken func(int), ended func(error)) *feeder {
+	f := &feeder{
+		pipe: pipe, patience: patience, taken: taken, ended: ended,
+		news: News{Settings: settings}, wake: make(chan struct{}, 1),
+	}
+	f.wake <- struct{}{}
+	go f.write()
+	return f
+}
+
+// status has the whole state told.
+func (f *feeder) status(s *control.Status) {
+	f.add(func(n *News) { n.Status = s })
+}
+
+// event has events told; the oldest are left out when too many wait.
+func (f *feeder) event(list ...control.Event) {
+	f.add(func(n *News) {
+		n.Events = append(n.Events, list...)
+		n.Events = n.Events[max(0, len(n.Events)-maxFeedEvents):]
+	})
+}
+
+func (f *feeder) add(change func(*News)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return
+	}
+	change(&f.news)
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close ends the channel; the web process reads io.EOF.
+func (f *feeder) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
+		f.closed = true
+		close(f.wake)
+		f.pipe.Close()
+	}
+}
+
+// write is the goroutine that encodes and writes.
+func (f *feeder) write() {
+	for range f.wake {
+		f.mu.Lock()
+		news := f.news
+		f.news = News{}
+		f.mu.Unlock()
+		text, err := json.Marshal(news)
+		for rest := text; err == nil && len(rest) > 0; {
+			n := min(len(rest), feedChunk)
+			if err = f.pipe.SetWriteDeadline(time.Now().Add(f.patience)); err == nil {
+				_, err = f.pipe.Write(rest[:n])
+			}
+			rest = rest[n:]
+		}
+		if err == nil {
+			err = f.drained()
+		}
+		if err != nil {
+			f.ended(err)
+			return
+		}
+		if news.Status != nil {
+			f.taken(len(text))
+		}
+	}
+}
+
+// drained waits until the other end has read everything.
+func (f *feeder) drained() error {
+	raw, err := f.pipe.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for began, pause := time.Now(), 100*time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		var unread int
+		if controlErr := raw.Control(func(fd uintptr) { unread, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }); controlErr != nil || err != nil {
+			return errors.Join(controlErr, err)
+		}
+		switch {
+		case unread == 0:
+			return nil
+		case time.Since(began) > f.patience:
+			return fmt.Errorf("watchdog: feed: %d bytes are not read: %w", unread, os.ErrDeadlineExceeded)
+		}
+		time.Sleep(pause)
+	}
+}

@@ -1,0 +1,219 @@
+package test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"director/internal/control"
+	"director/internal/netlab"
+)
+
+const webTable = "[web]\nlisten = [\"127.0.0.1:80\"]\nupdate_interval = \"250ms\"\n"
+
+// webPID waits until the web process runs and returns its number, and what /proc says of it.
+func (d *director) webPID(former int) (int, map[string]string) {
+	d.t.Helper()
+	pid := 0
+	d.waitFor(15*time.Second, "the web process runs", func(s control.Status) error {
+		for _, p := range s.Processes {
+			if p.Role == "web" && p.State == "running" && p.PID != former {
+				pid = p.PID
+				return nil
+			}
+		}
+		return fmt.Errorf("processes %+v", s.Processes)
+	})
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	status := make(map[string]string)
+	for _, line := range strings.Split(string(text), "\n") {
+		key, value, _ := strings.Cut(line, ":")
+		status[key] = strings.Join(strings.Fields(value), " ")
+	}
+	return pid, status
+}
+
+// metric returns the value of a series, or what is wrong.
+func metric(h *netlab.Host, series string) (float64, error) {
+	code, body, err := h.Get("http://127.0.0.1/metrics", 5*time.Second)
+	if err != nil || code != http.StatusOK {
+		return 0, fmt.Errorf("status %d: %w", code, err)
+	}
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\S+)$`).FindStringSubmatch(body)
+	if m == nil {
+		return 0, fmt.Errorf("no %s", series)
+	}
+	return strconv.ParseFloat(m[1], 64)
+}
+
+// TestWebHasNoRights: the fourth process may do nothing, has only what it needs open, and its death is nobody's concern.
+func TestWebHasNoRights(t *testing.T) {
+	p := newPair(t)
+	a := startDirector(t, p.a, webTable+vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))
+	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
+	pid, status := a.webPID(0)
+	for key, want := range map[string]string{
+		"CapInh": "0000000000000000", "CapPrm": "0000000000000000", "CapEff": "0000000000000000", "CapBnd": "0000000000000000", "CapAmb": "0000000000000000",
+		"NoNewPrivs": "1", "Uid": "65534 65534 65534 65534", "Gid": "65534 65534 65534 65534", "Groups": "",
+	} {
+		if status[key] != want {
+			t.Errorf("%s of the web process is %q, want %q", key, status[key], want)
+		}
+	}
+	if argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err != nil || strings.Trim(string(argv), "\x00") != "director: web" {
+		t.Errorf("it is called %q", argv)
+	}
+	// Of the daemon it has the reading end of a pipe and nothing else.
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	p.Must(err)
+	var channels []string
+	for _, fd := range fds {
+		link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd.Name()))
+		if strings.Contains(link, "director.sock") || strings.Contains(link, a.RuntimeDir()) {
+			t.Errorf("it has %s open", link)
+		}
+		if fd.Name() != "0" && fd.Name() != "1" && fd.Name() != "2" && strings.HasPrefix(link, "pipe:") {
+			info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd.Name()))
+			p.Must(err)
+			channels = append(channels, fd.Name())
+			flags := regexp.MustCompile(`flags:\s+(\d+)`).FindStringSubmatch(string(info))
+			if n, err := strconv.ParseUint(flags[1], 8, 32); err != nil || n&unix.O_ACCMODE != unix.O_RDONLY {
+				t.Errorf("it can write to descriptor %s: flags %s", fd.Name(), flags[1])
+			}
+		}
+	}
+	if !slices.Equal(channels, []string{"3"}) {
+		t.Errorf("its pipes are descriptors %v, want 3 alone", channels)
+	}
+
+	p.Eventually(10*time.Second, "metrics of the instance", func() error {
+		n, err := metric(p.a, `director_vrrp_instance_state{family="ipv4",instance="VI_1",state="MASTER"}`)
+		if err == nil && n != 1 {
+			err = fmt.Errorf("MASTER is %v", n)
+		}
+		return err
+	})
+	if code, body, err := p.a.Get("http://127.0.0.1/healthz/master/VI_1", 5*time.Second); err != nil || code != 200 {
+		t.Errorf("healthz: %d %s %v", code, body, err)
+	}
+
+	before := a.Status()
+	p.Must(unix.Kill(pid, unix.SIGKILL))
+	again, _ := a.webPID(pid)
+	if again == pid {
+		t.Error("it was not started again")
+	}
+	after := a.Status()
+	if after.VRRP.Instances[0].Transitions != before.VRRP.Instances[0].Transitions || after.Processes[1].PID != before.Processes[1].PID {
+		t.Errorf("its death concerned others: %+v, before %+v", after.Processes, before.Processes)
+	}
+	p.Must(a.Process.Stop(20 * time.Second))
+	p.Within(5*time.Second, "the web process is gone with the daemon", func() bool { return unix.Kill(again, 0) == unix.ESRCH })
+}
+
+// TestWebFlood has thousands of slow and hostile clients: the adverts and the checks of the director go on as if they were not
+// there, and honest clients are served.
+func TestWebFlood(t *testing.T) {
+	p := newPair(t)
+	conf := vrrp("VI_1", 51, 150, "192.0.2.100/24", "advert_interval = \"50ms\"\n")
+	a := startDirector(t, p.a, webTable+"max_connections = 200\n"+conf+"[vrrp_process]\nrt_priority = 20\n")
+	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", "advert_interval = \"50ms\"\n")+"[vrrp_process]\nrt_priority = 20\n")
+	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
+	b.WaitInstance("VI_1", "BACKUP", 10*time.Second)
+	a.webPID(0)
+	lateness := func() control.Lateness { return a.Status().VRRP.Lateness }
+	quiet := lateness()
+	time.Sleep(2 * time.Second)
+	quiet = since(lateness(), quiet)
+
+	before, other, begun := a.Status(), b.Status(), lateness()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	attacks := []func(net.Conn){
+		func(net.Conn) {}, // says nothing
+		func(c net.Conn) { fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ") },
+		func(c net.Conn) { // asks and does not read
+			for range 50 {
+				fmt.Fprint(c, "GET /api/status HTTP/1.1\r\nHost: x\r\n\r\n")
+			}
+		},
+		func(c net.Conn) { fmt.Fprint(c, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n") },
+		func(c net.Conn) { fmt.Fprint(c, "\x16\x03\x01\x02\x00", strings.Repeat("\x00", 1000)) },
+		func(c net.Conn) { // reads one byte at a time
+			fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+			one := make([]byte, 1)
+			for ctx.Err() == nil {
+				if _, err := c.Read(one); err != nil {
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		},
+	}
+	const many = 3000
+	opened := make(chan struct{}, many)
+	for i := range many {
+		clients.Go(func() {
+			c, err := p.a.DialContext(ctx, "tcp", "127.0.0.1:80")
+			opened <- struct{}{}
+			if err != nil {
+				return // no room, or the end
+			}
+			defer c.Close()
+			context.AfterFunc(ctx, func() { c.Close() })
+			attacks[i%len(attacks)](c)
+			io.Copy(io.Discard, io.LimitReader(bufio.NewReader(c), 1)) // until it is thrown out, or the end
+			<-ctx.Done()
+		})
+	}
+	answered := 0
+	for ctx.Err() == nil {
+		if _, err := metric(p.a, "director_config_generation"); err == nil {
+			answered++
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	flooded := since(lateness(), begun)
+	after, otherAfter := a.Status(), b.Status()
+	t.Logf("%d clients; timers at most so late for 99 of 100: %v quiet, %v flooded (latest %v); %d honest scrapes answered",
+		len(opened), quiet.Within(0.99), flooded.Within(0.99), flooded.Max, answered)
+	if after.VRRP.Instances[0].Transitions != before.VRRP.Instances[0].Transitions || otherAfter.VRRP.Instances[0].Transitions != other.VRRP.Instances[0].Transitions {
+		t.Error("the flood led to a change of state")
+	}
+	if late := flooded.Within(0.99); late > max(10*quiet.Within(0.99), 10*time.Millisecond) {
+		t.Errorf("99 of 100 timers were up to %v late, %v without the flood", late, quiet.Within(0.99))
+	}
+	if len(opened) < many || answered == 0 {
+		t.Errorf("%d of %d clients came, %d honest ones were answered", len(opened), many, answered)
+	}
+}
+
+// since is what was measured after a former report.
+func since(now, former control.Lateness) control.Lateness {
+	d := control.Lateness{Count: now.Count - former.Count, Max: now.Max}
+	for i, b := range now.Buckets {
+		d.Buckets = append(d.Buckets, control.LatenessBucket{AtMost: b.AtMost, Count: b.Count - former.Buckets[i].Count})
+	}
+	return d
+}
