@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Loss says what became of something that another language says and this one does not.
@@ -46,6 +47,30 @@ func (r *Report) Remarks() []Remark {
 	all := slices.Clone(r.remarks)
 	slices.SortStableFunc(all, func(a, b Remark) int { return byPosition(Error(a.Warning), Error(b.Warning)) })
 	return slices.Compact(all)
+}
+
+// Writable reports the values of a document that no file in TOML can hold.
+func (r *Report) Writable(t *Tree) {
+	for _, key := range t.Keys() {
+		_, at := t.Item(key).Places()
+		value := func(v any) {
+			if s, is := v.(string); is && !utf8.ValidString(s) {
+				r.Errorf(at, "", "%q is not UTF-8, which director's own language needs", s)
+			}
+		}
+		value(t.Get(key))
+		if list, is := t.Get(key).([]any); is {
+			for _, v := range list {
+				value(v)
+			}
+		}
+		for _, e := range t.Elements(key) {
+			r.Writable(e)
+		}
+		if inner := t.Inner(key); inner != nil {
+			r.Writable(inner)
+		}
+	}
 }
 
 // IsNamed says that a key of the top level has tables with names: [key.NAME].

@@ -42,7 +42,7 @@ func ipvsadm(name, content string, lookUp ipvs.Names) (*config.Tree, *config.Con
 	}
 	if len(keys) > 0 {
 		t.root.Item("").Above("From a table that ipvsadm saved. ipvsadm knows no checks: as it stands, a real server that is dead",
-			"stays in its pool. The line that is commented out in each virtual server checks it.")
+			"stays in its pool. The line that is commented out in each virtual server checks it.", "")
 	}
 	return t.build()
 }

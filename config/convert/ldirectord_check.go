@@ -49,6 +49,9 @@ func (f *farm) checks(p *pool, t *config.Tree, servers []*config.Tree) {
 		f.Warnf(at, "checktype", "every check is the whole one, where ldirectord makes %s short ones in between", kind)
 		kind = "negotiate"
 	}
+	if kind == "external-perl" {
+		f.Warnf(at, "checktype", "the command is run as a program of its own, as with external")
+	}
 	c := &check{farm: f, pool: p, kind: kind, service: service, at: at}
 	for i, rs := range servers {
 		if rs != nil {
@@ -139,9 +142,6 @@ func (c *check) external(t *config.Tree, s server) {
 	}
 	for _, word := range append(strings.Fields(v.value), virtual, port, s.addr.String(), strconv.Itoa(int(s.port))) {
 		t.Add("script", word, v.at)
-	}
-	if c.kind == "external-perl" {
-		c.lose("checktype", "the command is run as a program of its own, as with external")
 	}
 }
 

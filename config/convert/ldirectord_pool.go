@@ -48,7 +48,7 @@ func (f *farm) pool(s *section) {
 	}
 	for _, key := range []string{"comment", "servicename"} {
 		if v, ok := s.values[key]; ok {
-			f.notes = append(f.notes, note{s.at.Line, v.value, key == "servicename"})
+			f.notes = append(f.notes, note{line: s.at.Line, text: v.value, behind: key == "servicename"})
 		}
 	}
 	var ours []string // keys that no line says
@@ -274,7 +274,7 @@ func (f *farm) forwarding(p *pool, t *config.Tree) []*config.Tree {
 	return all
 }
 
-// fallback translates the server and the command for when all others are down.
+// fallback translates what happens when all servers are down.
 func (f *farm) fallback(p *pool, t *config.Tree) {
 	key := "fallback"
 	if p.v6 {
@@ -296,13 +296,29 @@ func (f *farm) fallback(p *pool, t *config.Tree) {
 				s.port = p.port // one for all cannot have the port of each
 			}
 			f.portOf(p, &s)
-			sorry := t.Table("sorry_server", v.at)
-			sorry.Set("address", endpoint(s.addr, s.port), v.at)
-			if common, _ := t.Get("forwarding").(string); common != string(fwd) && (common != "" || fwd != config.NAT) {
-				sorry.Set("forwarding", string(fwd), v.at)
-			}
+			f.sorry(p, t, s)
 		}
 	}
+	f.fallbackCommand(p, t)
+}
+
+// sorry puts the server that answers when all others are down.
+func (f *farm) sorry(p *pool, t *config.Tree, s server) {
+	for _, r := range p.servers {
+		if r.addr == s.addr && r.port == s.port {
+			f.LeftOutf(s.at, s.key, "is not used for %s: it is a real server there, which is down with the others", p.value)
+			return
+		}
+	}
+	sorry := t.Table("sorry_server", s.at)
+	sorry.Set("address", endpoint(s.addr, s.port), s.at)
+	if common, _ := t.Get("forwarding").(string); common != string(s.forwarding) && (common != "" || s.forwarding != config.NAT) {
+		sorry.Set("forwarding", string(s.forwarding), s.at)
+	}
+}
+
+// fallbackCommand translates the command for that moment and for its end.
+func (f *farm) fallbackCommand(p *pool, t *config.Tree) {
 	v, ok := p.get("fallbackcommand")
 	if !ok {
 		return

@@ -26,6 +26,7 @@ type note struct {
 	line   int
 	text   string
 	behind bool
+	remark bool
 }
 
 // tail is where a block ends and its table.
@@ -46,14 +47,15 @@ func (t *text) at(line int) config.Position {
 func (t *text) comment(line int, comment string, behind bool) {
 	bare := strings.TrimLeft(comment, "#")
 	if marks := len(comment) - len(bare); marks > 1 && !behind || strings.TrimSpace(bare) == "" {
-		t.notes = append(t.notes, note{line, strings.TrimRight(comment, " \t\r"), behind})
+		t.notes = append(t.notes, note{line: line, text: strings.TrimRight(comment, " \t\r"), behind: behind})
 		return
 	}
-	t.notes = append(t.notes, note{line, strings.TrimSpace(bare), behind})
+	t.notes = append(t.notes, note{line: line, text: strings.TrimSpace(bare), behind: behind})
 }
 
 // build makes the configuration and puts the comments to the document.
 func (t *text) build() (*config.Tree, *config.Config, []config.Remark, error) {
+	t.Writable(t.root)
 	remarks := t.Remarks()
 	cfg, _, err := t.Build(t.root)
 	if err != nil {
@@ -70,7 +72,7 @@ func (t *text) carry(remarks []config.Remark) {
 	notes := t.notes
 	for _, r := range remarks {
 		for _, l := range config.Wrap(fmt.Sprintf("%s: line %d %q: %s", t.tool, r.Line, r.Key, r.Msg)) {
-			notes = append(notes, note{line: r.Line, text: l})
+			notes = append(notes, note{line: r.Line, text: l, remark: true})
 		}
 	}
 	slices.SortStableFunc(notes, func(a, b note) int { return cmp.Compare(a.line, b.line) })
@@ -84,6 +86,8 @@ func (t *text) carry(remarks []config.Remark) {
 			item.Behind(n.text)
 		case n.line <= opening:
 			t.root.Item("").Above(n.text)
+		case inside && n.remark && !made && block.table != nil:
+			block.table.Item("").Foot(n.text)
 		case next < len(lines) && (!inside || lines[next] <= block.last):
 			items[lines[next]].Above(n.text)
 		case inside && block.table != nil:
@@ -166,12 +170,10 @@ func explain(t *config.Tree, why string, keys ...string) {
 
 // plainName makes a name of a text that needs no quotes.
 func plainName(s string) string {
-	return strings.Trim(strings.Map(func(c rune) rune {
-		if c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '-' {
-			return c
-		}
-		return '-'
-	}, s), "-")
+	parts := strings.FieldsFunc(s, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_')
+	})
+	return strings.Join(parts, "-")
 }
 
 // unique returns the first of the names that no virtual server has yet.

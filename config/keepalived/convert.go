@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"director/config"
 )
@@ -19,7 +18,7 @@ func Convert(name string, text []byte, o Options) (*config.Tree, *config.Config,
 	statements := tree(r, expand(r, name, text, o, m))
 	c := &conversion{implied: make(map[config.Item]bool), shared: make(map[*statement]bool)}
 	root := translate(r, name, statements, c)
-	writable(r, root)
+	r.Writable(root)
 	remarks := r.Remarks()
 	cfg, _, err := r.Build(root)
 	if err != nil {
@@ -30,30 +29,6 @@ func Convert(name string, text []byte, o Options) (*config.Tree, *config.Config,
 	c.explain(root)
 	newCarrier(name, statements, root, c).carry(m, remarks)
 	return root, cfg, remarks, nil
-}
-
-// writable reports the values that no file in TOML can hold.
-func writable(r *config.Report, t *config.Tree) {
-	for _, key := range t.Keys() {
-		_, at := t.Item(key).Places()
-		value := func(v any) {
-			if s, is := v.(string); is && !utf8.ValidString(s) {
-				r.Errorf(at, "", "%q is not UTF-8, which director's own language needs", s)
-			}
-		}
-		value(t.Get(key))
-		if list, is := t.Get(key).([]any); is {
-			for _, v := range list {
-				value(v)
-			}
-		}
-		for _, e := range t.Elements(key) {
-			writable(r, e)
-		}
-		if inner := t.Inner(key); inner != nil {
-			writable(r, inner)
-		}
-	}
 }
 
 // conversion gathers what a translation knows of a document that is to be written. All
