@@ -3,6 +3,7 @@ package convert
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,12 +14,13 @@ import (
 // document that is made of it.
 type text struct {
 	*config.Report
-	name  string
-	root  *config.Tree
-	tool  string // whose language it is
-	notes []note
-	code  []int        // the lines that say something
-	ends  map[int]tail // by the first line of a block
+	name   string
+	root   *config.Tree
+	tool   string // whose language it is
+	notes  []note
+	code   []int        // the lines that say something
+	ends   map[int]tail // by the first line of a block
+	firsts []int        // those lines, in order
 }
 
 // note is a comment of a line.
@@ -143,12 +145,15 @@ func (t *text) opening() int {
 
 // block returns the block that a line is in, but for its first line.
 func (t *text) block(line int) (tail, bool) {
-	for first, end := range t.ends {
-		if first < line && line <= end.last {
-			return end, true
-		}
+	if len(t.firsts) != len(t.ends) {
+		t.firsts = slices.Sorted(maps.Keys(t.ends))
 	}
-	return tail{}, false
+	i, _ := slices.BinarySearch(t.firsts, line)
+	if i == 0 {
+		return tail{}, false
+	}
+	end := t.ends[t.firsts[i-1]]
+	return end, line <= end.last
 }
 
 // explain writes above the first of the keys why they are there.
