@@ -91,6 +91,23 @@ func written(t interface{ Fatalf(string, ...any) }, text string, o Options) (out
 	return out, true
 }
 
+// TestConvertExamples converts the files that users start from.
+func TestConvertExamples(t *testing.T) {
+	files, err := filepath.Glob(examples + "/*/*.conf")
+	if err != nil || len(files) < 20 {
+		t.Errorf("%d files, want 20 at least (%v)", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := written(t, string(text), options()); !ok {
+			t.Errorf("%s is not right", file)
+		}
+	}
+}
+
 // TestConvertEdited edits the files of testdata: lines go, come twice or get comments. What
 // is still right becomes the same configuration, with every comment in it once.
 func TestConvertEdited(t *testing.T) {
