@@ -115,43 +115,46 @@ func (s *statement) positions(visit func(config.Position)) {
 	}
 }
 
-// explain says above the first key that no statement made where it comes from.
-func (c *conversion) explain(root *config.Tree) {
-	const why, nearby = "keepalived's defaults, where director's differ", "min_ttl = 1 is keepalived's default; director's takes adverts from this link alone"
-	var walk func(t *config.Tree)
-	told := make(map[config.Item]bool)
-	note := func(t *config.Tree, key string) {
-		for inner := t.Inner(key); inner != nil && len(inner.Keys()) > 0; inner = t.Inner(key) {
-			t, key = inner, inner.Keys()[0]
+// The comments above what no statement made.
+const (
+	ourDefaults  = "keepalived's defaults, where director's differ"
+	peerDefaults = "min_ttl = 1 is keepalived's default; director's takes adverts from this link alone"
+)
+
+// explain says in each table where the keys come from that no statement made.
+func (c *conversion) explain(t *config.Tree) {
+	told := false
+	for _, key := range t.Keys() {
+		if c.assumes(t, key) {
+			if !told {
+				told = true
+				item := firstIn(t, key)
+				item.Apart()
+				item.Above(ourDefaults)
+			}
+			continue
 		}
-		if item := t.Item(key); !told[item] {
-			told[item] = true
-			item.Apart()
-			item.Above(why)
+		if inner := t.Inner(key); inner != nil {
+			c.explain(inner)
 		}
-	}
-	walk = func(t *config.Tree) {
-		first := true
-		for _, key := range t.Keys() {
-			if first && c.assumes(t, key) {
-				first = false
-				note(t, key)
+		if key == "unicast_peer" {
+			if slices.ContainsFunc(t.Elements(key), func(e *config.Tree) bool { return e.Has("min_ttl") && c.assumes(e, "min_ttl") }) {
+				t.Item(key).Above(peerDefaults)
 			}
-			peers := key == "unicast_peer"
-			for _, e := range t.Elements(key) {
-				if peers && c.assumes(e, "min_ttl") {
-					t.Item(key).Above(nearby)
-					peers = false
-				} else if key != "unicast_peer" {
-					walk(e)
-				}
-			}
-			if inner := t.Inner(key); inner != nil && !(c.assumes(t, key)) {
-				walk(inner)
-			}
+			continue
+		}
+		for _, e := range t.Elements(key) {
+			c.explain(e)
 		}
 	}
-	walk(root)
+}
+
+// firstIn returns the item of a key, or of the first one in the table that is there.
+func firstIn(t *config.Tree, key string) config.Item {
+	if inner := t.Inner(key); inner != nil && len(inner.Keys()) > 0 {
+		return firstIn(inner, inner.Keys()[0])
+	}
+	return t.Item(key)
 }
 
 // summary says what a statement is, for a comment that stands in its place.
