@@ -185,6 +185,7 @@ func FuzzConvert(f *testing.F) {
 		}
 		f.Add(string(text))
 	}
+	f.Add("vrrp_script a {\n script \"/bin/a \xc7\"\n}\nvrrp_instance A {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress { 1.1.1.1 }\n}")
 	f.Add("vrrp_instance A { # a\n # b\n interface eth0 # c\n virtual_router_id 1\n virtual_ipaddress {\n # d\n 1.1.1.1 #e\n #f\n } # g\n} # h\n#i")
 	f.Fuzz(func(t *testing.T, text string) {
 		o := options()
