@@ -59,6 +59,38 @@ func TestConvert(t *testing.T) {
 	}
 }
 
+// TestConvertLeavesOut converts what cannot be run as it is: director has nothing for some
+// of it, and the rest is worth having.
+func TestConvertLeavesOut(t *testing.T) {
+	const text = "vrrp_instance A {\n interface eth0\n use_ipvlan # for the cloud\n vrf red\n virtual_router_id 1\n virtual_ipaddress { 192.0.2.1 }\n}\n" +
+		"virtual_server 192.0.2.1 80 {\n protocol TCP\n real_server 10.0.0.1 80 {\n BFD_CHECK { name x }\n TCP_CHECK { }\n }\n}\n"
+	if _, _, err := Parse("x.conf", []byte(text), options()); err == nil {
+		t.Fatal("the text is right as it is")
+	}
+	root, _, remarks, err := Convert("x.conf", []byte(text), options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lost []string
+	for _, r := range remarks {
+		if r.Loss == config.LeftOut {
+			lost = append(lost, fmt.Sprintf("%d %s", r.Line, r.Key))
+		}
+	}
+	if d := cmp.Diff([]string{"3 use_ipvlan", "4 vrf", "11 BFD_CHECK"}, lost); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	out := string(root.Write())
+	for _, want := range []string{"# for the cloud\n", "# keepalived: line 3 \"use_ipvlan\": is not supported", "# keepalived: line 11 \"BFD_CHECK\":", "type = \"tcp\""} {
+		if !strings.Contains(out, want) {
+			t.Errorf("there is no %q in\n%s", want, out)
+		}
+	}
+	if _, err := config.Parse("written.toml", []byte(out)); err != nil {
+		t.Error(err)
+	}
+}
+
 // same compares whole configurations, secrets included.
 func same() cmp.Options {
 	return cmp.Options{
