@@ -47,14 +47,17 @@ func ParseOverride(text string) (Override, error) {
 }
 
 // ParseWeight reads a weight as an operator writes it: "10", or "50%" of the
-// configured one.
+// configured one. A weight of 0 is a drain.
 func ParseWeight(text string) (Override, error) {
 	digits, percent := strings.CutSuffix(text, "%")
 	n, err := strconv.ParseUint(digits, 10, 31)
 	if err != nil || percent && n > 1000 {
 		return Override{}, fmt.Errorf("weight %q is not allowed: a number up to %d or up to 1000%% of the configured weight is", text, MaxOverride)
 	}
-	if percent {
+	switch {
+	case n == 0:
+		return Override{Order: Drain}, nil
+	case percent:
 		return Override{Weighing: Percent, Value: int(n)}, nil
 	}
 	return Override{Weighing: Absolute, Value: int(n)}, nil

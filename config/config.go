@@ -286,7 +286,10 @@ type VirtualServer struct {
 	RealServers []RealServer `toml:"real_server" short:"address"`
 	QuorumUp    []string     `toml:"quorum_up" form:"command"` // command when the quorum is gained
 	QuorumDown  []string     `toml:"quorum_down" form:"command"`
-	Mail        bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
+	// DrainOnRemove is for how long at most a real server that is taken out of the
+	// configuration keeps its connections; 0: not at all.
+	DrainOnRemove Duration `toml:"drain_on_remove" default:"0s" min:"0s" max:"24h" json:",omitzero"`
+	Mail          bool     `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
 }
 
 // RealServer is one member of a pool.

@@ -46,6 +46,7 @@ func TestFarmFaults(t *testing.T) {
 		return
 	}
 	t.Run("kill matrix", testKillMatrix)
+	t.Run("drain", testDrain)
 	t.Run("table", testTable)
 	t.Run("options, without twos, which 6.1 lacks", testIPVSOptions)
 	t.Run("ipv6", testIPv6Farm)

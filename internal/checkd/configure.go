@@ -118,6 +118,10 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	if c.Resume != nil && first {
 		memories = recall(c.Resume.Snapshot.Checkers)
 	}
+	var overrides map[string]map[ipvs.DestKey]*control.Override
+	if first {
+		overrides = d.recallMaintenance(now, memories)
+	}
 
 	old := d.services
 	d.services = make([]*service, len(c.Config.VirtualServers))
@@ -128,7 +132,8 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 		s := kept[i]
 		switch {
 		case s == nil:
-			s = d.create(now, v, memories[v.Name])
+			s = d.create(now, v, memories[v.Name], overrides[v.Name])
+			delete(overrides, v.Name)
 			changed++
 		case !reflect.DeepEqual(s.source, *v):
 			d.update(now, s, v)
@@ -146,10 +151,16 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	removed := 0
 	for _, s := range old {
 		if !stays[s] {
-			d.remove(s)
+			d.remove(now, s)
 			removed++
 		}
 	}
+	for name, list := range overrides { // of virtual servers that are no more
+		for key, o := range list {
+			d.dropOverride(now, name, key, o)
+		}
+	}
+	d.keepMaintenance(now)
 	d.watchFiles()
 	d.openPassages()
 	d.claim(now)
@@ -195,11 +206,19 @@ func (d *Daemon) match(old []*service, servers []config.VirtualServer) []*servic
 }
 
 // create makes a service, which takes over what the kernel has of it.
-func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers.Memory) *service {
+func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers.Memory, overrides map[ipvs.DestKey]*control.Override) *service {
 	f := translate(v)
-	s := &service{source: *v, keys: f.keys, tasks: map[*checkers.Check]*task{}}
+	s := &service{source: *v, keys: f.keys, tasks: map[*checkers.Check]*task{}, overrides: overrides, idle: map[ipvs.DestKey]time.Time{}}
+	if overrides == nil {
+		s.overrides = map[ipvs.DestKey]*control.Override{}
+	}
 	var changes []checkers.Change
-	s.pool, changes = checkers.NewPool(f.pool, heldBy(d.table.have, f.keys, names(f.pool)), memory, now)
+	known := names(f.pool)
+	if memory != nil {
+		known = append(known, leavingKeys(memory.Leaving)...)
+	}
+	s.pool, changes = checkers.NewPool(f.pool, heldBy(d.table.have, f.keys, known), memory, now)
+	d.dropOverrides(now, s)
 	d.announce(now, s, changes)
 	d.assign(now, s, f)
 	return s
@@ -217,12 +236,19 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	}
 	s.keys = f.keys
 	s.source = *v
+	leaving := s.pool.Leaving()
 	d.announce(now, s, s.pool.Apply(f.pool, now))
+	d.dropOverrides(now, s)
+	d.left(now, s, leaving)
 	d.assign(now, s, f)
 }
 
-// remove ends a service.
-func (d *Daemon) remove(s *service) {
+// remove ends a service, and with it what was ordered for its servers.
+func (d *Daemon) remove(now time.Time, s *service) {
+	for key, o := range s.overrides {
+		d.dropOverride(now, s.pool.Config().Name, key, o)
+	}
+	d.maintenance.stale = d.maintenance.stale || len(s.pool.Leaving()) > 0
 	for _, rs := range s.pool.Servers() {
 		for _, c := range rs.Checks {
 			d.schedule.detach(s.tasks[c], user{s, rs, c})

@@ -64,6 +64,9 @@ type Channel interface {
 type Options struct {
 	// RuntimeDir is where the record of owned services is kept.
 	RuntimeDir string
+	// StateDir is where the record of what operators have ordered is kept, which
+	// should outlive a restart of the host. Default: RuntimeDir.
+	StateDir string
 	// OpenKernel gives access to the IPVS table. Default: kernel.Open.
 	// It is given the file of a network namespace, or "" for that of the process.
 	OpenKernel func(namespace string) (Kernel, error)
@@ -91,6 +94,9 @@ func (o Options) withDefaults() Options {
 	if o.Probe == nil {
 		o.Probe = Ask
 	}
+	if o.StateDir == "" {
+		o.StateDir = o.RuntimeDir
+	}
 	if o.MaxProbes <= 0 {
 		var files unix.Rlimit
 		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
@@ -114,6 +120,9 @@ type Daemon struct {
 	marks    map[passage]uint32 // of the private services that probes go through
 	doubt    doubt
 	stats    ipvs.Stats // the newest counters
+	statsAt  time.Time  // when they were read
+
+	maintenance maintenance
 
 	generation   uint64
 	configured   bool                // a generation is in force
@@ -137,6 +146,9 @@ type service struct {
 	pool   *checkers.Pool
 	keys   []ipvs.ServiceKey // at least one
 	tasks  map[*checkers.Check]*task
+
+	overrides map[ipvs.DestKey]*control.Override // of its servers
+	idle      map[ipvs.DestKey]time.Time         // since when a server that is waited for has no connection
 }
 
 // New returns a checker child that has started nothing yet.
@@ -228,6 +240,8 @@ func (d *Daemon) message(m watchdog.Message) error {
 		d.ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Roles != nil:
 		d.follow(now, m.Roles.States)
+	case m.Order != nil:
+		d.ordered(now, m.Order)
 	case m.Inquire != nil:
 		d.readStats(now)
 		d.readSync(now)
@@ -276,7 +290,7 @@ func (d *Daemon) result(now time.Time, a answer) {
 		}
 	}
 	for _, u := range t.users {
-		if t.logFailures && r.Outcome == checkers.Fail {
+		if t.logFailures && r.Outcome == checkers.Fail && u.server.Override().Order != checkers.Maintenance {
 			d.log.Info("check failed", "service", u.service.source.Name, "server", u.server.Config.Name, "check", t.Label(), "reason", r.Text)
 		}
 		if changes := u.service.pool.Step(now, u.server, u.check, r); len(changes) > 0 {
@@ -304,6 +318,7 @@ func (d *Daemon) work(now time.Time) {
 		d.apply(now, c)
 	}
 	d.tickWhole(now)
+	d.tickMaintenance(now)
 	d.flush(now)
 	if d.ackWaits && (!now.Before(d.ackBy) || d.settled()) {
 		d.ack()
@@ -342,18 +357,23 @@ func (d *Daemon) pause(now time.Time) time.Duration {
 	consider(d.schedule.next())
 	consider(d.table.next())
 	consider(d.whole.checkAt, d.whole.needed(d))
+	consider(d.nextMaintenance())
 	consider(d.ackBy, d.ackWaits)
 	consider(d.snapshotDue(), d.news && !d.ackWaits)
 	return next.Sub(now)
 }
 
 // snapshotDue returns when a snapshot that nobody asked for may be sent.
-func (d *Daemon) snapshotDue() time.Time {
+func (d *Daemon) snapshotDue() time.Time { return d.lastSnapshot.Add(d.gap()) }
+
+// gap is the least time between two looks at everything, so that many servers do not
+// keep this process busy with that.
+func (d *Daemon) gap() time.Duration {
 	servers := 0
 	for _, s := range d.services {
 		servers += len(s.pool.Servers())
 	}
-	return d.lastSnapshot.Add(snapshotGap + time.Duration(servers)*snapshotShare)
+	return snapshotGap + time.Duration(servers)*snapshotShare
 }
 
 // announce tells the parent of changes of state; the parent logs them.

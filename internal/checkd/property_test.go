@@ -2,6 +2,9 @@ package checkd
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -18,8 +21,9 @@ import (
 	"director/ipvs/ipvstest"
 )
 
-// Any history of verdicts, reloads, kills, stops, hand edits and failing kernel
-// calls ends in the table that the configuration and the servers' health call for.
+// Any history of verdicts, orders, reloads, kills, stops, hand edits and failing kernel
+// calls ends in the table that the configuration, the orders in force and the servers'
+// health call for.
 func TestAnyHistoryConverges(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -43,6 +47,7 @@ func history(t *rapid.T, dir string) {
 	if err := writeRecord(dir, nil); err != nil {
 		t.Fatal(err)
 	}
+	os.Remove(filepath.Join(dir, maintenanceName))
 	w := &world{t: t, kernel: ipvstest.New(tableOf("other: z1")), dir: dir, farm: newFarm()}
 	defer func() {
 		if w.parent != nil && t.Failed() {
@@ -74,10 +79,13 @@ func history(t *rapid.T, dir string) {
 			}
 			parts = append(parts, part)
 		}
-		inhibit := rapid.Bool().Draw(t, "inhibit")
+		inhibit, drains := rapid.Bool().Draw(t, "inhibit"), rapid.Bool().Draw(t, "drain on remove")
 		withSorry := rapid.Bool().Draw(t, "sorry") && len(parts) > 0
 		return configOf(strings.Join(parts, ";"), func(c *config.Config) {
 			for i := range c.VirtualServers {
+				if drains {
+					c.VirtualServers[i].DrainOnRemove = config.Duration(time.Minute)
+				}
 				for j := range c.VirtualServers[i].RealServers {
 					c.VirtualServers[i].RealServers[j].Inhibit = inhibit
 				}
@@ -87,11 +95,12 @@ func history(t *rapid.T, dir string) {
 			}
 		})
 	}
+	orders := map[string]string{} // what is in force for "web/a"
 	cfg := drawConfig()
 	w.run()
 	w.configure(cfg)
 	for range rapid.IntRange(0, 12).Draw(t, "steps") {
-		switch rapid.SampledFrom([]string{"verdict", "verdict", "reload", "kill", "resume", "restart", "edit", "failure", "time"}).Draw(t, "step") {
+		switch rapid.SampledFrom([]string{"verdict", "verdict", "order", "order", "reload", "kill", "resume", "restart", "edit", "failure", "time"}).Draw(t, "step") {
 		case "verdict":
 			s := rapid.SampledFrom(servers).Draw(t, "server")
 			down[s] = !down[s]
@@ -100,9 +109,24 @@ func history(t *rapid.T, dir string) {
 				answer = refused
 			}
 			w.farm.set(answer, s)
+		case "order":
+			verb := rapid.SampledFrom([]string{"drain", "maintain", "ready", "weight 0", "weight 2", "weight 150%"}).Draw(t, "order")
+			what, weight, _ := strings.Cut(verb, " ")
+			service, server := rapid.SampledFrom([]string{"web", "dns"}).Draw(t, "ordered"), rapid.SampledFrom(servers).Draw(t, "for")
+			_, err := w.order(control.Order{Verb: what, Service: service, Servers: []string{server}, Weight: weight, Force: true, Author: "root"})
+			if listed := configured(cfg, service, server); listed != (err == nil) {
+				t.Fatalf("%s %s %s, configured %v: %v", verb, service, server, listed, err)
+			}
+			if err == nil {
+				orders[service+"/"+server] = verb
+			}
 		case "reload":
 			cfg = drawConfig()
 			w.configure(cfg)
+			maps.DeleteFunc(orders, func(name, _ string) bool {
+				service, server, _ := strings.Cut(name, "/")
+				return !configured(cfg, service, server)
+			})
 		case "kill":
 			w.kill()
 			w.run()
@@ -124,7 +148,7 @@ func history(t *rapid.T, dir string) {
 			kind := rapid.SampledFrom([]ipvs.OpKind{ipvs.AddService, ipvs.DeleteService, ipvs.AddDest, ipvs.EditDest, ipvs.DeleteDest}).Draw(t, "kind")
 			op := onDest(kind, service, server)
 			op.Service.Scheduler = "sh"
-			if kind == ipvs.AddService && !configured(cfg, service) {
+			if kind == ipvs.AddService && !configured(cfg, service, "") {
 				continue // a stranger's service, which nobody would remove
 			}
 			w.kernel.ByHand(op) // it may well not apply
@@ -136,7 +160,7 @@ func history(t *rapid.T, dir string) {
 	failing.Store(0)
 	w.pass(stretch)
 
-	want := expected(cfg, down)
+	want := expected(cfg, down, orders)
 	if got := tableText(w.kernel.Table()); got != want {
 		t.Errorf("table %q, want %q", got, want)
 	}
@@ -154,31 +178,36 @@ func history(t *rapid.T, dir string) {
 	w.table("other: z1")
 }
 
-func configured(cfg *config.Config, service string) bool {
-	return slices.ContainsFunc(cfg.VirtualServers, func(v config.VirtualServer) bool { return v.Name == service })
+// configured says whether a configuration has a service, and a server of it if one is
+// named.
+func configured(cfg *config.Config, service, server string) bool {
+	return slices.ContainsFunc(cfg.VirtualServers, func(v config.VirtualServer) bool {
+		return v.Name == service && (server == "" || slices.ContainsFunc(v.RealServers, func(rs config.RealServer) bool { return rs.Name == server }))
+	})
 }
 
-// expected is the table by the rules, from the configuration and the servers'
-// health alone.
-func expected(cfg *config.Config, down map[string]bool) string {
+// expected is the table by the rules, from the configuration, the orders and the
+// servers' health alone.
+func expected(cfg *config.Config, down map[string]bool, orders map[string]string) string {
 	t := tableOf("other: z1")
 	for _, v := range cfg.VirtualServers {
 		e := t.Set(key(v.Name), ipvs.Service{Scheduler: "rr"})
 		up := 0
 		for _, rs := range v.RealServers {
-			if !down[rs.Name] {
-				up += rs.Weight
-			}
-		}
-		for _, rs := range v.RealServers {
+			order := orders[v.Name+"/"+rs.Name]
+			weight := map[string]int{"weight 2": 2, "weight 150%": (rs.Weight*3 + 1) / 2}
 			d := ipvs.Destination{Weight: int32(rs.Weight)}
-			if down[rs.Name] {
-				d.Weight = 0
-				if !rs.Inhibit {
-					continue
-				}
+			if w, ordered := weight[order]; ordered {
+				d.Weight = int32(w)
 			}
-			e.Dests[rs.Address] = d
+			out := down[rs.Name] || order == "maintain"
+			if out || order == "drain" || order == "weight 0" {
+				d.Weight = 0
+			}
+			up += int(d.Weight)
+			if !out || rs.Inhibit {
+				e.Dests[rs.Address] = d
+			}
 		}
 		if up == 0 && v.SorryServer != nil {
 			e.Dests[v.SorryServer.Address] = ipvs.Destination{Weight: 1}

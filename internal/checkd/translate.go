@@ -124,6 +124,8 @@ func translate(v *config.VirtualServer) farm {
 			Quorum:     v.Quorum,
 			Hysteresis: v.Hysteresis,
 			Servers:    make([]checkers.ServerConfig, len(v.RealServers)),
+
+			DrainOnRemove: v.DrainOnRemove.D(),
 		},
 		orders: make([][]order, len(v.RealServers)),
 	}
@@ -161,6 +163,15 @@ func translate(v *config.VirtualServer) farm {
 		}
 	}
 	return f
+}
+
+// leavingKeys returns what a pool calls servers that leave it.
+func leavingKeys(list []checkers.Leaving) []ipvs.DestKey {
+	keys := make([]ipvs.DestKey, len(list))
+	for i, l := range list {
+		keys[i] = l.Key
+	}
+	return keys
 }
 
 // names returns what a pool calls its servers, the sorry server last.

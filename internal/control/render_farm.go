@@ -45,12 +45,15 @@ func (v View) services(p *page, list []Service) {
 			t.note("!", "the kernel does not have this service", bad)
 		}
 		p.table("", t)
-		if len(s.Servers) == 0 && s.Sorry == nil {
+		if len(s.Servers)+len(s.Leaving) == 0 && s.Sorry == nil {
 			continue
 		}
 		t = table{head: []string{"SERVER", "HEALTH", "FOR", "WEIGHT", "KERNEL", "ACTIVE", "INACTIVE", "LAST CHECK"}}
 		for _, r := range s.Servers {
 			v.server(&t, r, "")
+		}
+		for _, l := range s.Leaving {
+			v.leaving(&t, l)
 		}
 		if s.Sorry != nil {
 			v.server(&t, *s.Sorry, "sorry server ")
@@ -136,6 +139,7 @@ func (v View) server(t *table, r Server, prefix string) {
 	}
 	t.add(text(prefix+name), styled(dash(r.Health), healthStyle(r.Health)), number(v.age(r.Since)), number(strconv.Itoa(r.Weight)), kernel,
 		number(fmt.Sprint(r.Active)), number(fmt.Sprint(r.Inactive)), text(v.newestCheck(r.Checks)))
+	v.override(t, r)
 	if r.UpperThreshold > 0 {
 		lower := "three quarters of that"
 		if r.LowerThreshold > 0 {

@@ -322,10 +322,12 @@ type Service struct {
 	Quorum     int       `json:"quorum"`
 	UpWeight   int       `json:"up_weight"` // total weight of the healthy servers
 	Servers    []Server  `json:"servers"`
-	Sorry      *Server   `json:"sorry,omitempty"`
-	Installed  bool      `json:"installed"` // the kernel has the service, of a group all of them
-	Counters   Counters  `json:"counters"`
-	Rates      Rates     `json:"rates"`
+	// Leaving are servers that the configuration lists no more.
+	Leaving   []LeavingServer `json:"leaving,omitempty"`
+	Sorry     *Server         `json:"sorry,omitempty"`
+	Installed bool            `json:"installed"` // the kernel has the service, of a group all of them
+	Counters  Counters        `json:"counters"`
+	Rates     Rates           `json:"rates"`
 }
 
 // ServiceMember is one of the kernel's services that a group stands for.
@@ -343,8 +345,8 @@ type Server struct {
 	Since   time.Time `json:"since"`
 	Reason  string    `json:"reason"`
 	Weight  int       `json:"weight"` // configured
-	// EffectiveWeight is the configured weight as the checks advise: what the
-	// server has in the kernel while it is in service.
+	// EffectiveWeight is the configured weight as operators order and the checks
+	// advise: what the server has in the kernel while it is in service.
 	EffectiveWeight int    `json:"effective_weight"`
 	Installed       bool   `json:"installed"`     // the kernel has the destination
 	KernelWeight    int    `json:"kernel_weight"` // -1 when not installed
@@ -352,6 +354,8 @@ type Server struct {
 	Active          uint32 `json:"active_connections"`
 	Inactive        uint32 `json:"inactive_connections"`
 	Persistent      uint32 `json:"persistent_connections"` // clients that persistence binds to it
+	// Override is what an operator has ordered for it, nil: nothing.
+	Override *Override `json:"override,omitempty"`
 	// Thresholds of connections; 0: none.
 	UpperThreshold uint32        `json:"upper_threshold,omitempty"`
 	LowerThreshold uint32        `json:"lower_threshold,omitempty"`
@@ -403,7 +407,7 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, bfd, address, gate, alarm, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, maintenance, script, tracker, bfd, address, gate, alarm, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`
@@ -412,4 +416,5 @@ type Event struct {
 	Priority   int       `json:"priority,omitempty"`    // instances: the effective priority
 	Source     string    `json:"source,omitempty"`      // instances: the address of its adverts
 	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
+	Author     string    `json:"author,omitempty"`      // kind maintenance: who ordered it
 }

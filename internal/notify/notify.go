@@ -252,7 +252,7 @@ func (h *held) instance(e control.Event) *config.Instance {
 
 // service returns the virtual server that an event is about, nil without one.
 func (h *held) service(e control.Event) *config.VirtualServer {
-	if e.Kind != "service" && e.Kind != "server" && e.Kind != "ipvs" {
+	if e.Kind != "service" && e.Kind != "server" && e.Kind != "maintenance" && e.Kind != "ipvs" {
 		return nil
 	}
 	name, _, _ := strings.Cut(e.Subject, "/")

@@ -27,6 +27,9 @@ func (p *parent) event(e control.Event) {
 	if e.Kind == "instance" {
 		attrs = append(attrs, slog.Int("priority", e.Priority))
 	}
+	if e.Author != "" {
+		attrs = append(attrs, slog.String("author", e.Author))
+	}
 	attrs = append(attrs, slog.Uint64("generation", e.Generation), slog.Uint64("seq", e.Seq))
 	level := slog.LevelInfo
 	switch e.To {
@@ -47,6 +50,8 @@ func subjectKey(kind string) string {
 		return "config"
 	case control.KindAlarm:
 		return "instance"
+	case "maintenance":
+		return "server"
 	case "":
 		return "subject"
 	}
