@@ -105,9 +105,11 @@ func (p *Pool) Order(s *Server, o Override, now time.Time) []Change {
 	before := s.override.Order
 	s.override = o
 	var changes []Change
+	s.ramp.due = s.ramp.due || before == Maintenance && o.Order != Maintenance
 	switch away := o.Order == Maintenance; {
 	case away && before != Maintenance:
 		s.told = s.State
+		s.ramp = ramp{}
 	case !away && before == Maintenance && s.told != s.State:
 		changes = append(changes, Change{Server: s.Config.Name, From: s.told, To: s.State, Reason: s.Reason, Detail: s.Detail})
 	}

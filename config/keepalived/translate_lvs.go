@@ -240,6 +240,8 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		sc.conversion.share(s)
 	}
 	vs.quorum(total)
+	vs.startsDown()
+	vs.strandedSorry()
 }
 
 // persistence knows keepalived's default and repair.
@@ -403,11 +405,11 @@ func sorryServer(sc *scope, s *statement) {
 	if e.port != 0 {
 		address = netip.AddrPortFrom(e.addr, e.port).String()
 	}
-	sc.t.Table("sorry_server", s.at()).Set("address", address, s.arg(1).at)
+	sc.sorryTable(s.at()).Set("address", address, s.arg(1).at)
 }
 
 func sorryMethod(sc *scope, s *statement) {
-	sorry := sc.t.Table("sorry_server", s.at())
+	sorry := sc.sorryTable(s.at())
 	if m, ok := sc.method(s, sorry); ok {
 		sorry.Set("forwarding", m, s.arg(1).at)
 	}

@@ -130,22 +130,25 @@ type Daemon struct {
 	waiting      *watchdog.Configure // came before the kernel's table could be read
 	services     []*service          // in the configuration's order
 	byKey        map[ipvs.ServiceKey]*service
-	changed      map[*service]struct{} // their entry is to be made again
-	recordStale  bool                  // the record of owned services differs from the file
-	ackWaits     bool                  // the first Ack is still to be sent
-	ackBy        time.Time             // when it is sent at the latest
-	events       []control.Event       // sent when the kernel has been programmed
-	news         bool                  // something changed since the last snapshot
+	changed      map[*service]struct{}  // their entry is to be made again
+	rising       map[*service]time.Time // weights rise with time; when the next does
+	recordStale  bool                   // the record of owned services differs from the file
+	ackWaits     bool                   // the first Ack is still to be sent
+	ackBy        time.Time              // when it is sent at the latest
+	roles        map[string]string      // the states of VRRP instances that are known
+	events       []control.Event        // sent when the kernel has been programmed
+	news         bool                   // something changed since the last snapshot
 	lastSnapshot time.Time
 	late         bool // probes wait for others to end
 }
 
 // service is one virtual server and the tasks that watch over it.
 type service struct {
-	source config.VirtualServer
-	pool   *checkers.Pool
-	keys   []ipvs.ServiceKey // at least one
-	tasks  map[*checkers.Check]*task
+	source  config.VirtualServer
+	pool    *checkers.Pool
+	keys    []ipvs.ServiceKey // at least one
+	tasks   map[*checkers.Check]*task
+	standby bool // kept out of the kernel's table, see standby.go
 
 	overrides map[ipvs.DestKey]*control.Override // of its servers
 	idle      map[ipvs.DestKey]time.Time         // since when a server that is waited for has no connection
@@ -155,7 +158,8 @@ type service struct {
 func New(log *slog.Logger, opts Options) *Daemon {
 	d := &Daemon{
 		log: log, opts: opts.withDefaults(),
-		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{}, marks: map[passage]uint32{},
+		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{}, rising: map[*service]time.Time{}, roles: map[string]string{},
+		marks: map[passage]uint32{},
 	}
 	d.table = newTable(log, d.repaired)
 	return d
@@ -318,6 +322,7 @@ func (d *Daemon) work(now time.Time) {
 		d.apply(now, c)
 	}
 	d.tickWhole(now)
+	d.rise(now)
 	d.tickMaintenance(now)
 	d.flush(now)
 	if d.ackWaits && (!now.Before(d.ackBy) || d.settled()) {
@@ -334,12 +339,21 @@ func (d *Daemon) flush(now time.Time) {
 	for s := range d.changed {
 		e := s.pool.Entry()
 		for _, key := range s.keys {
-			d.table.set(key, entryFor(e, key))
+			if s.standby {
+				d.table.set(key, nil)
+			} else {
+				d.table.set(key, entryFor(e, key))
+			}
 		}
 	}
 	clear(d.changed)
 	d.table.flush(now)
 	d.keepRecord(now)
+	d.sendEvents()
+}
+
+// sendEvents tells the parent what has happened.
+func (d *Daemon) sendEvents() {
 	for i := range d.events {
 		d.ch.Send(watchdog.Message{Event: &d.events[i]})
 	}
@@ -356,6 +370,7 @@ func (d *Daemon) pause(now time.Time) time.Duration {
 	}
 	consider(d.schedule.next())
 	consider(d.table.next())
+	consider(d.nextRise())
 	consider(d.whole.checkAt, d.whole.needed(d))
 	consider(d.nextMaintenance())
 	consider(d.ackBy, d.ackWaits)
@@ -380,10 +395,15 @@ func (d *Daemon) gap() time.Duration {
 func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) {
 	d.changed[s] = struct{}{}
 	d.news = true
+	d.planRise(s)
 	name := s.pool.Config().Name
 	for _, c := range changes {
-		if c.Reason == checkers.WeightChanged {
+		switch c.Reason {
+		case checkers.WeightChanged:
 			continue // status tells; a busy agent would fill the log
+		case checkers.PanicBegan, checkers.PanicEnded:
+			d.events = append(d.events, d.alarm(now, s, c))
+			continue
 		}
 		e := control.Event{
 			Time: now, Generation: d.generation, Kind: "service", Subject: name,
@@ -427,6 +447,7 @@ func (d *Daemon) repaired(r repair) {
 // stop removes what is ours and says whether that worked.
 func (d *Daemon) stop() error {
 	var err error
+	d.farewell(time.Now())
 	d.closePassages(time.Now())
 	if d.configured && !d.global.KeepIPVSOnStop {
 		if err = errors.Join(d.table.removeAll(), d.undoWhole()); err != nil {

@@ -168,7 +168,7 @@ func losses(targets []target, wanted *control.Override) error {
 		if loss := t.service.pool.Loses(list); loss != checkers.NoLoss {
 			cfg := t.service.pool.Config()
 			err := fmt.Errorf("%s would lose %v", cfg.Name, loss)
-			if cfg.Sorry != nil {
+			if len(cfg.Sorry) > 0 {
 				err = fmt.Errorf("%w, and its sorry server would answer", err)
 			}
 			errs = append(errs, err)

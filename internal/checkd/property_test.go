@@ -17,6 +17,7 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/watchdog"
 	"director/ipvs"
 	"director/ipvs/ipvstest"
 )
@@ -63,7 +64,7 @@ func history(t *rapid.T, dir string) {
 		}
 		return nil
 	}
-	servers := []string{"a", "b", "c"}
+	servers := []string{"a", "b", "c", "s"}
 	down := map[string]bool{}
 	drawConfig := func() *config.Config {
 		var parts []string
@@ -72,35 +73,61 @@ func history(t *rapid.T, dir string) {
 				continue
 			}
 			part := name + ":"
-			for _, s := range servers {
+			for _, s := range servers[:3] {
 				if weight := rapid.IntRange(0, 3).Draw(t, "weight"); weight > 0 {
 					part += fmt.Sprintf(" %s%d", s, weight)
 				}
 			}
 			parts = append(parts, part)
 		}
-		inhibit, drains := rapid.Bool().Draw(t, "inhibit"), rapid.Bool().Draw(t, "drain on remove")
-		withSorry := rapid.Bool().Draw(t, "sorry") && len(parts) > 0
+		drains := rapid.Bool().Draw(t, "drain on remove")
+		draw := func(what string) bool { return rapid.Bool().Draw(t, what) }
+		inhibit, alpha, ramp, follows := draw("inhibit"), draw("alpha"), draw("ramp up"), draw("active with")
+		threshold := rapid.SampledFrom([]string{"0%", "0%", "1%", "50%", "100%"}).Draw(t, "panic threshold")
+		sorries := rapid.IntRange(0, 2).Draw(t, "sorry servers")
 		return configOf(strings.Join(parts, ";"), func(c *config.Config) {
 			for i := range c.VirtualServers {
+				v := &c.VirtualServers[i]
+				v.PanicThreshold = threshold
 				if drains {
-					c.VirtualServers[i].DrainOnRemove = config.Duration(time.Minute)
+					v.DrainOnRemove = config.Duration(time.Minute)
 				}
-				for j := range c.VirtualServers[i].RealServers {
-					c.VirtualServers[i].RealServers[j].Inhibit = inhibit
+				if follows {
+					v.ActiveWith = "lan"
 				}
-			}
-			if withSorry {
-				sorry("s")(c)
+				for j := range v.RealServers {
+					rs := &v.RealServers[j]
+					rs.Inhibit, rs.Alpha = inhibit, alpha
+					if ramp {
+						rs.RampUp = config.Duration(20 * time.Second)
+					}
+				}
+				for n := range sorries { // the first is checked, the second is always well
+					v.SorryServers = append(v.SorryServers, config.SorryServer{Name: "s", Address: address(string(rune('s' + n)))})
+					if n == 0 && len(v.RealServers) > 0 {
+						v.SorryServers[0].Checks = v.RealServers[0].Checks
+					}
+				}
 			}
 		})
 	}
 	orders := map[string]string{} // what is in force for "web/a"
 	cfg := drawConfig()
+	role := ""
+	tellRole := func() { // as the parent does when the configuration is in force
+		if role != "" {
+			w.parent.down <- watchdog.Message{Roles: &watchdog.Roles{States: map[string]string{"lan": role}}}
+			synctest.Wait()
+		}
+	}
+	configure := func(resume ...*control.Checkers) {
+		w.configure(cfg, resume...)
+		tellRole()
+	}
 	w.run()
-	w.configure(cfg)
+	configure()
 	for range rapid.IntRange(0, 12).Draw(t, "steps") {
-		switch rapid.SampledFrom([]string{"verdict", "verdict", "order", "order", "reload", "kill", "resume", "restart", "edit", "failure", "time"}).Draw(t, "step") {
+		switch rapid.SampledFrom([]string{"verdict", "verdict", "order", "order", "reload", "role", "kill", "resume", "restart", "edit", "failure", "time"}).Draw(t, "step") {
 		case "verdict":
 			s := rapid.SampledFrom(servers).Draw(t, "server")
 			down[s] = !down[s]
@@ -122,33 +149,36 @@ func history(t *rapid.T, dir string) {
 			}
 		case "reload":
 			cfg = drawConfig()
-			w.configure(cfg)
+			configure()
 			maps.DeleteFunc(orders, func(name, _ string) bool {
 				service, server, _ := strings.Cut(name, "/")
 				return !configured(cfg, service, server)
 			})
+		case "role":
+			role = rapid.SampledFrom([]string{"MASTER", "MASTER", "BACKUP", "FAULT"}).Draw(t, "role")
+			tellRole()
 		case "kill":
 			w.kill()
 			w.run()
-			w.configure(cfg)
+			configure()
 		case "resume":
 			last := w.inquire()
 			w.kill()
 			w.run()
-			w.configure(cfg, last)
+			configure(last)
 		case "restart":
 			if err := w.stop(); err != nil && failing.Load() == 0 {
 				t.Fatalf("stop: %v", err)
 			}
 			w.run()
-			w.configure(cfg)
+			configure()
 		case "edit":
 			service := rapid.SampledFrom([]string{"web", "dns"}).Draw(t, "service")
 			server := rapid.SampledFrom(servers).Draw(t, "edited") + "9"
 			kind := rapid.SampledFrom([]ipvs.OpKind{ipvs.AddService, ipvs.DeleteService, ipvs.AddDest, ipvs.EditDest, ipvs.DeleteDest}).Draw(t, "kind")
 			op := onDest(kind, service, server)
 			op.Service.Scheduler = "sh"
-			if kind == ipvs.AddService && !configured(cfg, service, "") {
+			if kind == ipvs.AddService && !alwaysThere(cfg, service) {
 				continue // a stranger's service, which nobody would remove
 			}
 			w.kernel.ByHand(op) // it may well not apply
@@ -158,9 +188,11 @@ func history(t *rapid.T, dir string) {
 		w.pass(rapid.SampledFrom([]time.Duration{0, quick, time.Second, 7 * time.Second, time.Minute}).Draw(t, "time"))
 	}
 	failing.Store(0)
+	role = rapid.SampledFrom([]string{"MASTER", "BACKUP"}).Draw(t, "last role")
+	tellRole()
 	w.pass(stretch)
 
-	want := expected(cfg, down, orders)
+	want := expected(cfg, down, orders, role, w.inquire())
 	if got := tableText(w.kernel.Table()); got != want {
 		t.Errorf("table %q, want %q", got, want)
 	}
@@ -178,6 +210,10 @@ func history(t *rapid.T, dir string) {
 	w.table("other: z1")
 }
 
+func alwaysThere(cfg *config.Config, service string) bool {
+	return slices.ContainsFunc(cfg.VirtualServers, func(v config.VirtualServer) bool { return v.Name == service && v.ActiveWith == "" })
+}
+
 // configured says whether a configuration has a service, and a server of it if one is
 // named.
 func configured(cfg *config.Config, service, server string) bool {
@@ -186,31 +222,59 @@ func configured(cfg *config.Config, service, server string) bool {
 	})
 }
 
-// expected is the table by the rules, from the configuration, the orders and the
-// servers' health alone.
-func expected(cfg *config.Config, down map[string]bool, orders map[string]string) string {
+// expected is the table by the rules, from the configuration, the orders, the servers'
+// health and the instance's role. Which of several dead servers the panic guard keeps
+// depends on when they were found dead, which the status tells.
+func expected(cfg *config.Config, down map[string]bool, orders map[string]string, role string, status *control.Checkers) string {
 	t := tableOf("other: z1")
-	for _, v := range cfg.VirtualServers {
+	for i, v := range cfg.VirtualServers {
+		if v.ActiveWith != "" && role != "MASTER" {
+			continue
+		}
 		e := t.Set(key(v.Name), ipvs.Service{Scheduler: "rr"})
-		up := 0
-		for _, rs := range v.RealServers {
-			order := orders[v.Name+"/"+rs.Name]
-			weight := map[string]int{"weight 2": 2, "weight 150%": (rs.Weight*3 + 1) / 2}
-			d := ipvs.Destination{Weight: int32(rs.Weight)}
-			if w, ordered := weight[order]; ordered {
-				d.Weight = int32(w)
+		weights := make([]int, len(v.RealServers))
+		up, all := 0, 0
+		for j, rs := range v.RealServers {
+			weights[j] = rs.Weight
+			switch orders[v.Name+"/"+rs.Name] {
+			case "weight 2":
+				weights[j] = 2
+			case "weight 150%":
+				weights[j] = (rs.Weight*3 + 1) / 2
+			case "drain", "maintain", "weight 0":
+				weights[j] = 0
 			}
-			out := down[rs.Name] || order == "maintain"
-			if out || order == "drain" || order == "weight 0" {
-				d.Weight = 0
-			}
-			up += int(d.Weight)
-			if !out || rs.Inhibit {
-				e.Dests[rs.Address] = d
+			if all += weights[j]; !down[rs.Name] {
+				up += weights[j]
 			}
 		}
-		if up == 0 && v.SorryServer != nil {
-			e.Dests[v.SorryServer.Address] = ipvs.Destination{Weight: 1}
+		quorum, guarded := up > 0, v.PanicShare() > 0 && all > 0
+		kept := map[string]bool{}
+		for up*100 < all*v.PanicShare() {
+			last := -1
+			for j, s := range status.Services[i].Servers {
+				if down[s.Name] && !kept[s.Name] && weights[j] > 0 && (last < 0 || s.Since.After(status.Services[i].Servers[last].Since)) {
+					last = j
+				}
+			}
+			kept[v.RealServers[last].Name] = true
+			up += weights[last]
+		}
+		for j, rs := range v.RealServers {
+			d := ipvs.Destination{Weight: int32(weights[j])}
+			if down[rs.Name] && !kept[rs.Name] || orders[v.Name+"/"+rs.Name] == "maintain" {
+				d.Weight = 0
+				if !rs.Inhibit {
+					continue
+				}
+			}
+			e.Dests[rs.Address] = d
+		}
+		for _, s := range v.SorryServers {
+			if !quorum && !guarded && (len(s.Checks) == 0 || !down["s"]) {
+				e.Dests[s.Address] = ipvs.Destination{Weight: 1}
+				break
+			}
 		}
 	}
 	return tableText(t)
@@ -220,6 +284,9 @@ func expected(cfg *config.Config, down map[string]bool, orders map[string]string
 func consistent(t *rapid.T, s *control.Checkers, table ipvs.Table) {
 	for _, v := range s.Services {
 		e := table[key(v.Name)]
+		if v.Standby && e == nil {
+			continue
+		}
 		if v.Installed != (e != nil) {
 			t.Errorf("service %s: installed = %v", v.Name, v.Installed)
 			continue

@@ -74,31 +74,38 @@ func (d *Daemon) serviceStatus(s *service) control.Service {
 		Counters:  counters(stats.Counters),
 		Rates:     rates(stats.Counters),
 	}
+	v.ActiveWith, v.Standby = s.source.ActiveWith, s.standby
 	if s.source.Group != "" {
 		v.Group, v.Members = s.source.Group, d.members(s)
+	}
+	if needs, of := s.pool.GuardNeeds(); cfg.PanicThreshold > 0 {
+		v.PanicGuard = &control.PanicGuard{Threshold: cfg.PanicThreshold, Needs: needs, Of: of}
+		if yes, since := s.pool.Guarding(); yes {
+			v.PanicGuard.Blocking, v.PanicGuard.Since = true, since
+		}
 	}
 	for i, rs := range s.pool.Servers() {
 		v.Servers[i] = d.serverStatus(s, rs, have)
 	}
-	v.Leaving = d.leavingStatus(s, have)
-	if cfg.Sorry != nil {
-		v.Sorry = &control.Server{
-			Name: "sorry server", Address: cfg.Sorry.Key.String(), Health: checkers.Unknown.String(), Since: since,
-			Reason: "not checked", Weight: int(cfg.Sorry.Dest.Weight), EffectiveWeight: int(cfg.Sorry.Dest.Weight), Forwarding: forwardingText(cfg.Sorry.Dest),
-		}
-		installed(v.Sorry, have, cfg.Sorry.Key)
+	for _, rs := range s.pool.SorryServers() {
+		v.SorryServers = append(v.SorryServers, d.serverStatus(s, rs, have))
 	}
+	v.Leaving = d.leavingStatus(s, have)
 	return v
 }
 
-// serverStatus is what status shows of one real server.
+// serverStatus is what status shows of a real server or a sorry server.
 func (d *Daemon) serverStatus(s *service, rs *checkers.Server, have held) control.Server {
 	r := control.Server{
 		Name: rs.Config.Name, Address: rs.Config.Key.String(),
 		Health: rs.State.String(), Since: rs.Since, Reason: rs.Why(),
 		Weight: int(rs.Config.Dest.Weight), EffectiveWeight: int(rs.Weight()), Forwarding: forwardingText(rs.Config.Dest),
 		UpperThreshold: rs.Config.Dest.UpperThreshold, LowerThreshold: rs.Config.Dest.LowerThreshold,
+		Kept:   rs.Kept,
 		Checks: make([]control.CheckStatus, len(rs.Checks)),
+	}
+	if began, ends := rs.Ramp(); !began.IsZero() {
+		r.RampUp = &control.RampUp{Weight: int(rs.RampedWeight()), Began: began, Ends: ends}
 	}
 	if o := s.overrides[rs.Config.Key]; o != nil {
 		own := *o

@@ -323,11 +323,26 @@ type Service struct {
 	UpWeight   int       `json:"up_weight"` // total weight of the healthy servers
 	Servers    []Server  `json:"servers"`
 	// Leaving are servers that the configuration lists no more.
-	Leaving   []LeavingServer `json:"leaving,omitempty"`
-	Sorry     *Server         `json:"sorry,omitempty"`
-	Installed bool            `json:"installed"` // the kernel has the service, of a group all of them
-	Counters  Counters        `json:"counters"`
-	Rates     Rates           `json:"rates"`
+	Leaving []LeavingServer `json:"leaving,omitempty"`
+	// SorryServers answer while the pool is down, the first of them that is well.
+	SorryServers []Server    `json:"sorry_servers,omitempty"`
+	PanicGuard   *PanicGuard `json:"panic_guard,omitempty"` // nil: not configured
+	// ActiveWith is the VRRP instance that the service is in the kernel's table with;
+	// Standby says that it is kept out of it now.
+	ActiveWith string   `json:"active_with,omitempty"`
+	Standby    bool     `json:"standby,omitempty"`
+	Installed  bool     `json:"installed"` // the kernel has the service, of a group all of them
+	Counters   Counters `json:"counters"`
+	Rates      Rates    `json:"rates"`
+}
+
+// PanicGuard is how the panic guard of a virtual server stands.
+type PanicGuard struct {
+	Threshold int       `json:"threshold_percent"`
+	Needs     int       `json:"needed_weight"` // the least that stays in service, as a share of
+	Of        int       `json:"weight"`
+	Blocking  bool      `json:"blocking"`       // servers are in service although they are down
+	Since     time.Time `json:"since,omitzero"` // while it blocks
 }
 
 // ServiceMember is one of the kernel's services that a group stands for.
@@ -357,11 +372,21 @@ type Server struct {
 	// Override is what an operator has ordered for it, nil: nothing.
 	Override *Override `json:"override,omitempty"`
 	// Thresholds of connections; 0: none.
-	UpperThreshold uint32        `json:"upper_threshold,omitempty"`
-	LowerThreshold uint32        `json:"lower_threshold,omitempty"`
-	Checks         []CheckStatus `json:"checks"`
-	Counters       Counters      `json:"counters"`
-	Rates          Rates         `json:"rates"`
+	UpperThreshold uint32 `json:"upper_threshold,omitempty"`
+	LowerThreshold uint32 `json:"lower_threshold,omitempty"`
+	// Kept says that it is down and the panic guard keeps it in service.
+	Kept     bool          `json:"kept_in_service,omitempty"`
+	RampUp   *RampUp       `json:"ramp_up,omitempty"` // while its weight rises
+	Checks   []CheckStatus `json:"checks"`
+	Counters Counters      `json:"counters"`
+	Rates    Rates         `json:"rates"`
+}
+
+// RampUp is how far the weight of a server has risen after it came into service.
+type RampUp struct {
+	Weight int       `json:"weight"` // of the effective weight
+	Began  time.Time `json:"began"`
+	Ends   time.Time `json:"ends"`
 }
 
 // CheckStatus is the state of one check of one server.

@@ -134,6 +134,10 @@ func mailBody(routerID string, nt *note) string {
 
 // alarmText adds the evidence of an alarm to a mail.
 func alarmText(line func(name, value string), a *control.Alarm) {
+	if a.Service != "" {
+		line("raised", a.Since.Format("2006-01-02 15:04:05.000 -0700"))
+		return
+	}
 	line("interface", a.Interface)
 	line("VRID", strconv.Itoa(int(a.VRID)))
 	line("sightings", fmt.Sprintf("%d, the first at %s", a.Count, a.First.Format("2006-01-02 15:04:05.000 -0700")))
