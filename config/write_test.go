@@ -115,7 +115,8 @@ check = { type = "ping" }
 }
 
 // TestWriteFiles writes the document of every valid file, with its defaults and
-// without them: each is read as the same configuration.
+// without them: each is read as the same configuration. The document of its model is
+// TOML with known keys.
 func TestWriteFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.good.toml")
 	if err != nil || len(files) < 10 {
@@ -147,6 +148,16 @@ func TestWriteFiles(t *testing.T) {
 				if d := cmp.Diff(want, got, shown()...); d != "" {
 					t.Errorf("%s (-want +got):\n%s", what, d)
 				}
+			}
+			out := TreeOf(want).Write()
+			doc, _, err := decodeTOML(string(out))
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			all := make(map[string][]any)
+			collect(all, doc, newSchema())
+			if all["global.log_level"] == nil || all["vrrp_process.lock_memory"] == nil {
+				t.Errorf("the model's document lacks keys:\n%s", out)
 			}
 		})
 	}
