@@ -80,6 +80,9 @@ func (c *Config) OutsideSecrets() []OutsideSecret {
 			}
 		}
 	}
+	if r := c.Readiness; r != nil {
+		add(OutsideSecret{SecretSource: SecretSource{r.KeyFile, r.Credential}, check: checkKey, put: &r.Key}, "key_file", "credential", "readiness")
+	}
 	if m := c.Notify.Mail; m != nil {
 		add(OutsideSecret{SecretSource: m.PasswordSource(), AtUse: true}, "password_file", "credential", "notify", "mail")
 	}
