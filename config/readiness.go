@@ -22,12 +22,17 @@ type Readiness struct {
 	// Listen is the UDP address and port that reports arrive at and leave from.
 	Listen netip.AddrPort `toml:"listen" json:",omitzero"`
 	// Peers are the other directors: the addresses and ports that they listen on.
-	Peers    []netip.AddrPort `toml:"peer" json:",omitempty" alias:"peers"`
-	Interval Duration         `toml:"interval" default:"2s" min:"200ms" max:"1m"` // between two reports
+	Peers    []ReadinessPeer `toml:"peer" short:"address" json:",omitempty" alias:"peers"`
+	Interval Duration        `toml:"interval" default:"2s" min:"200ms" max:"1m"` // between two reports
 	// Key signs the reports; it is given in one of three ways.
 	Key        Secret `toml:"key" json:",omitempty"`
 	KeyFile    string `toml:"key_file" form:"file" json:",omitempty"`
 	Credential string `toml:"credential" form:"name" json:",omitempty"`
+}
+
+// ReadinessPeer is another director: the address and port that it listens on.
+type ReadinessPeer struct {
+	Address netip.AddrPort `toml:"address" required:"true"`
 }
 
 // KeyBytes returns the key, which may be written as text or as hex: and digits.
@@ -72,7 +77,8 @@ func (v *validator) readiness() {
 		v.errorf(listen, "%s is not an address of this host with a port, allowed is one such as \"10.0.0.1:8849\": the peer knows this host by it", show(listen.raw))
 	}
 	for i, e := range peers.list() {
-		switch p := r.Peers[i]; {
+		e = e.asShort("address").child("address")
+		switch p := r.Peers[i].Address; {
 		case !v.ok(e) || !p.IsValid():
 		case p.Port() == 0 || hostAddressProblem(p.Addr()) != "" && p.Addr().Is4():
 			v.errorf(e, "%s is not the address of a host with a port, allowed is one such as \"10.0.0.2:8849\"", show(e.raw))
@@ -80,7 +86,7 @@ func (v *validator) readiness() {
 			v.errorf(e, "%s is listen as well, allowed is the address of another host", show(e.raw))
 		case r.Listen.IsValid() && p.Addr().Is4() != r.Listen.Addr().Is4():
 			v.errorf(e, "%s is of another IP version than listen, allowed is the same", show(e.raw))
-		case slices.Contains(r.Peers[:i], p):
+		case slices.Contains(r.Peers[:i], r.Peers[i]):
 			v.errorf(e, "%s is already in the list, allowed is each once", show(e.raw))
 		}
 	}
@@ -111,10 +117,10 @@ func (c *Config) Digests() map[string]string {
 			r := &v.RealServers[j]
 			servers = append(servers, fmt.Sprintf("\x00%s %d %s", r.Address, r.Weight, r.Forwarding))
 		}
-		if s := v.SorryServer; s != nil {
+		slices.Sort(servers)
+		for _, s := range v.SorryServers {
 			servers = append(servers, fmt.Sprintf("\x00sorry %s %s", s.Address, s.Forwarding))
 		}
-		slices.Sort(servers)
 		services = append(services, text+strings.Join(servers, ""))
 	}
 	sum := func(list []string) string {

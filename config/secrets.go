@@ -79,6 +79,9 @@ func (c *Config) OutsideSecrets() []OutsideSecret {
 				checks(own, "virtual_server", vs.Name, "real_server", "["+strconv.Itoa(j)+"]")
 			}
 		}
+		for j := range vs.SorryServers {
+			checks(vs.SorryServers[j].Checks, "virtual_server", vs.Name, "sorry_server", "["+strconv.Itoa(j)+"]")
+		}
 	}
 	if r := c.Readiness; r != nil {
 		add(OutsideSecret{SecretSource: SecretSource{r.KeyFile, r.Credential}, check: checkKey, put: &r.Key}, "key_file", "credential", "readiness")

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -56,6 +57,9 @@ table is emptied. A second one of them leaves the children one second.`,
 }
 
 func run(ctx context.Context, o *options, level, format string) error {
+	if os.Getpid() == 1 {
+		return asInit()
+	}
 	log, configured, flush, err := newLog(level, format)
 	if err != nil {
 		return &usageError{err}
@@ -90,10 +94,18 @@ func run(ctx context.Context, o *options, level, format string) error {
 			return r == watchdog.RoleCheckers && checkd.OwnsServices(dir)
 		},
 		CheckWeb:   webd.Check,
+		Diagnose:   func(ctx context.Context) ([]string, error) { return brokenHere(ctx, path, dir) },
 		Log:        log,
 		Configured: configured,
 		Signals:    signals,
 	})
+}
+
+// stateDir is the folder that systemd keeps for the service over a restart of the host
+// (StateDirectory=), empty without.
+func stateDir() string {
+	first, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	return first
 }
 
 // newLog returns the log on standard error, a function that makes it obey a
@@ -172,7 +184,7 @@ func runChild(role watchdog.Role) int {
 	}
 	if role == watchdog.RoleCheckers {
 		daemon = func(ctx context.Context, ch *watchdog.Channel) error {
-			return checkd.New(log, checkd.Options{RuntimeDir: os.Getenv(envRuntimeDir)}).Run(ctx, ch)
+			return checkd.New(log, checkd.Options{RuntimeDir: os.Getenv(envRuntimeDir), StateDir: stateDir()}).Run(ctx, ch)
 		}
 	}
 	return watchdog.RunChild(role, log, flush, daemon, func(c *watchdog.Configure) { configured(c.Config) })

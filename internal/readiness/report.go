@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // maxNames bounds the lists of a report, so that it fits into a datagram.
@@ -35,7 +36,7 @@ type Facts struct {
 	Broken   []string          // what keeps this host from serving, whatever the peer says
 }
 
-// Serves says that a pool in this state answers clients, be it by its sorry server.
+// serves says that a pool in this state answers clients, be it by its sorry server.
 // One without a verdict yet is not held against anybody.
 func serves(state string) bool { return state != "down" }
 
@@ -57,7 +58,14 @@ func (f *Facts) Report() Report {
 	return r
 }
 
+// short bounds a text, in the form that it has on the wire as well.
 func short(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 	if len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "..."
 	}

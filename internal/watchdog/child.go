@@ -55,9 +55,10 @@ type process struct {
 	ackedAt time.Time
 	pending uint64 // generation sent and not yet acknowledged, 0: none
 
-	pools map[string]string // that it was told
-	roles map[string]string // likewise
-	bfd   map[string]Session
+	pools     map[string]string // that it was told
+	roles     map[string]string // likewise
+	bfd       map[string]Session
+	readiness *Readiness
 
 	pings     []ping // unanswered, oldest first
 	pingSeq   uint64
@@ -232,6 +233,8 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		p.runScript(c, run, m.RunScript)
 	case m.Fence != nil:
 		p.fence(c, run, m.Fence)
+	case m.Ordered != nil:
+		p.ordered(m.Ordered)
 	default:
 		p.log.Warn("child sent a message that only the parent may", "process", string(c.role))
 	}
@@ -273,6 +276,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 	p.relayPools()
 	p.relayRoles()
 	p.relaySessions()
+	p.relayReadiness()
 	if first {
 		p.processEvent(c, "starting", "running", fmt.Sprintf("generation %d is in force after %v", a.Generation, time.Since(run.spawned).Round(time.Millisecond)))
 	}
@@ -352,6 +356,7 @@ func (p *parent) gone(c *child, run *process) {
 	for seq := range p.inquiries {
 		p.settle(c, seq)
 	}
+	p.ordersLost(c)
 	clean := run.asked && run.status == 0
 	switch {
 	case run.hung:

@@ -25,6 +25,8 @@ type Message struct {
 	Pools      *Pools      `json:",omitempty"`
 	Roles      *Roles      `json:",omitempty"`
 	Sessions   *Sessions   `json:",omitempty"`
+	Order      *Order      `json:",omitempty"`
+	Readiness  *Readiness  `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 
 	// Child to parent.
@@ -34,6 +36,7 @@ type Message struct {
 	Event     *control.Event `json:",omitempty"`
 	RunScript *RunScript     `json:",omitempty"`
 	Fence     *Fence         `json:",omitempty"`
+	Ordered   *Ordered       `json:",omitempty"`
 }
 
 // Configure hands a child a generation of the configuration. The child applies

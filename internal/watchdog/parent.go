@@ -43,6 +43,9 @@ type Options struct {
 	// CheckWeb tells why the web process cannot serve as configured on this host; nil
 	// means that it can.
 	CheckWeb func(config.Web) error
+	// Diagnose lists what director doctor finds broken on this host, for [readiness];
+	// nil: it is not asked.
+	Diagnose func(context.Context) ([]string, error)
 	// Log gets one line for each change of state.
 	Log *slog.Logger
 	// Leftovers reports whether a child must run although the configuration has
@@ -119,6 +122,9 @@ type parent struct {
 	fences    map[string]bool // whose fencing command runs, by instance
 	inquiries map[uint64]*inquiry
 	inquiry   uint64
+	orders    map[uint64]*openOrder
+	lastOrder uint64
+	ready     readyState
 	web       web
 }
 
@@ -161,6 +167,7 @@ func Run(ctx context.Context, o Options) error {
 
 	p.start(warnings)
 	err = p.loop(ctx)
+	p.closeReadiness()
 	p.closeWeb()
 
 	// A client that waits for the end of a stop sees its connection close: by
@@ -215,6 +222,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		scripts:   newScripts(),
 		fences:    make(map[string]bool),
 		inquiries: make(map[uint64]*inquiry),
+		orders:    make(map[uint64]*openOrder),
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
 		memory:    memory{log: o.Log},
@@ -310,6 +318,7 @@ func (p *parent) inForce() {
 		p.o.Configured(p.force.config)
 	}
 	p.applyWeb()
+	p.applyReadiness()
 }
 
 // loop runs what others post, until the daemon has stopped.

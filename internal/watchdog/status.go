@@ -69,7 +69,7 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 		Version: p.o.Version, RouterID: p.force.config.Global.RouterID, ConfigPath: p.o.ConfigPath,
 		Generation: p.force.number, LoadedAt: p.force.since, LastReload: p.reloads.last, Reloads: p.reloads.count,
 		Processes: []control.Process{{Role: "parent", PID: os.Getpid(), State: p.phase.String(), StartedAt: p.started}},
-		Notify:    p.notifier.Status(),
+		Notify:    p.notifier.Status(), Readiness: p.readinessStatus(),
 	}
 	for _, role := range []Role{RoleVRRP, RoleCheckers} {
 		c := p.child(role)
@@ -160,6 +160,9 @@ func (p *parent) summary() string {
 			}
 		}
 		parts = append(parts, fmt.Sprintf("%d of %d virtual servers up", up, len(c.last.Checkers.Services)))
+		if line := c.last.Checkers.OverridesLine(); line != "" {
+			parts = append(parts, line)
+		}
 	}
 	return strings.Join(parts, "; ")
 }
