@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"director/internal/control"
 )
@@ -12,8 +11,6 @@ import (
 // A better host that could not serve steps back behind the other one, both say so, and it comes back when it is mended.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
-	begun := time.Now()
-	mark := func(what string) { t.Logf("%v: %s", time.Since(begun).Round(time.Millisecond), what) }
 	p := newPair(t)
 	conf := func(own, other int, priority int, more string) string {
 		return fmt.Sprintf("[global]\nrouter_id = \"lb%d\"\n[readiness]\nweight = -150\ndelay = \"200ms\"\ndoctor_interval = \"10s\"\ninterval = \"200ms\"\n"+
@@ -32,9 +29,7 @@ func TestReadiness(t *testing.T) {
 
 	a := startDirector(t, p.a, conf(1, 2, 100, ""))
 	b := startDirector(t, p.b, conf(2, 1, 200, ""))
-	mark("started")
 	b.WaitAlarmEvent("not_ready", "rival")
-	mark("alarm")
 	a.WaitInstance("VI", "MASTER", patience)
 	if i := b.WaitInstance("VI", "BACKUP", patience); i.Priority != 50 {
 		t.Errorf("B has the priority %d", i.Priority)
@@ -53,7 +48,6 @@ func TestReadiness(t *testing.T) {
 	if err != nil || !strings.Contains(text, "lb2 192.0.2.2:8849") || !strings.Contains(text, "not ready") {
 		t.Errorf("status (%v):\n%s", err, text)
 	}
-	mark("a shows")
 	// The files differ: both say so, and nobody moves.
 	a.WriteConfig(conf(1, 2, 100, "down_timer_adverts = 5\n"))
 	if out, err := a.CLI("reload"); err != nil {
@@ -61,12 +55,10 @@ func TestReadiness(t *testing.T) {
 	}
 	a.WaitAlarmEvent("config_differs", "vrrp_instance")
 	b.WaitAlarmEvent("config_differs", "vrrp_instance")
-	mark("differs")
 	// The rival goes, and the better host comes back at doctor's next visit.
 	sleeping.Kill()
 	b.WaitInstance("VI", "MASTER", patience)
 	a.WaitInstance("VI", "BACKUP", patience)
-	mark("back")
 	if i := b.Instance("VI"); i.Priority != 200 {
 		t.Errorf("B has the priority %d", i.Priority)
 	}
