@@ -44,21 +44,6 @@ func (v *validator) readiness() {
 	if r == nil || !v.ok(at) {
 		return
 	}
-	given := 0
-	for _, key := range [...]string{"key", "key_file", "credential"} {
-		child := at.child(key)
-		if !child.exists() {
-			continue
-		}
-		if given++; given > 1 && v.ok(child) {
-			v.errorf(child.atKey(), "the key is already given, allowed is one of key, key_file and credential")
-		}
-		if key == "key" && v.ok(child) {
-			if err := checkKey(r.Key); err != nil {
-				v.errorf(child, "%s", err)
-			}
-		}
-	}
 	peers, listen := at.child("peer"), at.child("listen")
 	if len(r.Peers) == 0 {
 		for _, key := range [...]string{"listen", "key", "key_file", "credential", "interval"} {
@@ -68,9 +53,7 @@ func (v *validator) readiness() {
 		}
 		return
 	}
-	if given == 0 {
-		v.errorf(at.child("key_file"), "is missing, required with peer is a key that both directors have: key_file, credential or key")
-	}
+	v.anySecret(at, "key", "key_file", "credential", r.Key, checkKey)
 	if !listen.exists() {
 		v.errorf(listen, "is missing, required with peer is the address and port that this host hears the peer on, such as \"10.0.0.1:8849\"")
 	} else if v.ok(listen) && (r.Listen.Port() == 0 || r.Listen.Addr().IsUnspecified() || r.Listen.Addr().IsMulticast()) {

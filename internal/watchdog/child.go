@@ -233,6 +233,10 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		p.runScript(c, run, m.RunScript)
 	case m.Fence != nil:
 		p.fence(c, run, m.Fence)
+	case m.Planned != nil:
+		if pl := p.plans[m.Planned.Seq]; pl != nil && pl.waiting[c.role] == run {
+			pl.answered(c.role, m.Planned)
+		}
 	case m.Ordered != nil:
 		p.ordered(m.Ordered)
 	default:
@@ -284,6 +288,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 	case p.phase == stopping:
 		p.stopNext()
 	case expected:
+		t.changes.Join(a.Changes)
 		p.advance()
 	}
 }
@@ -356,6 +361,7 @@ func (p *parent) gone(c *child, run *process) {
 	for seq := range p.inquiries {
 		p.settle(c, seq)
 	}
+	p.forgetPlans(c, run)
 	p.ordersLost(c)
 	clean := run.asked && run.status == 0
 	switch {
