@@ -62,7 +62,7 @@ func poolsTable(web, guarded string) string {
 func testPools(t *testing.T) {
 	f := newFarm(t, 1, 4)
 	web := f.webServers(f.servers...)
-	d := startDirector(t, f.directors[0], pairConfig(100, "200ms")+poolsFarm)
+	d := startDirector(t, f.directors[0], pairConfig(100, "500ms")+poolsFarm)
 	d.waitMaster()
 	const all = "11 w1, 12 w1, 13 w1, 14 w1"
 	waitTable(t, d.host, poolsTable("11 w100, 12 w100, 13 w0", all))
@@ -139,10 +139,14 @@ func testPools(t *testing.T) {
 		}
 	}
 
-	// A new checker process changes nothing, and raises no second alarm.
+	// A new process of either kind changes nothing, and raises no second alarm.
 	entries = watchTable(t, d.host)
 	asked := web[2].HealthChecks()
 	d.WaitRespawn("checkers", d.Kill("checkers"), patience)
+	d.WaitRespawn("vrrp", d.Kill("vrrp"), patience)
+	if i := d.WaitInstance("outside", "MASTER", patience); i.Code != "resumed" {
+		t.Errorf("outside is MASTER because of %s (%s), want resumed", i.Code, i.Reason)
+	}
 	f.Within(patience, "the dead server is asked again", func() bool { return web[2].HealthChecks() > asked+4 })
 	if changes, looks := entries.Changes(); len(changes) > 0 || looks == 0 {
 		t.Errorf("the table changed: %s", strings.Join(changes, "\n"))

@@ -55,6 +55,10 @@ func serviceFamilies() []family {
 	},
 		simple("state_timestamp_seconds", gauge, "Since when the virtual server is in its state.", func(s *control.Service) float64 { return moment(s.Since) }),
 		simple("installed", gauge, "Whether the kernel has the virtual server.", func(s *control.Service) float64 { return truth(s.Installed) }),
+		simple("standby", gauge, "Whether the virtual server is kept out of the kernel's table because the VRRP instance that it follows is not MASTER here.", func(s *control.Service) float64 { return truth(s.Standby) }),
+		simple("panic_guard", gauge, "Whether the panic guard keeps servers in service that are down.", func(s *control.Service) float64 {
+			return truth(s.PanicGuard != nil && s.PanicGuard.Blocking)
+		}),
 		simple("quorum", gauge, "Weight of healthy servers that the virtual server needs to be up.", func(s *control.Service) float64 { return float64(s.Quorum) }),
 		simple("up_weight", gauge, "Total weight of its healthy servers.", func(s *control.Service) float64 { return float64(s.UpWeight) }),
 		{
