@@ -18,10 +18,10 @@
 //
 // A server begins with an unknown state and keeps the place that it has in the
 // kernel's table until the first verdict. A new one is therefore out of service
-// until it has proven itself, unless its configuration trusts it (StartsIn), and one that was serving before this process
-// started goes on serving until it is proven dead. A verdict that agrees with the
-// present place needs one result; one that changes the place needs Rise or Fall of
-// them:
+// until it has proven itself, unless its configuration trusts it (StartsIn), and
+// one that was serving before this process started goes on serving until it is
+// proven dead. A verdict that agrees with the present place needs one result; one
+// that changes the place needs Rise or Fall of them:
 //
 //	state    place  good results to be up  bad results to be down
 //	unknown  out    Rise                   1
