@@ -73,7 +73,7 @@ func serverKeywords() []keyword {
 		{"MISC_CHECK", check, true},
 		{"PING_CHECK", check, true},
 		{"UDP_CHECK", check, true},
-		{"BFD_CHECK", refused("sessions of BFD are for instances, allowed is PING_CHECK or TCP_CHECK"), true},
+		{"BFD_CHECK", check, true},
 		{"FILE_CHECK", check, true},
 	}...)
 }
@@ -159,7 +159,7 @@ func udpKeywords() []keyword {
 }
 
 func bfdCheckKeywords() []keyword {
-	return []keyword{{"name", given, false}, {"alpha", given, false}}
+	return []keyword{{"name", text("bfd"), false}, {"alpha", given, false}}
 }
 
 func fileCheckKeywords() []keyword {

@@ -8,7 +8,7 @@ func check(sc *scope, s *statement) { sc.checks = append(sc.checks, s) }
 // checkKinds are the kinds of checks by keepalived's names.
 var checkKinds = map[string]string{
 	"HTTP_GET": "http", "SSL_GET": "https", "TCP_CHECK": "tcp", "SMTP_CHECK": "smtp", "DNS_CHECK": "dns",
-	"MISC_CHECK": "script", "PING_CHECK": "ping", "UDP_CHECK": "udp", "FILE_CHECK": "file",
+	"MISC_CHECK": "script", "PING_CHECK": "ping", "UDP_CHECK": "udp", "FILE_CHECK": "file", "BFD_CHECK": "bfd",
 }
 
 // finishChecks translates the checks of a server.
@@ -23,7 +23,7 @@ func (sc *scope) finishChecks(e target) {
 		if all := sc.global["checker_log_all_failures"]; all != nil && kind != "file" && !t.Has("log_all_failures") {
 			boolean("log_all_failures")(c, all)
 		}
-		if kind != "file" {
+		if kind != "file" && kind != "bfd" {
 			c.times(kind)
 		}
 		switch kind {
@@ -41,12 +41,16 @@ func (sc *scope) finishChecks(e target) {
 			if !t.Has("script") {
 				sc.Errorf(s.at(), s.key(), "there is no misc_path")
 			}
+		case "bfd":
+			if !t.Has("bfd") {
+				sc.Errorf(s.at(), s.key(), "there is no name")
+			}
 		}
 		port := int64(e.port)
 		if port == 0 {
 			port = int64(sc.checkPort)
 		}
-		if kind != "ping" && kind != "file" && kind != "script" && !t.Has("connect_port") {
+		if kind != "ping" && kind != "file" && kind != "bfd" && kind != "script" && !t.Has("connect_port") {
 			udp := kind == "udp" || kind == "dns"
 			if port != 0 && (e.port == 0 || udp != (sc.up.proto == "udp")) {
 				t.Set("connect_port", port, s.at())

@@ -244,6 +244,8 @@ func (d *Daemon) message(m watchdog.Message) error {
 		d.ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Roles != nil:
 		d.follow(now, m.Roles.States)
+	case m.Sessions != nil:
+		d.sessionsTold(now, m.Sessions.States)
 	case m.Order != nil:
 		d.ordered(now, m.Order)
 	case m.Inquire != nil:

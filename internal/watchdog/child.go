@@ -57,6 +57,7 @@ type process struct {
 
 	pools map[string]string // that it was told
 	roles map[string]string // likewise
+	bfd   map[string]Session
 
 	pings     []ping // unanswered, oldest first
 	pingSeq   uint64
@@ -220,6 +221,7 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 			p.relayPools()
 		} else {
 			p.relayRoles()
+			p.relaySessions()
 		}
 	case m.Event != nil:
 		p.event(*m.Event)
@@ -272,6 +274,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 	c.resume = nil
 	p.relayPools()
 	p.relayRoles()
+	p.relaySessions()
 	if first {
 		p.processEvent(c, "starting", "running", fmt.Sprintf("generation %d is in force after %v", a.Generation, time.Since(run.spawned).Round(time.Millisecond)))
 	}
