@@ -106,7 +106,7 @@ func httpKeywords() []keyword {
 
 func urlKeywords() []keyword {
 	return []keyword{
-		{"path", text("path"), false},
+		{"path", urlPath, false},
 		{"status_code", statusCode, false},
 		{"digest", digest, false},
 		{"virtualhost", text("host"), false},
@@ -123,7 +123,7 @@ func urlKeywords() []keyword {
 func smtpKeywords() []keyword {
 	return append(connectionKeywords(), []keyword{
 		{"helo_name", text("helo_name"), false},
-		{"host", refused("write an SMTP_CHECK for each host, with connect_ip and connect_port"), true},
+		{"host", given, true}, // see hosts
 	}...)
 }
 

@@ -232,6 +232,10 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		p.runScript(c, run, m.RunScript)
 	case m.Fence != nil:
 		p.fence(c, run, m.Fence)
+	case m.Planned != nil:
+		if pl := p.plans[m.Planned.Seq]; pl != nil && pl.waiting[c.role] == run {
+			pl.answered(c.role, m.Planned)
+		}
 	case m.Ordered != nil:
 		p.ordered(m.Ordered)
 	default:
@@ -282,6 +286,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 	case p.phase == stopping:
 		p.stopNext()
 	case expected:
+		t.changes.Join(a.Changes)
 		p.advance()
 	}
 }
@@ -354,6 +359,7 @@ func (p *parent) gone(c *child, run *process) {
 	for seq := range p.inquiries {
 		p.settle(c, seq)
 	}
+	p.forgetPlans(c, run)
 	p.ordersLost(c)
 	clean := run.asked && run.status == 0
 	switch {
