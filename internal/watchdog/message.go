@@ -27,6 +27,7 @@ type Message struct {
 	Sessions   *Sessions   `json:",omitempty"`
 	Order      *Order      `json:",omitempty"`
 	Standing   *Standing   `json:",omitempty"`
+	Readiness  *Readiness  `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 	Plan       *Configure  `json:",omitempty"` // asks what the configuration would do, and is not obeyed
 
