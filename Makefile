@@ -29,6 +29,7 @@ install: build ## install the binary and the documents below PREFIX; unit, kerne
 	install -D -m 0644 etc/director.sysctl $(DESTDIR)/etc/sysctl.d/90-director.conf
 	install -D -m 0644 etc/director.modules $(DESTDIR)/etc/modules-load.d/director.conf
 	install -D -m 0600 etc/director.toml $(DESTDIR)/etc/director/director.toml.sample
+	install -D -m 0644 etc/director.schema.json $(DESTDIR)/etc/director/director.schema.json
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director README.md CHANGELOG.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/docs docs/*.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/etc etc/director.toml

@@ -209,11 +209,16 @@ func (f *field) parseInt(raw any, fv reflect.Value) *problem {
 	return nil
 }
 
+// numberForms are the forms that have numbers beside names or ranges.
+func numberForms() []string {
+	return []string{"scope", "table", "ipproto", "ports", "uids", "granularity"}
+}
+
 // parseString checks a string against the field's values or its form.
 func (f *field) parseString(raw any, s *string) *problem {
 	text, ok := raw.(string)
-	if n, is := raw.(int64); is && slices.Contains([]string{"scope", "table", "ipproto", "ports", "uids", "granularity"}, f.form) {
-		text, ok = strconv.FormatInt(n, 10), true // these have numbers beside names or ranges
+	if n, is := raw.(int64); is && slices.Contains(numberForms(), f.form) {
+		text, ok = strconv.FormatInt(n, 10), true
 	}
 	if !ok {
 		return wrongType(raw)

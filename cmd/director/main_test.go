@@ -81,6 +81,8 @@ func TestExitStatus(t *testing.T) {
 		{"check --strict " + valid, exitOK, "valid: 1 VRRP instance", ""},
 		{"check --strict " + valid + " --peer " + valid, exitFailure, "valid: 1 VRRP instance", "on both hosts"},
 		{"check --json --strict " + valid + " --peer " + valid, exitFailure, `"severity": "warning"`, ""},
+		{"schema", exitOK, `"$schema": "http://json-schema.org/draft-07/schema#"`, ""},
+		{"schema x", exitUsage, "", "takes no argument"},
 		{"check a b", exitUsage, "", "check takes one file"},
 		{"check -c " + valid + " --peer " + other, exitFailure, "", valid + ":6:21: error: vrrp_instance.web.virtual_router_id: 80, but 81 at " + other + ":6: "},
 		{"check -c " + valid + " --peer " + valid, exitOK, "valid: 1 VRRP instance", "on both hosts"},
