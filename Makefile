@@ -1,43 +1,59 @@
 # director: everything that is done with the source tree. `make help` lists it.
 
 GO      ?= go
+BINARY  ?= director
 PREFIX  ?= /usr/local
+# Where the host's own settings are read; packages put them below /usr/lib.
+UNITDIR    ?= /etc/systemd/system
+SYSCTLDIR  ?= /etc/sysctl.d
+MODULESDIR ?= /etc/modules-load.d
 # Needed to build nothing but to run the demo and the tests: real peers, and a
 # kernel with ip_vs for machines whose own has none.
-PACKAGES = bird2 busybox chromium curl frr haproxy iproute2 iputils-ping ipvsadm keepalived mariadb-server nftables nginx-light nsd postgresql procps \
-	prometheus python3-aiosmtpd redis-server slapd snmptrapd systemd tcpdump tshark user-mode-linux
+TOOLS = bird2 busybox chromium curl frr haproxy iproute2 iputils-ping ipvsadm keepalived mariadb-server nftables nginx-light nsd postgresql procps \
+	prometheus python3-aiosmtpd redis-server rpm slapd snmptrapd systemd tcpdump tshark user-mode-linux
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NFPM = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# Packages want a number at the front: of the tag, else of the day of the commit.
+PACKAGE_VERSION = $(shell git describe --tags --dirty=+dirty 2>/dev/null | sed -n 's/^v\([0-9]\)/\1/p' | tr - . | grep . || \
+	git log -1 --date=format:%Y%m%d.%H%M%S --format=0~%cd.%h)
+PACKAGE_ARCHES ?= amd64 arm64
 # The lab needs namespaces, raw sockets and User Mode Linux: root.
 SUDO    = $(shell [ "$$(id -u)" = 0 ] || echo sudo -E env PATH="$$PATH")
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build install demo test test-unit check fuzz bench packages clean
+.PHONY: help build install demo test test-unit check fuzz bench packages tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "Variables: PREFIX=$(PREFIX) DESTDIR= FUZZTIME=$(FUZZTIME) DEMOFLAGS=--keep GO=$(GO)"
 
 build: ## build ./director, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o director ./cmd/director
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BINARY) ./cmd/director
 
-install: build ## install the binary and the documents below PREFIX; unit, kernel settings and a sample in /etc
-	install -D -m 0755 director $(DESTDIR)$(PREFIX)/sbin/director
-	install -d $(DESTDIR)/etc/systemd/system
-	sed 's|/usr/local/|$(PREFIX)/|g' etc/director.service >$(DESTDIR)/etc/systemd/system/director.service
-	install -D -m 0644 etc/director.sysctl $(DESTDIR)/etc/sysctl.d/90-director.conf
-	install -D -m 0644 etc/director.modules $(DESTDIR)/etc/modules-load.d/director.conf
+# BUILD= leaves a binary as it is that was built before, PACKAGE_BINARY is what to put into packages.
+BUILD ?= build
+PACKAGE_BINARY ?= build/director.$$arch
+PACKAGE_DIR ?= build/packages
+
+install: $(BUILD) ## install the binary and the documents below PREFIX; unit, kernel settings and a sample in /etc
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/director
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|/usr/local/|$(PREFIX)/|g' etc/director.service >$(DESTDIR)$(UNITDIR)/director.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/director.service
+	install -D -m 0644 etc/director.sysctl $(DESTDIR)$(SYSCTLDIR)/90-director.conf
+	install -D -m 0644 etc/director.modules $(DESTDIR)$(MODULESDIR)/director.conf
 	install -D -m 0600 etc/director.toml $(DESTDIR)/etc/director/director.toml.sample
 	install -D -m 0644 etc/director.schema.json $(DESTDIR)/etc/director/director.schema.json
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director README.md CHANGELOG.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/docs docs/*.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/etc etc/director.toml
 
-demo: packages build ## two directors, two web servers, one VIP: see the main job done
+demo: tools build ## two directors, two web servers, one VIP: see the main job done
 	$(SUDO) ./director demo $(DEMOFLAGS)
 
-test: packages ## every test: unit, network namespaces, real IPVS, whole daemon
+test: tools ## every test: unit, network namespaces, real IPVS, whole daemon
 	$(SUDO) $(GO) test -count=1 -timeout 20m ./...
 
 test-unit: ## the tests that need neither root nor packages
@@ -55,13 +71,26 @@ fuzz: ## every fuzzer, each for FUZZTIME
 			$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$f")" || exit 1; \
 		done; done
 
-bench: packages ## benchmarks, beside keepalived where it has the same job
+bench: tools ## benchmarks, beside keepalived where it has the same job
 	$(SUDO) $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 	$(SUDO) env DIRECTOR_BENCH=1 $(GO) test -count=1 -run TestKernel/speed -v ./ipvs/kernel
 	$(SUDO) env DIRECTOR_BENCH=1 $(GO) test -count=1 -run 'TestFarmFaults/ipvs_commands' -v ./test
 
-packages:
-	@$(SUDO) .ci/packages $(PACKAGES)
+packages: ## .deb and .rpm packages in build/packages
+	@mkdir -p $(PACKAGE_DIR)
+	@for arch in $(PACKAGE_ARCHES); do \
+		stage=$(PACKAGE_DIR)/stage.$$arch; rm -rf $$stage; \
+		GOARCH=$$arch $(MAKE) --no-print-directory install BINARY=$(PACKAGE_BINARY) DESTDIR=$$stage PREFIX=/usr \
+			UNITDIR=/usr/lib/systemd/system SYSCTLDIR=/usr/lib/sysctl.d MODULESDIR=/usr/lib/modules-load.d >/dev/null && \
+		rm -r $$stage/etc && \
+		for kind in deb rpm; do \
+			ARCH=$$arch STAGE=$$stage PACKAGE_VERSION='$(PACKAGE_VERSION)' \
+				$(GO) run $(NFPM) package --config etc/package/nfpm.yaml --packager $$kind --target $(PACKAGE_DIR)/ || exit 1; \
+		done && rm -r $$stage || exit 1; \
+	done
+
+tools:
+	@$(SUDO) .ci/packages $(TOOLS)
 
 clean: ## remove what was built
-	rm -f director
+	rm -rf director build

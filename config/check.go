@@ -54,6 +54,9 @@ type Check struct {
 	BindInterface  string     `toml:"bind_interface" form:"interface" default:"=any" json:",omitempty" when:"type=ping|tcp|udp|http|https|tls|dns|smtp|grpc|mysql|postgres|redis|ldap|agent" alias:"bind_if interface"`
 	Mark           uint32     `toml:"fwmark" min:"1" max:"4294967295" json:",omitempty" when:"type=ping|tcp|udp|http|https|tls|dns|smtp|grpc|mysql|postgres|redis|ldap|agent"`
 
+	// ThroughVIP sends the probe to the virtual server's address by way of the server.
+	ThroughVIP bool `toml:"through_vip" default:"false" json:",omitempty" when:"type=tcp|udp|http|https|tls|dns|smtp|grpc|mysql|postgres|redis|ldap"`
+
 	// What is sent, and what the reply must hold: text, or hex: and hexadecimal
 	// digits, in Expect with ? for any digit.
 	Send           string `toml:"send" form:"bytes" json:",omitempty" when:"type=tcp|udp|agent" alias:"payload agent_send"`

@@ -90,6 +90,9 @@ type Global struct {
 	// IPVSNamespace is the name of the network namespace, below /run/netns, whose IPVS
 	// is programmed. Everything else, checks included, is done in director's own.
 	IPVSNamespace string `toml:"ipvs_network_namespace" form:"name" default:"=director's own" json:",omitempty" alias:"net_namespace_ipvs"`
+	// ProbeMarkBase is the first of the ProbeMarks firewall marks with which probes
+	// through virtual addresses are told apart (see Check.ThroughVIP); 0: there are none.
+	ProbeMarkBase uint32 `toml:"probe_mark_base" default:"1828716544" min:"1" max:"4294901760" json:",omitempty"`
 	// ChildTimeout is how long a child may leave a liveness question
 	// unanswered before it is killed and started again. Default 3s, 500ms to 60s.
 	ChildTimeout Duration `toml:"child_timeout" default:"3s" min:"500ms" max:"60s"`

@@ -14,19 +14,25 @@ type comments struct {
 	apart  bool     // an empty line stands before the key
 }
 
-// Items visits everything in the document, the root first and each item before what is
-// in it, in the order in which it is written.
-func (t *Tree) Items(visit func(Item)) { (Item{t.node}).walk(visit) }
+// Items visits everything in the document, the root first and each item before what it
+// holds, in the order of the document.
+func (t *Tree) Items(visit func(item, holder Item)) { (Item{t.node}).walk(Item{}, visit) }
 
-func (i Item) walk(visit func(Item)) {
-	visit(i)
+func (i Item) walk(holder Item, visit func(item, holder Item)) {
+	visit(i, holder)
 	for _, k := range i.n.kids {
-		(Item{k}).walk(visit)
+		(Item{k}).walk(i, visit)
 	}
 	for _, e := range i.n.elems {
-		(Item{e}).walk(visit)
+		(Item{e}).walk(i, visit)
 	}
 }
+
+// IsList says that the item is a list with entries that have items of their own.
+func (i Item) IsList() bool { return i.n != nil && len(i.n.elems) > 0 }
+
+// IsTable says that the item is a table that is not empty.
+func (i Item) IsTable() bool { return i.n != nil && len(i.n.kids) > 0 }
 
 // Item returns the item of a key of the table, or the table's own when the key is
 // empty. It panics when there is no such key.

@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -225,7 +224,7 @@ func (f *field) stringNode() *jsonNode {
 		return n
 	}
 	n.MinLength, n.Pattern = 1, formPattern(f.form)
-	if slices.Contains(numberForms(), f.form) {
+	if f.takesNumbers() {
 		n.Type, n.MinLength = []string{"string", "integer"}, 0
 	}
 	return n

@@ -25,16 +25,18 @@ func (t *Tree) omitInside(key string, f *field) {
 	for _, e := range t.Elements(key) {
 		e.omit(f.table)
 	}
-	raw, is := t.raw[key].(map[string]any)
+	inner := t.Inner(key)
 	switch {
-	case !is:
+	case inner == nil:
 	case f.kind == kindNamed:
-		for _, e := range t.Tables(key) {
-			e.omit(f.table)
+		for _, name := range inner.Keys() {
+			if e := inner.Inner(name); e != nil {
+				e.omit(f.table)
+			}
 		}
 	default:
-		(&Tree{t.node.child(key), raw}).omit(f.table)
-		if len(raw) == 0 && f.kind == kindTable && !f.optional {
+		inner.omit(f.table)
+		if len(inner.raw) == 0 && f.kind == kindTable && !f.optional {
 			t.Delete(key)
 		}
 	}
@@ -69,18 +71,11 @@ func (t *Tree) Elements(key string) []*Tree {
 	return all
 }
 
-// Tables returns the tables in the table at a key, in their order.
-func (t *Tree) Tables(key string) []*Tree {
-	n := t.node.child(key)
-	outer, _ := t.raw[key].(map[string]any)
-	if n == nil || outer == nil {
-		return nil
+// Inner returns the table at a key, nil when it is something else.
+func (t *Tree) Inner(key string) *Tree {
+	raw, is := t.raw[key].(map[string]any)
+	if n := t.node.child(key); is && n != nil {
+		return &Tree{n, raw}
 	}
-	var all []*Tree
-	for _, k := range n.kids {
-		if raw, is := outer[k.name].(map[string]any); is {
-			all = append(all, &Tree{k, raw})
-		}
-	}
-	return all
+	return nil
 }

@@ -200,6 +200,7 @@ func (v *validator) validate() {
 	v.trackerTables()
 	v.virtualServers()
 	v.ipvs()
+	v.throughVIP()
 	v.channels()
 	v.web()
 	v.processes()

@@ -61,17 +61,22 @@ func (n *node) child(name string) *node {
 // add makes a node for a key that the table does not have yet.
 func (n *node) add(name string, at pos) *node {
 	k := &node{name: name, key: at, val: at}
+	n.attach(k)
+	return k
+}
+
+// attach adds a node of a key that the table does not have yet.
+func (n *node) attach(k *node) {
 	n.kids = append(n.kids, k)
 	switch {
 	case n.index != nil:
-		n.index[name] = k
+		n.index[k.name] = k
 	case len(n.kids) > 8:
 		n.index = make(map[string]*node)
 		for _, k := range n.kids {
 			n.index[k.name] = k
 		}
 	}
-	return k
 }
 
 // descend walks from a table along a dotted key, making what is missing.

@@ -93,19 +93,22 @@ func (p Position) pos() pos { return pos{line: p.Line, col: p.Col, file: p.File}
 
 // Report gathers errors and warnings of a front end beside those of the document
 // that it makes.
-type Report struct{ r report }
+type Report struct {
+	r       report
+	remarks []Remark
+}
 
 // NewReport returns an empty Report; name is the name of the main file.
-func NewReport(name string) *Report { return &Report{report{file: name}} }
+func NewReport(name string) *Report { return &Report{r: report{file: name}} }
 
 // Errorf records an error; key is empty, or the word that it is about.
 func (r *Report) Errorf(at Position, key, format string, args ...any) {
 	r.r.errs = append(r.r.errs, Error{File: at.File, Line: at.Line, Col: at.Col, Key: word(key), Msg: printable(fmt.Sprintf(format, args...))})
 }
 
-// Warnf records a warning.
+// Warnf records a warning about what holds in another way.
 func (r *Report) Warnf(at Position, key, format string, args ...any) {
-	r.r.warns = append(r.r.warns, Warning{File: at.File, Line: at.Line, Col: at.Col, Key: word(key), Msg: printable(fmt.Sprintf(format, args...))})
+	r.remark(Changed, at, key, format, args)
 }
 
 // Failed says that there is an error.

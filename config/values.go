@@ -209,15 +209,10 @@ func (f *field) parseInt(raw any, fv reflect.Value) *problem {
 	return nil
 }
 
-// numberForms are the forms that have numbers beside names or ranges.
-func numberForms() []string {
-	return []string{"scope", "table", "ipproto", "ports", "uids", "granularity"}
-}
-
 // parseString checks a string against the field's values or its form.
 func (f *field) parseString(raw any, s *string) *problem {
 	text, ok := raw.(string)
-	if n, is := raw.(int64); is && slices.Contains(numberForms(), f.form) {
+	if n, is := raw.(int64); is && f.takesNumbers() {
 		text, ok = strconv.FormatInt(n, 10), true
 	}
 	if !ok {
@@ -241,6 +236,12 @@ func (f *field) parseString(raw any, s *string) *problem {
 	}
 	*s = text
 	return nil
+}
+
+// takesNumbers says that a string may be written as a number: some have numbers beside
+// names or ranges.
+func (f *field) takesNumbers() bool {
+	return f != nil && f.kind == kindString && slices.Contains([]string{"scope", "table", "ipproto", "ports", "uids", "granularity"}, f.form)
 }
 
 func (f *field) parseDuration(raw any) (Duration, *problem) {

@@ -7,7 +7,7 @@ import (
 
 const (
 	lineWidth  = 100 // of a list that stands on one line
-	entryWidth = 88  // of an entry of a list that is a table; a longer one gets a header
+	entryWidth = 98  // of an entry of a list that is a table; a longer one gets a header
 	loneWidth  = 64  // of a list of one table, for which a header is usual
 )
 
@@ -77,6 +77,9 @@ func (w *writer) table(path string, at place, t *table) {
 		} else {
 			w.key(quoteName(key), e.place, f)
 		}
+	}
+	if c := at.words(); c != nil && path != "" {
+		w.lines("", c.foot)
 	}
 	for _, e := range inner {
 		w.headed(path+quoteName(e.key), e.place, t.field(e.key))
@@ -159,7 +162,10 @@ func (w *writer) headed(name string, e place, f *field) {
 		w.title(e)
 		for i, one := range e.list() {
 			w.header("[["+name+"]]", one, i == 0 && e.words() != nil)
-			w.body(name+".", one, inside(f))
+			w.table(name+".", one, inside(f))
+		}
+		if c := e.words(); c != nil {
+			w.lines("", c.foot)
 		}
 	case f != nil && f.kind == kindNamed && allTables(raw):
 		w.title(e)
@@ -168,13 +174,13 @@ func (w *writer) headed(name string, e place, f *field) {
 			if w.standsAlone(one, f) {
 				w.header("["+name+"."+quoteName(key)+"]", one, i == 0 && e.words() != nil)
 			}
-			w.body(name+"."+quoteName(key)+".", one, f.table)
+			w.table(name+"."+quoteName(key)+".", one, f.table)
 		}
 	default:
 		if w.standsAlone(e, f) {
 			w.header("["+name+"]", e, false)
 		}
-		w.body(name+".", e, inside(f))
+		w.table(name+".", e, inside(f))
 	}
 }
 
@@ -216,14 +222,6 @@ func (w *writer) header(text string, e place, titled bool) {
 	}
 	w.b.WriteString(text)
 	w.behind(e)
-}
-
-// body writes what is below a header.
-func (w *writer) body(path string, e place, t *table) {
-	w.table(path, e, t)
-	if c := e.words(); c != nil && len(c.foot) > 0 {
-		w.lines("", c.foot)
-	}
 }
 
 // behind ends a line, with a comment if there is one.
@@ -312,15 +310,15 @@ func (w *writer) entry(e place, f *field) (text string, ok bool) {
 	case !is:
 		return f.text(e.raw), true
 	}
+	c := e.words()
+	ok = c == nil || len(c.foot) == 0
 	if f != nil && f.Short != "" && len(raw) == 1 {
 		if s, plain := raw[f.Short].(string); plain {
-			return f.table.field(f.Short).text(s), e.child(f.Short).words() == nil
+			return f.table.field(f.Short).text(s), ok && e.child(f.Short).words() == nil
 		}
 	}
 	keys := e.keys()
 	parts := make([]string, len(keys))
-	c := e.words()
-	ok = c == nil || len(c.foot) == 0
 	for i, key := range keys {
 		k := e.child(key)
 		one, fits := w.inline(k, inside(f).field(key))

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,7 @@ func TestWriteForms(t *testing.T) {
 	n.Set("stop", []any{"/bin/a", "|", "b"}, at)
 	r := in.Append("virtual_routes", at)
 	r.Set("to", "default", at)
+	r.Set("table", "100", at)
 	r.Set("rtt", "2m0s", at)
 	vs := root.Table("virtual_server", at).Table("a.b", at)
 	vs.Set("address", "192.0.2.10:80", at)
@@ -86,13 +88,13 @@ virtual_ipaddress = [
   { address = "192.0.2.11", device = "eth1" },  # old
 ]
 garp.refresh = "0s"
-virtual_routes = [{ to = "default", rtt = "2m" }]
+virtual_routes = [{ to = "default", table = 100, rtt = "2m" }]
+# that is all
 
 [vrrp_instance.VI_1.notify]
 master = "/bin/up 'a b' c"
 backup = "/bin/sh -c 'a | b'"
 stop = ["/bin/a", "|", "b"]
-# that is all
 
 [virtual_server."a.b"]
 address = "192.0.2.10:80"
@@ -274,6 +276,10 @@ func plain(raw any, t *table) any {
 					argv[i] = words[i]
 				}
 				v = argv
+			}
+		case f.takesNumbers():
+			if n, is := v.(int64); is {
+				v = strconv.FormatInt(n, 10)
 			}
 		case f.kind == kindDuration:
 			v, _ = time.ParseDuration(v.(string))

@@ -22,6 +22,9 @@ func (f *field) text(raw any) string {
 				return strconv.FormatUint(n, 10)
 			}
 		}
+		if n, err := strconv.ParseUint(v, 10, 63); err == nil && f.takesNumbers() && strconv.FormatUint(n, 10) == v {
+			return v
+		}
 		return stringText(v)
 	case int64:
 		return strconv.FormatInt(v, 10)

@@ -23,6 +23,7 @@ import (
 // whole test moves with one boot. There it has one processor, so TestFarmFaults has a boot of its own beside it.
 func TestFarms(t *testing.T) {
 	t.Parallel()
+	buildPackages(t)
 	if !labtest.RequireIPVS(t, filepath.Dir(binary(t))) {
 		return
 	}
@@ -35,6 +36,7 @@ func TestFarms(t *testing.T) {
 	t.Run("vrf", testVRF)
 	t.Run("service manager", testServiceManager)
 	t.Run("systemd", testSystemd)
+	t.Run("package", testPackage)
 }
 
 // TestFarmFaults is what a farm bears: processes that die, and a table that others change.
@@ -47,6 +49,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("table", testTable)
 	t.Run("options, without twos, which 6.1 lacks", testIPVSOptions)
 	t.Run("ipv6", testIPv6Farm)
+	t.Run("through the virtual address", testThroughVIP)
 	t.Run("ipvs commands", testIPVSCommands)
 }
 

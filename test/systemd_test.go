@@ -24,12 +24,11 @@ mount --make-rprivate /
 mount -t proc proc /proc
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs -o mode=755 run /run
-mkdir -p /run/etc/up /run/etc/work /run/units/sysinit.target.wants
-mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/up,workdir=/run/etc/work overlay /etc
-mount -t tmpfs -o mode=755 sbin /usr/local/sbin
-cp @BINARY@ /usr/local/sbin/director
-mkdir -p /etc/director
-cp @CONFIG@ /etc/director/director.toml
+mkdir -p /run/units/sysinit.target.wants
+for d in etc usr var; do
+	mkdir -p /run/over/$d/up /run/over/$d/work
+	mount -t overlay -o lowerdir=/$d,upperdir=/run/over/$d/up,workdir=/run/over/$d/work overlay /$d
+done
 rm -f /etc/machine-id
 echo 0123456789abcdef0123456789abcdef >/etc/machine-id
 for u in sysinit.target basic.target multi-user.target shutdown.target network-online.target sockets.target \
@@ -37,10 +36,82 @@ for u in sysinit.target basic.target multi-user.target shutdown.target network-o
 	cp /lib/systemd/system/$u /run/units/
 done
 ln -s ../systemd-journald.service /run/units/sysinit.target.wants/
-cp @UNIT@ /run/units/director.service
-exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=/run/units container=netlab \
+for d in /etc/systemd/system /lib/systemd/system; do
+	mount -t tmpfs -o mode=755 units $d
+done
+cp -a /run/units/. /lib/systemd/system/
+@INSTALL@
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=/etc/systemd/system:/lib/systemd/system container=netlab \
 	/lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no
 `
+
+// A systemdHost is a host with a systemd.
+type systemdHost struct {
+	t     *testing.T
+	host  *netlab.Host
+	shell *netlab.Process // that systemd was started from
+	init  int             // systemd's pid
+	root  string          // where its files are
+}
+
+// bootSystemd starts systemd on a host, after the shell commands that install what it shall run.
+func bootSystemd(f *farm, h *netlab.Host, install string) *systemdHost {
+	f.t.Helper()
+	boot, err := h.WriteFile("boot.sh", strings.Replace(systemdBoot, "@INSTALL@", install, 1))
+	f.Must(err)
+	s := &systemdHost{t: f.t, host: h, shell: f.Start(h, "systemd", "unshare", "--mount", "--pid", "--fork", "--kill-child", boot)}
+	f.Eventually(patience, "systemd runs", func() error {
+		for _, p := range h.Processes() {
+			if p.Args[0] == "/lib/systemd/systemd" {
+				s.init = p.Pid
+				return nil
+			}
+		}
+		return fmt.Errorf("it does not:\n%s", s.shell.Log())
+	})
+	s.root = fmt.Sprintf("/proc/%d/root", s.init)
+	f.Eventually(patience, "systemd is ready", func() error {
+		out, err := s.inside("systemctl", "is-active", "multi-user.target")
+		if err != nil {
+			return fmt.Errorf("%s\n%s", out, s.shell.Log())
+		}
+		return nil
+	})
+	return s
+}
+
+// inside runs a program where systemd is.
+func (s *systemdHost) inside(argv ...string) (string, error) {
+	return s.host.Run(append([]string{"nsenter", "--target", strconv.Itoa(s.init), "--mount", "--pid"}, argv...)...)
+}
+
+func (s *systemdHost) systemctl(args ...string) string {
+	s.t.Helper()
+	out, err := s.inside(append([]string{"systemctl", "--no-pager"}, args...)...)
+	if err != nil {
+		s.t.Fatalf("%v\n%s", err, s.shell.Log())
+	}
+	return strings.TrimSpace(out)
+}
+
+// property returns a property of director's unit.
+func (s *systemdHost) property(name string) string {
+	s.t.Helper()
+	return s.systemctl("show", "--value", "--property="+name, "director")
+}
+
+// wantActive checks that the service runs.
+func (s *systemdHost) wantActive() {
+	s.t.Helper()
+	if got := s.property("ActiveState") + " " + s.property("SubState"); got != "active running" {
+		s.t.Errorf("the service is %s", got)
+	}
+}
+
+// director is the daemon that systemd runs.
+func (s *systemdHost) director() *director {
+	return &director{Process: s.shell, t: s.t, host: s.host, configPath: s.root + "/etc/director/director.toml", runtimeDir: s.root + "/run/director"}
+}
 
 // testSystemd runs the unit under a real systemd (set-up 14), with a peer beside it.
 func testSystemd(t *testing.T) {
@@ -55,52 +126,16 @@ func testSystemd(t *testing.T) {
 	f.Must(err)
 	unit, err := filepath.Abs(unitPath)
 	f.Must(err)
-	boot, err := h.WriteFile("boot.sh", strings.NewReplacer("@BINARY@", binary(t), "@CONFIG@", config, "@UNIT@", unit).Replace(systemdBoot))
-	f.Must(err)
-	shell := f.Start(h, "systemd", "unshare", "--mount", "--pid", "--fork", "--kill-child", boot)
-	init := 0
-	f.Eventually(patience, "systemd runs", func() error {
-		for _, p := range h.Processes() {
-			if p.Args[0] == "/lib/systemd/systemd" {
-				init = p.Pid
-				return nil
-			}
-		}
-		return fmt.Errorf("it does not:\n%s", shell.Log())
-	})
-	inside := func(argv ...string) (string, error) {
-		return h.Run(append([]string{"nsenter", "--target", strconv.Itoa(init), "--mount", "--pid"}, argv...)...)
-	}
-	systemctl := func(args ...string) string {
-		t.Helper()
-		out, err := inside(append([]string{"systemctl", "--no-pager"}, args...)...)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, shell.Log())
-		}
-		return strings.TrimSpace(out)
-	}
-	property := func(name string) string {
-		t.Helper()
-		return systemctl("show", "--value", "--property="+name, "director")
-	}
-	root := fmt.Sprintf("/proc/%d/root", init)
-	d := &director{Process: shell, t: t, host: h, configPath: root + "/etc/director/director.toml", runtimeDir: root + "/run/director"}
-	f.Eventually(patience, "systemd is ready", func() error {
-		out, err := inside("systemctl", "is-active", "multi-user.target")
-		if err != nil {
-			return fmt.Errorf("%s\n%s", out, shell.Log())
-		}
-		return nil
-	})
+	s := bootSystemd(f, h, strings.NewReplacer("@BINARY@", binary(t), "@CONFIG@", config, "@UNIT@", unit).Replace(`
+cp @BINARY@ /usr/local/sbin/director
+mkdir -p /etc/director
+cp @CONFIG@ /etc/director/director.toml
+cp @UNIT@ /etc/systemd/system/director.service`))
+	d, root := s.director(), s.root
+	inside, systemctl, property, wantActive := s.inside, s.systemctl, s.property, s.wantActive
 
 	// start returns when the daemon is ready: the table is there.
 	systemctl("start", "director")
-	wantActive := func() {
-		t.Helper()
-		if got := property("ActiveState") + " " + property("SubState"); got != "active running" {
-			t.Errorf("the service is %s", got)
-		}
-	}
 	wantActive()
 	d.waitMaster()
 	d.WaitServers()

@@ -56,6 +56,9 @@ table is emptied. A second one of them leaves the children one second.`,
 }
 
 func run(ctx context.Context, o *options, level, format string) error {
+	if os.Getpid() == 1 {
+		return asInit()
+	}
 	log, configured, flush, err := newLog(level, format)
 	if err != nil {
 		return &usageError{err}

@@ -24,6 +24,7 @@ func (r *reader) substitute(l line, nesting int) bool {
 			return true
 		}
 		found = true
+		r.margin.use(l.at, text[i:end])
 		b.WriteString(text[from:i])
 		from = end
 		i = end - 1
@@ -159,6 +160,7 @@ func (r *reader) repeat(l line, nesting int) bool {
 			args = sub.out[0].text
 		}
 	}
+	r.margin.repeat(l.at, l.text)
 	rest := l
 	rest.shift(strings.TrimLeft(l.text[end+1:], spaces))
 	if kind == "~LST" {

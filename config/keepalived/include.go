@@ -130,12 +130,17 @@ func (r *reader) include(l line) bool {
 			r.stop(l.at, "more than %d files are included", r.maxFiles)
 			return true
 		}
-		dir, before := r.dir, r.checks
+		dir, checks := r.dir, r.checks
 		r.dir = dirOf(name)
 		r.includes++
-		r.run(split(name, string(text)), true, 0)
+		before, at := len(r.out), l.at
+		r.run(split(name, string(text), r.margin), true, 0)
+		if len(r.out) > before {
+			at = r.out[before].at
+		}
+		r.margin.note(at, "from %s (%s %s)", name, word, pattern)
 		r.includes--
-		r.dir, r.checks = dir, before
+		r.dir, r.checks = dir, checks
 		if r.stopped {
 			return true
 		}

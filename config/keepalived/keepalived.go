@@ -64,8 +64,7 @@ func Positions(name string, text []byte, o Options) config.Finder {
 
 // document translates a text.
 func document(r *config.Report, name string, text []byte, o Options) *config.Tree {
-	lines := expand(r, name, text, o)
-	return translate(r, name, tree(r, lines))
+	return translate(r, name, tree(r, expand(r, name, text, o, nil)), nil)
 }
 
 // isSpace says that a character separates words.

@@ -108,7 +108,7 @@ func TestEveryUsualKeywordIsTested(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := config.NewReport(file)
-		walk("", tree(r, expand(r, file, text, options())))
+		walk("", tree(r, expand(r, file, text, options(), nil)))
 	}
 	for id, c := range listed(t) {
 		if (c == 'C' || c == 'c') && !used[id] {

@@ -16,7 +16,7 @@ import (
 func expanded(t *testing.T, text string, o Options) (lines []string, wrong string) {
 	t.Helper()
 	r := config.NewReport("x.conf")
-	for _, l := range expand(r, "x.conf", []byte(text), o) {
+	for _, l := range expand(r, "x.conf", []byte(text), o, nil) {
 		lines = append(lines, l.text)
 	}
 	if r.Failed() {
@@ -70,7 +70,7 @@ func TestPlaces(t *testing.T) {
 			walk(s.kids)
 		}
 	}
-	walk(tree(r, expand(r, "x.conf", []byte(text), options())))
+	walk(tree(r, expand(r, "x.conf", []byte(text), options(), nil)))
 	want := []string{"a 1:1", "b 1:6", "c 1:8", "d 3:3", "e 4:3", "f 7:3", "1 7:3", "g 7:3"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -120,7 +120,7 @@ func TestBounds(t *testing.T) {
 		t.Errorf("many files: %q", wrong)
 	}
 	r := config.NewReport("x.conf")
-	tree(r, expand(r, "x.conf", []byte(strings.Repeat("a {\n", 100000)), options()))
+	tree(r, expand(r, "x.conf", []byte(strings.Repeat("a {\n", 100000)), options(), nil))
 	if !r.Failed() {
 		t.Error("no error for 100,000 blocks in each other")
 	}

@@ -36,6 +36,7 @@ type reader struct {
 	includes int    // deep
 	files    int
 	checks   includeCheck
+	margin   *margin // nil unless the text is converted
 	out      []line
 	bytes    int
 	work     int  // what the expansion has cost, also where it makes nothing
@@ -43,25 +44,29 @@ type reader struct {
 }
 
 // expand returns the lines of a text with everything in them put in its place.
-func expand(report *config.Report, name string, text []byte, o Options) []line {
-	r := &reader{Report: report, Options: o, params: make(map[string][]line), dir: dirOf(name)}
+func expand(report *config.Report, name string, text []byte, o Options, m *margin) []line {
+	r := &reader{Report: report, Options: o, params: make(map[string][]line), dir: dirOf(name), margin: m}
 	if r.maxLines == 0 {
 		r.maxLines, r.maxFiles = maxLines, maxFiles
 	}
-	r.run(split(name, string(text)), true, 0)
+	r.run(split(name, string(text), m), true, 0)
 	return r.out
 }
 
-// split divides a text into lines and takes the comments away.
-func split(name, text string) []line {
+// split divides a text into lines and takes the comments away, which m keeps unless it
+// is nil.
+func split(name, text string, m *margin) []line {
 	text = strings.TrimPrefix(text, "\ufeff")
 	lines := make([]line, 0, strings.Count(text, "\n")+1)
 	for n := 1; text != ""; n++ {
 		var s string
 		s, text, _ = strings.Cut(text, "\n")
-		s = strings.TrimRight(uncomment(s), spaces)
+		s, comment := uncomment(s)
+		s = strings.TrimRight(s, spaces)
 		from := len(s) - len(strings.TrimLeft(s, spaces))
-		if s = s[from:]; s != "" {
+		s = s[from:]
+		m.comment(config.Position{File: name, Line: n, Col: 1}, comment, s != "")
+		if s != "" {
 			lines = append(lines, line{text: s, at: config.Position{File: name, Line: n, Col: from + 1}})
 		}
 	}
@@ -70,9 +75,9 @@ func split(name, text string) []line {
 
 // uncomment cuts off a comment, which begins with ! or # outside double quotes; a
 // backslash keeps the character behind it.
-func uncomment(s string) string {
+func uncomment(s string) (text, comment string) {
 	if !strings.ContainsAny(s, "!#") {
-		return s
+		return s, ""
 	}
 	quoted := false
 	var b strings.Builder
@@ -86,11 +91,11 @@ func uncomment(s string) string {
 		case c == '"':
 			quoted = !quoted
 		case (c == '#' || c == '!') && !quoted:
-			return b.String()
+			return b.String(), s[i:]
 		}
 		b.WriteByte(s[i])
 	}
-	return b.String()
+	return b.String(), ""
 }
 
 // stop ends the expansion with an error.
@@ -117,15 +122,18 @@ func (r *reader) line(l line, next []line, includes bool, nesting int) (taken in
 	if includes && r.include(l) {
 		return 0
 	}
+	conditions := ""
 	for strings.HasPrefix(l.text, "@") {
 		word, rest := cutWord(l.text[1:])
 		id, not := strings.CutPrefix(word, "^")
 		if (id == r.ID) == not {
+			r.margin.note(l.at, "@%s: not for %s: %s", word, r.ID, rest)
 			if name, value, ok := definition(rest); ok && name != "" {
 				_, taken = capture(line{text: value, at: l.at}, next)
 			}
 			return taken
 		}
+		conditions += "@" + word + " "
 		l.shift(rest)
 	}
 	if l.text == "" {
@@ -136,8 +144,12 @@ func (r *reader) line(l line, next []line, includes bool, nesting int) (taken in
 			d := l
 			d.shift(value)
 			r.params[name], taken = capture(d, next)
+			r.margin.define(l.at, conditions+"$"+name, r.params[name])
 			return taken
 		}
+	}
+	if conditions != "" {
+		r.margin.use(l.at, strings.TrimSpace(conditions))
 	}
 	if strings.HasPrefix(l.text, "~SEQ") || strings.HasPrefix(l.text, "~LST(") {
 		if r.repeat(l, nesting) {

@@ -27,6 +27,7 @@ type translator struct {
 	pauses      map[string]pauseOf // of garp_group, by interface
 	fileChecks  map[string]bool    // track_files that checks follow
 	fileUses    map[string]bool    // track_files that instances and groups follow
+	conversion  *conversion        // nil unless the text is converted
 }
 
 // scope is a block that is being translated.
@@ -57,13 +58,14 @@ type keyword struct {
 }
 
 // translate makes a document of the statements of a text.
-func translate(r *config.Report, name string, statements []*statement) *config.Tree {
+func translate(r *config.Report, name string, statements []*statement, c *conversion) *config.Tree {
 	t := &translator{
 		Report: r, root: config.NewTree(), tables: tables(),
 		global: make(map[string]*statement), groups: make(map[string]*statement),
 		trackFiles: make(map[string]string), serverGroup: make(map[string]*statement),
 		rulePrio: 16384, mailEvents: make(map[string]bool), pauses: make(map[string]pauseOf),
 		fileChecks: make(map[string]bool), fileUses: make(map[string]bool),
+		conversion: c,
 	}
 	for _, s := range statements {
 		t.look(s)
@@ -122,6 +124,7 @@ func (sc *scope) statements() {
 			sc.seen[s.key()] = s
 		}
 	}
+	sc.conversion.block(sc)
 }
 
 // unknown says what was probably meant by a keyword that a block does not have.
@@ -166,6 +169,21 @@ func (sc *scope) set(path string, value any, at config.Position) {
 	}
 }
 
+// imply gives a key what keepalived takes when the file says nothing.
+func (sc *scope) imply(t *config.Tree, key string, value any, at config.Position) {
+	t.Set(key, value, at)
+	sc.conversion.imply(t.Item(key))
+}
+
+// implyUnless does so when there is no statement; with one the value is the file's own.
+func (sc *scope) implyUnless(s *statement, t *config.Tree, key string, value any, at config.Position) {
+	if s == nil {
+		sc.imply(t, key, value, at)
+		return
+	}
+	t.Set(key, value, s.at())
+}
+
 // need says that a statement has so many parameters at least; more than most are
 // reported, unless most is negative.
 func (sc *scope) need(s *statement, least, most int) bool {
@@ -175,7 +193,7 @@ func (sc *scope) need(s *statement, least, most int) bool {
 	}
 	if most >= 0 && len(s.args()) > most {
 		extra := s.arg(most + 1)
-		sc.Warnf(extra.at, s.key(), "%q has no meaning here and is not used", s.rest(most+1))
+		sc.NoEffectf(extra.at, s.key(), "%q has no meaning here and is not used", s.rest(most+1))
 	}
 	return true
 }
@@ -268,27 +286,33 @@ func boolean(path string) handler {
 
 // ignored is a keyword that has no effect here, and why, or what to do instead.
 func ignored(why string) handler {
-	return func(sc *scope, s *statement) { sc.Warnf(s.at(), s.key(), "has no effect: %s", why) }
+	return func(sc *scope, s *statement) { sc.NoEffectf(s.at(), s.key(), "has no effect: %s", why) }
 }
 
 // missing is a keyword for which there is nothing here.
 func missing(instead string) handler {
 	return func(sc *scope, s *statement) {
-		sc.Warnf(s.at(), s.key(), "is not supported and not used: %s", instead)
+		sc.LeftOutf(s.at(), s.key(), "is not supported and not used: %s", instead)
 	}
 }
 
 // refused is a keyword without which the rest would do something else than is
 // meant.
 func refused(instead string) handler {
-	return func(sc *scope, s *statement) { sc.Errorf(s.at(), s.key(), "is not supported: %s", instead) }
+	return func(sc *scope, s *statement) {
+		if sc.conversion != nil { // what is written is read before it is used
+			sc.LeftOutf(s.at(), s.key(), "is not supported, and the rest does something else without it: %s", instead)
+			return
+		}
+		sc.Errorf(s.at(), s.key(), "is not supported: %s", instead)
+	}
 }
 
 // switchedOff is missing for keywords that may also be switched off.
 func switchedOff(instead string) handler {
 	return func(sc *scope, s *statement) {
 		if on, ok := sc.onOff(s); ok && on {
-			sc.Warnf(s.at(), s.key(), "is not supported and not used: %s", instead)
+			sc.LeftOutf(s.at(), s.key(), "is not supported and not used: %s", instead)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func (sc *scope) address(t *config.Tree, s, k *statement) {
 			t.Set(flags[w.text], true, w.at)
 			continue
 		case w.text == "use_vmac":
-			sc.Warnf(w.at, s.key(), "a MAC address for one virtual address is not supported: it has that of its interface")
+			sc.LeftOutf(w.at, s.key(), "a MAC address for one virtual address is not supported: it has that of its interface")
 			continue
 		case next.text == "":
 			sc.Errorf(w.at, s.key(), "%q is not known behind an address, or its value is missing; one address a line", w.text)
@@ -96,7 +96,7 @@ func (sc *scope) address(t *config.Tree, s, k *statement) {
 			}
 			t.Set("preferred_lft", next.text, next.at)
 		case w.text == "track_group":
-			sc.Warnf(w.at, s.key(), "%q is not supported: the address is put back when somebody takes it away, and no instance depends on it", "track_group")
+			sc.LeftOutf(w.at, s.key(), "%q is not supported: the address is put back when somebody takes it away, and no instance depends on it", "track_group")
 		default:
 			sc.Errorf(w.at, s.key(), "%q is not known behind an address, allowed are dev, label, brd, scope, peer, preferred_lft and others of ip-address(8), and one address a line", w.text)
 			return
@@ -175,7 +175,7 @@ func (sc *scope) route(t *config.Tree, s, k *statement) {
 				sc.Errorf(w.at, s.key(), "%q is not supported: make the route with the network's own configuration", w.text)
 				return
 			}
-			sc.Warnf(w.at, s.key(), "%q is not supported and not used", w.text)
+			sc.LeftOutf(w.at, s.key(), "%q is not supported and not used", w.text)
 			i++
 			continue
 		case "protocol", "proto":
@@ -355,7 +355,7 @@ func (sc *scope) rule(t *config.Tree, s, k *statement) {
 			i++
 			continue
 		case "track_group", "realms":
-			sc.Warnf(w.at, s.key(), "%q is not supported and not used", w.text)
+			sc.LeftOutf(w.at, s.key(), "%q is not supported and not used", w.text)
 			i++
 			continue
 		}

@@ -29,11 +29,11 @@ func (sc *scope) finishChecks(e target) {
 			c.http()
 		case "smtp":
 			if !t.Has("helo_name") {
-				t.Set("helo_name", "smtpchecker.keepalived.org", s.at())
+				sc.imply(t, "helo_name", "smtpchecker.keepalived.org", s.at())
 			}
 		case "udp":
 			if !t.Has("max_reply_length") {
-				t.Set("max_reply_length", int64(255), s.at())
+				sc.imply(t, "max_reply_length", int64(255), s.at())
 			}
 		case "script":
 			if !t.Has("script") {
@@ -70,7 +70,7 @@ func (sc *scope) times(kind string) {
 		if s := sc.inherited(key); s != nil {
 			seconds(path)(sc, s)
 		} else if otherwise != "" {
-			sc.t.Set(path, otherwise, at)
+			sc.imply(sc.t, path, otherwise, at)
 		}
 	}
 	time("delay_loop", "interval", "60s")
@@ -80,7 +80,7 @@ func (sc *scope) times(kind string) {
 			if s := sc.up.up.seen["delay_loop"]; s != nil {
 				seconds("timeout")(sc, s)
 			} else {
-				sc.t.Set("timeout", "60s", at)
+				sc.imply(sc.t, "timeout", "60s", at)
 			}
 		}
 	default:
@@ -104,13 +104,14 @@ func (sc *scope) times(kind string) {
 		sc.Warnf(old.at(), old.key(), "is the old name of retry")
 		s = old
 	}
+	sc.imply(sc.t, "rise", int64(1), at)
 	if s != nil && sc.need(s, 1, 1) {
 		if v, ok := sc.number(s.arg(1), s.key(), 10); ok {
-			n, at = v, s.arg(1).at
+			sc.t.Set("fall", v+1, s.arg(1).at)
+			return
 		}
 	}
-	sc.t.Set("fall", n+1, at)
-	sc.t.Set("rise", int64(1), sc.s.at())
+	sc.imply(sc.t, "fall", n+1, at)
 }
 
 // http translates the URLs of a check.
@@ -121,10 +122,10 @@ func (sc *scope) http() {
 		sc.t.Set("host", host.arg(1).text, host.arg(1).at)
 	}
 	if !sc.t.Has("http_version") {
-		sc.t.Set("http_version", "1.0", at)
+		sc.imply(sc.t, "http_version", "1.0", at)
 	}
 	if sc.s.key() == "SSL_GET" {
-		sc.t.Set("verify", false, at)
+		sc.imply(sc.t, "verify", false, at)
 	}
 	var urls []*statement
 	for _, k := range sc.s.kids {

@@ -26,7 +26,7 @@ func (t *translator) mail(root *scope) {
 		return
 	}
 	if server == nil || len(server.args()) == 0 {
-		t.Warnf(to.at(), to.key(), "no mail is sent: there is no smtp_server")
+		t.NoEffectf(to.at(), to.key(), "no mail is sent: there is no smtp_server")
 		return
 	}
 	sc := t.scope(root, "global_defs", t.root.Table("notify", to.at()).Table("mail", to.at()), to)
@@ -44,9 +44,9 @@ func (t *translator) mail(root *scope) {
 	}
 	sc.need(server, 1, 2)
 	sc.t.Set("server", host, server.arg(1).at)
-	for key, path := range map[string]string{"notification_email_from": "from", "smtp_helo_name": "helo"} {
-		if s := t.global[key]; s != nil && sc.need(s, 1, 1) {
-			sc.t.Set(path, s.arg(1).text, s.arg(1).at)
+	for _, k := range [][2]string{{"notification_email_from", "from"}, {"smtp_helo_name", "helo"}} {
+		if s := t.global[k[0]]; s != nil && sc.need(s, 1, 1) {
+			sc.t.Set(k[1], s.arg(1).text, s.arg(1).at)
 		}
 	}
 	if s := t.global["smtp_connect_timeout"]; s != nil {
@@ -57,20 +57,22 @@ func (t *translator) mail(root *scope) {
 			sc.t.Add("events", event, to.at())
 		}
 	}
+	t.conversion.imply(sc.t.Item("events"))
 }
 
-// alert tells whether mail is sent when a block itself says nothing.
-func (t *translator) alert(special string, otherwise bool) bool {
+// alert tells whether mail is sent when a block itself says nothing, and which statement
+// says so, nil when none does.
+func (t *translator) alert(special string, otherwise bool) (on bool, by *statement) {
 	for _, key := range []string{special, "smtp_alert"} {
 		if s := t.global[key]; s != nil {
 			switch s.arg(1).text {
 			case "off", "false", "no":
-				return false
+				return false, s
 			}
-			return true
+			return true, s
 		}
 	}
-	return otherwise
+	return otherwise, nil
 }
 
 // fifo translates the FIFOs, of which director has one for all events.
@@ -88,7 +90,7 @@ func (t *translator) fifo() {
 				t.Warnf(s.at(), key, "director has one FIFO for all events, VRRP and services: the reader gets the lines of both")
 			}
 			if len(s.args()) > 1 {
-				t.Warnf(s.arg(2).at, key, "the FIFO belongs to the daemon's own user, mode 0600: %q is not used", s.rest(2))
+				t.LeftOutf(s.arg(2).at, key, "the FIFO belongs to the daemon's own user, mode 0600: %q is not used", s.rest(2))
 			}
 		} else if s.arg(1).text != first.arg(1).text {
 			t.Errorf(s.arg(1).at, key, "director has one FIFO for all events, and that is %q of %s: allowed is the same path", first.arg(1).text, first.key())
@@ -105,13 +107,16 @@ func (t *translator) finishGlobal(root *scope) {
 			t.root.Table("track_file", root.s.at()).Delete(name)
 		}
 	}
+	if files := t.root.Inner("track_file"); files != nil && len(files.Keys()) == 0 {
+		t.root.Delete("track_file")
+	}
 	for _, process := range []string{"vrrp", "checker"} {
 		if !t.root.Has(process + "_process") {
 			continue
 		}
 		if p := t.root.Table(process+"_process", root.s.at()); p.Has("rt_priority") && p.Has("nice") {
 			nice := t.global[process+"_priority"]
-			t.Warnf(nice.at(), nice.key(), "has no effect on a process with %s_rt_priority", process)
+			t.NoEffectf(nice.at(), nice.key(), "has no effect on a process with %s_rt_priority", process)
 			p.Delete("nice")
 		}
 	}
@@ -179,7 +184,7 @@ func atLeast(n int64, path string) handler {
 // step.
 func autoPriority(sc *scope, s *statement) {
 	if arg := s.arg(1).text; arg != "0" && arg != "-1" {
-		sc.Warnf(s.at(), s.key(), "is not supported and not used: vrrp_rt_priority gives the VRRP process real-time priority from the start")
+		sc.LeftOutf(s.at(), s.key(), "is not supported and not used: vrrp_rt_priority gives the VRRP process real-time priority from the start")
 	}
 }
 

@@ -3,6 +3,7 @@ package keepalived
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -76,7 +77,7 @@ func service(sc *scope, s *statement) {
 	t.Set(key, value, to.at)
 	sc.pool(t, s, to, proto)
 	if !t.Has("real_server") {
-		sc.Warnf(s.at(), s.key(), "has no real_server and is not used, as in keepalived")
+		sc.NoEffectf(s.at(), s.key(), "has no real_server and is not used, as in keepalived")
 		table.Delete(name)
 	}
 }
@@ -185,7 +186,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		if vs.seen["protocol"] == nil {
 			sc.Warnf(at, s.key(), "there is no protocol: UDP is used, as in keepalived; write protocol TCP if that is meant")
 		}
-		t.Set("protocol", proto, at)
+		sc.implyUnless(vs.seen["protocol"], t, "protocol", proto, at)
 	}
 	vs.persistence(to)
 	if k := vs.seen["quorum"]; k != nil {
@@ -226,15 +227,36 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 			on, _ := sc.onOff(a)
 			mail = mail || on
 		} else {
-			mail = mail || sc.alert("smtp_alert_checker", true)
+			on, _ := sc.alert("smtp_alert_checker", true)
+			mail = mail || on
 		}
 	}
+	_, by := sc.alert("smtp_alert_checker", true)
 	if a := vs.seen["smtp_alert"]; a != nil {
 		on, _ := sc.onOff(a)
-		mail = mail || on
+		mail, by = mail || on, a
 	}
-	t.Set("mail", mail, at)
+	sc.implyUnless(by, t, "mail", mail, at)
+	vs.shareChecks(t)
 	vs.quorum(total)
+}
+
+// shareChecks gives the service the checks that all of its servers have alike.
+func (sc *scope) shareChecks(t *config.Tree) {
+	servers := t.Elements("real_server")
+	if len(servers) == 0 || !servers[0].Has("check") {
+		return
+	}
+	for _, s := range servers[1:] {
+		if !reflect.DeepEqual(s.Get("check"), servers[0].Get("check")) {
+			return
+		}
+	}
+	sc.conversion.share(sc.s)
+	t.Take("check", servers[0])
+	for _, s := range servers[1:] {
+		s.Delete("check")
+	}
 }
 
 // persistence knows keepalived's default and repair.
@@ -254,14 +276,14 @@ func (sc *scope) persistence(to target) {
 // granular drops a granularity that has nothing to be of.
 func (sc *scope) granular(to target) {
 	if s := sc.seen["persistence_granularity"]; s != nil && !sc.t.Has("persistence_timeout") {
-		sc.Warnf(s.at(), s.key(), "is not used: there is no persistence_timeout")
+		sc.NoEffectf(s.at(), s.key(), "is not used: there is no persistence_timeout")
 		sc.t.Delete(s.key())
 	}
 	if to.marked || to.group {
 		return
 	}
 	if s := sc.seen["ip_family"]; s != nil {
-		sc.Warnf(s.at(), s.key(), "is not used: the address tells it")
+		sc.NoEffectf(s.at(), s.key(), "is not used: the address tells it")
 		sc.t.Delete("family")
 	}
 }
@@ -290,13 +312,13 @@ func (sc *scope) quorum(total int64) {
 func (sc *scope) server(e target) {
 	vs := sc.up
 	if !sc.t.Has("weight") {
-		weight := int64(1)
+		weight, at := int64(1), sc.s.at()
 		if w := vs.seen["weight"]; w != nil && sc.need(w, 1, 1) {
 			if n, ok := sc.number(w.arg(1), w.key(), 10); ok {
-				weight = n
+				weight, at = n, w.arg(1).at
 			}
 		}
-		sc.t.Set("weight", weight, sc.s.at())
+		sc.t.Set("weight", weight, at)
 	}
 	method, _ := sc.t.Get("forwarding").(string)
 	if method == "" {
@@ -420,7 +442,7 @@ func poolScript(key string) handler {
 // onePacket is ops, which is for datagrams.
 func onePacket(sc *scope, s *statement) {
 	if p := sc.protocol(sc.s); p != "udp" && sc.s.arg(1).text != "fwmark" {
-		sc.Warnf(s.at(), s.key(), "is for UDP and is not used, as in keepalived")
+		sc.NoEffectf(s.at(), s.key(), "is for UDP and is not used, as in keepalived")
 		return
 	}
 	sc.set("one_packet", true, s.at())

@@ -103,9 +103,9 @@ func bfdInstance(sc *scope, s *statement) {
 		return
 	}
 	b := sc.enter("bfd_instance", t, s)
-	for key, value := range map[string]string{"min_rx": "10ms", "min_tx": "10ms"} {
+	for _, key := range []string{"min_rx", "min_tx"} {
 		if !t.Has(key) {
-			t.Set(key, value, s.at())
+			sc.imply(t, key, "10ms", s.at())
 		}
 	}
 	for _, key := range []string{"neighbor_ip", "neighbour_ip"} {

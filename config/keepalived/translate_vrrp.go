@@ -53,13 +53,14 @@ func instance(sc *scope, s *statement) {
 			seconds("garp.interval")(in, g)
 		}
 	}
-	if !t.Has("mail") {
-		t.Set("mail", sc.alert("smtp_alert_vrrp", false), s.at())
-	}
 	in.scriptUser("notify.user", "notify_master", "notify_backup", "notify_fault", "notify_stop", "notify")
 
 	in.priority()
 	in.version()
+	if !t.Has("mail") {
+		on, by := sc.alert("smtp_alert_vrrp", false)
+		in.implyUnless(by, t, "mail", on, s.at())
+	}
 	in.state()
 	in.strict()
 	in.preemption()
@@ -76,11 +77,11 @@ func (sc *scope) defaults() {
 		value any
 	}{{"higher_prio_send_advert", false}, {"promote_secondaries", false}} {
 		if !sc.t.Has(d.path) {
-			sc.set(d.path, d.value, at)
+			sc.imply(sc.t, d.path, d.value, at)
 		}
 	}
 	if garp := sc.t.Table("garp", at); !garp.Has("refresh") {
-		garp.Set("refresh", "0s", at)
+		sc.imply(garp, "refresh", "0s", at)
 	}
 }
 
@@ -118,7 +119,7 @@ func (sc *scope) version() {
 		if !sc.v4() {
 			v = 3
 		}
-		sc.t.Set("version", v, at)
+		sc.imply(sc.t, "version", v, at)
 	}
 	s := sc.seen["advert_int"]
 	if s == nil || !sc.need(s, 1, 1) {
@@ -174,7 +175,7 @@ func (sc *scope) preemption() {
 	}
 	if s := sc.seen["owner_ignore_adverts"]; s != nil && !sc.owner() && sc.t.Get("owner_ignore_adverts") == true {
 		if s.key() == "owner_ignore_adverts" {
-			sc.Warnf(s.at(), s.key(), "is for priority 255 and has no effect here")
+			sc.NoEffectf(s.at(), s.key(), "is for priority 255 and has no effect here")
 		}
 		sc.t.Delete("owner_ignore_adverts")
 	}
@@ -327,7 +328,7 @@ func peers(sc *scope, s *statement) {
 			sc.Errorf(w.at, s.key(), "%q is not known behind a peer, allowed are min_ttl and max_ttl with a number, and one peer a line", w.text)
 		}
 		if !min {
-			p.Set("min_ttl", int64(1), k.at())
+			sc.imply(p, "min_ttl", int64(1), k.at())
 		}
 	}
 }
@@ -404,9 +405,9 @@ func useVMAC(sc *scope, s *statement) {
 		w := s.words[i]
 		switch {
 		case w.text == "netlink_notify_msg":
-			sc.Warnf(w.at, s.key(), "%s has no effect in director", w.text)
+			sc.NoEffectf(w.at, s.key(), "%s has no effect in director", w.text)
 		case w.text == "group":
-			sc.Warnf(w.at, s.key(), "%q is not supported and not used", s.rest(i))
+			sc.LeftOutf(w.at, s.key(), "%q is not supported and not used", s.rest(i))
 			return
 		case strings.Count(w.text, ":") == 5:
 			sc.set("vmac_address", w.text, w.at)

@@ -19,6 +19,7 @@ type statement struct {
 	words []word // never empty
 	block bool   // there is a block, which may be empty
 	kids  []*statement
+	end   config.Position // of the closing brace
 }
 
 func (s *statement) key() string         { return s.words[0].text }
@@ -86,6 +87,7 @@ func tree(r *config.Report, lines []line) []*statement {
 				case len(stack) == 1:
 					r.Errorf(at, "", "there is a closing brace too many: no block is open here")
 				default:
+					stack[len(stack)-1].end = at
 					stack = stack[:len(stack)-1]
 				}
 			default:

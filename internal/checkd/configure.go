@@ -151,6 +151,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 		}
 	}
 	d.watchFiles()
+	d.openPassages()
 	d.claim(now)
 	before := d.table.done
 	d.configureWhole(now, c.Config)
@@ -263,15 +264,23 @@ func (d *Daemon) assign(now time.Time, s *service, f farm) {
 // claim notes which services are ours, before the kernel gets them: a process
 // that dies in between leaves nothing that its successor would not know.
 func (d *Daemon) claim(now time.Time) {
-	for key := range d.byKey {
+	own := func(key ipvs.ServiceKey) {
 		if !d.table.owned.Has(key) {
 			d.table.owned.Add(key)
 			d.recordStale = true
 		}
 	}
+	for key := range d.byKey {
+		own(key)
+	}
+	private := ipvs.Set{}
+	for p, mark := range d.marks {
+		private.Add(p.key(mark))
+		own(p.key(mark))
+	}
 	d.keepRecord(now)
 	for key := range d.table.have {
-		if d.byKey[key] == nil && d.table.owns(key) {
+		if d.byKey[key] == nil && !private.Has(key) && d.table.owns(key) {
 			d.table.set(key, nil)
 		}
 	}
@@ -281,9 +290,9 @@ func (d *Daemon) claim(now time.Time) {
 // wanted nor in the kernel is ours no more.
 func (d *Daemon) keepRecord(now time.Time) {
 	t := d.table
-	if t.known && len(t.owned) > len(d.byKey) {
+	if t.known && len(t.owned) > len(d.byKey)+len(d.marks) {
 		for key := range t.owned {
-			if d.byKey[key] == nil && t.have[key] == nil {
+			if d.byKey[key] == nil && t.want[key] == nil && t.have[key] == nil {
 				delete(t.owned, key)
 				d.recordStale = true
 			}

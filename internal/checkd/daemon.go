@@ -111,6 +111,8 @@ type Daemon struct {
 	whole    whole
 	schedule *scheduler
 	files    fileWatches
+	marks    map[passage]uint32 // of the private services that probes go through
+	doubt    doubt
 	stats    ipvs.Stats // the newest counters
 
 	generation   uint64
@@ -141,7 +143,7 @@ type service struct {
 func New(log *slog.Logger, opts Options) *Daemon {
 	d := &Daemon{
 		log: log, opts: opts.withDefaults(),
-		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{},
+		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{}, marks: map[passage]uint32{},
 	}
 	d.table = newTable(log, d.repaired)
 	return d
@@ -158,6 +160,7 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 	ctx, cancel := context.WithCancel(ctx)
 	d.schedule = newScheduler(ctx, d.opts.Probe, d.opts.MaxProbes)
 	d.schedule.scripts.send = ch.Send
+	d.schedule.mark = d.mark
 	d.files = fileWatches{changed: make(chan string), ctx: ctx, running: &d.schedule.probes, ends: map[string]context.CancelFunc{}}
 	defer func() {
 		cancel()
@@ -261,6 +264,8 @@ func (d *Daemon) result(now time.Time, a answer) {
 		r.Outcome = checkers.Pass
 	case !a.result.Conclusive():
 		r.Outcome = checkers.Inconclusive
+	case t.Through.valid() && d.doubtPassage(now, a):
+		r.Outcome, r.Text = checkers.Inconclusive, closedPassage(t.Through).String()
 	}
 	if mute := r.Outcome == checkers.Inconclusive; mute != t.mute {
 		t.mute = mute
@@ -373,7 +378,7 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 
 // repaired tells the parent of a repair of the kernel's table; the parent logs it.
 func (d *Daemon) repaired(r repair) {
-	subject := r.op.Key.String()
+	subject := d.privateName(r.op.Key)
 	s := d.byKey[r.op.Key]
 	if s != nil {
 		subject = s.pool.Config().Name
@@ -402,6 +407,7 @@ func (d *Daemon) repaired(r repair) {
 // stop removes what is ours and says whether that worked.
 func (d *Daemon) stop() error {
 	var err error
+	d.closePassages(time.Now())
 	if d.configured && !d.global.KeepIPVSOnStop {
 		if err = errors.Join(d.table.removeAll(), d.undoWhole()); err != nil {
 			err = fmt.Errorf("checkd: remove what is ours at the stop: %w", err)

@@ -39,6 +39,12 @@ func Ask(ctx context.Context, q Query, p *Plan) probe.Result {
 	if c.ConnectTimeout < c.Timeout {
 		to.ConnectTimeout = c.ConnectTimeout.D()
 	}
+	if q.Through.valid() {
+		to.Mark = q.Mark
+		if err := to.GoThrough(q.Through.server); err != nil {
+			return probe.Result{Reason: probe.Local, Detail: err.Error()}
+		}
+	}
 	return p.ask(ctx, to, q)
 }
 

@@ -119,6 +119,8 @@ type scheduler struct {
 	ctx     context.Context
 	limit   int
 	answers chan answer // has room for every running probe: reporting never blocks
+	// mark returns the mark that leads onto a passage, 0 while it is not open.
+	mark func(passage) uint32
 
 	tasks   map[schedule]*task
 	waiting waitingTasks
@@ -206,18 +208,23 @@ func (s *scheduler) start(now time.Time) {
 				s.lastLate = now
 			}
 		}
-		limit, ask := t.timeout, s.ask
+		limit, ask, query := t.timeout, s.ask, t.Query
 		if t.Kind == config.CheckScript {
 			script := t.script()
 			limit += scriptGrace
 			ask = func(ctx context.Context, _ Query, p *Plan) probe.Result { return s.scripts.run(ctx, script, p.check) }
+		}
+		if t.Through.valid() {
+			if query.Mark = s.mark(t.Through); query.Mark == 0 {
+				ask = func(context.Context, Query, *Plan) probe.Result { return closedPassage(t.Through) }
+			}
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, limit)
 		t.running, t.cancel = true, cancel
 		s.running++
 		s.probes.Go(func() {
 			defer cancel()
-			s.answers <- answer{t, now, ask(ctx, t.Query, t.plan)}
+			s.answers <- answer{t, now, ask(ctx, query, t.plan)}
 		})
 	}
 }

@@ -21,12 +21,18 @@ type Query struct {
 	Host   string         // HTTP: the Host header where the check leaves it to the server
 	// Question is config.Check.Question: how it is asked.
 	Question [sha256.Size]byte
+	// Through is the way to one real server, of a question that goes to the virtual
+	// address; Mark, which a question gets when it is asked, leads onto that way.
+	Through passage
+	Mark    uint32
 }
 
 // TargetText names the target as status shows it: 10.0.0.1, 10.0.0.1:80,
-// 10.0.0.1:80/health or /run/web/state.
+// 10.0.0.1:80/health, 192.0.2.80:80/health through 10.0.0.1 or /run/web/state.
 func (q Query) TargetText() string {
 	switch {
+	case q.Through.valid():
+		return q.Target.String() + q.Path + " through " + q.Through.server.String()
 	case !q.Target.IsValid():
 		return q.Path
 	case q.Target.Port() == 0:
@@ -138,6 +144,9 @@ func translate(v *config.VirtualServer) farm {
 		for j := range rs.Checks {
 			c, o := &rs.Checks[j], &f.orders[i][j]
 			o.Query = query(c, o.Question, rs.Address)
+			if c.ThroughVIP {
+				o.Query.goThrough(v, c, s)
+			}
 			s.Checks[j] = checkers.CheckConfig{
 				ID: o.id(), Label: o.Label(), Weighs: c.Weighs(),
 				Thresholds: checkers.Thresholds{Rise: c.Rise, Fall: c.Fall},

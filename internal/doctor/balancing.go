@@ -149,7 +149,7 @@ func ipvsStrangers(v *visit) {
 	}
 	for _, s := range v.Facts.Services {
 		k := key{s.Protocol, s.Address, s.Mark}
-		if ours[k] {
+		if ours[k] || s.Mark != 0 && v.Config.ProbeMark(s.Mark) {
 			continue
 		}
 		name, flag := s.Address.String()+"/"+s.Protocol, "-D -t "+s.Address.String()

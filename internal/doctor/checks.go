@@ -17,6 +17,8 @@ func Checks() []Check {
 			"direct routing puts the packet with the virtual address into a frame for the server, and a router sends such a packet back to the director", directRouting},
 		{"local-server", Broken, "this director as one of its own real servers, and virtual addresses on its loopback",
 			"a host that has the virtual address for its own programs must not answer ARP for it, or clients reach it instead of the master", localServer},
+		{"through-vip", Broken, "`accept_local` and `rp_filter` where checks have `through_vip`",
+			"while this host is master, the kernel drops what comes from the virtual address: the checks say nothing, and their servers keep the state they have", throughVIP},
 		{"large-receive", Unwise, "LRO on interfaces that IPVS forwards from",
 			"packets that the card has joined are larger than the way to the server allows, and are dropped there", largeReceive},
 		{"tunnel-mtu", Unwise, "room for the header of a tunnel",

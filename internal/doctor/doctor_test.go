@@ -78,6 +78,9 @@ func instance(more string) string {
 // replaced is base with words exchanged.
 func replaced(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(base) }
 
+// throughBase has a check through the virtual address.
+var throughBase = replaced(`"nat"`, `"dr"`, `"tcp"`, "\"tcp\"\nthrough_vip = true")
+
 // Each case is a host and a configuration, and what is found: "severity id line part
 // of what was found". All findings are listed.
 var cases = []struct {
@@ -121,6 +124,16 @@ var cases = []struct {
 	{"virtual address on lo", "", func(f *Facts) {
 		f.Links[0].Addresses = append(f.Links[0].Addresses, netip.MustParsePrefix("192.0.2.80/32"))
 	}, []string{"broken local-server 4 192.0.2.80 is on lo"}},
+	{"through the virtual address", throughBase, set1("net/ipv4/conf/eth1/accept_local", "0"), []string{"broken through-vip 9 accept_local is off on eth1"}},
+	{"through the virtual address, accepted", throughBase, set1("net/ipv4/conf/eth1/accept_local", "1"), nil},
+	{"through the virtual address, strict", throughBase, func(f *Facts) {
+		f.Sysctl["net/ipv4/conf/all/accept_local"], f.Sysctl["net/ipv4/conf/eth1/accept_local"] = "1", "0"
+		f.Sysctl["net/ipv4/conf/all/rp_filter"] = "1"
+	}, []string{"broken through-vip 9 whose rp_filter is 1"}},
+	{"private services", throughBase, func(f *Facts) {
+		f.Sysctl["net/ipv4/conf/eth1/accept_local"] = "1"
+		f.Services = []Service{{Protocol: "fwmark", Mark: 1828716544}, {Protocol: "fwmark", Mark: 7}}
+	}, []string{"note ipvs-strangers 0 fwmark 7"}},
 	{"large receive", replaced(`"nat"`, `"dr"`), func(f *Facts) { f.Links[1].LargeReceive, f.Sysctl["net/ipv4/ip_forward"] = true, "0" }, []string{"unwise large-receive 6 eth0"}},
 	{"tunnel", replaced(`"nat"`, `"tunnel"`), nil, []string{"unwise tunnel-mtu 9 carries 1500: 1480"}},
 	{"tunnel with room", replaced(`"nat"`, `"tunnel"`), func(f *Facts) { f.Links[2].MTU = 1520 }, nil},

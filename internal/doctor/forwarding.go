@@ -162,6 +162,26 @@ func localServer(v *visit) {
 	}
 }
 
+// throughVIP: a master drops what comes from its own addresses, and so the answers to
+// probes through them. Over IPv6 the kernel does not look.
+func throughVIP(v *visit) {
+	for _, s := range servers(v.Config) {
+		vip, way := s.vs.ProbeAddress().Addr(), v.Facts.Ways[s.addr]
+		n := slices.IndexFunc(v.index.virtuals, func(a virtual) bool { return a.addr() == vip })
+		if !s.through || n < 0 || !vip.Is4() || way.Local || way.Device == "" {
+			continue
+		}
+		if on, ok := v.conf(way.Device, "accept_local"); ok && on == 0 {
+			v.add(Broken, s.path, fmt.Sprintf("%s is asked through %s, and accept_local is off on %s, where its answers come in", s.addr, vip, way.Device),
+				set("net/ipv4/conf/"+way.Device+"/accept_local", 1))
+		}
+		if strict, ok := v.conf(way.Device, "rp_filter"); ok && strict == 1 && v.index.virtuals[n].device != way.Device {
+			v.add(Broken, s.path, fmt.Sprintf("%s is asked through %s, which is put on %s, and its answers come in by %s, whose rp_filter is 1 (strict)", s.addr, vip, v.index.virtuals[n].device, way.Device),
+				set("net/ipv4/conf/"+way.Device+"/rp_filter", 2))
+		}
+	}
+}
+
 // largeReceive: the kernel switches LRO off by itself where it forwards; IPVS with
 // direct routing and tunnels does not count as that.
 func largeReceive(v *visit) {

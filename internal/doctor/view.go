@@ -47,6 +47,7 @@ type server struct {
 	forward config.Forwarding
 	inhibit bool
 	sorry   bool
+	through bool // it is asked through the virtual address
 }
 
 // servers lists all real servers and sorry servers.
@@ -55,10 +56,10 @@ func servers(c *config.Config) (all []server) {
 		vs := &c.VirtualServers[n]
 		path := []string{"virtual_server", vs.Name}
 		for i, rs := range vs.RealServers {
-			all = append(all, server{vs, sub(path, "real_server", "["+strconv.Itoa(i)+"]"), rs.Address.Addr(), rs.Forwarding, rs.Inhibit, false})
+			all = append(all, server{vs, sub(path, "real_server", "["+strconv.Itoa(i)+"]"), rs.Address.Addr(), rs.Forwarding, rs.Inhibit, false, config.Through(rs.Checks)})
 		}
 		if s := vs.SorryServer; s != nil {
-			all = append(all, server{vs, sub(path, "sorry_server"), s.Address.Addr(), s.Forwarding, false, true})
+			all = append(all, server{vs, sub(path, "sorry_server"), s.Address.Addr(), s.Forwarding, false, true, false})
 		}
 	}
 	return all

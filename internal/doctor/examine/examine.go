@@ -135,7 +135,7 @@ var globalSettings = []string{
 
 // interfaceSettings are read for all and for each interface.
 var interfaceSettings = map[string][]string{
-	"ipv4": {"rp_filter", "send_redirects", "arp_ignore", "arp_announce", "promote_secondaries"},
+	"ipv4": {"rp_filter", "send_redirects", "arp_ignore", "arp_announce", "promote_secondaries", "accept_local"},
 	"ipv6": {"disable_ipv6", "accept_ra"},
 }
 
