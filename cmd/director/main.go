@@ -158,7 +158,7 @@ func newRoot() *cobra.Command {
 		},
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRun(o), newCheck(o), newSchema(), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newChild())
+	root.AddCommand(newRun(o), newCheck(o), newSchema(), newInit(), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newChild())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

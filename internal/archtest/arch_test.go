@@ -15,6 +15,7 @@ const module = "director/"
 var pure = map[string][]string{
 	"config":            {},
 	"config/keepalived": {"config"},
+	"config/pair":       {"config"},
 	"vrrp":              {},
 	"bfd":               {},
 	"ipvs":              {},
