@@ -9,7 +9,7 @@ SYSCTLDIR  ?= /etc/sysctl.d
 MODULESDIR ?= /etc/modules-load.d
 # Needed to build nothing but to run the demo and the tests: real peers, and a
 # kernel with ip_vs for machines whose own has none.
-TOOLS = bird2 busybox chromium curl frr haproxy iproute2 iputils-ping ipvsadm keepalived mariadb-server nftables nginx-light nsd postgresql procps \
+TOOLS = bird2 busybox chromium curl frr groff-base haproxy iproute2 iputils-ping ipvsadm keepalived mariadb-server nftables nginx-light nsd postgresql procps \
 	prometheus python3-aiosmtpd redis-server rpm slapd snmptrapd systemd tcpdump tshark user-mode-linux
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
@@ -37,7 +37,7 @@ BUILD ?= build
 PACKAGE_BINARY ?= build/director.$$arch
 PACKAGE_DIR ?= build/packages
 
-install: $(BUILD) ## install the binary and the documents below PREFIX; unit, kernel settings and a sample in /etc
+install: $(BUILD) ## install the binary, manual pages, completion and documents below PREFIX; unit, kernel settings and a sample in /etc
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/director
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|/usr/local/|$(PREFIX)/|g' etc/director.service >$(DESTDIR)$(UNITDIR)/director.service
@@ -46,6 +46,12 @@ install: $(BUILD) ## install the binary and the documents below PREFIX; unit, ke
 	install -D -m 0644 etc/director.modules $(DESTDIR)$(MODULESDIR)/director.conf
 	install -D -m 0600 etc/director.toml $(DESTDIR)/etc/director/director.toml.sample
 	install -D -m 0644 etc/director.schema.json $(DESTDIR)/etc/director/director.schema.json
+	env -u GOARCH $(GO) run -ldflags '-X main.version=$(VERSION)' ./cmd/director man $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	env -u GOARCH $(GO) run ./cmd/director completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/director
+	env -u GOARCH $(GO) run ./cmd/director completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_director
+	env -u GOARCH $(GO) run ./cmd/director completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/director.fish
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director README.md CHANGELOG.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/docs docs/*.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/etc etc/director.toml

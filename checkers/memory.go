@@ -10,10 +10,14 @@ import (
 // second round of "up" reports after a process was replaced; the kernel's table
 // decides where the two differ.
 type Memory struct {
-	State   State
-	Since   time.Time
-	Reason  string
-	Servers map[ipvs.DestKey]ServerMemory
+	State        State
+	Since        time.Time
+	Reason       string
+	GuardedSince time.Time // since when the panic guard kept servers in service; zero: it kept none
+	// Standby says that the pool was kept out of the kernel's table, which
+	// therefore decides nothing.
+	Standby bool
+	Servers map[ipvs.DestKey]ServerMemory // and sorry servers
 	// Overrides are in force, whatever the kernel's table holds; Leaving are the
 	// servers that leave, as far as it holds them.
 	Overrides map[ipvs.DestKey]Override
@@ -25,6 +29,8 @@ type ServerMemory struct {
 	State  State
 	Since  time.Time
 	Reason string
+	Kept   bool      // in service although it was down
+	Ramp   time.Time // when its weight began to rise; zero: it did not
 	Checks []CheckMemory
 }
 
@@ -41,16 +47,21 @@ type CheckMemory struct {
 // recall sets the states that memory and the kernel's table agree upon. It is
 // only called on a new pool.
 func (p *Pool) recall(m *Memory) {
-	for _, s := range p.servers {
+	p.guarding, p.guardedSince = !m.GuardedSince.IsZero(), m.GuardedSince
+	for _, s := range p.All() {
 		known, ok := m.Servers[s.Config.Key]
 		if ok {
-			s.recall(known, p.heldSorry)
+			s.recall(known, p.heldSorry, m.Standby)
 		}
+	}
+	if m.Standby {
+		p.quorum.Serving = m.State == Up
+		p.heldSorry = m.State == Sorry
 	}
 	switch {
 	case m.State == Up && p.quorum.Serving:
 		p.quorum.State = Up
-	case m.State == Sorry && p.heldSorry, m.State == Down && p.config.Sorry == nil:
+	case m.State == Sorry && p.heldSorry, m.State == Down && !p.heldSorry:
 		p.quorum.State = Down
 	default:
 		return
@@ -59,9 +70,10 @@ func (p *Pool) recall(m *Memory) {
 }
 
 // recall takes over a server's state and that of its checks. The kernel's table
-// must agree: a down server is not in service there, and an up one is, unless the
-// sorry server answers for all.
-func (s *Server) recall(m ServerMemory, sorry bool) {
+// must agree: a down server has no weight there unless it was kept, and an up
+// one is, unless a sorry server answers for it. On standby and of a server in maintenance
+// the table says nothing.
+func (s *Server) recall(m ServerMemory, sorry, standby bool) {
 	pairs := s.remembered(m.Checks)
 	for c, k := range pairs {
 		c.recall(k)
@@ -70,10 +82,12 @@ func (s *Server) recall(m ServerMemory, sorry bool) {
 		s.held = In // it has no weight because its checks say so
 	}
 	in := s.held == In
-	if m.State == Unknown || m.State == Up && !in && !sorry || m.State == Down && in {
+	agrees := m.State == Up && (in || sorry || s.Sorry) || m.State == Down && (s.heldWeight == 0 || m.Kept)
+	if m.State == Unknown || !agrees && !standby && s.override.Order != Maintenance {
 		return
 	}
 	s.State, s.Since, s.Reason, s.Detail = m.State, m.Since, Resumed, m.Reason
+	s.Kept, s.ramp = m.Kept, ramp{began: m.Ramp}
 	for c, k := range pairs {
 		c.Last, c.Spent, c.Health.Passed, c.Health.Failed = k.Last, k.Spent, k.Passed, k.Failed
 		if k.State == Up || k.State == Down && m.State == Down {

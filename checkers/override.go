@@ -47,14 +47,17 @@ func ParseOverride(text string) (Override, error) {
 }
 
 // ParseWeight reads a weight as an operator writes it: "10", or "50%" of the
-// configured one.
+// configured one. A weight of 0 is a drain.
 func ParseWeight(text string) (Override, error) {
 	digits, percent := strings.CutSuffix(text, "%")
 	n, err := strconv.ParseUint(digits, 10, 31)
 	if err != nil || percent && n > 1000 {
 		return Override{}, fmt.Errorf("weight %q is not allowed: a number up to %d or up to 1000%% of the configured weight is", text, MaxOverride)
 	}
-	if percent {
+	switch {
+	case n == 0:
+		return Override{Order: Drain}, nil
+	case percent:
 		return Override{Weighing: Percent, Value: int(n)}, nil
 	}
 	return Override{Weighing: Absolute, Value: int(n)}, nil
@@ -102,9 +105,11 @@ func (p *Pool) Order(s *Server, o Override, now time.Time) []Change {
 	before := s.override.Order
 	s.override = o
 	var changes []Change
+	s.ramp.due = s.ramp.due || before == Maintenance && o.Order != Maintenance
 	switch away := o.Order == Maintenance; {
 	case away && before != Maintenance:
 		s.told = s.State
+		s.ramp = ramp{}
 	case !away && before == Maintenance && s.told != s.State:
 		changes = append(changes, Change{Server: s.Config.Name, From: s.told, To: s.State, Reason: s.Reason, Detail: s.Detail})
 	}

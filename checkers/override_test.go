@@ -286,7 +286,7 @@ func TestOverrideText(t *testing.T) {
 			t.Errorf("%q was read as %v", text, o)
 		}
 	}
-	for text, want := range map[string]string{"10": "=10", "0": "=0", "50%": "50%", "1000%": "1000%", "2147483647": "=2147483647",
+	for text, want := range map[string]string{"10": "=10", "0": "drain", "0%": "drain", "50%": "50%", "1000%": "1000%", "2147483647": "=2147483647",
 		"": "", "-1": "", "+1": "", "1001%": "", "x": "", "5 %": "", "2147483648": "", "1.5": ""} {
 		o, err := ParseWeight(text)
 		if (err == nil) != (want != "") || err == nil && o.String() != want {

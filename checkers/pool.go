@@ -2,16 +2,11 @@ package checkers
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"director/ipvs"
 )
-
-// SorryConfig is the server that answers when a pool has no quorum.
-type SorryConfig struct {
-	Key  ipvs.DestKey
-	Dest ipvs.Destination
-}
 
 // PoolConfig is one virtual service with its real servers. The keys of the
 // servers differ from each other.
@@ -19,8 +14,11 @@ type PoolConfig struct {
 	Name               string
 	Service            ipvs.Service
 	Quorum, Hysteresis int
-	Sorry              *SorryConfig
-	Servers            []ServerConfig
+	// PanicThreshold is the share of the weight, in hundredths, that bad verdicts
+	// leave in service. 0: no guard.
+	PanicThreshold int
+	Sorry          []ServerConfig // answer without a quorum, the first that is well; none has weight 0
+	Servers        []ServerConfig
 	// DrainOnRemove is for how long at most a server that is taken out of the
 	// configuration keeps its connections; 0: not at all.
 	DrainOnRemove time.Duration
@@ -31,6 +29,7 @@ type PoolConfig struct {
 type Pool struct {
 	config  PoolConfig
 	servers []*Server // in the configuration's order
+	sorry   []*Server // likewise
 	leaving []Leaving
 	quorum  Quorum
 
@@ -39,7 +38,10 @@ type Pool struct {
 	reason Reason
 	detail string
 
-	heldSorry bool // the sorry server was found in service; counts while state is Unknown
+	heldSorry    bool    // a sorry server was found in service; counts while state is Unknown
+	answers      *Server // the sorry server that answers in place of the pool; nil: none
+	guarding     bool    // the panic guard keeps servers in service
+	guardedSince time.Time
 }
 
 // NewPool makes a pool out of its configuration, what the kernel's table holds
@@ -53,15 +55,20 @@ func NewPool(cfg PoolConfig, have *ipvs.Entry, memory *Memory, now time.Time) (*
 		if memory != nil {
 			s.override = memory.Overrides[s.Config.Key]
 		}
-		if have != nil {
+		switch {
+		case have != nil:
 			d, present := have.Dests[ipvs.CanonicalDest(s.Config.Key)]
 			s.adopt(d.Weight, present)
 			p.quorum.Serving = p.quorum.Serving || d.Weight > 0
+		case s.Config.StartsIn:
+			s.trust()
+			p.quorum.Serving = true
 		}
 	}
-	if have != nil && cfg.Sorry != nil && !p.quorum.Serving {
-		_, p.heldSorry = have.Dests[ipvs.CanonicalDest(cfg.Sorry.Key)]
+	for _, s := range p.servers { // what comes to those that serve comes slowly
+		s.ramp.due = have != nil && p.quorum.Serving && s.held != In
 	}
+	p.adoptSorry(have, now)
 	if memory != nil {
 		p.recall(memory)
 		p.recallLeaving(memory.Leaving, have)
@@ -71,34 +78,49 @@ func NewPool(cfg PoolConfig, have *ipvs.Entry, memory *Memory, now time.Time) (*
 
 // configure makes the servers of cfg out of those there are and new ones.
 func (p *Pool) configure(cfg PoolConfig) {
-	old := make(map[ipvs.DestKey]*Server, len(p.servers))
-	for _, s := range p.servers {
-		old[s.Config.Key] = s
-	}
 	p.config = cfg
 	p.quorum.Need, p.quorum.Hysteresis = cfg.Quorum, cfg.Hysteresis
-	p.servers = make([]*Server, len(cfg.Servers))
-	for i, want := range cfg.Servers {
-		s := old[want.Key]
+	p.servers = arrange(p.servers, cfg.Servers)
+	p.sorry = arrange(p.sorry, cfg.Sorry)
+	for _, s := range p.sorry {
+		s.Sorry = true
+	}
+}
+
+// arrange makes a list of servers out of those there are and new ones.
+func arrange(have []*Server, want []ServerConfig) []*Server {
+	old := make(map[ipvs.DestKey]*Server, len(have))
+	for _, s := range have {
+		old[s.Config.Key] = s
+	}
+	list := make([]*Server, len(want))
+	for i, cfg := range want {
+		s := old[cfg.Key]
 		if s == nil {
 			s = &Server{}
 		}
-		delete(old, want.Key)
-		s.reconfigure(want)
-		p.servers[i] = s
+		delete(old, cfg.Key)
+		s.reconfigure(cfg)
+		list[i] = s
 	}
+	return list
 }
 
 // Apply puts another configuration in force and returns the changes that
 // follow. Servers whose address is in both, and their checks that ask the same
-// as before, keep their health; new servers start out of the pool.
+// as before, keep their health; new servers start out of the pool, or where their
+// configuration says.
 func (p *Pool) Apply(cfg PoolConfig, now time.Time) []Change {
+	serves := slices.ContainsFunc(p.servers, func(s *Server) bool { return p.Place(s) == In })
 	stood := p.standing()
 	p.configure(cfg)
 	p.depart(now, stood)
-	for _, s := range p.servers {
+	for _, s := range p.All() {
 		if s.Since.IsZero() {
-			s.Since = now
+			s.Since, s.ramp.due = now, serves
+			if s.Config.StartsIn {
+				s.trust()
+			}
 		}
 	}
 	return p.settle(now)
@@ -107,7 +129,7 @@ func (p *Pool) Apply(cfg PoolConfig, now time.Time) []Change {
 // settle brings every server and the pool in line with the checks.
 func (p *Pool) settle(now time.Time) []Change {
 	var changes []Change
-	for _, s := range p.servers {
+	for _, s := range p.All() {
 		if c, ok := s.settle(now); ok {
 			changes = append(changes, c)
 		}
@@ -121,7 +143,7 @@ func (p *Pool) settle(now time.Time) []Change {
 func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
 	c.Last = r
 	c.Spent += r.Duration
-	before, place := s.Weight(), p.Place(s)
+	before, place, dismissed := s.Weight(), p.Place(s), s.dismissed()
 	in := place == In || place == Quiesced && s.override.Order == Drain
 	var changes []Change
 	if c.Health.Step(now, c.heed(r), in) {
@@ -133,18 +155,29 @@ func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
 		changes = append(changes, Change{Server: s.Config.Name, From: s.State, To: s.State, Reason: WeightChanged,
 			Detail: fmt.Sprintf("%d, was %d; %s", after, before, s.advised())})
 	}
-	if len(changes) == 0 {
+	if len(changes) == 0 && s.dismissed() == dismissed {
 		return nil
 	}
 	return p.judge(now, changes)
 }
 
-// judge evaluates the quorum and appends the pool's own change, if there is one.
+// judge evaluates what follows from the states of the servers, and appends the
+// changes that it brings: which servers stay in service although they are down,
+// whether there is a quorum, which sorry server answers, whose weight rises.
 func (p *Pool) judge(now time.Time, changes []Change) []Change {
+	changes = p.guard(now, changes)
+	changes = p.judgeQuorum(now, changes)
+	changes = p.chooseSorry(changes)
+	changes, _ = p.warm(now, changes)
+	return changes
+}
+
+// judgeQuorum appends the change of the pool's own state, if there is one.
+func (p *Pool) judgeQuorum(now time.Time, changes []Change) []Change {
 	w := p.Weights()
 	p.quorum.Step(w)
 	to := p.quorum.State
-	if to == Down && p.config.Sorry != nil {
+	if to == Down && p.mayApologize() {
 		to = Sorry
 	}
 	if to == p.state {
@@ -181,27 +214,26 @@ func (p *Pool) Weights() Weights {
 	return w
 }
 
-// sorryIn says whether the sorry server answers in place of the pool.
-func (p *Pool) sorryIn() bool {
-	return p.state == Sorry || p.state == Unknown && p.heldSorry && p.config.Sorry != nil
-}
-
 // Place returns where a server of the pool should stand in the kernel's table.
 //
-// Without a sorry server, what is healthy of a pool that lost its quorum goes on
-// serving; with one, it alone serves.
+// Without a sorry server that is well, what is healthy of a pool that lost its
+// quorum goes on serving; with one, it alone serves.
 func (p *Pool) Place(s *Server) Place {
 	if place, is := s.ordered(); is {
 		return place
 	}
 	place := Out
 	switch {
-	case s.serving():
+	case s.Sorry:
+		if s == p.answers {
+			return In
+		}
+	case s.serving() || s.Kept:
 		place = In
 	case s.State == Unknown:
 		return s.held
 	}
-	if place == In && !p.sorryIn() {
+	if place == In && p.answers == nil {
 		return In
 	}
 	if s.Config.Inhibit {
@@ -212,11 +244,11 @@ func (p *Pool) Place(s *Server) Place {
 
 // Entry returns what should stand in the kernel's table.
 func (p *Pool) Entry() *ipvs.Entry {
-	e := &ipvs.Entry{Service: p.config.Service, Dests: make(map[ipvs.DestKey]ipvs.Destination, len(p.servers)+len(p.leaving)+1)}
+	e := &ipvs.Entry{Service: p.config.Service, Dests: make(map[ipvs.DestKey]ipvs.Destination, len(p.servers)+len(p.leaving)+len(p.sorry))}
 	for _, l := range p.leaving {
 		e.Dests[l.Key] = l.Dest
 	}
-	for _, s := range p.servers {
+	for _, s := range p.All() {
 		d := s.Config.Dest
 		switch p.Place(s) {
 		case Out:
@@ -224,19 +256,18 @@ func (p *Pool) Entry() *ipvs.Entry {
 		case Quiesced:
 			d.Weight = 0
 		default:
-			d.Weight = s.Weight()
+			d.Weight = s.RampedWeight()
 		}
 		e.Dests[s.Config.Key] = d
-	}
-	if p.sorryIn() {
-		e.Dests[p.config.Sorry.Key] = p.config.Sorry.Dest
 	}
 	return e
 }
 
-// Pending says whether the server waits for its first verdict outside the pool,
-// so that its checks should be made quickly.
-func (p *Pool) Pending(s *Server) bool { return s.State == Unknown && p.Place(s) != In }
+// Pending says whether the server waits for its first verdict outside the pool, or
+// in it on trust, so that its checks should be made quickly.
+func (p *Pool) Pending(s *Server) bool {
+	return s.State == Unknown && (p.Place(s) != In || s.trusted)
+}
 
 // Config returns the configuration in force.
 func (p *Pool) Config() PoolConfig { return p.config }
@@ -245,10 +276,18 @@ func (p *Pool) Config() PoolConfig { return p.config }
 // same value, and so do its checks, for as long as it stays in the configuration.
 func (p *Pool) Servers() []*Server { return p.servers }
 
+// SorryServers returns the sorry servers by preference, under the same promise.
+func (p *Pool) SorryServers() []*Server { return p.sorry }
+
+// All returns the servers and after them the sorry servers.
+func (p *Pool) All() []*Server {
+	if len(p.sorry) == 0 {
+		return p.servers
+	}
+	return slices.Concat(p.servers, p.sorry)
+}
+
 // State returns the pool's state, since when it has it, and why.
 func (p *Pool) State() (state State, since time.Time, reason string) {
 	return p.state, p.since, why(p.reason, p.detail)
 }
-
-// SorryIn reports whether the sorry server answers in place of the pool.
-func (p *Pool) SorryIn() bool { return p.sorryIn() }

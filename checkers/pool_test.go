@@ -39,7 +39,7 @@ func with(p PoolConfig, change func(*PoolConfig)) PoolConfig {
 }
 
 func withSorry(p *PoolConfig) {
-	p.Sorry = &SorryConfig{Key: dest("s"), Dest: ipvs.Destination{Weight: 1}}
+	p.Sorry = append(p.Sorry, server("s", 1))
 }
 
 func withInhibit(p *PoolConfig) {
@@ -94,7 +94,7 @@ func result(t *testing.T, p *Pool, now time.Time, text string) []Change {
 	}
 	var changes []Change
 	found := false
-	for _, s := range p.Servers() {
+	for _, s := range p.All() {
 		for _, c := range s.Checks {
 			if s.Config.Name == name && (!one || c.Config.Label == label) {
 				changes = append(changes, p.Step(now, s, c, r)...)

@@ -12,58 +12,101 @@ import (
 	"director/ipvs"
 )
 
-// wanted is the table by the rules, evaluated afresh from the facts: which
-// servers are healthy, and whether the pool has its quorum.
-func wanted(cfg PoolConfig, healthy map[string]bool, orders map[ipvs.DestKey]Override, quorum bool) map[ipvs.DestKey]ipvs.Destination {
+// ordered is the weight of a server as the configuration and an operator have it; 0
+// when the operator takes it out of service.
+func ordered(s *Server) int {
+	o, weight := s.Override(), int(s.Config.Dest.Weight)
+	switch o.Weighing {
+	case Absolute:
+		weight = o.Value
+	case Percent:
+		weight = (weight*o.Value + 99) / 100
+	}
+	if o.Order != NoOrder {
+		return 0
+	}
+	return weight
+}
+
+// wanted is the table by the rules, evaluated afresh from the facts: how the servers
+// of a pool are and since when, what is ordered, who leaves, and whether there is a
+// quorum. Nobody ramps.
+func wanted(p *Pool, quorum bool) map[ipvs.DestKey]ipvs.Destination {
+	cfg := p.Config()
+	in := map[*Server]bool{}
+	serving, base := 0, 0
+	for _, s := range p.Servers() {
+		base += ordered(s)
+		if s.State == Up {
+			in[s] = true
+			serving += ordered(s)
+		}
+	}
+	// The panic guard: while too little serves, the one that failed last comes back.
+	for cfg.PanicThreshold > 0 && serving*100 < base*cfg.PanicThreshold {
+		var last *Server
+		for _, s := range p.Servers() {
+			if !in[s] && ordered(s) > 0 && (last == nil || s.Since.After(last.Since)) {
+				last = s
+			}
+		}
+		in[last] = true
+		serving += ordered(last)
+	}
+	var sorry *Server
+	for _, s := range p.SorryServers() {
+		if sorry == nil && s.State == Up && !quorum && (cfg.PanicThreshold == 0 || base == 0) {
+			sorry = s
+		}
+	}
 	table := map[ipvs.DestKey]ipvs.Destination{}
-	sorry := !quorum && cfg.Sorry != nil
-	for _, s := range cfg.Servers {
-		d := s.Dest
-		o := orders[s.Key]
-		switch o.Weighing {
-		case Absolute:
-			d.Weight = int32(o.Value)
-		case Percent:
-			d.Weight = (d.Weight*int32(o.Value) + 99) / 100
-		}
-		if o.Order == Drain && healthy[s.Name] {
+	for _, l := range p.Leaving() {
+		table[l.Key] = l.Dest
+	}
+	for _, s := range p.All() {
+		d := s.Config.Dest
+		d.Weight = int32(ordered(s))
+		drains := s.Override().Order == Drain && s.State == Up
+		serves := s == sorry || in[s] && sorry == nil && s.Override().Order != Maintenance
+		if !serves && !drains {
 			d.Weight = 0
-			table[s.Key] = d
-			continue
-		}
-		if !healthy[s.Name] || sorry || o.Order == Maintenance {
-			d.Weight = 0
-			if !s.Inhibit {
+			if !s.Config.Inhibit {
 				continue
 			}
 		}
-		table[s.Key] = d
-	}
-	if sorry {
-		table[cfg.Sorry.Key] = cfg.Sorry.Dest
+		table[s.Config.Key] = d
 	}
 	return table
 }
 
-// drawPool draws a configuration with up to five servers.
+// drawPool draws a configuration with up to five servers and two sorry servers.
 func drawPool(t *rapid.T) PoolConfig {
+	draw := func(weight int, name string) ServerConfig {
+		s := server(name, int32(weight), rapid.SampledFrom([][]string{nil, {"tcp"}, {"tcp", "http"}, {"http", "ping"}}).Draw(t, "checks")...)
+		s.Inhibit = rapid.Bool().Draw(t, "inhibit")
+		for i := range s.Checks {
+			s.Checks[i].Rise, s.Checks[i].Fall = rapid.IntRange(1, 3).Draw(t, "rise"), rapid.IntRange(1, 3).Draw(t, "fall")
+		}
+		return s
+	}
 	var servers []ServerConfig
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
 		if !rapid.Bool().Draw(t, name) {
 			continue
 		}
-		s := server(name, int32(rapid.IntRange(0, 3).Draw(t, "weight")), rapid.SampledFrom([][]string{nil, {"tcp"}, {"tcp", "http"}, {"http", "ping"}}).Draw(t, "checks")...)
-		s.Inhibit = rapid.Bool().Draw(t, "inhibit")
-		for i := range s.Checks {
-			s.Checks[i].Rise, s.Checks[i].Fall = rapid.IntRange(1, 3).Draw(t, "rise"), rapid.IntRange(1, 3).Draw(t, "fall")
-		}
+		s := draw(rapid.SampledFrom([]int{0, 1, 2, 3, 100}).Draw(t, "weight"), name)
+		s.StartsIn = rapid.Bool().Draw(t, "starts in")
+		s.RampUp = rapid.SampledFrom([]time.Duration{0, 5 * time.Second, time.Minute}).Draw(t, "ramp up")
 		servers = append(servers, s)
 	}
 	cfg := pool(servers...)
 	cfg.Quorum = rapid.IntRange(0, 6).Draw(t, "quorum")
 	cfg.Hysteresis = rapid.IntRange(0, 2).Draw(t, "hysteresis")
-	if rapid.Bool().Draw(t, "sorry") {
-		withSorry(&cfg)
+	cfg.PanicThreshold = rapid.SampledFrom([]int{0, 0, 1, 40, 50, 100}).Draw(t, "panic threshold")
+	for _, name := range []string{"s", "t"} {
+		if rapid.Bool().Draw(t, name) {
+			cfg.Sorry = append(cfg.Sorry, draw(1, name))
+		}
 	}
 	if rapid.Bool().Draw(t, "drain on remove") {
 		cfg.DrainOnRemove = time.Minute
@@ -80,9 +123,13 @@ func drawOrder(t *rapid.T) Override {
 // remember makes of a pool what its next process will know of it.
 func remember(p *Pool) *Memory {
 	m := &Memory{Servers: map[ipvs.DestKey]ServerMemory{}, Overrides: ordersOf(p), Leaving: p.Leaving()}
+	if yes, since := p.Guarding(); yes {
+		m.GuardedSince = since
+	}
 	m.State, m.Since, m.Reason = p.State()
-	for _, s := range p.Servers() {
-		k := ServerMemory{State: s.State, Since: s.Since, Reason: s.Why()}
+	for _, s := range p.All() {
+		k := ServerMemory{State: s.State, Since: s.Since, Reason: s.Why(), Kept: s.Kept}
+		k.Ramp, _ = s.Ramp()
 		for _, c := range s.Checks {
 			k.Checks = append(k.Checks, CheckMemory{Label: c.Config.Label, State: c.Health.State, Last: c.Last})
 		}
@@ -100,9 +147,10 @@ func ordersOf(p *Pool) map[ipvs.DestKey]Override {
 }
 
 // Whatever happened before (results in any order, orders of an operator, reloads,
-// restarts with and without memory), the table is the one that the present facts call for; and once
-// every check has had enough equal results, it is the one that a pool made afresh
-// comes to with the same results.
+// restarts with and without memory, on standby or not), the table is the one that the present facts
+// call for, but for weights that are still rising; and once every check has had
+// enough equal results and the weights have risen, it is the one that a pool made
+// afresh comes to with the same results.
 func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := drawPool(t)
@@ -110,9 +158,8 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 		var have *ipvs.Entry // what stands in the kernel, as far as the pool knows
 		p, _ := NewPool(cfg, nil, nil, now)
 		facts := func(when string) {
-			healthy, decided := map[string]bool{}, true
-			for _, s := range p.Servers() {
-				healthy[s.Config.Name] = s.State == Up
+			decided := true
+			for _, s := range p.All() {
 				decided = decided && s.State != Unknown
 			}
 			state, _, _ := p.State()
@@ -129,21 +176,16 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 			if keep := max(cfg.Quorum-cfg.Hysteresis, 1); weight < keep && quorum {
 				t.Fatalf("%s: weight %d, lost below %d, but the pool is %s", when, weight, keep, state)
 			}
-			want := map[ipvs.DestKey]ipvs.Destination{}
-			for _, l := range p.Leaving() {
-				want[l.Key] = l.Dest
-			}
-			maps.Copy(want, wanted(cfg, healthy, ordersOf(p), quorum))
-			if got := p.Entry().Dests; !maps.Equal(got, want) {
+			if got, want := risen(t, p), wanted(p, quorum); !maps.Equal(got, want) {
 				t.Fatalf("%s: table %v, want %v", when, got, want)
 			}
 		}
 		facts("at the start")
 		for range rapid.IntRange(0, 40).Draw(t, "steps") {
 			now = now.Add(time.Second)
-			action := rapid.IntRange(0, 11).Draw(t, "action")
+			action := rapid.IntRange(0, 13).Draw(t, "action")
 			switch {
-			case action >= 10:
+			case action >= 12:
 				if len(p.Servers()) > 0 {
 					p.Order(rapid.SampledFrom(p.Servers()).Draw(t, "ordered"), drawOrder(t), now)
 				}
@@ -153,24 +195,45 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 			case action == 0:
 				cfg = drawPool(t)
 				p.Apply(cfg, now)
-			case action <= 2:
+			case action <= 4:
 				have = p.Entry()
-				memory := remember(p)
+				before, memory := serving(have), remember(p)
 				if action == 1 { // orders and leaves are written down, the rest is lost
 					memory = &Memory{Overrides: memory.Overrides, Leaving: memory.Leaving}
 				}
-				before := serving(have)
+				if action == 4 {
+					have, memory.Standby = nil, true
+				}
 				undecided, _, _ := p.State()
-				p, _ = NewPool(cfg, have, memory, now)
+				states := map[string]State{}
+				for _, s := range p.All() {
+					states[s.Config.Name] = s.State
+				}
+				var told []Change
+				p, told = NewPool(cfg, have, memory, now)
+				for _, s := range p.All() {
+					if was := states[s.Config.Name]; action > 1 && was != Unknown && s.State != was {
+						t.Fatalf("restart with memory: %s is %s, was %s", s.Config.Name, s.State, was)
+					}
+				}
+				told = slices.DeleteFunc(told, func(c Change) bool { return c.Reason == RampEnded })
+				decided := !slices.Contains(slices.Collect(maps.Values(states)), Unknown)
+				if action > 1 && decided && len(told) > 0 {
+					t.Fatalf("restart with memory tells %s", tell(told))
+				}
 				// The pool that is found is the pool that stays, except that a server
 				// without checks needs no proof, and that an undecided pool may be
 				// decided: it needs more to gain its quorum than it needed to keep it.
-				if after := serving(p.Entry()); !slices.Equal(before, after) && allChecked(cfg) && undecided != Unknown {
+				// On standby nobody keeps the place of a server without a verdict.
+				if after := serving(p.Entry()); action != 4 && !slices.Equal(before, after) && allChecked(cfg) && undecided != Unknown {
 					t.Fatalf("restart: %v served before, %v after", before, after)
 				}
+			case action == 5:
+				now = now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "seconds")) * time.Second)
+				p.Tick(now)
 			default:
 				var all []func()
-				for _, s := range p.Servers() {
+				for _, s := range p.All() {
 					for _, c := range s.Checks {
 						o := rapid.SampledFrom([]Outcome{Pass, Fail, Inconclusive}).Draw(t, "outcome")
 						all = append(all, func() { p.Step(now, s, c, Result{Outcome: o, At: now}) })
@@ -187,22 +250,49 @@ func TestAnyHistoryGivesTheTableOfTheFacts(t *testing.T) {
 		for _, l := range p.Leaving() {
 			p.Gone(l.Key)
 		}
-		for i, s := range p.Servers() {
+		for i, s := range p.All() {
 			for j, c := range s.Checks {
 				o := rapid.SampledFrom([]Outcome{Pass, Fail}).Draw(t, "final")
 				for range 3 {
 					p.Step(now, s, c, Result{Outcome: o, At: now})
-					twin := fresh.Servers()[i]
+					twin := fresh.All()[i]
 					fresh.Step(now, twin, twin.Checks[j], Result{Outcome: o, At: now})
 				}
 			}
 		}
+		now = now.Add(time.Hour)
+		p.Tick(now)
+		fresh.Tick(now)
 		facts("at the end")
-		// With hysteresis the past may decide, between the two thresholds.
-		if got, want := p.Entry().Dests, fresh.Entry().Dests; cfg.Hysteresis == 0 && !maps.Equal(got, want) {
+		// With hysteresis the past may decide, between the two thresholds; and which
+		// servers the guard keeps depends on when they failed.
+		got, want := p.Entry().Dests, fresh.Entry().Dests
+		guarding, _ := p.Guarding()
+		if cfg.Hysteresis == 0 && !guarding && !maps.Equal(got, want) {
 			t.Fatalf("table %v, a fresh pool has %v", got, want)
 		}
+		if at, more := p.Next(); more {
+			t.Fatalf("a weight still rises, at %v", at)
+		}
 	})
+}
+
+// risen is the table of a pool with the weights that it will have when none rises
+// any more. It checks those that do rise.
+func risen(t *rapid.T, p *Pool) map[ipvs.DestKey]ipvs.Destination {
+	table := maps.Clone(p.Entry().Dests)
+	for _, s := range p.Servers() {
+		d, ok := table[s.Config.Key]
+		if began, _ := s.Ramp(); began.IsZero() || !ok || p.Place(s) != In {
+			continue
+		}
+		if d.Weight < min(1, s.Weight()) || d.Weight > s.Weight() {
+			t.Fatalf("%s has the weight %d of %d while that rises", s.Config.Name, d.Weight, s.Weight())
+		}
+		d.Weight = s.Weight()
+		table[s.Config.Key] = d
+	}
+	return table
 }
 
 // serving lists who gets connections.

@@ -28,9 +28,15 @@ type ServerConfig struct {
 	// Dest is the server as it stands in the kernel while it is healthy.
 	Dest ipvs.Destination
 	// Inhibit keeps a server that is down in the table with weight 0, so that its
-	// connections live on, instead of removing it.
+	// connections live on, instead of removing it. A sorry server has it while it
+	// does not answer.
 	Inhibit bool
-	Checks  []CheckConfig // none: always up
+	// StartsIn puts a server that is new into service before its first verdict.
+	StartsIn bool
+	// RampUp is how long the weight takes to rise when the server comes into
+	// service. 0: it has it at once.
+	RampUp time.Duration
+	Checks []CheckConfig // none: always up
 }
 
 // Place is where a server stands in the kernel's table.
@@ -85,12 +91,16 @@ type Server struct {
 	Reason Reason
 	Detail string // particulars of Reason
 	Checks []*Check
+	Sorry  bool // it is a sorry server
+	Kept   bool // it is down, and the panic guard keeps it in service
 
 	override Override
 	told     State // in maintenance: the state that was the last news
 
 	held       Place // the place while State is Unknown
 	heldWeight int32 // the weight that was found with it
+	trusted    bool  // held in service without having been found there
+	ramp       ramp
 }
 
 // verdict joins the checks' states: down when one is down, up when all are up,
@@ -124,6 +134,12 @@ func (s *Server) settle(now time.Time) (Change, bool) {
 	if to == s.State {
 		return Change{}, false
 	}
+	switch {
+	case to == Down:
+		s.ramp = ramp{}
+	case s.State == Down && !s.Kept:
+		s.ramp.due = true
+	}
 	change := Change{Server: s.Config.Name, From: s.State, To: to, Reason: ChecksPassed}
 	if len(s.Checks) == 0 {
 		change.Reason = NoChecks
@@ -135,8 +151,12 @@ func (s *Server) settle(now time.Time) (Change, bool) {
 		}
 	}
 	s.State, s.Since, s.Reason, s.Detail = to, now, change.Reason, change.Detail
-	return change, s.override.Order != Maintenance
+	// A sorry server without checks is no news.
+	return change, s.override.Order != Maintenance && (!s.Sorry || len(s.Checks) > 0)
 }
+
+// trust puts a server that is new into service until its first verdict.
+func (s *Server) trust() { s.held, s.heldWeight, s.trusted = In, s.Config.Dest.Weight, true }
 
 // adopt takes the place that the server has in the kernel. weight is its weight
 // there, present whether it is there at all.

@@ -30,7 +30,7 @@ type Webhook struct {
 	Secret     Secret   `toml:"secret"`
 	SecretFile string   `toml:"secret_file" form:"file"` // read at each request; a newline at its end does not count
 	Credential string   `toml:"credential" form:"name"`  // of systemd, read likewise
-	Events     []string `toml:"events" oneof:"instance group service server script tracker bfd address gate alarm ipvs process reload" default:"=instance, service, gate and alarm"`
+	Events     []string `toml:"events" oneof:"instance group service server maintenance script tracker bfd address gate alarm ipvs process reload" default:"=instance, service, maintenance, gate and alarm"`
 }
 
 // Mail sends one mail for each change of state through an SMTP server.
@@ -51,7 +51,7 @@ type Mail struct {
 	Password     Secret   `toml:"password"`
 	PasswordFile string   `toml:"password_file" form:"file"` // read at each delivery; a newline at its end does not count
 	Credential   string   `toml:"credential" form:"name"`    // of systemd, read likewise
-	Events       []string `toml:"events" oneof:"instance group service server script tracker bfd address gate alarm ipvs process reload" default:"=instance, service, gate and alarm"`
+	Events       []string `toml:"events" oneof:"instance group service server maintenance script tracker bfd address gate alarm ipvs process reload" default:"=instance, service, maintenance, gate and alarm"`
 }
 
 // PasswordSource is where the password is when it is not in the text.
@@ -68,7 +68,7 @@ const (
 )
 
 // defaultEvents are the kinds of events that a channel tells when it lists none.
-func defaultEvents() []string { return []string{"instance", "service", "gate", "alarm"} }
+func defaultEvents() []string { return []string{"instance", "service", "maintenance", "gate", "alarm"} }
 
 // channels checks the channels and resolves their defaults.
 func (v *validator) channels() {

@@ -283,6 +283,13 @@ func (c *comparison) farms() {
 		slices.Sort(list)
 		return strings.Join(list, ", ")
 	}
+	sorry := func(v *VirtualServer) string { // their order counts
+		var list []string
+		for _, s := range v.SorryServers {
+			list = append(list, s.Address.String())
+		}
+		return strings.Join(list, ", ")
+	}
 	there := make(map[service]*VirtualServer)
 	for i := range c.peer.Config.VirtualServers {
 		v := &c.peer.Config.VirtualServers[i]
@@ -300,6 +307,10 @@ func (c *comparison) farms() {
 		for _, p := range []struct{ key, here, remote string }{
 			{"scheduler", v.Scheduler, o.Scheduler},
 			{"forwarding", string(v.Forwarding), string(o.Forwarding)},
+			{"sorry_server", sorry(v), sorry(o)},
+			{"ramp_up", v.RampUp.String(), o.RampUp.String()},
+			{"panic_threshold", v.PanicThreshold, o.PanicThreshold},
+			{"active_with", v.ActiveWith, o.ActiveWith},
 			{"persistence_timeout", v.PersistenceTimeout.String(), o.PersistenceTimeout.String()},
 			{"real_server", servers(v), servers(o)},
 		} {

@@ -278,15 +278,19 @@ type VirtualServer struct {
 	Scheduling
 	// Quorum is the least total weight of healthy servers at which the pool is
 	// up; Hysteresis is added to gain it and subtracted to lose it.
-	Quorum      int          `toml:"quorum" default:"1" min:"1" max:"2147483647"`
-	Hysteresis  int          `toml:"hysteresis" default:"0" min:"0" max:"2147483647"`
-	SorryServer *SorryServer `toml:"sorry_server" short:"address"`
-	Inhibit     bool         `toml:"inhibit_on_failure" default:"false"`                                                                       // weight 0 instead of removal
-	Checks      []Check      `toml:"check" alias:"ping_check tcp_check udp_check http_get ssl_get dns_check smtp_check misc_check file_check"` // for every server without checks of its own
-	RealServers []RealServer `toml:"real_server" short:"address"`
-	QuorumUp    []string     `toml:"quorum_up" form:"command"` // command when the quorum is gained
-	QuorumDown  []string     `toml:"quorum_down" form:"command"`
-	Mail        bool         `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
+	Quorum     int `toml:"quorum" default:"1" min:"1" max:"2147483647"`
+	Hysteresis int `toml:"hysteresis" default:"0" min:"0" max:"2147483647"`
+	Pooling
+	SorryServers []SorryServer `toml:"sorry_server" short:"address" json:",omitempty"`                                                           // by preference
+	Inhibit      bool          `toml:"inhibit_on_failure" default:"false"`                                                                       // weight 0 instead of removal
+	Checks       []Check       `toml:"check" alias:"ping_check tcp_check udp_check http_get ssl_get dns_check smtp_check misc_check file_check"` // for every server without checks of its own
+	RealServers  []RealServer  `toml:"real_server" short:"address"`
+	QuorumUp     []string      `toml:"quorum_up" form:"command"` // command when the quorum is gained
+	QuorumDown   []string      `toml:"quorum_down" form:"command"`
+	// DrainOnRemove is for how long at most a real server that is taken out of the
+	// configuration keeps its connections; 0: not at all.
+	DrainOnRemove Duration `toml:"drain_on_remove" default:"0s" min:"0s" max:"24h" json:",omitzero"`
+	Mail          bool     `toml:"mail" default:"true" alias:"smtp_alert"` // its changes and its servers' go to the mail channel
 }
 
 // RealServer is one member of a pool.
@@ -297,19 +301,15 @@ type RealServer struct {
 	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"=the virtual server's" alias:"lb_kind lvs_method"`
 	Tunnel     *TunnelOptions `toml:"tunnel" short:"type" json:",omitempty" alias:"tun_type"` // resolved; nil: IP in IP, or no tunnel
 	Thresholds
-	// Inhibit overrides the virtual server's; config.Parse resolves it.
-	Inhibit bool    `toml:"inhibit_on_failure" default:"=the virtual server's"`
-	Checks  []Check `toml:"check" alias:"ping_check tcp_check udp_check http_get ssl_get dns_check smtp_check misc_check file_check"` // resolved: the virtual server's when it has none
+	// Inhibit, Alpha and RampUp override the virtual server's; config.Parse resolves
+	// them.
+	Inhibit bool     `toml:"inhibit_on_failure" default:"=the virtual server's"`
+	Alpha   bool     `toml:"alpha" default:"=the virtual server's"`
+	RampUp  Duration `toml:"ramp_up" default:"=the virtual server's" min:"0s" max:"24h" json:",omitempty" alias:"slow_start slowstart slow-start"`
+	Checks  []Check  `toml:"check" alias:"ping_check tcp_check udp_check http_get ssl_get dns_check smtp_check misc_check file_check"` // resolved: the virtual server's when it has none
 	// Commands for the moments when its checks find it well and find that it fails.
 	NotifyUp   []string `toml:"notify_up" form:"command" json:",omitempty"`
 	NotifyDown []string `toml:"notify_down" form:"command" json:",omitempty"`
-}
-
-// SorryServer answers when the pool has lost its quorum.
-type SorryServer struct {
-	Address    netip.AddrPort `toml:"address" required:"true"`
-	Forwarding Forwarding     `toml:"forwarding" oneof:"nat dr tunnel" default:"=the virtual server's" alias:"lb_kind lvs_method"`
-	Tunnel     *TunnelOptions `toml:"tunnel" short:"type" json:",omitempty" alias:"tun_type"` // resolved; nil: IP in IP, or no tunnel
 }
 
 // StatusRange is an inclusive range of HTTP status codes.

@@ -63,7 +63,8 @@ func TestAnnotatedFileIsComplete(t *testing.T) {
 		// The same tables at another place need not be shown again.
 		path := strings.Replace(f.Path, "real_server[].check", "check", 1)
 		path = strings.Replace(path, "_excluded[]", "[]", 1)
-		path = strings.NewReplacer(".sorry_server.tunnel", ".tunnel", ".real_server[].tunnel.", ".tunnel.").Replace(path)
+		path = strings.Replace(path, "sorry_server[].check", "check", 1)
+		path = strings.NewReplacer(".sorry_server[].tunnel", ".tunnel", ".real_server[].tunnel.", ".tunnel.").Replace(path)
 		for _, same := range []string{"track_script[]", "notify."} {
 			path = strings.Replace(path, "vrrp_sync_group.NAME."+same, "vrrp_instance.NAME."+same, 1)
 		}

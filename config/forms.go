@@ -99,6 +99,9 @@ func formProblem(form, s string) (what, allowed string) {
 		if ok = err == nil; !ok && s != "" {
 			return err.Error(), allowed
 		}
+	case "percent":
+		allowed = `a share from "0%" to "100%"`
+		_, ok = parsePercent(s)
 	case "body":
 		allowed = "1 to 4096 bytes"
 		ok = len(s) >= 1 && len(s) <= 4096

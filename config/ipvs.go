@@ -66,12 +66,12 @@ func (v *validator) ipvs() {
 // otherFamily finds a real server of another IP version than a service of the pool.
 func (vs *VirtualServer) otherFamily() (netip.Addr, bool) {
 	f := vs.face()
-	servers := make([]netip.Addr, 0, len(vs.RealServers)+1)
+	servers := make([]netip.Addr, 0, len(vs.RealServers)+len(vs.SorryServers))
 	for i := range vs.RealServers {
 		servers = append(servers, vs.RealServers[i].Address.Addr())
 	}
-	if vs.SorryServer != nil {
-		servers = append(servers, vs.SorryServer.Address.Addr())
+	for i := range vs.SorryServers {
+		servers = append(servers, vs.SorryServers[i].Address.Addr())
 	}
 	for _, a := range servers {
 		if a.Is4() && f.six || a.Is6() && f.four {

@@ -22,7 +22,7 @@ func TestFields(t *testing.T) {
 		{Path: "vrrp_instance.NAME.virtual_ipaddress", Type: "list of tables", Required: true, Short: "address"},
 		{Path: "virtual_server.NAME.real_server[].check[].connect_port", Type: "whole number",
 			DefaultFrom: "the real server's port", Min: "1", Max: "65535", When: "type=tcp|udp|http|https|tls|dns|smtp|grpc|mysql|postgres|redis|ldap|script|agent"},
-		{Path: "virtual_server.NAME.sorry_server", Type: "table", Short: "address"},
+		{Path: "virtual_server.NAME.sorry_server", Type: "list of tables", Short: "address"},
 	} {
 		got := fields[want.Path]
 		if len(got.OneOf) == 0 {

@@ -79,6 +79,9 @@ func (c *Config) OutsideSecrets() []OutsideSecret {
 				checks(own, "virtual_server", vs.Name, "real_server", "["+strconv.Itoa(j)+"]")
 			}
 		}
+		for j := range vs.SorryServers {
+			checks(vs.SorryServers[j].Checks, "virtual_server", vs.Name, "sorry_server", "["+strconv.Itoa(j)+"]")
+		}
 	}
 	if m := c.Notify.Mail; m != nil {
 		add(OutsideSecret{SecretSource: m.PasswordSource(), AtUse: true}, "password_file", "credential", "notify", "mail")

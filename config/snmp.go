@@ -41,7 +41,7 @@ type SNMP struct {
 	Enterprise string   `toml:"enterprise" form:"text" default:"1.3.6.1.4.1.8072.9999.9999"`
 	Timeout    Duration `toml:"timeout" default:"5s" min:"100ms" max:"5m"` // of one trap, name service included
 	Retries    int      `toml:"retries" default:"8" min:"0" max:"100"`     // when it cannot be sent
-	Events     []string `toml:"events" oneof:"instance group service server script tracker bfd address gate alarm ipvs process reload" default:"=instance, service, gate and alarm"`
+	Events     []string `toml:"events" oneof:"instance group service server maintenance script tracker bfd address gate alarm ipvs process reload" default:"=instance, service, maintenance, gate and alarm"`
 }
 
 // CommunitySource, AuthSource and PrivSource are where the secrets are that are not

@@ -149,12 +149,13 @@ func (v *validator) pool(at place, vs *VirtualServer, serviceKnown bool) {
 	}
 	v.checks(at.child("check"), vs.Checks, vs.Protocol, serviceKnown && portless > 0)
 	p.sorry()
+	v.pooling(at, vs)
 	v.tunnel(at, &vs.Tunnel, nil, p.forwardings())
 	vs.setFamily(p.seen && !p.v4)
 
 	list := at.child("real_server")
 	switch {
-	case len(servers) == 0 && vs.SorryServer == nil && !at.child("sorry_server").exists():
+	case len(servers) == 0 && len(vs.SorryServers) == 0 && v.ok(at.child("sorry_server")):
 		v.errorf(list, "is missing, required is at least one real_server or a sorry_server")
 		return
 	case unchecked > 0 && unchecked == len(servers):
@@ -232,39 +233,7 @@ func (p *poolCheck) real(e place, rs *RealServer) {
 	} else {
 		return
 	}
-	if rs.Name == "" {
-		rs.Name = addrPortText(rs.Address)
-	}
-	if at := e.child("name"); p.ok(at) {
-		if first, taken := p.names[rs.Name]; taken && p.ok(e.child("address")) {
-			p.errorf(at, "%q is already the name of %s, allowed is a name of its own", rs.Name, ref(first))
-		} else if !taken {
-			p.names[rs.Name] = e
-		}
-	}
-}
-
-// sorry checks the sorry server and resolves what it inherits.
-func (p *poolCheck) sorry() {
-	ss := p.vs.SorryServer
-	if ss == nil {
-		return
-	}
-	if ss.Forwarding == "" {
-		ss.Forwarding = p.vs.Forwarding
-	}
-	e := p.at.child("sorry_server").asShort("address")
-	if p.ok(e) && p.ok(e.child("forwarding")) && p.ok(p.at.child("forwarding")) {
-		p.tunnel(e, &ss.Tunnel, p.vs.Tunnel, ss.Forwarding)
-	}
-	at := e.child("address")
-	if !p.ok(e) || !p.ok(at) {
-		return
-	}
-	ss.Address = p.server(at, ss.Address, ss.Forwarding, p.ok(e.child("forwarding")))
-	if first, taken := p.addrs[ss.Address]; taken && p.ok(at) {
-		p.errorf(at, "%s is also a real server of this pool: %s, allowed is a server outside it", addrPortText(ss.Address), ref(first))
-	}
+	p.name(e, &rs.Name, addrPortText(rs.Address))
 }
 
 // server checks the address of a real or sorry server against its service and
@@ -322,8 +291,10 @@ func (p *poolCheck) forwardings() Forwarding {
 			fwd = Tunnel
 		}
 	}
-	if ss := p.vs.SorryServer; ss != nil && ss.Forwarding == Tunnel {
-		fwd = Tunnel
+	for i := range p.vs.SorryServers {
+		if p.vs.SorryServers[i].Forwarding == Tunnel {
+			fwd = Tunnel
+		}
 	}
 	return fwd
 }

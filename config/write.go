@@ -162,6 +162,10 @@ func (w *writer) headed(name string, e place, f *field) {
 		w.title(e)
 		for i, one := range e.list() {
 			w.header("[["+name+"]]", one, i == 0 && e.words() != nil)
+			if _, plain := one.raw.(string); plain && f != nil && f.Short != "" {
+				w.key(quoteName(f.Short), place{raw: one.raw}, f.table.field(f.Short))
+				continue
+			}
 			w.table(name+".", one, inside(f))
 		}
 		if c := e.words(); c != nil {

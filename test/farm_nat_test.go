@@ -138,8 +138,8 @@ func testNAT(t *testing.T) {
 		f.Must(w.SetHealthy(false))
 	}
 	for _, name := range []string{"web", "spread"} {
-		if s := d.WaitService(name, "sorry"); s.Sorry == nil || !s.Sorry.Installed {
-			t.Errorf("%s: sorry server %+v", name, s.Sorry)
+		if s := d.WaitService(name, "sorry"); len(s.SorryServers) != 1 || !s.SorryServers[0].Installed {
+			t.Errorf("%s: sorry server %+v", name, s.SorryServers)
 		}
 	}
 	wantTable(t, d.host, `

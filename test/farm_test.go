@@ -46,9 +46,11 @@ func TestFarmFaults(t *testing.T) {
 		return
 	}
 	t.Run("kill matrix", testKillMatrix)
+	t.Run("drain", testDrain)
 	t.Run("table", testTable)
 	t.Run("options, without twos, which 6.1 lacks", testIPVSOptions)
 	t.Run("ipv6", testIPv6Farm)
+	t.Run("pools", testPools)
 	t.Run("through the virtual address", testThroughVIP)
 	t.Run("ipvs commands", testIPVSCommands)
 }
@@ -349,11 +351,7 @@ func statusCounts(s control.Status) map[string]kernelCount {
 	for _, v := range s.Checkers.Services {
 		address, _, _ := strings.Cut(v.Address, "/")
 		counts[address] = kernelCount{Counters: v.Counters}
-		servers := v.Servers
-		if v.Sorry != nil {
-			servers = append(slices.Clone(servers), *v.Sorry)
-		}
-		for _, r := range servers {
+		for _, r := range slices.Concat(v.Servers, v.SorryServers) {
 			if r.Installed {
 				counts[address+" "+r.Address] = kernelCount{Active: r.Active, Inactive: r.Inactive, Counters: r.Counters}
 			}

@@ -62,7 +62,8 @@ func TestPackages(t *testing.T) {
 			t.Errorf("%s is not in the rpm", name)
 		}
 	}
-	for _, name := range []string{"/usr/sbin/director", "/usr/lib/systemd/system/director.service", "/usr/lib/sysctl.d/90-director.conf", "/usr/share/doc/director/README.md"} {
+	for _, name := range []string{"/usr/sbin/director", "/usr/lib/systemd/system/director.service", "/usr/lib/sysctl.d/90-director.conf", "/usr/share/doc/director/README.md",
+		"/usr/share/man/man8/director.8", "/usr/share/man/man8/director-status.8", "/usr/share/bash-completion/completions/director"} {
 		if !slices.Contains(files, name) {
 			t.Errorf("%s is not in the deb:\n%s", name, deb)
 		}

@@ -26,6 +26,7 @@ const (
 	exitUsage      = 2 // the command line is wrong
 	exitFinal      = 3 // run: a child cannot do its work; starting again does not help
 	exitNotRunning = 4 // no daemon answers
+	exitLeft       = 5 // drain, ready: the time was over before it was done
 )
 
 const defaultConfig = "/etc/director/director.toml"
@@ -39,7 +40,9 @@ Exit status:
      doctor: something is broken
   2  the command line is wrong
   3  run: the daemon gave up for an error that starting again cannot mend
-  4  status, reload, stop: no daemon answers at the control socket`
+  4  status, reload, stop, drain and others that ask the daemon: none answers
+     at the control socket
+  5  drain --wait: connections were left; ready --wait: it does not serve yet`
 
 func main() {
 	// A child has its role as the whole of its argument vector, so that ps shows
@@ -158,7 +161,8 @@ func newRoot() *cobra.Command {
 		},
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRun(o), newCheck(o), newSchema(), newInit(), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newChild())
+	root.AddCommand(newRun(o), newCheck(o), newSchema(), newInit(), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newMan(), newChild())
+	root.AddCommand(newOrders(o)...)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -99,6 +100,13 @@ func run(ctx context.Context, o *options, level, format string) error {
 	})
 }
 
+// stateDir is the folder that systemd keeps for the service over a restart of the host
+// (StateDirectory=), empty without.
+func stateDir() string {
+	first, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	return first
+}
+
 // newLog returns the log on standard error, a function that makes it obey a
 // configuration where the command line is silent, and one that writes what is queued.
 func newLog(level, format string) (log *slog.Logger, configured func(*config.Config), flush func(), err error) {
@@ -175,7 +183,7 @@ func runChild(role watchdog.Role) int {
 	}
 	if role == watchdog.RoleCheckers {
 		daemon = func(ctx context.Context, ch *watchdog.Channel) error {
-			return checkd.New(log, checkd.Options{RuntimeDir: os.Getenv(envRuntimeDir)}).Run(ctx, ch)
+			return checkd.New(log, checkd.Options{RuntimeDir: os.Getenv(envRuntimeDir), StateDir: stateDir()}).Run(ctx, ch)
 		}
 	}
 	return watchdog.RunChild(role, log, flush, daemon, func(c *watchdog.Configure) { configured(c.Config) })

@@ -9,7 +9,7 @@ func timing() []keyword {
 		{"retry", given, false},
 		{"delay_before_retry", given, false},
 		{"warmup", given, false}, // probes are spread over their interval
-		{"alpha", given, false},  // see service
+		{"alpha", given, false},  // see startsDown
 	}
 }
 
@@ -33,8 +33,8 @@ func serviceKeywords() []keyword {
 		{"mh-fallback", schedulerFlag, false},
 		{"hashed", ignored("it never had one"), false},
 		{"ip_family", ipFamily, false},
-		{"ha_suspend", missing("servers are checked on the backup too, so that it knows them at once"), false},
-		{"omega", missing("the end of the daemon is no change of a server"), false},
+		{"ha_suspend", missing("servers are checked on the backup too, so that it knows them at once; active_with of director's own language keeps the service itself out of the table there"), false},
+		{"omega", boolean("omega"), false},
 		{"quorum", given, false},
 		{"hysteresis", given, false},
 		{"quorum_up", poolScript("quorum_up"), false},
@@ -45,7 +45,7 @@ func serviceKeywords() []keyword {
 		{"smtp_alert", given, false},
 		{"snmp_name", missing("the name of a service is made of its address"), false},
 		{"sorry_server", sorryServer, false},
-		{"sorry_server_inhibit", missing("a sorry server is taken away when the quorum is back"), false},
+		{"sorry_server_inhibit", sorryInhibit, false},
 		{"sorry_server_lvs_method", sorryMethod, false},
 		{"real_server", given, true},
 	}...)

@@ -13,11 +13,13 @@ var checkKinds = map[string]string{
 
 // finishChecks translates the checks of a server.
 func (sc *scope) finishChecks(e target) {
+	checks := make([]*scope, 0, len(sc.checks))
 	for _, s := range sc.checks {
 		t := sc.t.Append("check", s.at())
 		kind := checkKinds[s.key()]
 		t.Set("type", kind, s.at())
 		c := sc.enter(s.key(), t, s)
+		checks = append(checks, c)
 		if all := sc.global["checker_log_all_failures"]; all != nil && kind != "file" && !t.Has("log_all_failures") {
 			boolean("log_all_failures")(c, all)
 		}
@@ -51,6 +53,7 @@ func (sc *scope) finishChecks(e target) {
 			}
 		}
 	}
+	sc.serverStartsDown(checks)
 }
 
 // inherited finds a keyword in a check, its server or its service.

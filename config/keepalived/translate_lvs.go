@@ -239,6 +239,8 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 	sc.implyUnless(by, t, "mail", mail, at)
 	vs.shareChecks(t)
 	vs.quorum(total)
+	vs.startsDown()
+	vs.strandedSorry()
 }
 
 // shareChecks gives the service the checks that all of its servers have alike.
@@ -420,11 +422,11 @@ func sorryServer(sc *scope, s *statement) {
 	if e.port != 0 {
 		address = netip.AddrPortFrom(e.addr, e.port).String()
 	}
-	sc.t.Table("sorry_server", s.at()).Set("address", address, s.arg(1).at)
+	sc.sorryTable(s.at()).Set("address", address, s.arg(1).at)
 }
 
 func sorryMethod(sc *scope, s *statement) {
-	sorry := sc.t.Table("sorry_server", s.at())
+	sorry := sc.sorryTable(s.at())
 	if m, ok := sc.method(s, sorry); ok {
 		sorry.Set("forwarding", m, s.arg(1).at)
 	}

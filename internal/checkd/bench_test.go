@@ -30,7 +30,7 @@ func bigConfig(services int, interval time.Duration) *config.Config {
 		for j := range 20 {
 			n := i*20 + j
 			a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 80)
-			v.RealServers = append(v.RealServers, config.RealServer{Name: a.String(), Address: a, Weight: 1, Forwarding: config.NAT,
+			v.RealServers = append(v.RealServers, config.RealServer{Name: a.String(), Address: a, Weight: 1, Forwarding: config.NAT, Alpha: true,
 				Checks: []config.Check{{Kind: config.CheckTCP, Interval: config.Duration(interval), Timeout: config.Duration(3 * time.Second), Rise: 2, Fall: 3}}})
 		}
 		c.VirtualServers = append(c.VirtualServers, v)

@@ -118,6 +118,10 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	if c.Resume != nil && first {
 		memories = recall(c.Resume.Snapshot.Checkers)
 	}
+	var overrides map[string]map[ipvs.DestKey]*control.Override
+	if first {
+		overrides = d.recallMaintenance(now, memories)
+	}
 
 	old := d.services
 	d.services = make([]*service, len(c.Config.VirtualServers))
@@ -128,7 +132,8 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 		s := kept[i]
 		switch {
 		case s == nil:
-			s = d.create(now, v, memories[v.Name])
+			s = d.create(now, v, memories[v.Name], overrides[v.Name])
+			delete(overrides, v.Name)
 			changed++
 		case !reflect.DeepEqual(s.source, *v):
 			d.update(now, s, v)
@@ -146,10 +151,17 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	removed := 0
 	for _, s := range old {
 		if !stays[s] {
-			d.remove(s)
+			d.endAlarm(now, s, "the virtual server is no more")
+			d.remove(now, s)
 			removed++
 		}
 	}
+	for name, list := range overrides { // of virtual servers that are no more
+		for key, o := range list {
+			d.dropOverride(now, name, key, o)
+		}
+	}
+	d.keepMaintenance(now)
 	d.watchFiles()
 	d.openPassages()
 	d.claim(now)
@@ -195,11 +207,24 @@ func (d *Daemon) match(old []*service, servers []config.VirtualServer) []*servic
 }
 
 // create makes a service, which takes over what the kernel has of it.
-func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers.Memory) *service {
+func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers.Memory, overrides map[ipvs.DestKey]*control.Override) *service {
 	f := translate(v)
-	s := &service{source: *v, keys: f.keys, tasks: map[*checkers.Check]*task{}}
+	s := &service{source: *v, keys: f.keys, tasks: map[*checkers.Check]*task{}, standby: d.startsOnStandby(v.ActiveWith, f.keys),
+		overrides: overrides, idle: map[ipvs.DestKey]time.Time{}}
+	if overrides == nil {
+		s.overrides = map[ipvs.DestKey]*control.Override{}
+	}
 	var changes []checkers.Change
-	s.pool, changes = checkers.NewPool(f.pool, heldBy(d.table.have, f.keys, names(f.pool)), memory, now)
+	known := names(f.pool)
+	if memory != nil {
+		known = append(known, leavingKeys(memory.Leaving)...)
+	}
+	have := heldBy(d.table.have, f.keys, known)
+	if memory != nil {
+		memory.Standby = memory.Standby && have == nil
+	}
+	s.pool, changes = checkers.NewPool(f.pool, have, memory, now)
+	d.dropOverrides(now, s)
 	d.announce(now, s, changes)
 	d.assign(now, s, f)
 	return s
@@ -217,18 +242,27 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	}
 	s.keys = f.keys
 	s.source = *v
+	d.reviewStandby(s)
+	leaving := s.pool.Leaving()
 	d.announce(now, s, s.pool.Apply(f.pool, now))
+	d.dropOverrides(now, s)
+	d.left(now, s, leaving)
 	d.assign(now, s, f)
 }
 
-// remove ends a service.
-func (d *Daemon) remove(s *service) {
-	for _, rs := range s.pool.Servers() {
+// remove ends a service, and with it what was ordered for its servers.
+func (d *Daemon) remove(now time.Time, s *service) {
+	for key, o := range s.overrides {
+		d.dropOverride(now, s.pool.Config().Name, key, o)
+	}
+	d.maintenance.stale = d.maintenance.stale || len(s.pool.Leaving()) > 0
+	for _, rs := range s.pool.All() {
 		for _, c := range rs.Checks {
 			d.schedule.detach(s.tasks[c], user{s, rs, c})
 		}
 	}
 	delete(d.changed, s)
+	delete(d.rising, s)
 	for _, key := range s.keys {
 		if d.byKey[key] == nil { // its address may be another's by now
 			d.table.set(key, nil)
@@ -240,7 +274,7 @@ func (d *Daemon) remove(s *service) {
 // have the right one.
 func (d *Daemon) assign(now time.Time, s *service, f farm) {
 	tasks := make(map[*checkers.Check]*task, len(s.tasks))
-	for i, rs := range s.pool.Servers() {
+	for i, rs := range s.pool.All() {
 		for j, c := range rs.Checks {
 			o, u := f.orders[i][j], user{s, rs, c}
 			t := s.tasks[c]
@@ -336,12 +370,19 @@ func recall(last *control.Checkers) map[string]*checkers.Memory {
 	for _, s := range last.Services {
 		m := &checkers.Memory{Since: s.Since, Reason: s.Reason, Servers: make(map[ipvs.DestKey]checkers.ServerMemory, len(s.Servers))}
 		m.State, _ = checkers.ParseState(s.State)
-		for _, rs := range s.Servers {
+		m.Standby = s.Standby
+		if s.PanicGuard != nil {
+			m.GuardedSince = s.PanicGuard.Since
+		}
+		for _, rs := range slices.Concat(s.Servers, s.SorryServers) {
 			key, err := netip.ParseAddrPort(rs.Address)
 			if err != nil {
 				continue
 			}
-			known := checkers.ServerMemory{Since: rs.Since, Reason: rs.Reason}
+			known := checkers.ServerMemory{Since: rs.Since, Reason: rs.Reason, Kept: rs.Kept}
+			if rs.RampUp != nil {
+				known.Ramp = rs.RampUp.Began
+			}
 			known.State, _ = checkers.ParseState(rs.Health)
 			for _, c := range rs.Checks {
 				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed, Spent: c.Spent}

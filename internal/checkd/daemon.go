@@ -64,6 +64,9 @@ type Channel interface {
 type Options struct {
 	// RuntimeDir is where the record of owned services is kept.
 	RuntimeDir string
+	// StateDir is where the record of what operators have ordered is kept, which
+	// should outlive a restart of the host. Default: RuntimeDir.
+	StateDir string
 	// OpenKernel gives access to the IPVS table. Default: kernel.Open.
 	// It is given the file of a network namespace, or "" for that of the process.
 	OpenKernel func(namespace string) (Kernel, error)
@@ -91,6 +94,9 @@ func (o Options) withDefaults() Options {
 	if o.Probe == nil {
 		o.Probe = Ask
 	}
+	if o.StateDir == "" {
+		o.StateDir = o.RuntimeDir
+	}
 	if o.MaxProbes <= 0 {
 		var files unix.Rlimit
 		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
@@ -114,6 +120,9 @@ type Daemon struct {
 	marks    map[passage]uint32 // of the private services that probes go through
 	doubt    doubt
 	stats    ipvs.Stats // the newest counters
+	statsAt  time.Time  // when they were read
+
+	maintenance maintenance
 
 	generation   uint64
 	configured   bool                // a generation is in force
@@ -121,29 +130,36 @@ type Daemon struct {
 	waiting      *watchdog.Configure // came before the kernel's table could be read
 	services     []*service          // in the configuration's order
 	byKey        map[ipvs.ServiceKey]*service
-	changed      map[*service]struct{} // their entry is to be made again
-	recordStale  bool                  // the record of owned services differs from the file
-	ackWaits     bool                  // the first Ack is still to be sent
-	ackBy        time.Time             // when it is sent at the latest
-	events       []control.Event       // sent when the kernel has been programmed
-	news         bool                  // something changed since the last snapshot
+	changed      map[*service]struct{}  // their entry is to be made again
+	rising       map[*service]time.Time // weights rise with time; when the next does
+	recordStale  bool                   // the record of owned services differs from the file
+	ackWaits     bool                   // the first Ack is still to be sent
+	ackBy        time.Time              // when it is sent at the latest
+	roles        map[string]string      // the states of VRRP instances that are known
+	events       []control.Event        // sent when the kernel has been programmed
+	news         bool                   // something changed since the last snapshot
 	lastSnapshot time.Time
 	late         bool // probes wait for others to end
 }
 
 // service is one virtual server and the tasks that watch over it.
 type service struct {
-	source config.VirtualServer
-	pool   *checkers.Pool
-	keys   []ipvs.ServiceKey // at least one
-	tasks  map[*checkers.Check]*task
+	source  config.VirtualServer
+	pool    *checkers.Pool
+	keys    []ipvs.ServiceKey // at least one
+	tasks   map[*checkers.Check]*task
+	standby bool // kept out of the kernel's table, see standby.go
+
+	overrides map[ipvs.DestKey]*control.Override // of its servers
+	idle      map[ipvs.DestKey]time.Time         // since when a server that is waited for has no connection
 }
 
 // New returns a checker child that has started nothing yet.
 func New(log *slog.Logger, opts Options) *Daemon {
 	d := &Daemon{
 		log: log, opts: opts.withDefaults(),
-		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{}, marks: map[passage]uint32{},
+		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{}, rising: map[*service]time.Time{}, roles: map[string]string{},
+		marks: map[passage]uint32{},
 	}
 	d.table = newTable(log, d.repaired)
 	return d
@@ -228,6 +244,8 @@ func (d *Daemon) message(m watchdog.Message) error {
 		d.ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Roles != nil:
 		d.follow(now, m.Roles.States)
+	case m.Order != nil:
+		d.ordered(now, m.Order)
 	case m.Inquire != nil:
 		d.readStats(now)
 		d.readSync(now)
@@ -276,7 +294,7 @@ func (d *Daemon) result(now time.Time, a answer) {
 		}
 	}
 	for _, u := range t.users {
-		if t.logFailures && r.Outcome == checkers.Fail {
+		if t.logFailures && r.Outcome == checkers.Fail && u.server.Override().Order != checkers.Maintenance {
 			d.log.Info("check failed", "service", u.service.source.Name, "server", u.server.Config.Name, "check", t.Label(), "reason", r.Text)
 		}
 		if changes := u.service.pool.Step(now, u.server, u.check, r); len(changes) > 0 {
@@ -304,6 +322,8 @@ func (d *Daemon) work(now time.Time) {
 		d.apply(now, c)
 	}
 	d.tickWhole(now)
+	d.rise(now)
+	d.tickMaintenance(now)
 	d.flush(now)
 	if d.ackWaits && (!now.Before(d.ackBy) || d.settled()) {
 		d.ack()
@@ -319,12 +339,21 @@ func (d *Daemon) flush(now time.Time) {
 	for s := range d.changed {
 		e := s.pool.Entry()
 		for _, key := range s.keys {
-			d.table.set(key, entryFor(e, key))
+			if s.standby {
+				d.table.set(key, nil)
+			} else {
+				d.table.set(key, entryFor(e, key))
+			}
 		}
 	}
 	clear(d.changed)
 	d.table.flush(now)
 	d.keepRecord(now)
+	d.sendEvents()
+}
+
+// sendEvents tells the parent what has happened.
+func (d *Daemon) sendEvents() {
 	for i := range d.events {
 		d.ch.Send(watchdog.Message{Event: &d.events[i]})
 	}
@@ -341,29 +370,40 @@ func (d *Daemon) pause(now time.Time) time.Duration {
 	}
 	consider(d.schedule.next())
 	consider(d.table.next())
+	consider(d.nextRise())
 	consider(d.whole.checkAt, d.whole.needed(d))
+	consider(d.nextMaintenance())
 	consider(d.ackBy, d.ackWaits)
 	consider(d.snapshotDue(), d.news && !d.ackWaits)
 	return next.Sub(now)
 }
 
 // snapshotDue returns when a snapshot that nobody asked for may be sent.
-func (d *Daemon) snapshotDue() time.Time {
+func (d *Daemon) snapshotDue() time.Time { return d.lastSnapshot.Add(d.gap()) }
+
+// gap is the least time between two looks at everything, so that many servers do not
+// keep this process busy with that.
+func (d *Daemon) gap() time.Duration {
 	servers := 0
 	for _, s := range d.services {
 		servers += len(s.pool.Servers())
 	}
-	return d.lastSnapshot.Add(snapshotGap + time.Duration(servers)*snapshotShare)
+	return snapshotGap + time.Duration(servers)*snapshotShare
 }
 
 // announce tells the parent of changes of state; the parent logs them.
 func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) {
 	d.changed[s] = struct{}{}
 	d.news = true
+	d.planRise(s)
 	name := s.pool.Config().Name
 	for _, c := range changes {
-		if c.Reason == checkers.WeightChanged {
+		switch c.Reason {
+		case checkers.WeightChanged:
 			continue // status tells; a busy agent would fill the log
+		case checkers.PanicBegan, checkers.PanicEnded:
+			d.events = append(d.events, d.alarm(now, s, c))
+			continue
 		}
 		e := control.Event{
 			Time: now, Generation: d.generation, Kind: "service", Subject: name,
@@ -407,6 +447,7 @@ func (d *Daemon) repaired(r repair) {
 // stop removes what is ours and says whether that worked.
 func (d *Daemon) stop() error {
 	var err error
+	d.farewell(time.Now())
 	d.closePassages(time.Now())
 	if d.configured && !d.global.KeepIPVSOnStop {
 		if err = errors.Join(d.table.removeAll(), d.undoWhole()); err != nil {

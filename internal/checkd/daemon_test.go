@@ -132,7 +132,7 @@ func TestQuorumAndSorryServer(t *testing.T) {
 			t.Errorf("events %q", got)
 		}
 		s := w.inquire().Services[0]
-		if s.State != "sorry" || s.UpWeight != 1 || !s.Sorry.Installed || s.Sorry.KernelWeight != 1 || s.Servers[1].Installed || s.Servers[1].Health != "up" {
+		if s.State != "sorry" || s.UpWeight != 1 || !s.SorryServers[0].Installed || s.SorryServers[0].KernelWeight != 1 || s.Servers[1].Installed || s.Servers[1].Health != "up" {
 			t.Errorf("status %+v", s)
 		}
 		w.farm.set(healthy, "a")

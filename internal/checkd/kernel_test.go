@@ -314,11 +314,11 @@ func (r *real) config() *config.Config {
 		VirtualServers: []config.VirtualServer{{
 			Name: "web", Address: netip.MustParseAddrPort("192.0.2.1:80"), Protocol: config.TCP,
 			Scheduler: "rr", Forwarding: config.NAT, Quorum: 1,
-			SorryServer: &config.SorryServer{Address: netip.MustParseAddrPort("10.0.0.4:8080"), Forwarding: config.NAT},
+			SorryServers: []config.SorryServer{{Address: netip.MustParseAddrPort("10.0.0.4:8080"), Forwarding: config.NAT}},
 			RealServers: []config.RealServer{
-				{Name: "a", Address: netip.MustParseAddrPort("10.0.0.1:8080"), Weight: 1, Forwarding: config.NAT, Checks: []config.Check{health, check(config.CheckTCP)}},
-				{Name: "b", Address: netip.MustParseAddrPort("10.0.0.2:8080"), Weight: 2, Forwarding: config.NAT, Checks: []config.Check{check(config.CheckTCP), check(config.CheckPing)}},
-				{Name: "c", Address: netip.MustParseAddrPort("10.0.0.3:80"), Weight: 3, Forwarding: config.DR, Checks: []config.Check{direct}},
+				{Alpha: true, Name: "a", Address: netip.MustParseAddrPort("10.0.0.1:8080"), Weight: 1, Forwarding: config.NAT, Checks: []config.Check{health, check(config.CheckTCP)}},
+				{Alpha: true, Name: "b", Address: netip.MustParseAddrPort("10.0.0.2:8080"), Weight: 2, Forwarding: config.NAT, Checks: []config.Check{check(config.CheckTCP), check(config.CheckPing)}},
+				{Alpha: true, Name: "c", Address: netip.MustParseAddrPort("10.0.0.3:80"), Weight: 3, Forwarding: config.DR, Checks: []config.Check{direct}},
 			},
 		}},
 	}

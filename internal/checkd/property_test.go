@@ -2,6 +2,9 @@ package checkd
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,12 +17,14 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/watchdog"
 	"director/ipvs"
 	"director/ipvs/ipvstest"
 )
 
-// Any history of verdicts, reloads, kills, stops, hand edits and failing kernel
-// calls ends in the table that the configuration and the servers' health call for.
+// Any history of verdicts, orders, reloads, kills, stops, hand edits and failing kernel
+// calls ends in the table that the configuration, the orders in force and the servers'
+// health call for.
 func TestAnyHistoryConverges(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -43,6 +48,7 @@ func history(t *rapid.T, dir string) {
 	if err := writeRecord(dir, nil); err != nil {
 		t.Fatal(err)
 	}
+	os.Remove(filepath.Join(dir, maintenanceName))
 	w := &world{t: t, kernel: ipvstest.New(tableOf("other: z1")), dir: dir, farm: newFarm()}
 	defer func() {
 		if w.parent != nil && t.Failed() {
@@ -58,7 +64,7 @@ func history(t *rapid.T, dir string) {
 		}
 		return nil
 	}
-	servers := []string{"a", "b", "c"}
+	servers := []string{"a", "b", "c", "s"}
 	down := map[string]bool{}
 	drawConfig := func() *config.Config {
 		var parts []string
@@ -67,31 +73,61 @@ func history(t *rapid.T, dir string) {
 				continue
 			}
 			part := name + ":"
-			for _, s := range servers {
+			for _, s := range servers[:3] {
 				if weight := rapid.IntRange(0, 3).Draw(t, "weight"); weight > 0 {
 					part += fmt.Sprintf(" %s%d", s, weight)
 				}
 			}
 			parts = append(parts, part)
 		}
-		inhibit := rapid.Bool().Draw(t, "inhibit")
-		withSorry := rapid.Bool().Draw(t, "sorry") && len(parts) > 0
+		drains := rapid.Bool().Draw(t, "drain on remove")
+		draw := func(what string) bool { return rapid.Bool().Draw(t, what) }
+		inhibit, alpha, ramp, follows := draw("inhibit"), draw("alpha"), draw("ramp up"), draw("active with")
+		threshold := rapid.SampledFrom([]string{"0%", "0%", "1%", "50%", "100%"}).Draw(t, "panic threshold")
+		sorries := rapid.IntRange(0, 2).Draw(t, "sorry servers")
 		return configOf(strings.Join(parts, ";"), func(c *config.Config) {
 			for i := range c.VirtualServers {
-				for j := range c.VirtualServers[i].RealServers {
-					c.VirtualServers[i].RealServers[j].Inhibit = inhibit
+				v := &c.VirtualServers[i]
+				v.PanicThreshold = threshold
+				if drains {
+					v.DrainOnRemove = config.Duration(time.Minute)
 				}
-			}
-			if withSorry {
-				sorry("s")(c)
+				if follows {
+					v.ActiveWith = "lan"
+				}
+				for j := range v.RealServers {
+					rs := &v.RealServers[j]
+					rs.Inhibit, rs.Alpha = inhibit, alpha
+					if ramp {
+						rs.RampUp = config.Duration(20 * time.Second)
+					}
+				}
+				for n := range sorries { // the first is checked, the second is always well
+					v.SorryServers = append(v.SorryServers, config.SorryServer{Name: "s", Address: address(string(rune('s' + n)))})
+					if n == 0 && len(v.RealServers) > 0 {
+						v.SorryServers[0].Checks = v.RealServers[0].Checks
+					}
+				}
 			}
 		})
 	}
+	orders := map[string]string{} // what is in force for "web/a"
 	cfg := drawConfig()
+	role := ""
+	tellRole := func() { // as the parent does when the configuration is in force
+		if role != "" {
+			w.parent.down <- watchdog.Message{Roles: &watchdog.Roles{States: map[string]string{"lan": role}}}
+			synctest.Wait()
+		}
+	}
+	configure := func(resume ...*control.Checkers) {
+		w.configure(cfg, resume...)
+		tellRole()
+	}
 	w.run()
-	w.configure(cfg)
+	configure()
 	for range rapid.IntRange(0, 12).Draw(t, "steps") {
-		switch rapid.SampledFrom([]string{"verdict", "verdict", "reload", "kill", "resume", "restart", "edit", "failure", "time"}).Draw(t, "step") {
+		switch rapid.SampledFrom([]string{"verdict", "verdict", "order", "order", "reload", "role", "kill", "resume", "restart", "edit", "failure", "time"}).Draw(t, "step") {
 		case "verdict":
 			s := rapid.SampledFrom(servers).Draw(t, "server")
 			down[s] = !down[s]
@@ -100,31 +136,49 @@ func history(t *rapid.T, dir string) {
 				answer = refused
 			}
 			w.farm.set(answer, s)
+		case "order":
+			verb := rapid.SampledFrom([]string{"drain", "maintain", "ready", "weight 0", "weight 2", "weight 150%"}).Draw(t, "order")
+			what, weight, _ := strings.Cut(verb, " ")
+			service, server := rapid.SampledFrom([]string{"web", "dns"}).Draw(t, "ordered"), rapid.SampledFrom(servers).Draw(t, "for")
+			_, err := w.order(control.Order{Verb: what, Service: service, Servers: []string{server}, Weight: weight, Force: true, Author: "root"})
+			if listed := configured(cfg, service, server); listed != (err == nil) {
+				t.Fatalf("%s %s %s, configured %v: %v", verb, service, server, listed, err)
+			}
+			if err == nil {
+				orders[service+"/"+server] = verb
+			}
 		case "reload":
 			cfg = drawConfig()
-			w.configure(cfg)
+			configure()
+			maps.DeleteFunc(orders, func(name, _ string) bool {
+				service, server, _ := strings.Cut(name, "/")
+				return !configured(cfg, service, server)
+			})
+		case "role":
+			role = rapid.SampledFrom([]string{"MASTER", "MASTER", "BACKUP", "FAULT"}).Draw(t, "role")
+			tellRole()
 		case "kill":
 			w.kill()
 			w.run()
-			w.configure(cfg)
+			configure()
 		case "resume":
 			last := w.inquire()
 			w.kill()
 			w.run()
-			w.configure(cfg, last)
+			configure(last)
 		case "restart":
 			if err := w.stop(); err != nil && failing.Load() == 0 {
 				t.Fatalf("stop: %v", err)
 			}
 			w.run()
-			w.configure(cfg)
+			configure()
 		case "edit":
 			service := rapid.SampledFrom([]string{"web", "dns"}).Draw(t, "service")
 			server := rapid.SampledFrom(servers).Draw(t, "edited") + "9"
 			kind := rapid.SampledFrom([]ipvs.OpKind{ipvs.AddService, ipvs.DeleteService, ipvs.AddDest, ipvs.EditDest, ipvs.DeleteDest}).Draw(t, "kind")
 			op := onDest(kind, service, server)
 			op.Service.Scheduler = "sh"
-			if kind == ipvs.AddService && !configured(cfg, service) {
+			if kind == ipvs.AddService && !alwaysThere(cfg, service) {
 				continue // a stranger's service, which nobody would remove
 			}
 			w.kernel.ByHand(op) // it may well not apply
@@ -134,9 +188,11 @@ func history(t *rapid.T, dir string) {
 		w.pass(rapid.SampledFrom([]time.Duration{0, quick, time.Second, 7 * time.Second, time.Minute}).Draw(t, "time"))
 	}
 	failing.Store(0)
+	role = rapid.SampledFrom([]string{"MASTER", "BACKUP"}).Draw(t, "last role")
+	tellRole()
 	w.pass(stretch)
 
-	want := expected(cfg, down)
+	want := expected(cfg, down, orders, role, w.inquire())
 	if got := tableText(w.kernel.Table()); got != want {
 		t.Errorf("table %q, want %q", got, want)
 	}
@@ -154,25 +210,59 @@ func history(t *rapid.T, dir string) {
 	w.table("other: z1")
 }
 
-func configured(cfg *config.Config, service string) bool {
-	return slices.ContainsFunc(cfg.VirtualServers, func(v config.VirtualServer) bool { return v.Name == service })
+func alwaysThere(cfg *config.Config, service string) bool {
+	return slices.ContainsFunc(cfg.VirtualServers, func(v config.VirtualServer) bool { return v.Name == service && v.ActiveWith == "" })
 }
 
-// expected is the table by the rules, from the configuration and the servers'
-// health alone.
-func expected(cfg *config.Config, down map[string]bool) string {
+// configured says whether a configuration has a service, and a server of it if one is
+// named.
+func configured(cfg *config.Config, service, server string) bool {
+	return slices.ContainsFunc(cfg.VirtualServers, func(v config.VirtualServer) bool {
+		return v.Name == service && (server == "" || slices.ContainsFunc(v.RealServers, func(rs config.RealServer) bool { return rs.Name == server }))
+	})
+}
+
+// expected is the table by the rules, from the configuration, the orders, the servers'
+// health and the instance's role. Which of several dead servers the panic guard keeps
+// depends on when they were found dead, which the status tells.
+func expected(cfg *config.Config, down map[string]bool, orders map[string]string, role string, status *control.Checkers) string {
 	t := tableOf("other: z1")
-	for _, v := range cfg.VirtualServers {
+	for i, v := range cfg.VirtualServers {
+		if v.ActiveWith != "" && role != "MASTER" {
+			continue
+		}
 		e := t.Set(key(v.Name), ipvs.Service{Scheduler: "rr"})
-		up := 0
-		for _, rs := range v.RealServers {
-			if !down[rs.Name] {
-				up += rs.Weight
+		weights := make([]int, len(v.RealServers))
+		up, all := 0, 0
+		for j, rs := range v.RealServers {
+			weights[j] = rs.Weight
+			switch orders[v.Name+"/"+rs.Name] {
+			case "weight 2":
+				weights[j] = 2
+			case "weight 150%":
+				weights[j] = (rs.Weight*3 + 1) / 2
+			case "drain", "maintain", "weight 0":
+				weights[j] = 0
+			}
+			if all += weights[j]; !down[rs.Name] {
+				up += weights[j]
 			}
 		}
-		for _, rs := range v.RealServers {
-			d := ipvs.Destination{Weight: int32(rs.Weight)}
-			if down[rs.Name] {
+		quorum, guarded := up > 0, v.PanicShare() > 0 && all > 0
+		kept := map[string]bool{}
+		for up*100 < all*v.PanicShare() {
+			last := -1
+			for j, s := range status.Services[i].Servers {
+				if down[s.Name] && !kept[s.Name] && weights[j] > 0 && (last < 0 || s.Since.After(status.Services[i].Servers[last].Since)) {
+					last = j
+				}
+			}
+			kept[v.RealServers[last].Name] = true
+			up += weights[last]
+		}
+		for j, rs := range v.RealServers {
+			d := ipvs.Destination{Weight: int32(weights[j])}
+			if down[rs.Name] && !kept[rs.Name] || orders[v.Name+"/"+rs.Name] == "maintain" {
 				d.Weight = 0
 				if !rs.Inhibit {
 					continue
@@ -180,8 +270,11 @@ func expected(cfg *config.Config, down map[string]bool) string {
 			}
 			e.Dests[rs.Address] = d
 		}
-		if up == 0 && v.SorryServer != nil {
-			e.Dests[v.SorryServer.Address] = ipvs.Destination{Weight: 1}
+		for _, s := range v.SorryServers {
+			if !quorum && !guarded && (len(s.Checks) == 0 || !down["s"]) {
+				e.Dests[s.Address] = ipvs.Destination{Weight: 1}
+				break
+			}
 		}
 	}
 	return tableText(t)
@@ -191,6 +284,9 @@ func expected(cfg *config.Config, down map[string]bool) string {
 func consistent(t *rapid.T, s *control.Checkers, table ipvs.Table) {
 	for _, v := range s.Services {
 		e := table[key(v.Name)]
+		if v.Standby && e == nil {
+			continue
+		}
 		if v.Installed != (e != nil) {
 			t.Errorf("service %s: installed = %v", v.Name, v.Installed)
 			continue

@@ -82,7 +82,7 @@ func writeRecord(dir string, owned ipvs.Set) error {
 	return writeFile(dir, recordName, recordFile{Version: recordVersion, Services: slices.SortedFunc(maps.Keys(owned), ipvs.ServiceKey.Compare)})
 }
 
-// writeFile puts a value into a file of dir, whole or not at all.
+// writeFile puts a value into a file of dir, whole or not at all, and on the disk.
 func writeFile(dir, name string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -94,6 +94,9 @@ func writeFile(dir, name string, value any) error {
 		return fmt.Errorf("checkd: write %s: %w", name, err)
 	}
 	_, err = f.Write(append(text, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
 	if e := f.Close(); err == nil {
 		err = e
 	}
@@ -103,6 +106,19 @@ func writeFile(dir, name string, value any) error {
 	if err != nil {
 		os.Remove(f.Name())
 		return fmt.Errorf("checkd: write %s: %w", name, err)
+	}
+	return syncDir(dir)
+}
+
+// syncDir brings the names in a directory to the disk.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("checkd: %w", err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("checkd: %w", err)
 	}
 	return nil
 }

@@ -249,7 +249,7 @@ func TestTranslate(t *testing.T) {
 	v := config.VirtualServer{
 		Name: "web", Address: netip.MustParseAddrPort("192.0.2.1:53"), Protocol: config.UDP, Scheduler: "sh",
 		Forwarding: config.DR, Scheduling: config.Scheduling{PersistenceTimeout: config.Duration(50 * time.Second)}, Quorum: 2, Hysteresis: 1,
-		SorryServer: &config.SorryServer{Address: netip.MustParseAddrPort("10.0.0.9:53")},
+		SorryServers: []config.SorryServer{{Address: netip.MustParseAddrPort("10.0.0.9:53")}},
 		RealServers: []config.RealServer{{
 			Address: netip.MustParseAddrPort("10.0.0.1:53"), Weight: 7, Forwarding: config.Tunnel, Inhibit: true,
 			Checks: []config.Check{
@@ -265,7 +265,7 @@ func TestTranslate(t *testing.T) {
 	if p.Name != "web" || fmt.Sprint(f.keys) != "[192.0.2.1:53/udp]" || p.Service.Scheduler != "sh" || p.Service.PersistenceTimeout != 50 || p.Quorum != 2 || p.Hysteresis != 1 {
 		t.Errorf("pool %+v", p)
 	}
-	if p.Sorry.Key.String() != "10.0.0.9:53" || p.Sorry.Dest.Forwarding != ipvs.DirectRoute || p.Sorry.Dest.Weight != 1 {
+	if p.Sorry[0].Key.String() != "10.0.0.9:53" || p.Sorry[0].Dest.Forwarding != ipvs.DirectRoute || p.Sorry[0].Dest.Weight != 1 {
 		t.Errorf("sorry server %+v", p.Sorry)
 	}
 	s := p.Servers[0]

@@ -26,7 +26,7 @@ func (d *Daemon) readStats(now time.Time) {
 		return
 	}
 	t.succeed(what)
-	d.stats = stats
+	d.stats, d.statsAt = stats, now
 	for key, e := range t.have {
 		s := stats[key]
 		if s == nil || len(s.Dests) != len(e.Dests) {
@@ -74,36 +74,53 @@ func (d *Daemon) serviceStatus(s *service) control.Service {
 		Counters:  counters(stats.Counters),
 		Rates:     rates(stats.Counters),
 	}
+	v.ActiveWith, v.Standby = s.source.ActiveWith, s.standby
 	if s.source.Group != "" {
 		v.Group, v.Members = s.source.Group, d.members(s)
 	}
+	if needs, of := s.pool.GuardNeeds(); cfg.PanicThreshold > 0 {
+		v.PanicGuard = &control.PanicGuard{Threshold: cfg.PanicThreshold, Needs: needs, Of: of}
+		if yes, since := s.pool.Guarding(); yes {
+			v.PanicGuard.Blocking, v.PanicGuard.Since = true, since
+		}
+	}
 	for i, rs := range s.pool.Servers() {
-		r := control.Server{
-			Name: rs.Config.Name, Address: rs.Config.Key.String(),
-			Health: rs.State.String(), Since: rs.Since, Reason: rs.Why(),
-			Weight: int(rs.Config.Dest.Weight), EffectiveWeight: int(rs.Weight()), Forwarding: forwardingText(rs.Config.Dest),
-			UpperThreshold: rs.Config.Dest.UpperThreshold, LowerThreshold: rs.Config.Dest.LowerThreshold,
-			Checks: make([]control.CheckStatus, len(rs.Checks)),
-		}
-		installed(&r, have, rs.Config.Key)
-		for j, c := range rs.Checks {
-			q := s.tasks[c].Query
-			r.Checks[j] = control.CheckStatus{
-				Kind: string(q.Kind), Target: q.TargetText(), State: c.Health.State.String(),
-				Result: c.Last.Text, LastRun: c.Last.At, Duration: c.Last.Duration, Spent: c.Spent,
-				Passed: c.Health.Passed, Failed: c.Health.Failed, Warning: c.Last.Warning, Advice: c.Advice.String(),
-			}
-		}
-		v.Servers[i] = r
+		v.Servers[i] = d.serverStatus(s, rs, have)
 	}
-	if cfg.Sorry != nil {
-		v.Sorry = &control.Server{
-			Name: "sorry server", Address: cfg.Sorry.Key.String(), Health: checkers.Unknown.String(), Since: since,
-			Reason: "not checked", Weight: int(cfg.Sorry.Dest.Weight), EffectiveWeight: int(cfg.Sorry.Dest.Weight), Forwarding: forwardingText(cfg.Sorry.Dest),
-		}
-		installed(v.Sorry, have, cfg.Sorry.Key)
+	for _, rs := range s.pool.SorryServers() {
+		v.SorryServers = append(v.SorryServers, d.serverStatus(s, rs, have))
 	}
+	v.Leaving = d.leavingStatus(s, have)
 	return v
+}
+
+// serverStatus is what status shows of a real server or a sorry server.
+func (d *Daemon) serverStatus(s *service, rs *checkers.Server, have held) control.Server {
+	r := control.Server{
+		Name: rs.Config.Name, Address: rs.Config.Key.String(),
+		Health: rs.State.String(), Since: rs.Since, Reason: rs.Why(),
+		Weight: int(rs.Config.Dest.Weight), EffectiveWeight: int(rs.Weight()), Forwarding: forwardingText(rs.Config.Dest),
+		UpperThreshold: rs.Config.Dest.UpperThreshold, LowerThreshold: rs.Config.Dest.LowerThreshold,
+		Kept:   rs.Kept,
+		Checks: make([]control.CheckStatus, len(rs.Checks)),
+	}
+	if began, ends := rs.Ramp(); !began.IsZero() {
+		r.RampUp = &control.RampUp{Weight: int(rs.RampedWeight()), Began: began, Ends: ends}
+	}
+	if o := s.overrides[rs.Config.Key]; o != nil {
+		own := *o
+		r.Override = &own
+	}
+	installed(&r, have, rs.Config.Key)
+	for j, c := range rs.Checks {
+		q := s.tasks[c].Query
+		r.Checks[j] = control.CheckStatus{
+			Kind: string(q.Kind), Target: q.TargetText(), State: c.Health.State.String(),
+			Result: c.Last.Text, LastRun: c.Last.At, Duration: c.Last.Duration, Spent: c.Spent,
+			Passed: c.Health.Passed, Failed: c.Health.Failed, Warning: c.Last.Warning, Advice: c.Advice.String(),
+		}
+	}
+	return r
 }
 
 // installed fills in what the kernel has of a real server.
@@ -192,7 +209,7 @@ func (d *Daemon) held(s *service) held {
 		}
 		return h
 	}
-	servers := names(s.pool.Config())
+	servers := append(names(s.pool.Config()), leavingKeys(s.pool.Leaving())...)
 	h := held{all: true, dests: map[ipvs.DestKey]ipvs.Destination{}, stats: &ipvs.ServiceStats{Dests: map[ipvs.DestKey]ipvs.DestStats{}}}
 	for _, key := range s.keys {
 		e, stats := d.table.have[key], d.stats[key]

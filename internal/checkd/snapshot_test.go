@@ -35,8 +35,8 @@ func TestSnapshot(t *testing.T) {
 			b.Reason != "check failed: tcp 10.0.0.2:80: refused: connect: connection refused" {
 			t.Errorf("server b %+v", b)
 		}
-		if s.Sorry == nil || s.Sorry.Installed || s.Sorry.Address != "10.0.0.19:80" {
-			t.Errorf("sorry server %+v", s.Sorry)
+		if len(s.SorryServers) != 1 || s.SorryServers[0].Installed || s.SorryServers[0].Address != "10.0.0.19:80" {
+			t.Errorf("sorry server %+v", s.SorryServers)
 		}
 		w.kill()
 	})

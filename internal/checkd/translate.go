@@ -111,7 +111,7 @@ func (p *plans) of(checks []config.Check) []order {
 type farm struct {
 	keys   []ipvs.ServiceKey // the kernel's services that have the pool behind them
 	pool   checkers.PoolConfig
-	orders [][]order // of each server, of each check
+	orders [][]order // of each server, then of each sorry server, of each check
 }
 
 // translate puts a virtual server into those terms.
@@ -119,58 +119,76 @@ func translate(v *config.VirtualServer) farm {
 	f := farm{
 		keys: serviceKeys(v),
 		pool: checkers.PoolConfig{
-			Name:       v.Name,
-			Service:    kernelService(v),
-			Quorum:     v.Quorum,
-			Hysteresis: v.Hysteresis,
-			Servers:    make([]checkers.ServerConfig, len(v.RealServers)),
+			Name:           v.Name,
+			Service:        kernelService(v),
+			Quorum:         v.Quorum,
+			Hysteresis:     v.Hysteresis,
+			PanicThreshold: v.PanicShare(),
+			Servers:        make([]checkers.ServerConfig, len(v.RealServers)),
+			Sorry:          make([]checkers.ServerConfig, len(v.SorryServers)),
+			DrainOnRemove:  v.DrainOnRemove.D(),
 		},
-		orders: make([][]order, len(v.RealServers)),
+		orders: make([][]order, 0, len(v.RealServers)+len(v.SorryServers)),
 	}
 	p := plans{known: map[planKey]*Plan{}}
 	for i := range v.RealServers {
 		rs := &v.RealServers[i]
-		s := checkers.ServerConfig{
-			Name:    rs.Name,
-			Key:     ipvs.CanonicalDest(rs.Address),
+		s := &f.pool.Servers[i]
+		*s = checkers.ServerConfig{
+			Name: rs.Name, Key: ipvs.CanonicalDest(rs.Address),
 			Dest:    destination(cmp.Or(rs.Forwarding, v.Forwarding), rs.Tunnel, rs.Thresholds, rs.Weight),
-			Inhibit: rs.Inhibit,
-			Checks:  make([]checkers.CheckConfig, len(rs.Checks)),
+			Inhibit: rs.Inhibit, StartsIn: !rs.Alpha, RampUp: rs.RampUp.D(),
 		}
-		if s.Name == "" {
-			s.Name = rs.Address.String()
-		}
-		f.orders[i] = slices.Clone(p.of(rs.Checks))
-		for j := range rs.Checks {
-			c, o := &rs.Checks[j], &f.orders[i][j]
-			o.Query = query(c, o.Question, rs.Address)
-			if c.ThroughVIP {
-				o.Query.goThrough(v, c, s)
-			}
-			s.Checks[j] = checkers.CheckConfig{
-				ID: o.id(), Label: o.Label(), Weighs: c.Weighs(),
-				Thresholds: checkers.Thresholds{Rise: c.Rise, Fall: c.Fall},
-			}
-		}
-		f.pool.Servers[i] = s
+		f.checks(&p, v, s, rs.Address, rs.Checks)
 	}
-	if v.SorryServer != nil {
-		f.pool.Sorry = &checkers.SorryConfig{
-			Key:  ipvs.CanonicalDest(v.SorryServer.Address),
-			Dest: destination(cmp.Or(v.SorryServer.Forwarding, v.Forwarding), v.SorryServer.Tunnel, config.Thresholds{}, 1),
+	for i := range v.SorryServers {
+		ss := &v.SorryServers[i]
+		s := &f.pool.Sorry[i]
+		*s = checkers.ServerConfig{
+			Name: ss.Name, Key: ipvs.CanonicalDest(ss.Address),
+			Dest:    destination(cmp.Or(ss.Forwarding, v.Forwarding), ss.Tunnel, config.Thresholds{}, 1),
+			Inhibit: ss.Inhibit,
 		}
+		f.checks(&p, v, s, ss.Address, ss.Checks)
 	}
 	return f
 }
 
-// names returns what a pool calls its servers, the sorry server last.
-func names(c checkers.PoolConfig) []ipvs.DestKey {
-	list := make([]ipvs.DestKey, 0, len(c.Servers)+1)
-	for i := range c.Servers {
-		list = append(list, c.Servers[i].Key)
+// checks gives a server its checks, and notes the orders for these.
+func (f *farm) checks(p *plans, v *config.VirtualServer, s *checkers.ServerConfig, address netip.AddrPort, checks []config.Check) {
+	s.Name = cmp.Or(s.Name, address.String())
+	s.Checks = make([]checkers.CheckConfig, len(checks))
+	orders := slices.Clone(p.of(checks))
+	for j := range checks {
+		c, o := &checks[j], &orders[j]
+		o.Query = query(c, o.Question, address)
+		if c.ThroughVIP {
+			o.Query.goThrough(v, c, *s)
+		}
+		s.Checks[j] = checkers.CheckConfig{
+			ID: o.id(), Label: o.Label(), Weighs: c.Weighs(),
+			Thresholds: checkers.Thresholds{Rise: c.Rise, Fall: c.Fall},
+		}
 	}
-	if c.Sorry != nil {
-		list = append(list, c.Sorry.Key)
+	f.orders = append(f.orders, orders)
+}
+
+// leavingKeys returns what a pool calls servers that leave it.
+func leavingKeys(list []checkers.Leaving) []ipvs.DestKey {
+	keys := make([]ipvs.DestKey, len(list))
+	for i, l := range list {
+		keys[i] = l.Key
+	}
+	return keys
+}
+
+// names returns what a pool calls its servers, the sorry servers last.
+func names(c checkers.PoolConfig) []ipvs.DestKey {
+	list := make([]ipvs.DestKey, 0, len(c.Servers)+len(c.Sorry))
+	for _, servers := range [2][]checkers.ServerConfig{c.Servers, c.Sorry} {
+		for i := range servers {
+			list = append(list, servers[i].Key)
+		}
 	}
 	return list
 }

@@ -146,8 +146,8 @@ func (d *Daemon) tickWhole(now time.Time) {
 	}
 }
 
-// follow takes the state of the instance that sync follows.
-func (d *Daemon) follow(now time.Time, states map[string]string) {
+// followSync takes the state of the instance that sync follows.
+func (d *Daemon) followSync(now time.Time, states map[string]string) {
 	w := &d.whole
 	if w.sync == nil || w.sync.Instance == "" {
 		return

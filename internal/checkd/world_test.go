@@ -372,7 +372,7 @@ func configOf(text string, change ...func(*config.Config)) *config.Config {
 		}
 		for _, s := range strings.Fields(servers) {
 			v.RealServers = append(v.RealServers, config.RealServer{
-				Name: s[:1], Address: address(s), Weight: int(s[1] - '0'), Forwarding: config.NAT,
+				Name: s[:1], Address: address(s), Weight: int(s[1] - '0'), Forwarding: config.NAT, Alpha: true,
 				Checks: []config.Check{{
 					Kind: config.CheckTCP, Interval: config.Duration(5 * time.Second),
 					Timeout: config.Duration(3 * time.Second), Rise: 2, Fall: 3,
@@ -402,6 +402,7 @@ func eachCheck(f func(*config.Check)) func(*config.Config) {
 
 func sorry(server string) func(*config.Config) {
 	return func(c *config.Config) {
-		c.VirtualServers[0].SorryServer = &config.SorryServer{Address: address(server)}
+		v := &c.VirtualServers[0]
+		v.SorryServers = append(v.SorryServers, config.SorryServer{Name: server, Address: address(server)})
 	}
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // KindAlarm is the Kind of events that tell of alarms. Their Subject is the
-// instance, From and To are "clear" and "raised", and Code is the alarm's.
+// instance or the virtual server, From and To are "clear" and "raised", and Code is
+// the alarm's.
 const KindAlarm = "alarm"
 
 // The levels of alarms.
@@ -21,14 +22,16 @@ const (
 	LevelWarning = "warning"
 )
 
-// Alarm is something wrong between the routers of a link.
+// Alarm is something wrong between the routers of a link, or with a virtual server.
+// One of these has no VRRP instance and no evidence of hosts.
 type Alarm struct {
 	Instance  string    `json:"instance"`
+	Service   string    `json:"service,omitempty"` // the virtual server
 	Interface string    `json:"interface"`
 	VRID      uint8     `json:"virtual_router_id"`
 	Family    string    `json:"family"`         // ipv4 or ipv6
 	Path      string    `json:"path,omitempty"` // where the alarm is one of its paths, see Path
-	Code      string    `json:"code"`           // see vrrp.AlarmKind
+	Code      string    `json:"code"`           // see vrrp.AlarmKind; panic_guard
 	Level     string    `json:"level"`
 	Since     time.Time `json:"since"` // when it was raised
 	First     time.Time `json:"first"` // of the sightings

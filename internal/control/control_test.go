@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -28,6 +29,7 @@ type daemon struct {
 	err     error
 	block   chan struct{} // Reload waits for it, or for ctx
 	stopped chan struct{}
+	order   Order // the newest
 }
 
 func (d *daemon) Status(context.Context) (*Status, error) { return d.status, d.err }
@@ -48,6 +50,11 @@ func (d *daemon) Events(_ context.Context, q EventQuery) ([]Event, error) {
 		return nil, fmt.Errorf("waited %v after %d", q.Wait, q.After)
 	}
 	return []Event{{Seq: q.After + 1, Kind: "instance", Subject: "web", From: "BACKUP", To: "MASTER", Reason: "x"}}, nil
+}
+
+func (d *daemon) Order(_ context.Context, o Order) (OrderResult, error) {
+	d.order = o
+	return OrderResult{Servers: []OrderedServer{{Service: o.Service, Was: VerbReady, Server: Server{Name: o.Servers[0]}}}}, d.err
 }
 
 func (d *daemon) Stop(context.Context) error {
@@ -126,6 +133,24 @@ func TestOperations(t *testing.T) {
 	}
 	if _, err := c.call(t.Context(), Request{Op: OpEvents, Args: []byte(`{"after":"x"}`)}); err == nil || !strings.Contains(err.Error(), "malformed question") {
 		t.Errorf("a malformed question: %v", err)
+	}
+	// Who orders something is what the kernel says, not what the client does.
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := c.Order(t.Context(), Order{Verb: VerbDrain, Service: "web", Servers: []string{"a"}, Author: "somebody", Claimed: "alice", For: time.Hour})
+	if err != nil || len(result.Servers) != 1 || result.Servers[0].Name != "a" || result.Servers[0].Was != "ready" {
+		t.Errorf("order: %+v, %v", result, err)
+	}
+	if diff := cmp.Diff(Order{Verb: VerbDrain, Service: "web", Servers: []string{"a"}, Author: me.Username, Claimed: "alice", For: time.Hour}, d.order); diff != "" {
+		t.Error(diff)
+	}
+	if who := d.order.Who(); who != me.Username+" for alice" {
+		t.Errorf("by %q", who)
+	}
+	if _, err := c.call(t.Context(), Request{Op: OpOrder, Args: []byte(`[]`)}); err == nil || !strings.Contains(err.Error(), "malformed order") {
+		t.Errorf("a malformed order: %v", err)
 	}
 	if _, err := c.call(t.Context(), Request{Op: "dance"}); err == nil || err.Error() != `operation "dance" is not known to director 1.2.3` {
 		t.Errorf("unknown operation: %v", err)

@@ -19,6 +19,7 @@ const (
 	OpReload  Op = "reload"  // answers Reload when it is in force everywhere or refused
 	OpStop    Op = "stop"    // answers at once; the connection ends with the daemon
 	OpEvents  Op = "events"  // answers Events; takes an EventQuery
+	OpOrder   Op = "order"   // answers Order; takes an Order
 )
 
 // Request is what a client sends: a frame of JSON. A connection carries any
@@ -47,6 +48,7 @@ type Response struct {
 	Status  *Status       `json:"status,omitempty"`
 	Reload  *ReloadResult `json:"reload,omitempty"`
 	Events  []Event       `json:"events,omitempty"` // oldest first
+	Order   *OrderResult  `json:"order,omitempty"`
 }
 
 // Frame limits in bytes.

@@ -39,6 +39,7 @@ func Render(w io.Writer, s *Status, v View) error {
 		v.vrrp(p, s.VRRP)
 	}
 	if s.Checkers != nil {
+		v.overrides(p, s.Checkers)
 		v.services(p, s.Checkers.Services)
 		v.sync(p, s.Checkers.Sync)
 	}

@@ -50,7 +50,7 @@ func eventStyle(e *Event) style {
 		return good
 	case "FAULT", "down", "sorry", "dead", "raised", "lost":
 		return bad
-	case "refused", "failed", "stay":
+	case "refused", "failed", "stay", VerbDrain, VerbMaintain:
 		return warn
 	}
 	return plain

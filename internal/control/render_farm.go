@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func (v View) services(p *page, list []Service) {
@@ -29,7 +30,7 @@ func (v View) services(p *page, list []Service) {
 		for i, m := range s.Members {
 			switch {
 			case i >= shownMembers && i == len(s.Members)-1 || i < shownMembers:
-				v.member(&t, m)
+				v.member(&t, m, s.Standby)
 			case i == shownMembers:
 				t.note("group "+s.Group, fmt.Sprintf("... %d more ...", len(s.Members)-shownMembers-1), faint)
 			}
@@ -41,19 +42,31 @@ func (v View) services(p *page, list []Service) {
 			t.note("", fmt.Sprintf("%d connections, in %s, out %s; now %d/s, in %s/s, out %s/s", c.Connections, bytesText(c.InBytes), bytesText(c.OutBytes),
 				s.Rates.Connections, bytesText(s.Rates.InBytes), bytesText(s.Rates.OutBytes)), faint)
 		}
-		if !s.Installed && len(s.Members) == 0 {
+		if g := s.PanicGuard; g != nil && g.Blocking {
+			t.note("!", fmt.Sprintf("panic guard: weight %d of %d (%d%%) stays in service although servers are down", g.Needs, g.Of, g.Threshold), bad)
+		}
+		switch {
+		case s.Standby:
+			t.note("", fmt.Sprintf("on standby: not in the kernel's table while the instance %s is not MASTER here", s.ActiveWith), faint)
+		case s.ActiveWith != "":
+			t.note("", "in the kernel's table while the instance "+s.ActiveWith+" is MASTER here", faint)
+		}
+		if !s.Installed && !s.Standby && len(s.Members) == 0 {
 			t.note("!", "the kernel does not have this service", bad)
 		}
 		p.table("", t)
-		if len(s.Servers) == 0 && s.Sorry == nil {
+		if len(s.Servers)+len(s.Leaving)+len(s.SorryServers) == 0 {
 			continue
 		}
 		t = table{head: []string{"SERVER", "HEALTH", "FOR", "WEIGHT", "KERNEL", "ACTIVE", "INACTIVE", "LAST CHECK"}}
 		for _, r := range s.Servers {
 			v.server(&t, r, "")
 		}
-		if s.Sorry != nil {
-			v.server(&t, *s.Sorry, "sorry server ")
+		for _, l := range s.Leaving {
+			v.leaving(&t, l)
+		}
+		for _, r := range s.SorryServers {
+			v.server(&t, r, "sorry server ")
 		}
 		p.table("  ", t)
 	}
@@ -63,8 +76,8 @@ func (v View) services(p *page, list []Service) {
 const shownMembers = 8
 
 // member tells of one service of a group.
-func (v View) member(t *table, m ServiceMember) {
-	if !m.Installed {
+func (v View) member(t *table, m ServiceMember, standby bool) {
+	if !m.Installed && !standby {
 		t.note("!", "the kernel does not have "+m.Address, bad)
 		return
 	}
@@ -136,6 +149,7 @@ func (v View) server(t *table, r Server, prefix string) {
 	}
 	t.add(text(prefix+name), styled(dash(r.Health), healthStyle(r.Health)), number(v.age(r.Since)), number(strconv.Itoa(r.Weight)), kernel,
 		number(fmt.Sprint(r.Active)), number(fmt.Sprint(r.Inactive)), text(v.newestCheck(r.Checks)))
+	v.override(t, r)
 	if r.UpperThreshold > 0 {
 		lower := "three quarters of that"
 		if r.LowerThreshold > 0 {
@@ -145,6 +159,12 @@ func (v View) server(t *table, r Server, prefix string) {
 	}
 	if strings.HasPrefix(r.Forwarding, "tunnel ") {
 		t.note("", "by "+r.Forwarding, faint)
+	}
+	if up := r.RampUp; up != nil {
+		t.note("weight", fmt.Sprintf("ramping %d of %d, %s left", up.Weight, r.EffectiveWeight, span(max(up.Ends.Sub(v.Now), 0).Round(time.Second))), faint)
+	}
+	if r.Kept {
+		t.note("!", "the panic guard keeps it in service", bad)
 	}
 	if r.Health == "down" && r.Reason != "" {
 		t.note("why", r.Reason, bad)

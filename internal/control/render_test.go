@@ -126,7 +126,7 @@ func troubled() *Status {
 		},
 		{
 			Name: "dns", Address: "fwmark 3", Scheduler: "rr", Forwarding: "dr", State: "sorry", Since: at(5 * time.Second), Reason: "quorum lost: weight 0 of 1", Quorum: 1,
-			Sorry: &Server{Address: "10.0.9.9:53", Health: "up", Weight: 1, KernelWeight: 1, Installed: true},
+			SorryServers: []Server{{Address: "10.0.9.9:53", Health: "up", Weight: 1, KernelWeight: 1, Installed: true}},
 		},
 	}}
 	return s

@@ -41,6 +41,8 @@ type Handler interface {
 	Reload(ctx context.Context) (ReloadResult, error)
 	// Events returns past events, or waits for one.
 	Events(ctx context.Context, q EventQuery) ([]Event, error)
+	// Order has something done with real servers and returns when that has happened.
+	Order(ctx context.Context, o Order) (OrderResult, error)
 	// Stop begins the daemon's stop and returns at once.
 	Stop(ctx context.Context) error
 }
@@ -162,7 +164,8 @@ func (s *Listener) Close() error {
 
 // converse answers the requests of one connection.
 func (s *Listener) converse(conn *net.UnixConn) {
-	if err := s.authorize(conn); err != nil {
+	uid, err := s.authorize(conn)
+	if err != nil {
 		s.log.Warn("control socket: refused", "reason", err)
 		_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_ = writeFrame(conn, Response{Error: err.Error()})
@@ -177,7 +180,7 @@ func (s *Listener) converse(conn *net.UnixConn) {
 			}
 			return
 		}
-		res := s.answer(req)
+		res := s.answer(req, uid)
 		_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if err := writeFrame(conn, res); err != nil {
 			s.log.Debug("control socket: answer not taken", "reason", err)
@@ -200,8 +203,8 @@ func (s *Listener) next(conn *net.UnixConn) (Request, error) {
 	return req, err
 }
 
-// answer carries a request out.
-func (s *Listener) answer(req Request) Response {
+// answer carries out a request of a user.
+func (s *Listener) answer(req Request, uid uint32) Response {
 	var res Response
 	var err error
 	switch req.Op {
@@ -223,6 +226,8 @@ func (s *Listener) answer(req Request) Response {
 			break
 		}
 		res.Events, err = s.handler.Events(s.ctx, q)
+	case OpOrder:
+		res.Order, err = s.order(req.Args, uid)
 	default:
 		err = fmt.Errorf("operation %q is not known to director %s", req.Op, s.version)
 	}
@@ -233,24 +238,24 @@ func (s *Listener) answer(req Request) Response {
 }
 
 // authorize lets root and the daemon's own user in. The socket's mode says the
-// same; this holds when somebody widened it.
-func (s *Listener) authorize(conn *net.UnixConn) error {
+// same; this holds when somebody widened it. It returns the user who asks.
+func (s *Listener) authorize(conn *net.UnixConn) (uid uint32, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var cred *unix.Ucred
 	var credErr error
 	if err := raw.Control(func(fd uintptr) {
 		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); err != nil {
-		return err
+		return 0, err
 	}
 	if credErr != nil {
-		return fmt.Errorf("peer credentials: %w", credErr)
+		return 0, fmt.Errorf("peer credentials: %w", credErr)
 	}
 	if cred.Uid != 0 && int(cred.Uid) != s.uid {
-		return fmt.Errorf("permission denied: user %d (process %d) is neither root nor the daemon's user", cred.Uid, cred.Pid)
+		return 0, fmt.Errorf("permission denied: user %d (process %d) is neither root nor the daemon's user", cred.Uid, cred.Pid)
 	}
-	return nil
+	return cred.Uid, nil
 }

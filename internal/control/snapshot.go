@@ -322,10 +322,27 @@ type Service struct {
 	Quorum     int       `json:"quorum"`
 	UpWeight   int       `json:"up_weight"` // total weight of the healthy servers
 	Servers    []Server  `json:"servers"`
-	Sorry      *Server   `json:"sorry,omitempty"`
-	Installed  bool      `json:"installed"` // the kernel has the service, of a group all of them
-	Counters   Counters  `json:"counters"`
-	Rates      Rates     `json:"rates"`
+	// Leaving are servers that the configuration lists no more.
+	Leaving []LeavingServer `json:"leaving,omitempty"`
+	// SorryServers answer while the pool is down, the first of them that is well.
+	SorryServers []Server    `json:"sorry_servers,omitempty"`
+	PanicGuard   *PanicGuard `json:"panic_guard,omitempty"` // nil: not configured
+	// ActiveWith is the VRRP instance that the service is in the kernel's table with;
+	// Standby says that it is kept out of it now.
+	ActiveWith string   `json:"active_with,omitempty"`
+	Standby    bool     `json:"standby,omitempty"`
+	Installed  bool     `json:"installed"` // the kernel has the service, of a group all of them
+	Counters   Counters `json:"counters"`
+	Rates      Rates    `json:"rates"`
+}
+
+// PanicGuard is how the panic guard of a virtual server stands.
+type PanicGuard struct {
+	Threshold int       `json:"threshold_percent"`
+	Needs     int       `json:"needed_weight"` // the least that stays in service, as a share of
+	Of        int       `json:"weight"`
+	Blocking  bool      `json:"blocking"`       // servers are in service although they are down
+	Since     time.Time `json:"since,omitzero"` // while it blocks
 }
 
 // ServiceMember is one of the kernel's services that a group stands for.
@@ -343,8 +360,8 @@ type Server struct {
 	Since   time.Time `json:"since"`
 	Reason  string    `json:"reason"`
 	Weight  int       `json:"weight"` // configured
-	// EffectiveWeight is the configured weight as the checks advise: what the
-	// server has in the kernel while it is in service.
+	// EffectiveWeight is the configured weight as operators order and the checks
+	// advise: what the server has in the kernel while it is in service.
 	EffectiveWeight int    `json:"effective_weight"`
 	Installed       bool   `json:"installed"`     // the kernel has the destination
 	KernelWeight    int    `json:"kernel_weight"` // -1 when not installed
@@ -352,12 +369,24 @@ type Server struct {
 	Active          uint32 `json:"active_connections"`
 	Inactive        uint32 `json:"inactive_connections"`
 	Persistent      uint32 `json:"persistent_connections"` // clients that persistence binds to it
+	// Override is what an operator has ordered for it, nil: nothing.
+	Override *Override `json:"override,omitempty"`
 	// Thresholds of connections; 0: none.
-	UpperThreshold uint32        `json:"upper_threshold,omitempty"`
-	LowerThreshold uint32        `json:"lower_threshold,omitempty"`
-	Checks         []CheckStatus `json:"checks"`
-	Counters       Counters      `json:"counters"`
-	Rates          Rates         `json:"rates"`
+	UpperThreshold uint32 `json:"upper_threshold,omitempty"`
+	LowerThreshold uint32 `json:"lower_threshold,omitempty"`
+	// Kept says that it is down and the panic guard keeps it in service.
+	Kept     bool          `json:"kept_in_service,omitempty"`
+	RampUp   *RampUp       `json:"ramp_up,omitempty"` // while its weight rises
+	Checks   []CheckStatus `json:"checks"`
+	Counters Counters      `json:"counters"`
+	Rates    Rates         `json:"rates"`
+}
+
+// RampUp is how far the weight of a server has risen after it came into service.
+type RampUp struct {
+	Weight int       `json:"weight"` // of the effective weight
+	Began  time.Time `json:"began"`
+	Ends   time.Time `json:"ends"`
 }
 
 // CheckStatus is the state of one check of one server.
@@ -403,7 +432,7 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, script, tracker, bfd, address, gate, alarm, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, maintenance, script, tracker, bfd, address, gate, alarm, ipvs, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`
@@ -412,4 +441,5 @@ type Event struct {
 	Priority   int       `json:"priority,omitempty"`    // instances: the effective priority
 	Source     string    `json:"source,omitempty"`      // instances: the address of its adverts
 	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
+	Author     string    `json:"author,omitempty"`      // kind maintenance: who ordered it
 }

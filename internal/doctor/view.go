@@ -58,8 +58,8 @@ func servers(c *config.Config) (all []server) {
 		for i, rs := range vs.RealServers {
 			all = append(all, server{vs, sub(path, "real_server", "["+strconv.Itoa(i)+"]"), rs.Address.Addr(), rs.Forwarding, rs.Inhibit, false, config.Through(rs.Checks)})
 		}
-		if s := vs.SorryServer; s != nil {
-			all = append(all, server{vs, sub(path, "sorry_server"), s.Address.Addr(), s.Forwarding, false, true, false})
+		for i, s := range vs.SorryServers {
+			all = append(all, server{vs, sub(path, "sorry_server", "["+strconv.Itoa(i)+"]"), s.Address.Addr(), s.Forwarding, s.Inhibit, true, config.Through(s.Checks)})
 		}
 	}
 	return all

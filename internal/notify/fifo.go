@@ -160,7 +160,10 @@ func upDown(state string) string {
 }
 
 func fifoService(s *config.VirtualServer) string {
-	if s.FWMark != 0 {
+	switch {
+	case s.Group != "":
+		return fmt.Sprintf("[%s]:0", s.Group)
+	case s.FWMark != 0:
 		return fmt.Sprintf("FWM %d", s.FWMark)
 	}
 	return fifoAddress(s.Address, s.Protocol)

@@ -64,6 +64,8 @@ func title(kind string) string {
 		return "virtual server"
 	case "server":
 		return "real server"
+	case "maintenance":
+		return "maintenance of"
 	case "script":
 		return "track script"
 	case "bfd":
@@ -111,6 +113,7 @@ func mailBody(routerID string, nt *note) string {
 	line("new state", e.To)
 	line("reason", e.Reason)
 	line("reason code", e.Code)
+	line("ordered by", e.Author)
 	if e.Kind == "instance" {
 		line("priority", strconv.Itoa(e.Priority))
 	}
@@ -131,6 +134,10 @@ func mailBody(routerID string, nt *note) string {
 
 // alarmText adds the evidence of an alarm to a mail.
 func alarmText(line func(name, value string), a *control.Alarm) {
+	if a.Service != "" {
+		line("raised", a.Since.Format("2006-01-02 15:04:05.000 -0700"))
+		return
+	}
 	line("interface", a.Interface)
 	line("VRID", strconv.Itoa(int(a.VRID)))
 	line("sightings", fmt.Sprintf("%d, the first at %s", a.Count, a.First.Format("2006-01-02 15:04:05.000 -0700")))
@@ -148,16 +155,22 @@ func addresses(h *held, e control.Event) []string {
 				list = append(list, a.Prefix.String())
 			}
 		}
-		if more := len(list) - mostAddresses; more > 0 {
-			list = append(list[:mostAddresses], fmt.Sprintf("and %d more", more))
-		}
-		return list
+		return upTo(list, mostAddresses)
 	}
 	if s := h.service(e); s != nil {
-		if s.FWMark != 0 {
-			return []string{fmt.Sprintf("fwmark %d", s.FWMark)}
+		var list []string
+		for _, id := range s.Services() {
+			list = append(list, id.String())
 		}
-		return []string{s.Address.String() + "/" + string(s.Protocol)}
+		return upTo(list, mostAddresses)
 	}
 	return nil
+}
+
+// upTo shortens a long list.
+func upTo(list []string, most int) []string {
+	if more := len(list) - most; more > 0 {
+		list = append(list[:most], fmt.Sprintf("and %d more", more))
+	}
+	return list
 }

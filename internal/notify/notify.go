@@ -231,7 +231,9 @@ func (n *Notifier) whose(e control.Event) *held {
 // knows reports whether the subject of e is in the configuration.
 func (h *held) knows(e control.Event) bool {
 	switch e.Kind {
-	case "instance", "address", "gate", control.KindAlarm:
+	case control.KindAlarm:
+		return h.instance(e) != nil || h.service(e) != nil
+	case "instance", "address", "gate":
 		return h.instance(e) != nil
 	case "group":
 		return h.groups[e.Subject] != nil
@@ -241,9 +243,12 @@ func (h *held) knows(e control.Event) bool {
 	return true
 }
 
+// ofService says that an event is an alarm of a virtual server.
+func ofService(e control.Event) bool { return e.Alarm != nil && e.Alarm.Service != "" }
+
 // instance returns the instance that an event is about, nil without one.
 func (h *held) instance(e control.Event) *config.Instance {
-	if e.Kind != "instance" && e.Kind != "address" && e.Kind != "gate" && e.Kind != control.KindAlarm {
+	if e.Kind != "instance" && e.Kind != "address" && e.Kind != "gate" && (e.Kind != control.KindAlarm || ofService(e)) {
 		return nil
 	}
 	name, _, _ := strings.Cut(e.Subject, "/")
@@ -252,7 +257,7 @@ func (h *held) instance(e control.Event) *config.Instance {
 
 // service returns the virtual server that an event is about, nil without one.
 func (h *held) service(e control.Event) *config.VirtualServer {
-	if e.Kind != "service" && e.Kind != "server" && e.Kind != "ipvs" {
+	if e.Kind != "service" && e.Kind != "server" && e.Kind != "maintenance" && e.Kind != "ipvs" && !ofService(e) {
 		return nil
 	}
 	name, _, _ := strings.Cut(e.Subject, "/")

@@ -170,13 +170,18 @@ func poolCommands(c *config.Config, argv []string, e control.Event) []script.Com
 	return []script.Command{{Argv: argv, User: c.Global.ScriptUser, Timeout: defaultTimeout, Env: environment(e)}}
 }
 
-// alarmCommands returns what an instance and its sync groups want run for an alarm.
+// alarmCommands returns what a virtual server, or an instance and its sync groups,
+// want run for an alarm.
 func (h *held) alarmCommands(e control.Event) []script.Command {
 	var commands []script.Command
 	add := func(nt config.Notify) {
 		if len(nt.Alarm) > 0 {
 			commands = append(commands, command(h.config, nt, nt.Alarm, append(environment(e), alarmEnvironment(e.Alarm)...)))
 		}
+	}
+	if ofService(e) {
+		add(config.Notify{Alarm: h.service(e).NotifyAlarm})
+		return commands
 	}
 	add(h.instances[e.Subject].Notify)
 	for i := range h.config.Groups {
@@ -193,18 +198,20 @@ func alarmEnvironment(a *control.Alarm) []string {
 		return nil
 	}
 	ev := a.Newest()
-	vrid := ""
-	if ev.VRID > 0 {
-		vrid = strconv.Itoa(int(ev.VRID))
+	number := func(vrid uint8) string {
+		if vrid == 0 {
+			return ""
+		}
+		return strconv.Itoa(int(vrid))
 	}
 	return []string{
 		"DIRECTOR_ALARM=" + a.Code,
 		"DIRECTOR_ALARM_COUNT=" + strconv.FormatUint(a.Count, 10),
 		"DIRECTOR_INTERFACE=" + a.Interface,
-		"DIRECTOR_VRID=" + strconv.Itoa(int(a.VRID)),
+		"DIRECTOR_VRID=" + number(a.VRID),
 		"DIRECTOR_PEER=" + ev.Peer,
 		"DIRECTOR_PEER_MAC=" + ev.MAC,
-		"DIRECTOR_PEER_VRID=" + vrid,
+		"DIRECTOR_PEER_VRID=" + number(ev.VRID),
 		"DIRECTOR_ADDRESS=" + ev.Address,
 		"DIRECTOR_PEER_SAYS=" + ev.Says,
 		"DIRECTOR_CONFIGURED=" + ev.Here,

@@ -230,6 +230,8 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		p.runScript(c, run, m.RunScript)
 	case m.Fence != nil:
 		p.fence(c, run, m.Fence)
+	case m.Ordered != nil:
+		p.ordered(m.Ordered)
 	default:
 		p.log.Warn("child sent a message that only the parent may", "process", string(c.role))
 	}
@@ -349,6 +351,7 @@ func (p *parent) gone(c *child, run *process) {
 	for seq := range p.inquiries {
 		p.settle(c, seq)
 	}
+	p.ordersLost(c)
 	clean := run.asked && run.status == 0
 	switch {
 	case run.hung:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -95,24 +96,37 @@ func (g *generation) checkCommand(name *CheckScript) (script.Command, string, bo
 		if v.Name != name.Service {
 			continue
 		}
+		// The addresses of a pool are distinct.
 		for j := range v.RealServers {
-			rs := &v.RealServers[j]
-			if rs.Address != name.Server && ipvs.CanonicalDest(rs.Address) != name.Server {
-				continue
+			if rs := &v.RealServers[j]; isServer(rs.Address, name.Server) {
+				return g.runOf(rs.Address, rs.Checks, name.Index)
 			}
-			if name.Index < 0 || name.Index >= len(rs.Checks) || rs.Checks[name.Index].Kind != config.CheckScript {
-				return script.Command{}, "", false
+		}
+		for j := range v.SorryServers {
+			if ss := &v.SorryServers[j]; isServer(ss.Address, name.Server) {
+				return g.runOf(ss.Address, ss.Checks, name.Index)
 			}
-			c := &rs.Checks[name.Index]
-			to := c.Target(rs.Address)
-			command := script.Command{
-				Argv: c.Command, User: cmp.Or(c.User, g.config.Global.ScriptUser), Timeout: c.Timeout.D(),
-				Env: []string{"DIRECTOR_ADDRESS=" + to.Addr().String(), "DIRECTOR_PORT=" + strconv.Itoa(int(to.Port()))},
-			}
-			return command, fmt.Sprintf("check %q %s %s", command.Argv, command.User, to), true
 		}
 	}
 	return script.Command{}, "", false
+}
+
+func isServer(address, name netip.AddrPort) bool {
+	return address == name || ipvs.CanonicalDest(address) == name
+}
+
+// runOf returns the command of one of a server's checks.
+func (g *generation) runOf(server netip.AddrPort, checks []config.Check, index int) (script.Command, string, bool) {
+	if index < 0 || index >= len(checks) || checks[index].Kind != config.CheckScript {
+		return script.Command{}, "", false
+	}
+	c := &checks[index]
+	to := c.Target(server)
+	command := script.Command{
+		Argv: c.Command, User: cmp.Or(c.User, g.config.Global.ScriptUser), Timeout: c.Timeout.D(),
+		Env: []string{"DIRECTOR_ADDRESS=" + to.Addr().String(), "DIRECTOR_PORT=" + strconv.Itoa(int(to.Port()))},
+	}
+	return command, fmt.Sprintf("check %q %s %s", command.Argv, command.User, to), true
 }
 
 // script finds a track script by its name.

@@ -17,7 +17,7 @@ func (p *parent) event(e control.Event) {
 	for w := range p.waiting {
 		w.answer()
 	}
-	attrs := []slog.Attr{slog.String(subjectKey(e.Kind), e.Subject), slog.String("from", e.From), slog.String("to", e.To)}
+	attrs := []slog.Attr{slog.String(subjectKey(e), e.Subject), slog.String("from", e.From), slog.String("to", e.To)}
 	if e.Reason != "" {
 		attrs = append(attrs, slog.String("reason", e.Reason))
 	}
@@ -26,6 +26,9 @@ func (p *parent) event(e control.Event) {
 	}
 	if e.Kind == "instance" {
 		attrs = append(attrs, slog.Int("priority", e.Priority))
+	}
+	if e.Author != "" {
+		attrs = append(attrs, slog.String("author", e.Author))
 	}
 	attrs = append(attrs, slog.Uint64("generation", e.Generation), slog.Uint64("seq", e.Seq))
 	level := slog.LevelInfo
@@ -38,19 +41,24 @@ func (p *parent) event(e control.Event) {
 	p.webHears(e)
 }
 
-// subjectKey is the log's key for what an event of this kind is about.
-func subjectKey(kind string) string {
-	switch kind {
+// subjectKey is the log's key for what an event is about.
+func subjectKey(e control.Event) string {
+	switch e.Kind {
 	case "address":
 		return "vip"
 	case "reload":
 		return "config"
 	case control.KindAlarm:
+		if e.Alarm != nil && e.Alarm.Service != "" {
+			return "service"
+		}
 		return "instance"
+	case "maintenance":
+		return "server"
 	case "":
 		return "subject"
 	}
-	return kind
+	return e.Kind
 }
 
 // processEvent tells of the life of a child.

@@ -3,6 +3,7 @@ package watchdog
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,46 @@ func TestRolesAreRelayed(t *testing.T) {
 	snapshot("BACKUP", "MASTER") // one of two families; no news
 	snapshot("FAULT", "BACKUP")
 	want("BACKUP")
+}
+
+// A virtual server follows an instance too; each is told with all the others. That one
+// family of an instance is a backup says nothing of the other.
+func TestRolesForVirtualServers(t *testing.T) {
+	c := conf("web", "a")
+	c.IPVSSync = &config.IPVSSync{Interface: "eth1", Instance: "web"}
+	both := config.Instance{Name: "both", Addresses: []config.VirtualAddress{{Prefix: netip.MustParsePrefix("192.0.2.1/24")}, {Prefix: netip.MustParsePrefix("2001:db8::1/64")}}}
+	c.Instances = append(c.Instances, both)
+	c.VirtualServers = []config.VirtualServer{{Name: "v", Pooling: config.Pooling{ActiveWith: "both"}}, {Name: "w"}}
+	p, vrrp, checkers, child, _ := halfParent(t, c)
+	vrrp.ch, checkers.ch = nil, vrrp.ch // the half that is listened to is the checkers'
+	want := func(states string) {
+		t.Helper()
+		m, err := child.Recv()
+		if err != nil || m.Roles == nil || fmt.Sprint(m.Roles.States) != states {
+			t.Fatalf("got %+v (%v), want %s", m.Roles, err, states)
+		}
+	}
+	event := func(name, state string) {
+		p.message(p.children[RoleVRRP], vrrp, Message{Event: &control.Event{Kind: "instance", Subject: name, To: state}}, 0)
+	}
+	snapshot := func(both ...string) {
+		s := &control.VRRP{Instances: []control.Instance{{Name: "web", State: "BACKUP"}, {Name: "other", State: "FAULT"}}}
+		for _, state := range both {
+			s.Instances = append(s.Instances, control.Instance{Name: "both", State: state})
+		}
+		p.message(p.children[RoleVRRP], vrrp, Message{Snapshot: &Snapshot{VRRP: s}}, 0)
+	}
+	event("both", "MASTER")
+	want("map[both:MASTER]")
+	event("web", "BACKUP")
+	want("map[both:MASTER web:BACKUP]")
+	event("both", "BACKUP") // one of two families; no news
+	event("other", "MASTER")
+	snapshot("BACKUP", "MASTER")
+	event("web", "MASTER")
+	want("map[both:MASTER web:MASTER]")
+	snapshot("BACKUP", "BACKUP")
+	want("map[both:BACKUP web:BACKUP]")
 }
 
 func TestFence(t *testing.T) {

@@ -24,6 +24,7 @@ type Message struct {
 	Fenced     *Fenced     `json:",omitempty"`
 	Pools      *Pools      `json:",omitempty"`
 	Roles      *Roles      `json:",omitempty"`
+	Order      *Order      `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 
 	// Child to parent.
@@ -33,6 +34,7 @@ type Message struct {
 	Event     *control.Event `json:",omitempty"`
 	RunScript *RunScript     `json:",omitempty"`
 	Fence     *Fence         `json:",omitempty"`
+	Ordered   *Ordered       `json:",omitempty"`
 }
 
 // Configure hands a child a generation of the configuration. The child applies

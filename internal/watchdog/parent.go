@@ -119,6 +119,8 @@ type parent struct {
 	fences    map[string]bool // whose fencing command runs, by instance
 	inquiries map[uint64]*inquiry
 	inquiry   uint64
+	orders    map[uint64]*openOrder
+	lastOrder uint64
 	web       web
 }
 
@@ -215,6 +217,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		scripts:   newScripts(),
 		fences:    make(map[string]bool),
 		inquiries: make(map[uint64]*inquiry),
+		orders:    make(map[uint64]*openOrder),
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
 		memory:    memory{log: o.Log},

@@ -1,42 +1,69 @@
 package watchdog
 
-import "maps"
+import (
+	"maps"
 
-// Roles tells the states of the VRRP instances that connection sync follows: "MASTER",
-// "BACKUP" and so on. One that is not known is not listed.
+	"director/config"
+)
+
+// Roles tells the states of the VRRP instances that connection sync or virtual
+// servers follow: "MASTER", "BACKUP" and so on. One that is not known is not listed.
 type Roles struct{ States map[string]string }
 
-// relayRoles tells the checker child how the VRRP instance is that connection sync
-// follows, whenever that has changed. While the VRRP child is away its last word
-// stands: its addresses stay as well.
+// followed lists the instances whose states the checker child needs.
+func followed(c *config.Config) map[string]bool {
+	names := make(map[string]bool)
+	if c.IPVSSync != nil && c.IPVSSync.Instance != "" {
+		names[c.IPVSSync.Instance] = true
+	}
+	for i := range c.VirtualServers {
+		if name := c.VirtualServers[i].ActiveWith; name != "" {
+			names[name] = true
+		}
+	}
+	return names
+}
+
+// relayRoles tells the checker child how the VRRP instances are that it follows,
+// whenever that has changed. While the VRRP child is away its last word stands: its
+// addresses stay as well.
 func (p *parent) relayRoles() {
 	vrrp, checkers := p.child(RoleVRRP), p.child(RoleCheckers)
-	if checkers.run == nil || checkers.want == nil || checkers.run.asked {
+	if checkers.run == nil || checkers.want == nil || checkers.run.asked || vrrp.last == nil || vrrp.last.VRRP == nil {
 		return
 	}
-	sync := checkers.want.config.IPVSSync
-	if sync == nil || sync.Instance == "" || vrrp.last == nil || vrrp.last.VRRP == nil {
+	names := followed(checkers.want.config)
+	if len(names) == 0 {
 		return
 	}
-	states := make(map[string]string, 1)
+	states := make(map[string]string, len(names))
 	for _, i := range vrrp.last.VRRP.Instances {
 		// One with both families has two entries.
-		if i.Name == sync.Instance && states[i.Name] != "MASTER" {
+		if names[i.Name] && states[i.Name] != "MASTER" {
 			states[i.Name] = i.State
 		}
 	}
 	tellRoles(checkers.run, states)
 }
 
-// relayRole does so at once on a change; the next snapshot tells the same.
+// relayRole does so at once on a change; the next snapshot tells the same. That one
+// family of an instance with both is MASTER no more says nothing of the other.
 func (p *parent) relayRole(name, state string) {
 	c := p.child(RoleCheckers)
-	if c.run == nil || c.want == nil || c.run.asked {
+	if c.run == nil || c.want == nil || c.run.asked || !followed(c.want.config)[name] {
 		return
 	}
-	if sync := c.want.config.IPVSSync; sync != nil && sync.Instance == name {
-		tellRoles(c.run, map[string]string{name: state})
+	for i := range c.want.config.Instances {
+		if in := &c.want.config.Instances[i]; in.Name == name && state != "MASTER" && in.Family(true) && in.Family(false) {
+			return
+		}
 	}
+	states := maps.Clone(c.run.roles)
+	if states == nil {
+		states = make(map[string]string, 1)
+	}
+	states[name] = state
+	tellRoles(c.run, states)
 }
 
 func tellRoles(run *process, states map[string]string) {

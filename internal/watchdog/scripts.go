@@ -109,6 +109,10 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 				checks(rs.Checks, at...)
 			}
 		}
+		for j, ss := range v.SorryServers {
+			checks(ss.Checks, "virtual_server", v.Name, "sorry_server", "["+strconv.Itoa(j)+"]")
+		}
+		check("", v.NotifyAlarm, "virtual_server", v.Name, "notify_alarm")
 		check("", v.QuorumUp, "virtual_server", v.Name, "quorum_up")
 		check("", v.QuorumDown, "virtual_server", v.Name, "quorum_down")
 	}

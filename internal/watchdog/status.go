@@ -160,6 +160,9 @@ func (p *parent) summary() string {
 			}
 		}
 		parts = append(parts, fmt.Sprintf("%d of %d virtual servers up", up, len(c.last.Checkers.Services)))
+		if line := c.last.Checkers.OverridesLine(); line != "" {
+			parts = append(parts, line)
+		}
 	}
 	return strings.Join(parts, "; ")
 }

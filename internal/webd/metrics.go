@@ -140,8 +140,8 @@ func eachService(v *view, f func(control.Counters, control.Rates, conns, ...stri
 		for j := range s.Servers {
 			n.add(&s.Servers[j])
 		}
-		if s.Sorry != nil {
-			n.add(s.Sorry)
+		for j := range s.SorryServers {
+			n.add(&s.SorryServers[j])
 		}
 		f(s.Counters, s.Rates, n, s.Name)
 	}

@@ -81,7 +81,7 @@ func sample() *control.Status {
 						Checks: []control.CheckStatus{check, check}, Counters: counters, Rates: rates},
 					{Name: "10.0.0.2:80", Address: "10.0.0.2:80", Health: "down", Since: since, Reason: "http: connection refused", Weight: 1, KernelWeight: -1},
 				},
-				Sorry: &control.Server{Name: "sorry server", Address: "10.0.0.9:80", Active: 1},
+				SorryServers: []control.Server{{Name: "sorry server", Address: "10.0.0.9:80", Active: 1}},
 			}},
 		},
 		Notify: []control.NotifyChannel{{Channel: "mail", Sent: 3, Failed: 1, Queued: 2}},
@@ -244,7 +244,7 @@ func farm(services, servers int) *control.Status {
 	for i := range services {
 		v := model
 		v.Name = fmt.Sprintf("service-%04d", i)
-		v.Sorry, v.Servers = nil, nil
+		v.SorryServers, v.Servers = nil, nil
 		for j := range servers {
 			r := model.Servers[0]
 			r.Name = fmt.Sprintf("10.%d.%d.%d:80", i/250, i%250, j)

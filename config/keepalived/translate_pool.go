@@ -1,0 +1,55 @@
+package keepalived
+
+import "director/config"
+
+// alpha says whether a service, a server or a check of its own starts down, which
+// they do not in keepalived unless told so.
+func (sc *scope) alpha() bool {
+	s := sc.inherited("alpha")
+	if s == nil {
+		return false
+	}
+	on, _ := sc.onOff(s)
+	return on
+}
+
+// startsDown puts how the servers of a service start.
+func (sc *scope) startsDown() {
+	at := sc.s.at()
+	if s := sc.seen["alpha"]; s != nil {
+		at = s.at()
+	}
+	sc.t.Set("alpha", sc.alpha(), at)
+}
+
+// serverStartsDown puts how a server starts where that is not as its service says.
+// It starts down as soon as one of its checks does; checks are their scopes.
+func (sc *scope) serverStartsDown(checks []*scope) {
+	down := len(checks) == 0 && sc.alpha()
+	for _, c := range checks {
+		down = down || c.alpha()
+	}
+	if down != sc.up.alpha() {
+		sc.t.Set("alpha", down, sc.s.at())
+	}
+}
+
+// strandedSorry drops what is said of a sorry server that is not there.
+func (sc *scope) strandedSorry() {
+	for _, key := range []string{"sorry_server_inhibit", "sorry_server_lvs_method"} {
+		if s := sc.seen[key]; s != nil && sc.seen["sorry_server"] == nil {
+			sc.Warnf(s.at(), key, "is not used: there is no sorry_server")
+			sc.t.Delete("sorry_server")
+		}
+	}
+}
+
+// sorryInhibit keeps the sorry server in the table with weight 0.
+func sorryInhibit(sc *scope, s *statement) {
+	sc.need(s, 0, 1)
+	if on, ok := sc.onOff(s); ok {
+		sc.sorryTable(s.at()).Set("inhibit", on, s.at())
+	}
+}
+
+func (sc *scope) sorryTable(at config.Position) *config.Tree { return sc.t.Table("sorry_server", at) }

@@ -1,0 +1,116 @@
+package config
+
+import (
+	"slices"
+	"time"
+)
+
+// pooling checks how a pool reacts to the health of its servers, and resolves what
+// its servers inherit of that.
+func (v *validator) pooling(at place, vs *VirtualServer) {
+	v.rampUp(at, vs.RampUp, vs)
+	ramps, light := vs.RampUp > 0, 0
+	for i, e := range at.child("real_server").list() {
+		rs := &vs.RealServers[i]
+		if !e.asShort("address").has("alpha") {
+			rs.Alpha = vs.Alpha
+		}
+		if e.asShort("address").has("ramp_up") {
+			v.rampUp(e, rs.RampUp, vs)
+		} else {
+			rs.RampUp = vs.RampUp
+		}
+		if rs.RampUp > 0 {
+			ramps = true
+			if rs.Weight == 1 {
+				light++
+			}
+		}
+	}
+	if light > 0 {
+		v.warnf(at, "%d of %d real servers have ramp_up and weight 1, which has no smaller share: use greater weights, such as 100 each", light, len(vs.RealServers))
+	}
+	if !ramps && at.child("ramp_up").exists() && vs.RampUp > 0 {
+		v.warnf(at.child("ramp_up"), "has no effect: every real server has its own")
+	}
+	if guard := at.child("panic_threshold"); v.ok(guard) && vs.PanicShare() > 0 && len(vs.SorryServers) > 0 {
+		v.warnf(guard, "%s of the weight stays in service whatever the checks say: the sorry_server answers only while every real server is ordered out of service", vs.PanicThreshold)
+	}
+	if omega := at.child("omega"); vs.Omega && v.cfg.Global.KeepIPVSOnStop && v.ok(omega) {
+		v.warnf(omega, "has no effect with global.keep_ipvs_on_stop = true: the service goes on after the stop")
+	}
+	if with := at.child("active_with"); vs.ActiveWith != "" && v.ok(with) {
+		var names []string
+		for i := range v.cfg.Instances {
+			names = append(names, v.cfg.Instances[i].Name)
+		}
+		if !slices.Contains(names, vs.ActiveWith) {
+			v.unknownName(with, "vrrp_instance", vs.ActiveWith, names)
+		}
+	}
+}
+
+// rampUp checks the ramp_up of a virtual or a real server.
+func (v *validator) rampUp(at place, d Duration, vs *VirtualServer) {
+	ramp := at.child("ramp_up")
+	switch {
+	case d == 0 || !v.ok(ramp):
+	case d.D() < time.Second:
+		v.errorf(ramp, "%s is too short, allowed is \"0s\" or a duration from 1s to 24h", show(ramp.raw))
+	case slices.Contains([]string{"rr", "lc", "dh"}, vs.Scheduler):
+		v.errorf(ramp, "has no effect with scheduler = %q, which takes no account of weights; allowed with the others, such as \"wrr\" or \"wlc\"", vs.Scheduler)
+	}
+}
+
+// sorry checks the sorry servers and resolves what they inherit.
+func (p *poolCheck) sorry() {
+	for i, e := range p.at.child("sorry_server").list() {
+		p.sorryServer(e.asShort("address"), &p.vs.SorryServers[i])
+	}
+}
+
+func (p *poolCheck) sorryServer(e place, ss *SorryServer) {
+	if ss.Forwarding == "" {
+		ss.Forwarding = p.vs.Forwarding
+	}
+	if !p.ok(e) {
+		return
+	}
+	if p.ok(e.child("forwarding")) && p.ok(p.at.child("forwarding")) {
+		p.tunnel(e, &ss.Tunnel, p.vs.Tunnel, ss.Forwarding)
+	}
+	p.checks(e.child("check"), ss.Checks, p.vs.Protocol, ss.Address.Port() == 0 && p.port == 0)
+	for i, c := range e.child("check").list() {
+		if at := c.child("through_vip"); ss.Checks[i].ThroughVIP && p.ok(at) {
+			p.errorf(at.atKey(), "is for real servers, allowed with a sorry_server is a check of its own address")
+		}
+	}
+	at := e.child("address")
+	if !p.ok(at) {
+		return
+	}
+	ss.Address = p.server(at, ss.Address, ss.Forwarding, p.ok(e.child("forwarding")))
+	p.bindFamily(at, ss.Checks, ss.Address.Addr())
+	if first, taken := p.addrs[ss.Address]; taken && p.ok(at) {
+		p.errorf(at, "%s is also a server of this pool: %s, allowed is each server once", addrPortText(ss.Address), ref(first))
+	} else if !taken {
+		p.addrs[ss.Address] = e
+	}
+	p.name(e, &ss.Name, addrPortText(ss.Address))
+}
+
+// name resolves the name of a server, which no other server of the pool has.
+func (p *poolCheck) name(e place, name *string, otherwise string) {
+	if *name == "" {
+		*name = otherwise
+	}
+	at := e.child("name")
+	if !p.ok(at) {
+		return
+	}
+	if first, taken := p.names[*name]; taken && p.ok(e.child("address")) {
+		p.errorf(at, "%q is already the name of %s, allowed is a name of its own", *name, ref(first))
+	} else if !taken {
+		p.names[*name] = e
+	}
+}

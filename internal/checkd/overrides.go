@@ -1,0 +1,175 @@
+package checkd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"director/checkers"
+	"director/internal/control"
+	"director/ipvs"
+)
+
+// This file keeps what operators have ordered, and which servers leave, beyond the
+// life of this process.
+
+// maintenanceName is the file in the state directory.
+const maintenanceName = "maintenance.json"
+
+// maintenanceVersion is the only version of the format so far.
+const maintenanceVersion = 1
+
+// maintenanceFile is its content. Virtual servers go by their names.
+type maintenanceFile struct {
+	Version   int             `json:"version"`
+	Overrides []savedOverride `json:"overrides,omitempty"`
+	Leaving   []savedLeaving  `json:"leaving,omitempty"`
+}
+
+type savedOverride struct {
+	Service string       `json:"service"`
+	Server  ipvs.DestKey `json:"server"`
+	control.Override
+}
+
+type savedLeaving struct {
+	Service string `json:"service"`
+	checkers.Leaving
+}
+
+// readMaintenance reads the file in dir; it is empty when there is none.
+func readMaintenance(dir string) (maintenanceFile, error) {
+	var f maintenanceFile
+	text, err := os.ReadFile(filepath.Join(dir, maintenanceName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &f)
+	}
+	if err == nil && f.Version != maintenanceVersion {
+		err = fmt.Errorf("version %d, known is %d", f.Version, maintenanceVersion)
+	}
+	for i := range f.Overrides {
+		o := &f.Overrides[i]
+		known := o.Order == control.VerbDrain || o.Order == control.VerbMaintain
+		if o.Order == control.VerbWeight {
+			_, parse := checkers.ParseWeight(o.Weight)
+			known = parse == nil
+		}
+		if err == nil && !known {
+			err = fmt.Errorf("%q of %s/%s is no order", o.What(), o.Service, o.Server)
+		}
+	}
+	if err != nil {
+		return maintenanceFile{}, fmt.Errorf("checkd: record of orders %s: %w", maintenanceName, err)
+	}
+	return f, nil
+}
+
+// saveMaintenance writes what is in force, whole or not at all, and makes sure that
+// it is on the disk: a host in maintenance is one that is likely to be started anew.
+func (d *Daemon) saveMaintenance() error {
+	f := maintenanceFile{Version: maintenanceVersion}
+	for _, s := range d.services {
+		name := s.pool.Config().Name
+		for _, rs := range s.pool.Servers() {
+			if o := s.overrides[rs.Config.Key]; o != nil {
+				f.Overrides = append(f.Overrides, savedOverride{name, rs.Config.Key, *o})
+			}
+		}
+		for _, l := range s.pool.Leaving() {
+			f.Leaving = append(f.Leaving, savedLeaving{name, l})
+		}
+	}
+	if len(f.Overrides)+len(f.Leaving) == 0 {
+		err := os.Remove(filepath.Join(d.opts.StateDir, maintenanceName))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return writeFile(d.opts.StateDir, maintenanceName, f)
+}
+
+// keepMaintenance brings the file up to date after a change that nobody can refuse.
+func (d *Daemon) keepMaintenance(now time.Time) {
+	const what = "write the record of orders"
+	if f := d.table.failures[what]; !d.maintenance.stale || f != nil && now.Before(f.retry) {
+		return
+	}
+	if err := d.saveMaintenance(); err != nil {
+		d.table.fail(now, what, err).again = d.keepMaintenance
+		return
+	}
+	d.maintenance.stale = false
+	d.table.succeed(what)
+}
+
+// recallMaintenance puts what was ordered before this process began into what the
+// pools are told of the past, and returns it by virtual server.
+func (d *Daemon) recallMaintenance(now time.Time, memories map[string]*checkers.Memory) map[string]map[ipvs.DestKey]*control.Override {
+	overrides := map[string]map[ipvs.DestKey]*control.Override{}
+	f, err := readMaintenance(d.opts.StateDir)
+	if err != nil {
+		d.setAside(now, err)
+		return overrides
+	}
+	memory := func(service string) *checkers.Memory {
+		m := memories[service]
+		if m == nil {
+			m = &checkers.Memory{}
+			memories[service] = m
+		}
+		return m
+	}
+	for _, o := range f.Overrides {
+		m := memory(o.Service)
+		if m.Overrides == nil {
+			m.Overrides = map[ipvs.DestKey]checkers.Override{}
+			overrides[o.Service] = map[ipvs.DestKey]*control.Override{}
+		}
+		m.Overrides[o.Server] = inPool(&o.Override)
+		overrides[o.Service][o.Server] = &o.Override
+	}
+	for _, l := range f.Leaving {
+		m := memory(l.Service)
+		m.Leaving = append(m.Leaving, l.Leaving)
+	}
+	return overrides
+}
+
+// setAside keeps a file that cannot be read for whoever wants to look at it. What it
+// said is lost: servers in maintenance come back, which must not go unnoticed.
+func (d *Daemon) setAside(now time.Time, reason error) {
+	path := filepath.Join(d.opts.StateDir, maintenanceName)
+	if err := os.Rename(path, path+".unreadable"); err != nil {
+		d.log.Warn("the record of orders cannot be set aside", "reason", err)
+	}
+	d.maintained(now, "all servers", "", "ordered", "lost",
+		fmt.Sprintf("%v; it is kept as %s.unreadable, and every server is back under its health's control", reason, path), "unreadable")
+}
+
+// dropOverrides ends the orders for servers that have left a service.
+func (d *Daemon) dropOverrides(now time.Time, s *service) {
+	listed := make(map[ipvs.DestKey]bool, len(s.overrides))
+	for _, rs := range s.pool.Servers() {
+		listed[rs.Config.Key] = true
+	}
+	for key, o := range s.overrides {
+		if !listed[key] {
+			d.dropOverride(now, s.pool.Config().Name, key, o)
+			delete(s.overrides, key)
+		}
+	}
+}
+
+// dropOverride tells that an order has ended with its server.
+func (d *Daemon) dropOverride(now time.Time, service string, key ipvs.DestKey, o *control.Override) {
+	d.maintenance.stale = true
+	d.maintained(now, service+"/"+key.String(), o.Who(), o.What(), "gone", "is not in the configuration any more, so the order has ended", "left_configuration")
+}
