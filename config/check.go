@@ -29,12 +29,13 @@ const (
 	CheckScript   CheckKind = "script"
 	CheckAgent    CheckKind = "agent"
 	CheckFile     CheckKind = "file"
+	CheckBFD      CheckKind = "bfd"
 )
 
 // Check is one probe of a real server. A server is healthy while all its
 // checks are up. Two checks are the same when their Keys are equal.
 type Check struct {
-	Kind     CheckKind `toml:"type" oneof:"ping tcp udp http https tls dns smtp grpc mysql postgres redis ldap script agent file" required:"true"`
+	Kind     CheckKind `toml:"type" oneof:"ping tcp udp http https tls dns smtp grpc mysql postgres redis ldap script agent file bfd" required:"true"`
 	Interval Duration  `toml:"interval" default:"5s" min:"100ms" max:"1h" alias:"delay_loop inter"`
 	// IntervalDown is the interval while the check is down, IntervalChanging the
 	// one between the first result that speaks for a change and the change.
@@ -44,8 +45,8 @@ type Check struct {
 	Timeout          Duration `toml:"timeout" default:"3s" min:"10ms" max:"1h" alias:"misc_timeout"` // of the whole probe
 	// ConnectTimeout bounds the part of Timeout in which a connection is made.
 	ConnectTimeout Duration `toml:"connect_timeout" default:"=timeout" min:"10ms" max:"1h" json:",omitempty" when:"type=tcp|http|https|tls|dns|smtp|grpc|mysql|postgres|redis|ldap|agent"`
-	Rise           int      `toml:"rise" default:"=2, for agent and file 1" min:"1" max:"100"`               // successes in a row to be up
-	Fall           int      `toml:"fall" default:"=3, for agent and file 1" min:"1" max:"100" alias:"retry"` // failures in a row to be down
+	Rise           int      `toml:"rise" default:"=2, for agent, file and bfd 1" min:"1" max:"100"`               // successes in a row to be up
+	Fall           int      `toml:"fall" default:"=3, for agent, file and bfd 1" min:"1" max:"100" alias:"retry"` // failures in a row to be down
 	LogAllFailures bool     `toml:"log_all_failures" default:"false" json:",omitempty"`
 	// ConnectAddress and ConnectPort replace the real server's own.
 	ConnectAddress netip.Addr `toml:"connect_address" default:"=the real server's address" alias:"connect_ip"`
@@ -123,6 +124,9 @@ type Check struct {
 	File       string `toml:"file" form:"file" json:",omitempty" when:"type=file"`
 	UpWhen     string `toml:"up_when" oneof:"zero exists missing" default:"zero" json:",omitempty" when:"type=file"`
 	FileWeight int    `toml:"weight" default:"0" min:"-65535" max:"65535" json:",omitempty" when:"type=file"`
+
+	// Session names the BFD session whose state is the server's.
+	Session string `toml:"bfd" form:"name" json:",omitempty" when:"type=bfd"`
 }
 
 // CheckURL is one of several requests of an HTTP check. What it does not say is
@@ -169,7 +173,7 @@ func (c *Check) Target(address netip.AddrPort) netip.AddrPort {
 		ip = c.ConnectAddress
 	}
 	switch {
-	case c.Kind == CheckPing || c.Kind == CheckFile:
+	case c.Kind == CheckPing || c.Kind == CheckFile || c.Kind == CheckBFD:
 		port = 0 // so that all servers of one machine share the probe
 	case c.ConnectPort != 0:
 		port = c.ConnectPort
@@ -180,7 +184,7 @@ func (c *Check) Target(address netip.AddrPort) netip.AddrPort {
 // Stream says that the check is made over a TCP connection.
 func (c *Check) Stream() bool {
 	switch c.Kind {
-	case CheckPing, CheckUDP, CheckScript, CheckFile:
+	case CheckPing, CheckUDP, CheckScript, CheckFile, CheckBFD:
 		return false
 	case CheckDNS:
 		return c.Transport == "tcp"

@@ -287,6 +287,8 @@ type VirtualServer struct {
 	RealServers  []RealServer  `toml:"real_server" short:"address"`
 	QuorumUp     []string      `toml:"quorum_up" form:"command"` // command when the quorum is gained
 	QuorumDown   []string      `toml:"quorum_down" form:"command"`
+	// User is the user[:group] of these commands and of its servers'.
+	User string `toml:"user" form:"user" default:"=global.script_user" json:",omitempty"`
 	// DrainOnRemove is for how long at most a real server that is taken out of the
 	// configuration keeps its connections; 0: not at all.
 	DrainOnRemove Duration `toml:"drain_on_remove" default:"0s" min:"0s" max:"24h" json:",omitzero"`

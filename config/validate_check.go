@@ -23,12 +23,13 @@ func (v *validator) checks(at place, checks []Check, proto Protocol, portless bo
 		v.checkTLS(e, c)
 		v.checkLogin(e, c)
 		for key, missing := range map[string]bool{
-			"script": c.Kind == CheckScript && len(c.Command) == 0, "file": c.Kind == CheckFile && c.File == "",
+			"script": c.Kind == CheckScript && len(c.Command) == 0, "file": c.Kind == CheckFile && c.File == "", "bfd": c.Kind == CheckBFD && c.Session == "",
 		} {
 			if child := e.child(key); missing && v.ok(child) {
 				v.errorf(child, "is missing, required with type = %q", c.Kind)
 			}
 		}
+		v.checkSession(e, c)
 		if c.Kind == CheckFile && c.UpWhen != "zero" && c.FileWeight != 0 {
 			v.errorf(e.child("up_when"), "%q contradicts weight, allowed is one of them: with a weight the number changes the server's weight and the check is always up", c.UpWhen)
 		}
@@ -38,7 +39,7 @@ func (v *validator) checks(at place, checks []Check, proto Protocol, portless bo
 // resolveCheck fills in the defaults that depend on other keys.
 func (v *validator) resolveCheck(e place, c *Check) {
 	rise, fall := 2, 3
-	if c.Kind == CheckAgent || c.Kind == CheckFile {
+	if c.Kind == CheckAgent || c.Kind == CheckFile || c.Kind == CheckBFD {
 		rise, fall = 1, 1 // these say how it is, they do not measure
 	}
 	if !e.has("rise") {
@@ -125,7 +126,7 @@ func (v *validator) bindFamily(at place, checks []Check, server netip.Addr) {
 // checkPort checks that there is a port that speaks the check's transport.
 func (v *validator) checkPort(e place, c *Check, proto Protocol, portless bool) {
 	port := e.child("connect_port")
-	if c.ConnectPort != 0 || !v.ok(port) || slices.Contains([]CheckKind{CheckPing, CheckScript, CheckFile}, c.Kind) {
+	if c.ConnectPort != 0 || !v.ok(port) || slices.Contains([]CheckKind{CheckPing, CheckScript, CheckFile, CheckBFD}, c.Kind) {
 		return
 	}
 	want := "a TCP port"
@@ -139,6 +140,23 @@ func (v *validator) checkPort(e place, c *Check, proto Protocol, portless bool) 
 		v.errorf(port, "is missing, required with type = %q is %s: the service is %s", c.Kind, want, strings.ToUpper(string(proto)))
 	case portless:
 		v.errorf(port, "is missing, required with type = %q is %s: the real server has no port of its own", c.Kind, want)
+	}
+}
+
+// checkSession checks that there is the BFD session of a check.
+func (v *validator) checkSession(e place, c *Check) {
+	if c.Kind != CheckBFD {
+		return
+	}
+	if at := e.child("connect_address"); at.exists() && v.ok(at) {
+		v.errorf(at.atKey(), "has no meaning with type = %q, allowed with the others: the session says whom it is with", c.Kind)
+	}
+	names := make([]string, len(v.cfg.BFD))
+	for i := range names {
+		names[i] = v.cfg.BFD[i].Name
+	}
+	if at := e.child("bfd"); c.Session != "" && v.ok(at) && !slices.Contains(names, c.Session) {
+		v.unknownName(at, "bfd", c.Session, names)
 	}
 }
 

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -62,7 +63,7 @@ func testDrain(t *testing.T) {
 	}
 	out, err := d.CLI("drain", "web", holder, "--reason", "new kernel", "--deadline", "10m")
 	f.Must(err)
-	if !strings.Contains(out, "new kernel; 1 active connection left; out of service in") {
+	if !strings.Contains(out, "new kernel; 1 connection left; out of service in") {
 		t.Errorf("the answer does not tell of the connection:\n%s", out)
 	}
 	drained := strings.Replace(plainTable, line, strings.TrimSuffix(line, "1")+"0", 1)
@@ -145,6 +146,26 @@ func testDrain(t *testing.T) {
 	}
 	transfer.Stop()
 	waitTable(t, d.host, strings.Replace(plainTable, line, "", 1))
+
+	// UDP has no end: what the kernel remembers of it is waited for, and is never active. Nobody has to answer for that.
+	f.Must(d.Reload(conf + `
+[virtual_server.udp]
+address = "192.0.2.80:5000"
+protocol = "udp"
+scheduler = "rr"
+real_server = ["10.0.0.11:5000", "10.0.0.12:5000"]
+`))
+	for range 2 {
+		_, err := f.client.Run("bash", "-c", "echo hello > /dev/udp/192.0.2.80/5000")
+		f.Must(err)
+	}
+	out, err = d.CLI("drain", "udp", "10.0.0.11", "--deadline", "10m", "--json")
+	f.Must(err)
+	var r control.OrderResult
+	f.Must(json.Unmarshal([]byte(out), &r))
+	if s := r.Servers[0]; s.Active != 0 || s.Inactive != 1 || s.Override.Left != 1 {
+		t.Errorf("a conversation of UDP: %+v", s)
+	}
 
 	out, err = d.CLI("events", "--kind", "maintenance")
 	f.Must(err)

@@ -3,6 +3,8 @@ package test
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +28,12 @@ func exampleNAT(t *testing.T) {
 	web := f.webServers(append(f.servers, sorry)...)
 	faster := []string{"interval = \"6s\"", "interval = \"500ms\"", "interval_changing = \"1s\"", "interval_changing = \"300ms\""}
 	a := startDirector(t, f.directors[0], exampleFile(t, "07-web-farm-nat/a.toml", faster...))
-	twin := exampleFile(t, "07-web-farm-nat/b.conf", "delay_loop 6", "delay_loop 0.5", "delay_before_retry 1", "delay_before_retry 0.3")
+	record := f.directors[1].Path("record")
+	script, err := f.directors[1].WriteFile("changed", fmt.Sprintf("#!/bin/sh\necho \"$* $DIRECTOR_SUBJECT\" >>%s\n", record))
+	f.Must(err)
+	f.Must(os.Chmod(script, 0o755))
+	twin := exampleFile(t, "07-web-farm-nat/b.conf", "        weight 1\n", fmt.Sprintf("        weight 1\n        notify_up %q root\n        notify_down %q root\n", script+" came", script+" went"),
+		"delay_loop 6", "delay_loop 0.5", "delay_before_retry 1", "delay_before_retry 0.3")
 	b := startWithConf(t, f.directors[1], twin)
 	a.waitMaster()
 	for _, d := range []*director{a, b} {
@@ -47,6 +54,18 @@ func exampleNAT(t *testing.T) {
 	}
 	web[sick].SetHealthy(true)
 	b.WaitServers()
+	f.Eventually(patience, "the servers' commands have run", func() error {
+		text, err := os.ReadFile(record)
+		if err != nil {
+			return err
+		}
+		about := " 192.0.2.80-80-tcp/" + address
+		mine := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(text)), "\n"), func(l string) bool { return !strings.HasSuffix(l, about) })
+		if diff := cmp.Diff([]string{"came" + about, "went" + about, "came" + about}, mine); diff != "" || strings.Count(string(text), "came") != 4 {
+			return fmt.Errorf("they wrote\n%s\nof %s (-want +got):\n%s", text, address, diff)
+		}
+		return nil
+	})
 
 	two, _, _ := strings.Cut(twin, "    real_server 10.0.0.13 80 {")
 	two += "}\n"

@@ -52,6 +52,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("ipv6", testIPv6Farm)
 	t.Run("pools", testPools)
 	t.Run("through the virtual address", testThroughVIP)
+	t.Run("checks by bfd", testBFDCheck)
 	t.Run("ipvs commands", testIPVSCommands)
 }
 

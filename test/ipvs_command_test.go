@@ -145,6 +145,7 @@ func testIPVSCommands(t *testing.T) {
 	b.carried(saved)
 	b.refused()
 	b.warned()
+	b.planned()
 
 	b.ipvsadm("-C")
 	b.ipvsadm("--start-daemon", "master", "--mcast-interface", "eth0", "--syncid", "7")
@@ -326,6 +327,43 @@ func (b besideIPVSadm) warned() {
 	if err != nil || !strings.Contains(out, "director runs here and shows 1 virtual server") {
 		b.t.Errorf("%v, %s", err, out)
 	}
+	d.Stop()
+}
+
+// planned: what director plan says is what a reload then does to the kernel, and applied is taken back.
+func (b besideIPVSadm) planned() {
+	b.t.Helper()
+	b.ipvsadm("-C")
+	const conf = "[global]\nreconcile_interval = \"1h\"\n[virtual_server.web]\naddress = \"192.0.2.1:90\"\nscheduler = \"rr\"\nreal_server = [\"10.0.0.11\", \"10.0.0.12\"]\n"
+	d := startDirector(b.t, b.h, conf)
+	before := b.ipvsadm("-Sn")
+	b.ipvsadm("-e", "-t", "192.0.2.1:90", "-r", "10.0.0.11", "-m", "-w", "9")
+	edited := b.ipvsadm("-Sn")
+	next, err := b.h.WriteFile("next.toml", strings.NewReplacer(`"rr"`, `"wlc"`, `, "10.0.0.12"`, "").Replace(conf))
+	b.Must(err)
+	plan, err := b.h.Run(d.argv("plan", next)...)
+	const ops = "  -E -t 192.0.2.1:90 -s wlc\n  -e -t 192.0.2.1:90 -r 10.0.0.11:90 -m -w 1\n  -d -t 192.0.2.1:90 -r 10.0.0.12:90\n"
+	if err == nil || !strings.Contains(err.Error(), "exit status 2") || !strings.Contains(plan, "1 of these undoes what somebody else did\n"+ops) {
+		b.t.Errorf("the plan is %v\n%s", err, plan)
+	}
+	if now := b.ipvsadm("-Sn"); now != edited {
+		b.t.Errorf("a plan has changed the table to\n%s", now)
+	}
+	if out, err := b.h.Run(d.argv("apply", next, "--confirm", "1h")...); err != nil || !strings.Contains(out, "-E -t 192.0.2.1:90 -s wlc") {
+		b.t.Errorf("apply: %v\n%s", err, out)
+	}
+	if now := b.ipvsadm("-Sn"); now != "-A -t 192.0.2.1:90 -s wlc\n-a -t 192.0.2.1:90 -r 10.0.0.11:90 -m -w 1\n" {
+		b.t.Errorf("what was applied has made the table\n%s", now)
+	}
+	if out, err := b.h.Run(d.argv("undo")...); err != nil {
+		b.t.Errorf("undo: %v\n%s", err, out)
+	}
+	b.Eventually(patience, "the former table", func() error {
+		if now := b.ipvsadm("-Sn"); now != before {
+			return fmt.Errorf("the table is\n%s", now)
+		}
+		return nil
+	})
 	d.Stop()
 }
 

@@ -52,6 +52,13 @@ func TestVerdictsOfKeepalived(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	twins, err := filepath.Glob("../etc/examples/*/*.conf")
+	if err != nil || len(twins) < 20 {
+		t.Fatalf("%d examples, %v", len(twins), err)
+	}
+	for _, f := range twins {
+		paths[filepath.Base(filepath.Dir(f))+"/"+filepath.Base(f)] = f
+	}
 	for _, part := range strings.Split(string(mistakes), "\n=== ")[1:] {
 		name, text, _ := strings.Cut(part, "\n")
 		paths[name] = filepath.Join(dir, fmt.Sprintf("%d.conf", len(paths)))
@@ -59,17 +66,11 @@ func TestVerdictsOfKeepalived(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(paths) < len(files)+40 {
-		t.Fatalf("only %d mistakes", len(paths)-len(files))
+	if most := len(paths) - len(files) - len(twins); most < 40 {
+		t.Fatalf("only %d mistakes", most)
 	}
 
-	l := labtest.New(t, "verdict")
-	h := l.Host("h")
-	sw := l.Switch("sw")
-	for _, name := range []string{"eth0", "eth1", "eth2", "eth3", "ens3", "ens18", "ens192", "bond0"} {
-		l.Connect(h, name, sw)
-	}
-	l.Run(h, "ip", "address", "add", "192.0.2.1/24", "dev", "eth0")
+	h := interfaces(labtest.New(t, "verdict"))
 	found := map[string]verdict{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -112,6 +113,16 @@ func TestVerdictsOfKeepalived(t *testing.T) {
 	t.Logf("%d files, %d verdicts agree, %d differences are documented", len(found), agree, len(documented))
 }
 
+// interfaces makes a host that has what the samples name.
+func interfaces(l *labtest.Lab) *netlab.Host {
+	h, sw := l.Host("h"), l.Switch("sw")
+	for _, name := range []string{"eth0", "eth1", "eth2", "eth3", "ens3", "ens18", "ens192", "bond0"} {
+		l.Connect(h, name, sw)
+	}
+	l.Run(h, "ip", "address", "add", "192.0.2.1/24", "dev", "eth0")
+	return h
+}
+
 // keepalivedSays asks keepalived. For some mistakes it ends its parent, so that has to be a process of its own.
 func keepalivedSays(t *testing.T, h *netlab.Host, path string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -138,10 +149,7 @@ func directorSays(t *testing.T, path string) string {
 		t.Error(err)
 		return ""
 	}
-	o := language.Options{
-		ID: "lb1", Glob: filepath.Glob, Read: os.ReadFile, Random: func(least, _ int) int { return least },
-		Env: func(name string) (string, bool) { return "192.0.2", name == "VIP_NET" },
-	}
+	o := languageOptions()
 	cfg, warnings, err := language.Parse(path, text, o)
 	if err != nil {
 		return "refuses"
@@ -154,6 +162,14 @@ func directorSays(t *testing.T, path string) string {
 		return "warns"
 	}
 	return "good"
+}
+
+// languageOptions are those of a host with the name lb1.
+func languageOptions() language.Options {
+	return language.Options{
+		ID: "lb1", Glob: filepath.Glob, Read: os.ReadFile, Random: func(least, _ int) int { return least },
+		Env: func(name string) (string, bool) { return "192.0.2", name == "VIP_NET" },
+	}
 }
 
 var verdictRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (good|complains) \\| (good|warns|refuses) \\| \\S.*\\|$")

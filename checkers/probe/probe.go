@@ -60,7 +60,9 @@ type Result struct {
 // Conclusive says whether the result tells something about the server. A probe
 // that failed because this machine has no free file descriptor does not: held
 // against the servers, it would empty every pool at once.
-func (r Result) Conclusive() bool { return r.Reason != Local && r.Reason != Canceled }
+func (r Result) Conclusive() bool {
+	return r.Reason != Local && r.Reason != Withheld && r.Reason != Canceled
+}
 
 // String tells the outcome to a person.
 func (r Result) String() string {
@@ -85,6 +87,7 @@ const (
 	BadAnswer                    // an answer that breaks the protocol
 	BadCertificate               // a certificate that cannot be trusted
 	Drained                      // the server's agent took it out
+	Withheld                     // nobody says anything about the server, yet or on purpose
 	Local                        // this machine could not ask: says nothing about the server
 	Canceled                     // the caller gave up: says nothing about the server
 	reasonCount
@@ -92,7 +95,7 @@ const (
 
 var reasonNames = [...]string{
 	Passed: "passed", Timeout: "timeout", Refused: "refused", Reset: "reset", Unreachable: "unreachable",
-	BadStatus: "bad_status", BodyMismatch: "body_mismatch", BadAnswer: "bad_answer", BadCertificate: "bad_certificate", Drained: "taken_out", Local: "local_failure",
+	BadStatus: "bad_status", BodyMismatch: "body_mismatch", BadAnswer: "bad_answer", BadCertificate: "bad_certificate", Drained: "taken_out", Withheld: "nothing_said", Local: "local_failure",
 	Canceled: "canceled",
 }
 

@@ -38,7 +38,9 @@ Exit status:
   0  done as asked
   1  it did not work, was refused, or the configuration is invalid;
      doctor: something is broken
+     plan: everything that is wrong, the command line too
   2  the command line is wrong
+     plan: something would change
   3  run: the daemon gave up for an error that starting again cannot mend
   4  status, reload, stop, drain and others that ask the daemon: none answers
      at the control socket
@@ -161,7 +163,9 @@ func newRoot() *cobra.Command {
 		},
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRun(o), newCheck(o), newSchema(), newInit(), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newMan(), newChild())
+	root.AddCommand(newRun(o), newCheck(o), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newMan(), newChild())
+	root.AddCommand(newPlan(o), newApply(o), newConfirm(o), newUndo(o))
+	root.AddCommand(newSchema(), newInit())
 	root.AddCommand(newOrders(o)...)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -175,14 +175,15 @@ func TestDaemon(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &s); err != nil || status != exitOK || s.Generation != 1 || s.ConfigPath != path || s.Processes[0].PID != cmd.Process.Pid {
 		t.Errorf("status --json: %d, %v\n%s", status, err, out)
 	}
-	if status, out, errs := on("reload"); status != exitOK || out != "the new configuration is in force\n" {
+	if status, out, errs := on("reload"); status != exitOK || out != "the new configuration is in force\nunaffected: 0 services, 0 real servers and 1 virtual router\n" {
 		t.Errorf("reload: %d\n%s%s", status, out, errs)
 	}
+	changes(t, path, on)
 	write("[global]\nchild_timeout = \"1ms\"\n")
 	if status, _, errs := on("reload"); status != exitFailure || !strings.Contains(errs, path+":2: ") || !strings.Contains(errs, "the reload was refused, nothing has changed") {
 		t.Errorf("invalid reload: %d\n%s", status, errs)
 	}
-	if _, out, _ := on("status"); !strings.Contains(out, "was refused") || !strings.Contains(out, "generation 2") {
+	if _, out, _ := on("status"); !strings.Contains(out, "was refused") || !strings.Contains(out, "generation 6") {
 		t.Errorf("status after it:\n%s", out)
 	}
 	// Another daemon on the same folder is refused.

@@ -122,13 +122,17 @@ func ask(ctx context.Context, socket string, limit time.Duration, f func(context
 	return f(ctx, c)
 }
 
+// reloadLines is how many lines of each kind of change a reload prints.
+const reloadLines = 20
+
 func newReload(o *options) *cobra.Command {
 	var limit time.Duration
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "put the changed configuration in force, or say why not",
 		Long: `Have the daemon read its configuration again and wait until it is in force in
-every process. When it is invalid, or a process refuses it, nothing changes
+every process. What it changed at once is printed; director plan tells it
+before. When it is invalid, or a process refuses it, nothing changes
 and the reasons are printed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return ask(context.Background(), o.socket(), limit, func(ctx context.Context, c *control.Client) error {
@@ -146,7 +150,10 @@ and the reasons are printed.`,
 					return &failure{exitFailure, errors.New("the reload was refused, nothing has changed")}
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), "the new configuration is in force")
-				return nil
+				if r.Changes == nil {
+					return nil
+				}
+				return control.RenderChanges(cmd.OutOrStdout(), r.Changes, reloadLines, viewFor(cmd.OutOrStdout()))
 			})
 		},
 	}

@@ -96,7 +96,7 @@ func newOrder(o *options, verb, name, short, long, example string) orderCommand 
 	flags.StringVar(&f.Reason, "reason", "", "why, for those who look at status and events")
 	if verb != control.VerbReady {
 		flags.DurationVar(&f.For, "for", 0, "end the order by itself after this time")
-		flags.BoolVar(&f.Force, "force", false, "also when no server would serve any more, or the quorum would be lost")
+		flags.BoolVar(&f.Force, "force", false, "also when no server would serve any more, the quorum would be lost, or it cannot be written down")
 	}
 	if verb == control.VerbDrain || verb == control.VerbReady {
 		flags.BoolVar(&f.wait, "wait", false, "wait for the end, and tell how it goes")

@@ -90,9 +90,8 @@ func run(ctx context.Context, o *options, level, format string) error {
 		Version:    versionText(),
 		Parse:      parse,
 		Find:       positions,
-		Leftovers: func(r watchdog.Role) bool {
-			return r == watchdog.RoleCheckers && checkd.OwnsServices(dir)
-		},
+		Leftovers:  leftovers(dir),
+		Foresee:    foresee(dir),
 		CheckWeb:   webd.Check,
 		Log:        log,
 		Configured: configured,

@@ -26,7 +26,7 @@ func pages() map[string][][2]string {
 			{"virtual_server", "[virtual_server.NAME]"}, {"real_server", "[[virtual_server.NAME.real_server]]"},
 			{"TCP_CHECK", "check of any kind"}, {"HTTP_GET", "type = \"http\", SSL_GET \"https\""}, {"url", "check, or [[check.url]] where there are several"},
 			{"SMTP_CHECK", "type = \"smtp\""}, {"host", ""}, {"DNS_CHECK", "type = \"dns\""}, {"MISC_CHECK", "type = \"script\""}, {"UDP_CHECK", "type = \"udp\""},
-			{"BFD_CHECK", ""}, {"FILE_CHECK", "type = \"file\""}, {"SSL", ""},
+			{"BFD_CHECK", "type = \"bfd\""}, {"FILE_CHECK", "type = \"file\""}, {"SSL", ""},
 		},
 	}
 }

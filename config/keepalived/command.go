@@ -1,6 +1,7 @@
 package keepalived
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -115,15 +116,27 @@ func script(path string) handler {
 
 // scriptUser finds the one user of the scripts of a block.
 func (sc *scope) scriptUser(path string, keys ...string) {
-	var first *statement
+	var scripts []*statement
 	for _, key := range keys {
-		s := sc.seen[key]
+		scripts = append(scripts, sc.seen[key])
+	}
+	sc.oneUser(path, scripts)
+}
+
+// oneUser finds the one user of scripts, some of which may be nil.
+func (sc *scope) oneUser(path string, scripts []*statement) {
+	usual := ""
+	if g := sc.global["script_user"]; g != nil {
+		usual = user(g, 1)
+	}
+	var first *statement
+	for _, s := range scripts {
 		if s == nil || len(s.args()) == 0 {
 			continue
 		}
 		if first == nil {
 			first = s
-		} else if user(s, 2) != user(first, 2) {
+		} else if cmp.Or(user(s, 2), usual) != cmp.Or(user(first, 2), usual) {
 			sc.Errorf(s.arg(2).at, s.key(), "runs as %s and %s as %s: in director all scripts of a block run as one user, allowed is the same one for each",
 				orDefault(user(s, 2)), first.key(), orDefault(user(first, 2)))
 			return

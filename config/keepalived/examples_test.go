@@ -92,6 +92,26 @@ func mailOf(m *config.Mail) *config.Mail {
 	return &c
 }
 
+// converts asks that a file says the same after its conversion.
+func converts(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, want, _, err := Convert(path, text, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := config.Parse("converted.toml", root.Write())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got, same()...); d != "" {
+		t.Errorf("%s says something else when it is converted (-want +got):\n%s", path, d)
+	}
+}
+
 // TestExamples reads each example in both languages: they mean the same, apart from defaults, and the files of the
 // two hosts fit together, also when one of them has the TOML and the other one the keepalived.conf.
 func TestExamples(t *testing.T) {
@@ -106,6 +126,7 @@ func TestExamples(t *testing.T) {
 				if _, err := os.Stat(path + ".toml"); err != nil && host == "b" {
 					return // one host alone
 				}
+				converts(t, path+".conf")
 				native, twin := plain(example(t, path+".toml").Config), plain(example(t, path+".conf").Config)
 				if d := cmp.Diff(native, twin, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}), cmpopts.EquateEmpty()); d != "" {
 					t.Errorf("%s.toml and %s.conf mean something else (-toml +conf):\n%s", host, host, d)

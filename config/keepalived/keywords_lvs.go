@@ -73,7 +73,7 @@ func serverKeywords() []keyword {
 		{"MISC_CHECK", check, true},
 		{"PING_CHECK", check, true},
 		{"UDP_CHECK", check, true},
-		{"BFD_CHECK", refused("sessions of BFD are for instances, allowed is PING_CHECK or TCP_CHECK"), true},
+		{"BFD_CHECK", check, true},
 		{"FILE_CHECK", check, true},
 	}...)
 }
@@ -106,7 +106,7 @@ func httpKeywords() []keyword {
 
 func urlKeywords() []keyword {
 	return []keyword{
-		{"path", text("path"), false},
+		{"path", urlPath, false},
 		{"status_code", statusCode, false},
 		{"digest", digest, false},
 		{"virtualhost", text("host"), false},
@@ -123,7 +123,7 @@ func urlKeywords() []keyword {
 func smtpKeywords() []keyword {
 	return append(connectionKeywords(), []keyword{
 		{"helo_name", text("helo_name"), false},
-		{"host", refused("write an SMTP_CHECK for each host, with connect_ip and connect_port"), true},
+		{"host", given, true}, // see hosts
 	}...)
 }
 
@@ -159,7 +159,7 @@ func udpKeywords() []keyword {
 }
 
 func bfdCheckKeywords() []keyword {
-	return []keyword{{"name", given, false}, {"alpha", given, false}}
+	return []keyword{{"name", text("bfd"), false}, {"alpha", given, false}}
 }
 
 func fileCheckKeywords() []keyword {

@@ -40,7 +40,7 @@ type scope struct {
 	seen  map[string]*statement // the last one of each keyword
 
 	// Of a service: what makes it. Of a server: its checks, and the port that they
-	// take where the server has none.
+	// take where the server has none, or another one than was written.
 	to        target
 	proto     string
 	checks    []*statement
@@ -212,7 +212,7 @@ func (sc *scope) seconds(w word, key string) (string, bool) { return sc.duration
 
 func (sc *scope) duration(w word, key string, unit time.Duration) (string, bool) {
 	f, err := strconv.ParseFloat(w.text, 64)
-	if err != nil || f < 0 || f > 1e9 || f != f {
+	if err != nil || f > 1e9 || strings.Trim(w.text, "0123456789.") != "" {
 		sc.Errorf(w.at, key, "%q is not a time, allowed is a number such as 1 or 2.5", w.text)
 		return "", false
 	}

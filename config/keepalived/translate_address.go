@@ -72,10 +72,19 @@ func (sc *scope) address(t *config.Tree, s, k *statement) {
 	flags := map[string]string{"home": "home", "-nodad": "dad", "mngtmpaddr": "mngtmpaddr", "noprefixroute": "noprefixroute",
 		"autojoin": "autojoin", "no_track": "no_track"}
 	values := map[string]string{"dev": "device", "label": "label", "brd": "broadcast", "broadcast": "broadcast", "scope": "scope", "peer": "peer"}
+	a, _ := parseAddress(k.key())
 	for i := 1; i < len(k.words); i++ {
 		w := k.words[i]
 		next := k.arg(i + 1)
 		switch path := values[w.text]; {
+		case a.Is4() && (w.text == "home" || w.text == "-nodad" || w.text == "mngtmpaddr" || w.text == "preferred_lft"):
+			sc.Warnf(w.at, s.key(), "%s is for IPv6 and is not used with %s", w.text, a)
+			if w.text != "preferred_lft" {
+				continue
+			}
+		case w.text == "autojoin" && !a.IsMulticast():
+			sc.Warnf(w.at, s.key(), "autojoin is for multicast addresses and is not used with %s", a)
+			continue
 		case flags[w.text] != "":
 			t.Set(flags[w.text], true, w.at)
 			continue
@@ -164,6 +173,7 @@ func (sc *scope) route(t *config.Tree, s, k *statement) {
 				sc.Errorf(w.at, s.key(), "\"or\" has no gateway before it")
 				return
 			}
+			sc.Warnf(w.at, s.key(), "\"or\" is the old form of: nexthop via %v nexthop via %s", first, next.text)
 			t.Delete("via")
 			for _, via := range []any{first, next.text} {
 				t.Append("nexthop", w.at).Set("via", via, w.at)

@@ -1,14 +1,35 @@
 package keepalived
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // check notes a check; it is translated when its server's address is known.
-func check(sc *scope, s *statement) { sc.checks = append(sc.checks, s) }
+func check(sc *scope, s *statement) { sc.checks = append(sc.checks, hosts(sc, s)...) }
+
+// hosts makes several checks of an SMTP_CHECK with blocks of hosts, the old form.
+func hosts(sc *scope, s *statement) []*statement {
+	isHost := func(k *statement) bool { return k.key() == "host" && k.block }
+	if s.key() != "SMTP_CHECK" || !slices.ContainsFunc(s.kids, isHost) {
+		return []*statement{s}
+	}
+	common := slices.DeleteFunc(slices.Clone(s.kids), isHost)
+	var list []*statement
+	for _, k := range s.kids {
+		if isHost(k) {
+			sc.Warnf(k.at(), k.key(), "is the old form of an SMTP_CHECK for each host, with connect_ip and connect_port")
+			list = append(list, &statement{words: s.words, block: true, kids: slices.Concat(common, k.kids)})
+		}
+	}
+	return list
+}
 
 // checkKinds are the kinds of checks by keepalived's names.
 var checkKinds = map[string]string{
 	"HTTP_GET": "http", "SSL_GET": "https", "TCP_CHECK": "tcp", "SMTP_CHECK": "smtp", "DNS_CHECK": "dns",
-	"MISC_CHECK": "script", "PING_CHECK": "ping", "UDP_CHECK": "udp", "FILE_CHECK": "file",
+	"MISC_CHECK": "script", "PING_CHECK": "ping", "UDP_CHECK": "udp", "FILE_CHECK": "file", "BFD_CHECK": "bfd",
 }
 
 // finishChecks translates the checks of a server.
@@ -23,7 +44,7 @@ func (sc *scope) finishChecks(e target) {
 		if all := sc.global["checker_log_all_failures"]; all != nil && kind != "file" && !t.Has("log_all_failures") {
 			boolean("log_all_failures")(c, all)
 		}
-		if kind != "file" {
+		if kind != "file" && kind != "bfd" {
 			c.times(kind)
 		}
 		switch kind {
@@ -41,14 +62,18 @@ func (sc *scope) finishChecks(e target) {
 			if !t.Has("script") {
 				sc.Errorf(s.at(), s.key(), "there is no misc_path")
 			}
+		case "bfd":
+			if !t.Has("bfd") {
+				sc.Errorf(s.at(), s.key(), "there is no name")
+			}
 		}
-		port := int64(e.port)
-		if port == 0 {
-			port = int64(sc.checkPort)
-		}
-		if kind != "ping" && kind != "file" && kind != "script" && !t.Has("connect_port") {
-			udp := kind == "udp" || kind == "dns"
-			if port != 0 && (e.port == 0 || udp != (sc.up.proto == "udp")) {
+		port := int64(cmp.Or(sc.checkPort, e.port))
+		if kind != "ping" && kind != "file" && kind != "bfd" && kind != "script" && !t.Has("connect_port") {
+			transport := "tcp"
+			if kind == "udp" || kind == "dns" {
+				transport = "udp"
+			}
+			if port != 0 && (port != int64(e.port) || transport != sc.up.proto) {
 				t.Set("connect_port", port, s.at())
 			}
 		}
@@ -179,6 +204,22 @@ func (sc *scope) regex() {
 	sc.t.Set(path, text, s.arg(1).at)
 }
 
+// urlPath is the path of a URL, which keepalived sends as it is.
+func urlPath(sc *scope, s *statement) {
+	if !sc.need(s, 1, 1) {
+		return
+	}
+	w := s.arg(1)
+	path := strings.ReplaceAll(w.text, " ", "%20")
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	if path != w.text {
+		sc.Warnf(w.at, s.key(), "%q is no path that servers understand: %s is asked for", w.text, path)
+	}
+	sc.set("path", path, w.at)
+}
+
 func httpProtocol(sc *scope, s *statement) {
 	if sc.need(s, 1, 1) {
 		sc.set("http_version", strings.TrimSuffix(strings.ToUpper(s.arg(1).text), "C"), s.arg(1).at)
@@ -203,8 +244,11 @@ func digest(sc *scope, s *statement) {
 // digits with an odd number of them begins with a 0.
 func hexDigits(words []word) string {
 	var b strings.Builder
+	var groups []string
 	for _, w := range words {
-		text := w.text
+		groups = append(groups, strings.Fields(w.text)...)
+	}
+	for _, text := range groups {
 		if len(text)%2 == 1 {
 			text = text[:len(text)-1] + "0" + text[len(text)-1:]
 		}

@@ -1,10 +1,16 @@
 package keepalived
 
-import "director/config"
+import (
+	"strings"
+
+	"director/config"
+)
+
+// leastMessage is the least maxlen that the configuration takes.
+const leastMessage = 1024
 
 // syncDaemon is lvs_sync_daemon INTERFACE [inst] INSTANCE [id N] [maxlen N] [port N]
-// [ttl N] [group ADDRESS]. What older keepalived had as a second word without "inst" is
-// the instance.
+// [ttl N] [group ADDRESS]. Older ones have INTERFACE INSTANCE ID.
 func syncDaemon(sc *scope, s *statement) {
 	if !sc.need(s, 1, -1) {
 		return
@@ -24,7 +30,12 @@ func syncDaemon(sc *scope, s *statement) {
 		}
 		switch {
 		case isNumber:
-			if n, ok := sc.number(next, w.text, 10); ok {
+			n, ok := sc.number(next, w.text, 10)
+			if ok && w.text == "maxlen" && n > 0 && n < leastMessage {
+				sc.Warnf(next.at, s.key(), "%d is less than director takes: %d is used", n, leastMessage)
+				n = leastMessage
+			}
+			if ok {
 				t.Set(numbers[w.text], n, next.at)
 			}
 		case w.text == "group":
@@ -33,6 +44,11 @@ func syncDaemon(sc *scope, s *statement) {
 			t.Set("vrrp_instance", next.text, next.at)
 		case i == 2:
 			t.Set("vrrp_instance", w.text, w.at)
+		case i == 3 && strings.Trim(w.text, "0123456789") == "": // the oldest form
+			sc.Warnf(w.at, s.key(), "%s is the old form of id %s", w.text, w.text)
+			if n, ok := sc.number(w, "id", 10); ok {
+				t.Set("sync_id", n, w.at)
+			}
 		default:
 			sc.Errorf(w.at, s.key(), "%q is not known here, allowed are inst, id, maxlen, port, ttl and group, each with a value", w.text)
 			return

@@ -187,6 +187,8 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 			sc.Warnf(at, s.key(), "there is no protocol: UDP is used, as in keepalived; write protocol TCP if that is meant")
 		}
 		sc.implyUnless(vs.seen["protocol"], t, "protocol", proto, at)
+	} else if p := vs.seen["protocol"]; p != nil && !to.group {
+		sc.Warnf(p.at(), p.key(), "is not used: the mark alone chooses the packets")
 	}
 	vs.persistence(to)
 	if k := vs.seen["quorum"]; k != nil {
@@ -196,11 +198,16 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		number("hysteresis")(vs, k)
 	}
 	vs.granular(to)
+	if s := vs.seen["persistence_engine"]; s != nil && proto != "udp" && !to.marked {
+		sc.Warnf(s.at(), s.key(), "is not used: the kernel looks for SIP in UDP only")
+		t.Delete(s.key())
+	}
 
 	vs.to, vs.proto = to, proto
 	mail := false
 	total := int64(0)
 	seen := make(map[string]bool)
+	scripts := []*statement{vs.seen["quorum_up"], vs.seen["quorum_down"]}
 	for _, k := range s.kids {
 		if k.key() != "real_server" {
 			continue
@@ -221,6 +228,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		rs := sc.scope(vs, "real_server", t.Append("real_server", k.at()), k)
 		rs.statements()
 		rs.server(e)
+		scripts = append(scripts, rs.seen["notify_up"], rs.seen["notify_down"])
 		n, _ := rs.t.Get("weight").(int64)
 		total += n
 		if a := rs.seen["smtp_alert"]; a != nil {
@@ -231,6 +239,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 			mail = mail || on
 		}
 	}
+	vs.oneUser("user", scripts)
 	_, by := sc.alert("smtp_alert_checker", true)
 	if a := vs.seen["smtp_alert"]; a != nil {
 		on, _ := sc.onOff(a)
@@ -342,7 +351,11 @@ func (sc *scope) server(e target) {
 		e.port = to.port
 	case !nat && e.port != to.port && to.port != 0:
 		sc.Warnf(port.at, sc.s.key(), "%d is not the service's port, and only NAT can change it: %d is used, as in keepalived", e.port, to.port)
-		e.port = to.port
+		sc.checkPort, e.port = e.port, to.port
+	}
+	if s := sc.seen["lthreshold"]; s != nil && sc.seen["uthreshold"] == nil {
+		sc.Warnf(s.at(), s.key(), "is not used: there is no uthreshold")
+		sc.t.Delete("lower_threshold")
 	}
 	address := e.addr.String()
 	if e.port != 0 {
@@ -432,11 +445,11 @@ func sorryMethod(sc *scope, s *statement) {
 	}
 }
 
-// poolScript is a command of a service or a server, which runs as the script_user.
+// poolScript is a command of a service or a server; see pool for its user.
 func poolScript(key string) handler {
 	return func(sc *scope, s *statement) {
-		if sc.command(s, key) && len(s.args()) > 1 {
-			sc.Errorf(s.arg(2).at, s.key(), "%q is not supported: the commands of services and servers run as the script_user", s.rest(2))
+		if sc.command(s, key) {
+			sc.need(s, 1, 3)
 		}
 	}
 }

@@ -42,12 +42,14 @@ func instance(sc *scope, s *statement) {
 			}
 		}
 	}
+	ownDelay, ownRepeat := in.seen["garp_master_delay"], in.seen["garp_master_repeat"]
 	for _, p := range inherited() {
 		if g := sc.global[p.global]; g != nil && in.seen[p.instance] == nil {
 			sc.tables["vrrp_instance"][p.instance].do(in, g)
 			in.seen[p.instance] = g
 		}
 	}
+	in.answers(ownDelay, ownRepeat)
 	for _, key := range []string{"vrrp_garp_interval", "vrrp_gna_interval"} {
 		if g := sc.global[key]; g != nil && (!t.Table("garp", g.at()).Has("interval") || key == "vrrp_gna_interval" && !in.v4()) {
 			seconds("garp.interval")(in, g)
@@ -351,6 +353,9 @@ func (sc *scope) unicast() {
 	}
 	if s := sc.seen["unicast_fault_no_peer"]; s != nil && peers == nil {
 		sc.Errorf(s.at(), s.key(), "there is no unicast_peer: the instance would be in FAULT for ever")
+	}
+	if s := sc.seen["check_unicast_src"]; s != nil && peers == nil {
+		sc.Warnf(s.at(), s.key(), "has no effect: there is no unicast_peer")
 	}
 	if peers == nil {
 		return

@@ -107,7 +107,9 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 // apply puts a generation in force. What did not change is not touched: its
 // health, its counters and its timers stay.
 func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
-	first := !d.configured
+	first, back := !d.configured, c.Generation < d.generation
+	dropped := d.maintenance.dropped
+	d.maintenance.dropped = nil
 	d.generation, d.configured, d.global = c.Generation, true, c.Config.Global
 	d.table.exclusive = d.global.ExclusiveIPVS
 	if every := d.global.ReconcileInterval.D(); every > 0 && every != d.table.interval {
@@ -158,17 +160,25 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	}
 	for name, list := range overrides { // of virtual servers that are no more
 		for key, o := range list {
-			d.dropOverride(now, name, key, o)
+			d.dropOverride(now, name, key, nil, o)
 		}
+	}
+	if back {
+		d.restoreOverrides(now, dropped)
+	}
+	if !first && !d.dry {
+		d.table.refresh(now)
 	}
 	d.keepMaintenance(now)
 	d.watchFiles()
 	d.openPassages()
 	d.claim(now)
 	before := d.table.done
+	seen := d.witness()
 	d.configureWhole(now, c.Config)
 	d.flush(now)
 	d.settleWhole(now)
+	d.changes = seen.end(d)
 	d.news = true
 	d.log.Info("configuration applied", "generation", d.generation, "services", len(d.services),
 		"changed", changed, "removed", removed, "kernel_changes", d.table.done-before)
@@ -224,7 +234,7 @@ func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers
 		memory.Standby = memory.Standby && have == nil
 	}
 	s.pool, changes = checkers.NewPool(f.pool, have, memory, now)
-	d.dropOverrides(now, s)
+	d.dropOverrides(now, s, nil)
 	d.announce(now, s, changes)
 	d.assign(now, s, f)
 	return s
@@ -243,9 +253,9 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	s.keys = f.keys
 	s.source = *v
 	d.reviewStandby(s)
-	leaving := s.pool.Leaving()
+	before, leaving := s.pool.Servers(), s.pool.Leaving()
 	d.announce(now, s, s.pool.Apply(f.pool, now))
-	d.dropOverrides(now, s)
+	d.dropOverrides(now, s, before)
 	d.left(now, s, leaving)
 	d.assign(now, s, f)
 }
@@ -253,7 +263,7 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 // remove ends a service, and with it what was ordered for its servers.
 func (d *Daemon) remove(now time.Time, s *service) {
 	for key, o := range s.overrides {
-		d.dropOverride(now, s.pool.Config().Name, key, o)
+		d.dropOverride(now, s.pool.Config().Name, key, s.pool.Servers(), o)
 	}
 	d.maintenance.stale = d.maintenance.stale || len(s.pool.Leaving()) > 0
 	for _, rs := range s.pool.All() {
@@ -333,7 +343,7 @@ func (d *Daemon) keepRecord(now time.Time) {
 		}
 	}
 	const what = "write the record of owned services"
-	if f := t.failures[what]; !d.recordStale || f != nil && now.Before(f.retry) {
+	if f := t.failures[what]; d.dry || !d.recordStale || f != nil && now.Before(f.retry) {
 		return
 	}
 	if err := writeRecord(d.opts.RuntimeDir, t.owned); err != nil {
@@ -358,7 +368,8 @@ func (d *Daemon) settled() bool {
 // ack tells the parent that the generation is in force.
 func (d *Daemon) ack() {
 	d.ackWaits = false
-	d.ch.Send(watchdog.Message{Ack: &watchdog.Ack{Generation: d.generation}})
+	d.ch.Send(watchdog.Message{Ack: &watchdog.Ack{Generation: d.generation, Changes: d.changes}})
+	d.changes = nil
 }
 
 // recall turns the former process' last snapshot into memories, by service name.

@@ -140,6 +140,11 @@ type Daemon struct {
 	news         bool                   // something changed since the last snapshot
 	lastSnapshot time.Time
 	late         bool // probes wait for others to end
+
+	// dry says that this is a copy that foresees: it keeps no record and watches no file.
+	dry bool
+	// changes are what the newest configuration did to the kernel; its Ack tells.
+	changes *control.Changes
 }
 
 // service is one virtual server and the tasks that watch over it.
@@ -244,6 +249,11 @@ func (d *Daemon) message(m watchdog.Message) error {
 		d.ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Roles != nil:
 		d.follow(now, m.Roles.States)
+	case m.Plan != nil:
+		changes, err := d.foresee(now, m.Plan.Config)
+		d.ch.Send(watchdog.Message{Planned: watchdog.NewPlanned(m.Plan.Generation, changes, err)})
+	case m.Sessions != nil:
+		d.sessionsTold(now, m.Sessions.States)
 	case m.Order != nil:
 		d.ordered(now, m.Order)
 	case m.Inquire != nil:

@@ -18,6 +18,8 @@ const quiet = 3 * time.Second
 type maintenance struct {
 	stale  bool      // what is in force differs from the file
 	lookAt time.Time // when connections are counted again
+	// dropped is what ended with the newest configuration, in case that is taken back.
+	dropped []savedOverride
 }
 
 // draining lists the servers of a service whose connections are waited for.
@@ -202,8 +204,9 @@ func (d *Daemon) empty(now time.Time, s *service, key ipvs.DestKey, left uint64,
 }
 
 // connections returns how many connections and bound clients a server of a service had
-// when that was last read, and whether that is known. Connections that are closing or
-// that have not begun do not count.
+// when that was last read, and whether that is known. Of TCP and SCTP, connections that
+// are closing or that have not begun do not count. Those of UDP never become active in
+// the kernel, and behind a mark may be anything: all that are remembered count.
 func (d *Daemon) connections(s *service, server ipvs.DestKey) (n uint64, known bool) {
 	for _, key := range s.keys {
 		e, name := d.table.have[key], destKey(server, key)
@@ -222,6 +225,9 @@ func (d *Daemon) connections(s *service, server ipvs.DestKey) (n uint64, known b
 			return n, false
 		}
 		n += uint64(count.Active) + uint64(count.Persistent)
+		if key.Protocol != ipvs.TCP && key.Protocol != ipvs.SCTP {
+			n += uint64(count.Inactive)
+		}
 	}
 	return n, true
 }
@@ -239,8 +245,9 @@ func (d *Daemon) leavingStatus(s *service, have held) []control.LeavingServer {
 	for _, l := range s.pool.Leaving() {
 		_, installed := have.dests[l.Key]
 		n := have.stats.Dests[l.Key]
+		left, _ := d.connections(s, l.Key)
 		list = append(list, control.LeavingServer{Name: l.Name, Address: l.Key.String(), Since: l.Since, Deadline: l.Deadline,
-			Installed: installed, Active: n.Active, Inactive: n.Inactive, Persistent: n.Persistent})
+			Installed: installed, Active: n.Active, Inactive: n.Inactive, Persistent: n.Persistent, Left: left})
 	}
 	return list
 }

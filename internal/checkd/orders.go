@@ -3,7 +3,6 @@ package checkd
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"director/checkers"
@@ -60,9 +59,9 @@ func (d *Daemon) obey(now time.Time, o *control.Order) (result control.OrderResu
 	if err != nil {
 		return result, err
 	}
-	was := make([]string, len(targets))
+	past := make([]*control.Override, len(targets))
 	for i, t := range targets {
-		was[i] = t.override().What()
+		past[i] = t.override()
 	}
 	if o.Verb != control.VerbShow {
 		if !o.Force && o.Verb != control.VerbReady {
@@ -71,23 +70,32 @@ func (d *Daemon) obey(now time.Time, o *control.Order) (result control.OrderResu
 			}
 		}
 		if err := d.put(targets, wanted); err != nil {
-			return result, err
+			if !o.Force && o.Verb != control.VerbReady {
+				d.unput(targets, past)
+				return result, fmt.Errorf("nothing was changed, as it could not be written down for after a restart; --force does it all the same: %w", err)
+			}
+			d.maintenance.stale = true // tried again
+			result.Notes = append(result.Notes, fmt.Sprintf("a restart would forget this, as it could not be written down yet: %v", err))
 		}
 		for i, t := range targets {
-			if wanted == nil && was[i] == control.VerbReady {
+			if wanted == nil && past[i] == nil {
 				continue // nothing was ordered, nothing ends
 			}
-			d.maintained(now, t.subject(), o.Who(), was[i], wanted.What(), "ordered by "+o.Who()+particulars(now, o), "operator")
+			d.maintained(now, t.subject(), o.Who(), past[i].What(), wanted.What(), "ordered by "+o.Who()+particulars(now, o), "operator")
 			d.enforce(now, t)
 		}
 		d.flush(now)
 	}
 	d.readStats(now)
+	have := map[*service]held{}
 	for i, t := range targets {
-		result.Servers = append(result.Servers, control.OrderedServer{Service: t.service.pool.Config().Name, Was: was[i],
-			Server: d.serverStatus(t.service, t.server, d.held(t.service))})
+		if _, known := have[t.service]; !known {
+			have[t.service] = d.held(t.service)
+		}
+		result.Servers = append(result.Servers, control.OrderedServer{Service: t.service.pool.Config().Name, Was: past[i].What(),
+			Server: d.serverStatus(t.service, t.server, have[t.service])})
 	}
-	result.Notes = d.notes(o, targets)
+	result.Notes = append(result.Notes, d.notes(o, targets)...)
 	return result, nil
 }
 
@@ -180,14 +188,10 @@ func losses(targets []target, wanted *control.Override) error {
 	return nil
 }
 
-// put writes an override down, to be enforced. When that fails nothing changes: it
-// would be forgotten with this process.
+// put writes an override down, to be enforced. Its error says that the record on the
+// disk does not have it: it would be forgotten with this process.
 func (d *Daemon) put(targets []target, wanted *control.Override) error {
-	before := map[*service]map[ipvs.DestKey]*control.Override{}
 	for _, t := range targets {
-		if before[t.service] == nil {
-			before[t.service] = maps.Clone(t.service.overrides)
-		}
 		if wanted == nil {
 			delete(t.service.overrides, t.key())
 			continue
@@ -196,13 +200,19 @@ func (d *Daemon) put(targets []target, wanted *control.Override) error {
 		t.service.overrides[t.key()] = &own
 	}
 	if err := d.saveMaintenance(); err != nil {
-		for s, overrides := range before {
-			s.overrides = overrides
-		}
-		return fmt.Errorf("nothing was changed, as it could not be written down for after a restart: %w", err)
+		return err
 	}
 	d.maintenance.stale = false
 	return nil
+}
+
+// unput takes that back, before anything is enforced.
+func (d *Daemon) unput(targets []target, past []*control.Override) {
+	for i, t := range targets {
+		if delete(t.service.overrides, t.key()); past[i] != nil {
+			t.service.overrides[t.key()] = past[i]
+		}
+	}
 }
 
 // enforce puts in force what the record says of a server.
@@ -240,6 +250,7 @@ func (d *Daemon) notes(o *control.Order, targets []target) []string {
 			}
 			if is, should := have.Dests[name], want.Dests[name]; is != should {
 				notes = append(notes, fmt.Sprintf("the kernel did not take it for %s yet; it is tried again, `director status` tells why", t.subject()))
+				break
 			}
 		}
 		if told[s] {

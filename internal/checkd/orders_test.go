@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"director/checkers"
 	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
@@ -245,6 +246,29 @@ func TestDrainEnds(t *testing.T) {
 	})
 }
 
+// The kernel counts what is remembered of UDP, and nothing of it as active.
+func TestDrainOfUDP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, "web: a4 b4", func(c *config.Config) { c.VirtualServers[0].Protocol = config.UDP })
+		count := func(remembered uint32) {
+			k := ipvs.AddrService(ipvs.UDP, key("web").Addr)
+			w.kernel.SetStats(ipvs.Stats{k: {Dests: map[ipvs.DestKey]ipvs.DestStats{address("a"): {Inactive: remembered}}}})
+		}
+		count(3)
+		w.obeys("drain web a", deadline(time.Hour))
+		w.pass(time.Minute)
+		if o := w.override("a"); o.Order != control.VerbDrain || o.Left != 3 {
+			t.Errorf("with three conversations: %+v", o)
+		}
+		count(0)
+		w.pass(time.Minute)
+		if o := w.override("a"); o.After != control.AfterDrained || o.Left != 0 {
+			t.Errorf("without: %+v", o)
+		}
+		w.kill()
+	})
+}
+
 // Counters that cannot be read are no reason to believe that no connection is left.
 func TestDrainWithoutCounters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -333,14 +357,14 @@ func TestOrdersSurvive(t *testing.T) {
 		w.events()
 
 		w.configure(configOf("web: a9 c4; dns: a1 b1 c1")) // a reload
-		if got := w.events(); got != "web/10.0.0.2:80 maintain>gone" {
+		if got := w.events(); got != "web/b maintain>gone" {
 			t.Errorf("events %s", got)
 		}
 		w.pass(time.Minute)
 		w.table("web: a0 c4; dns: a1 b7 c1")
 		w.configure(configOf("web: a9 b4 c4")) // b is another b, and dns is gone
 		w.pass(time.Minute)
-		if got := w.events(); !strings.Contains(got, "dns/10.0.0.2:80 weight 7>gone") {
+		if got := w.events(); !strings.Contains(got, "dns/b weight 7>gone") {
 			t.Errorf("events %s", got)
 		}
 		w.table("web: a0 b4 c4")
@@ -350,6 +374,51 @@ func TestOrdersSurvive(t *testing.T) {
 			t.Error("the record stays without an order")
 		}
 		w.kill()
+	})
+}
+
+// A reload that is taken back, because another process refused it, ends no order.
+func TestOrdersOutliveARefusedReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, "web: a4 b4 c4; dns: a1 b1")
+		w.obeys("maintain web a")
+		w.obeys("drain dns b")
+		w.configure(configOf("web: b4 c4"))
+		w.pass(time.Minute)
+		w.table("web: b4 c4")
+		w.gen -= 2
+		w.configure(configOf("web: a4 b4 c4; dns: a1 b1"))
+		w.pass(time.Minute)
+		w.table("web: b4 c4; dns: a1 b0")
+		if got := w.events(); !strings.Contains(got, "web/a gone>maintain") || !strings.Contains(got, "dns/b gone>drain") {
+			t.Errorf("events %s", got)
+		}
+		w.kill()
+		w.run()
+		w.configure(configOf("web: a4 b4 c4; dns: a1 b1"))
+		w.pass(time.Minute)
+		w.table("web: b4 c4; dns: a1 b0")
+		w.kill()
+	})
+}
+
+// Whatever the record of orders holds, it is read without harm, and what is taken from
+// it can be put in force.
+func FuzzRecordOfOrders(f *testing.F) {
+	f.Add([]byte(`{"version":1,"overrides":[{"service":"web","server":"10.0.0.1:80","order":"drain","author":"root","since":"2026-11-21T09:00:00Z"},` +
+		`{"service":"web","server":"[2001:db8::1]:80","order":"weight","weight":"50%","author":"root","since":"2026-11-21T09:00:00Z","until":"2026-11-21T10:00:00Z"}],` +
+		`"leaving":[{"service":"web","Name":"b","Key":"10.0.0.2:80","Dest":{"Weight":0},"Since":"2026-11-21T09:00:00Z","Deadline":"2026-11-21T09:05:00Z"}]}`))
+	f.Add([]byte(`{"version":1,"overrides":[{"order":"weight"}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		record, err := parseMaintenance(text)
+		if err != nil {
+			return
+		}
+		for i := range record.Overrides {
+			if inPool(&record.Overrides[i].Override) == (checkers.Override{}) {
+				t.Errorf("%+v orders nothing", record.Overrides[i])
+			}
+		}
 	})
 }
 
@@ -411,6 +480,24 @@ func TestRecordOfOrders(t *testing.T) {
 		if o := w.override("a"); o != nil {
 			t.Errorf("override %+v", o)
 		}
+		r := w.obeys("maintain web a", force) // an emergency on a full disk
+		w.table("web: b4 c4")
+		if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "a restart would forget this") {
+			t.Errorf("notes %v", r.Notes)
+		}
+		if f := w.inquire().Failures; len(f) != 1 || f[0].What != "write the record of orders" {
+			t.Errorf("failures %+v", f)
+		}
+		if err := os.MkdirAll(w.dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		if f := w.inquire().Failures; len(f) != 0 {
+			t.Errorf("failures %+v", f)
+		}
+		if f, err := readMaintenance(w.dir); err != nil || len(f.Overrides) != 1 {
+			t.Errorf("the record is written late: %+v, %v", f, err)
+		}
 		w.kill()
 	})
 }
@@ -431,7 +518,7 @@ func TestDrainOnRemove(t *testing.T) {
 			t.Errorf("events %s", got)
 		}
 		s := w.inquire().Services[0]
-		if len(s.Leaving) != 2 || s.Leaving[0].Name != "b" || s.Leaving[0].Active != 2 || !s.Leaving[0].Installed {
+		if len(s.Leaving) != 2 || s.Leaving[0].Name != "b" || s.Leaving[0].Left != 2 || !s.Leaving[0].Installed {
 			t.Errorf("status %+v", s.Leaving)
 		}
 		if _, err := w.order(orderOf("ready web b")); err == nil || !strings.Contains(err.Error(), "is not in the configuration any more") {

@@ -43,14 +43,24 @@ type savedLeaving struct {
 
 // readMaintenance reads the file in dir; it is empty when there is none.
 func readMaintenance(dir string) (maintenanceFile, error) {
-	var f maintenanceFile
 	text, err := os.ReadFile(filepath.Join(dir, maintenanceName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return f, nil
+		return maintenanceFile{}, nil
 	}
+	var f maintenanceFile
 	if err == nil {
-		err = json.Unmarshal(text, &f)
+		f, err = parseMaintenance(text)
 	}
+	if err != nil {
+		return f, fmt.Errorf("checkd: record of orders %s: %w", maintenanceName, err)
+	}
+	return f, nil
+}
+
+// parseMaintenance reads the file's text. All of its orders can be put in force.
+func parseMaintenance(text []byte) (maintenanceFile, error) {
+	var f maintenanceFile
+	err := json.Unmarshal(text, &f)
 	if err == nil && f.Version != maintenanceVersion {
 		err = fmt.Errorf("version %d, known is %d", f.Version, maintenanceVersion)
 	}
@@ -66,7 +76,7 @@ func readMaintenance(dir string) (maintenanceFile, error) {
 		}
 	}
 	if err != nil {
-		return maintenanceFile{}, fmt.Errorf("checkd: record of orders %s: %w", maintenanceName, err)
+		return maintenanceFile{}, err
 	}
 	return f, nil
 }
@@ -99,7 +109,7 @@ func (d *Daemon) saveMaintenance() error {
 // keepMaintenance brings the file up to date after a change that nobody can refuse.
 func (d *Daemon) keepMaintenance(now time.Time) {
 	const what = "write the record of orders"
-	if f := d.table.failures[what]; !d.maintenance.stale || f != nil && now.Before(f.retry) {
+	if f := d.table.failures[what]; d.dry || !d.maintenance.stale || f != nil && now.Before(f.retry) {
 		return
 	}
 	if err := d.saveMaintenance(); err != nil {
@@ -147,6 +157,9 @@ func (d *Daemon) recallMaintenance(now time.Time, memories map[string]*checkers.
 // said is lost: servers in maintenance come back, which must not go unnoticed.
 func (d *Daemon) setAside(now time.Time, reason error) {
 	path := filepath.Join(d.opts.StateDir, maintenanceName)
+	if d.dry {
+		return
+	}
 	if err := os.Rename(path, path+".unreadable"); err != nil {
 		d.log.Warn("the record of orders cannot be set aside", "reason", err)
 	}
@@ -154,22 +167,53 @@ func (d *Daemon) setAside(now time.Time, reason error) {
 		fmt.Sprintf("%v; it is kept as %s.unreadable, and every server is back under its health's control", reason, path), "unreadable")
 }
 
-// dropOverrides ends the orders for servers that have left a service.
-func (d *Daemon) dropOverrides(now time.Time, s *service) {
+// dropOverrides ends the orders for servers that have left a service; before are the
+// servers that it had.
+func (d *Daemon) dropOverrides(now time.Time, s *service, before []*checkers.Server) {
 	listed := make(map[ipvs.DestKey]bool, len(s.overrides))
 	for _, rs := range s.pool.Servers() {
 		listed[rs.Config.Key] = true
 	}
 	for key, o := range s.overrides {
 		if !listed[key] {
-			d.dropOverride(now, s.pool.Config().Name, key, o)
+			d.dropOverride(now, s.pool.Config().Name, key, before, o)
 			delete(s.overrides, key)
 		}
 	}
 }
 
-// dropOverride tells that an order has ended with its server.
-func (d *Daemon) dropOverride(now time.Time, service string, key ipvs.DestKey, o *control.Override) {
+// dropOverride tells that an order has ended with its server, which goes by its name
+// when it is among servers.
+func (d *Daemon) dropOverride(now time.Time, service string, key ipvs.DestKey, servers []*checkers.Server, o *control.Override) {
+	name := key.String()
+	for _, rs := range servers {
+		if rs.Config.Key == key {
+			name = rs.Config.Name
+		}
+	}
 	d.maintenance.stale = true
-	d.maintained(now, service+"/"+key.String(), o.Who(), o.What(), "gone", "is not in the configuration any more, so the order has ended", "left_configuration")
+	d.maintenance.dropped = append(d.maintenance.dropped, savedOverride{service, key, *o})
+	d.maintained(now, service+"/"+name, o.Who(), o.What(), "gone", "is not in the configuration any more, so the order has ended", "left_configuration")
+}
+
+// restoreOverrides puts back in force what ended with the configuration that is being
+// taken back: a reload that is refused changes nothing.
+func (d *Daemon) restoreOverrides(now time.Time, list []savedOverride) {
+	for _, saved := range list {
+		for _, s := range d.services {
+			if s.pool.Config().Name != saved.Service {
+				continue
+			}
+			for _, rs := range s.pool.Servers() {
+				t := target{s, rs}
+				if rs.Config.Key != saved.Server || t.override() != nil {
+					continue
+				}
+				s.overrides[saved.Server] = &saved.Override
+				d.maintenance.stale = true
+				d.maintained(now, t.subject(), saved.Who(), "gone", saved.What(), "the configuration without the server was taken back", "reload_refused")
+				d.enforce(now, t)
+			}
+		}
+	}
 }

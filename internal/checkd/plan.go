@@ -96,6 +96,8 @@ func (p *Plan) prepare() (func(context.Context, probe.Target, Query) probe.Resul
 	case config.CheckAgent:
 		s := probe.AgentSettings{Send: sent(c.Send), Required: c.AgentRequired, TLS: secure}
 		return func(ctx context.Context, to probe.Target, _ Query) probe.Result { return probe.Agent(ctx, to, s) }, nil
+	case config.CheckBFD:
+		return func(context.Context, probe.Target, Query) probe.Result { return judgeSession(nil) }, nil
 	case config.CheckFile:
 		return func(context.Context, probe.Target, Query) probe.Result { return judgeFile(c, observe.Read(c.File)) }, nil
 	}
@@ -227,6 +229,8 @@ func judgeFile(c *config.Check, r observe.Reading) probe.Result {
 func query(c *config.Check, question [32]byte, address netip.AddrPort) Query {
 	q := Query{Kind: c.Kind, Target: c.Target(address), Path: c.Path, Question: question}
 	switch {
+	case c.Kind == config.CheckBFD:
+		q.Target, q.Path = netip.AddrPort{}, c.Session
 	case c.Kind == config.CheckFile:
 		q.Target, q.Path = netip.AddrPort{}, c.File
 	case c.Kind != config.CheckHTTP && c.Kind != config.CheckHTTPS:

@@ -149,7 +149,19 @@ func history(t *rapid.T, dir string) {
 			}
 		case "reload":
 			cfg = drawConfig()
-			configure()
+			calm := failing.Load() == 0 && len(w.inquire().Failures) == 0
+			w.kernel.Log()
+			plan := w.plan(cfg)
+			if done := w.kernel.Log(); done != "" {
+				t.Errorf("a plan did\n%s", done)
+			}
+			w.configure(cfg)
+			for _, m := range w.parent.take(func(m watchdog.Message) bool { return m.Ack != nil && m.Ack.Generation == w.gen }) {
+				if planned, done := strings.Join(plan.IPVS, "\n"), strings.Join(m.Ack.Changes.IPVS, "\n"); calm && planned != done {
+					t.Errorf("planned\n%s\ndone\n%s", planned, done)
+				}
+			}
+			tellRole()
 			maps.DeleteFunc(orders, func(name, _ string) bool {
 				service, server, _ := strings.Cut(name, "/")
 				return !configured(cfg, service, server)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"director/config"
+	"director/ipvs"
 )
 
 func TestReload(t *testing.T) {
@@ -46,6 +47,15 @@ func TestReload(t *testing.T) {
 				w.kernel.Log()
 				w.acks(1)
 				w.events()
+				w.plan(configOf("web: e1")) // which must leave no trace
+				w.pass(time.Minute)
+				w.ops()
+				w.events()
+				plan := w.plan(test.to)
+				w.ops()
+				if got := strings.Join(plan.IPVS, "\n"); got != test.ops || plan.Repairs != 0 {
+					t.Errorf("the plan is, with %d repairs,\n%s\nwant\n%s", plan.Repairs, got, test.ops)
+				}
 				w.configure(test.to)
 				w.table(test.table)
 				w.ops(strings.Split(test.ops, "\n")...)
@@ -64,6 +74,34 @@ func TestReload(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A reload looks at the kernel as it is: it puts right what somebody else has done, as
+// the plan has said.
+func TestReloadRepairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.run()
+		w.configure(configOf("web: a1 b1; dns: c1", func(c *config.Config) { c.Global.ReconcileInterval = config.Duration(time.Hour) }))
+		w.pass(time.Minute)
+		w.kernel.ByHand(onDest(ipvs.EditDest, "dns", "c9"))
+		w.kernel.Log()
+		w.events()
+		next := configOf("web: a1 b5; dns: c1", func(c *config.Config) { c.Global.ReconcileInterval = config.Duration(time.Hour) })
+		ops := []string{"-e -t 192.0.2.1:80 -r 10.0.0.2:80 -m -w 5", "-e -t 192.0.2.2:80 -r 10.0.0.3:80 -m -w 1"}
+		if plan := w.plan(next); strings.Join(plan.IPVS, "\n") != strings.Join(ops, "\n") || plan.Repairs != 1 {
+			t.Errorf("the plan is %+v", plan)
+		}
+		w.configure(next)
+		w.ops(ops...)
+		w.table("web: a1 b5; dns: c1")
+		if got := w.events(); got != "dns/c changed>repaired" {
+			t.Errorf("events %q", got)
+		}
+		if err := w.stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // What did not change keeps its health, its counters and its timers, to the

@@ -121,6 +121,8 @@ type scheduler struct {
 	answers chan answer // has room for every running probe: reporting never blocks
 	// mark returns the mark that leads onto a passage, 0 while it is not open.
 	mark func(passage) uint32
+	// sessions are the BFD sessions as the parent told of them last.
+	sessions map[string]watchdog.Session
 
 	tasks   map[schedule]*task
 	waiting waitingTasks
@@ -213,6 +215,10 @@ func (s *scheduler) start(now time.Time) {
 			script := t.script()
 			limit += scriptGrace
 			ask = func(ctx context.Context, _ Query, p *Plan) probe.Result { return s.scripts.run(ctx, script, p.check) }
+		}
+		if t.Kind == config.CheckBFD {
+			told := s.session(t.Path)
+			ask = func(context.Context, Query, *Plan) probe.Result { return judgeSession(told) }
 		}
 		if t.Through.valid() {
 			if query.Mark = s.mark(t.Through); query.Mark == 0 {

@@ -109,6 +109,9 @@ func (d *Daemon) serverStatus(s *service, rs *checkers.Server, have held) contro
 	}
 	if o := s.overrides[rs.Config.Key]; o != nil {
 		own := *o
+		if o.Order == control.VerbDrain {
+			own.Left, _ = d.connections(s, rs.Config.Key)
+		}
 		r.Override = &own
 	}
 	installed(&r, have, rs.Config.Key)

@@ -58,6 +58,7 @@ type table struct {
 	interval time.Duration
 
 	dirty      map[ipvs.ServiceKey]struct{} // wanted otherwise since the last flush
+	picture    ipvs.Table                   // what have was before the kernel was read anew for the next flush, else nil
 	failures   map[string]*failure          // by what failed
 	compareAt  time.Time
 	reconciled time.Time // of the last comparison
@@ -165,8 +166,14 @@ func (t *table) load(now time.Time) bool {
 }
 
 // flush sends what is wanted otherwise since the last time. It looks at the
-// changed services only. After an error the next tick compares the whole table.
+// changed services only, unless the table has just been read anew. After an error the next tick compares the whole table.
 func (t *table) flush(now time.Time) {
+	if t.picture != nil {
+		picture := t.picture
+		t.picture = nil
+		t.mend(now, picture)
+		return
+	}
 	if len(t.dirty) == 0 || !t.known {
 		return
 	}
@@ -183,13 +190,26 @@ func (t *table) flush(now time.Time) {
 	t.apply(now, ipvs.Diff(have, want, t.owns))
 }
 
+// refresh reads the whole table again: the next flush looks at all of it, and puts right
+// what somebody else has changed.
+func (t *table) refresh(now time.Time) {
+	if picture := t.have; t.kernel != nil && t.known && t.load(now) {
+		t.picture = picture
+	}
+}
+
 // compare reads the whole table again and repairs what differs from what is
 // wanted.
 func (t *table) compare(now time.Time) {
 	picture := t.have
-	if !t.load(now) {
-		return
+	if t.load(now) {
+		t.mend(now, picture)
 	}
+}
+
+// mend brings the kernel to what is wanted, and reports what of that undoes what somebody
+// else has done since have was picture.
+func (t *table) mend(now time.Time, picture ipvs.Table) {
 	clear(t.dirty)
 	ops := ipvs.Diff(t.have, t.want, t.owns)
 	repairs := t.addOwed(drift(picture, t.have, ops), ops)

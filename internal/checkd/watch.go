@@ -45,6 +45,9 @@ func (w *fileWatches) keep(wanted map[string]bool) {
 
 // watchFiles brings the watches in line with the checks in force.
 func (d *Daemon) watchFiles() {
+	if d.dry {
+		return
+	}
 	wanted := map[string]bool{}
 	for key := range d.schedule.tasks {
 		if key.Kind == config.CheckFile {

@@ -73,7 +73,7 @@ func readWhole(dir string) (wholeRecord, error) {
 func (d *Daemon) keepWhole(now time.Time) {
 	w := &d.whole
 	const what = "write the record of sync daemons and timeouts"
-	if f := d.table.failures[what]; !w.stale || f != nil && now.Before(f.retry) {
+	if f := d.table.failures[what]; d.dry || !w.stale || f != nil && now.Before(f.retry) {
 		return
 	}
 	var err error

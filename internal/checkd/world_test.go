@@ -56,7 +56,7 @@ func (w *world) run() {
 	w.kernel.Reopen()
 	open := w.open
 	if open == nil {
-		open = func(string) (Kernel, error) { return w.kernel, nil }
+		open = func(string) (Kernel, error) { return handle{w.kernel}, nil }
 	}
 	w.parent = &parent{down: make(chan watchdog.Message, 100)}
 	ask := w.farm.probe
@@ -74,6 +74,12 @@ func (w *world) run() {
 	w.ended = make(chan error, 1)
 	go func(d *Daemon, p *parent, ended chan error) { ended <- d.Run(ctx, p) }(w.daemon, w.parent, w.ended)
 }
+
+// handle is one way to the kernel, of which there may be several.
+type handle struct{ *ipvstest.Kernel }
+
+// Close leaves the other ways open.
+func (handle) Close() error { return nil }
 
 // configure sends a generation and waits until everything that happens at once
 // has happened.
@@ -125,6 +131,18 @@ func (w *world) inquire() *control.Checkers {
 	}
 	w.t.Fatalf("no snapshot came")
 	return nil
+}
+
+// plan returns what a configuration would do.
+func (w *world) plan(cfg *config.Config) *control.Changes {
+	w.t.Helper()
+	w.parent.down <- watchdog.Message{Plan: &watchdog.Configure{Generation: 77, Config: cfg}}
+	synctest.Wait()
+	list := w.parent.take(func(m watchdog.Message) bool { return m.Planned != nil })
+	if len(list) != 1 || list[0].Planned.Seq != 77 || list[0].Planned.Error != "" {
+		w.t.Fatalf("planned %+v", list)
+	}
+	return list[0].Planned.Changes
 }
 
 // table checks the kernel's table, written as "web: a1 b0; dns: c1".

@@ -20,6 +20,7 @@ type BFD struct {
 	Since     time.Time  `json:"since"`
 	Reason    string     `json:"reason"`      // of the newest change, for a person
 	Code      string     `json:"reason_code"` // the same as a stable name, see bfd.Reason
+	Verdict   string     `json:"verdict"`     // for those that depend on it: up, down, unknown
 	Diag      string     `json:"diagnostic"`  // what packets say of the newest failure
 	// What the neighbour last said of itself. Its discriminator is 0 while it is
 	// silent.

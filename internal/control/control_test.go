@@ -52,6 +52,22 @@ func (d *daemon) Events(_ context.Context, q EventQuery) ([]Event, error) {
 	return []Event{{Seq: q.After + 1, Kind: "instance", Subject: "web", From: "BACKUP", To: "MASTER", Reason: "x"}}, nil
 }
 
+func (d *daemon) Apply(_ context.Context, q ApplyQuery) (ApplyResult, error) {
+	return ApplyResult{Trial: &Trial{File: q.File, Author: q.Who()}}, d.err
+}
+
+func (d *daemon) Confirm(_ context.Context, by Asker) (ApplyResult, error) {
+	return ApplyResult{Replaced: "confirmed by " + by.Who()}, d.err
+}
+
+func (d *daemon) Undo(_ context.Context, by Asker) (ApplyResult, error) {
+	return ApplyResult{Replaced: "undone by " + by.Who()}, d.err
+}
+
+func (d *daemon) Plan(_ context.Context, q PlanQuery) (Plan, error) {
+	return Plan{File: q.File, Changes: Changes{IPVS: []string{"-D -t 192.0.2.1:80"}}}, d.err
+}
+
 func (d *daemon) Order(_ context.Context, o Order) (OrderResult, error) {
 	d.order = o
 	return OrderResult{Servers: []OrderedServer{{Service: o.Service, Was: VerbReady, Server: Server{Name: o.Servers[0]}}}}, d.err
@@ -304,7 +320,7 @@ func TestHostileClients(t *testing.T) {
 		send []byte
 		want string
 	}{
-		{"long", binary.BigEndian.AppendUint32(nil, maxRequest+1), "control: frame of 65537 bytes is longer than the 65536 allowed"},
+		{"long", binary.BigEndian.AppendUint32(nil, maxRequest+1), "control: frame of 67108865 bytes is longer than the 67108864 allowed"},
 		{"not JSON", append(binary.BigEndian.AppendUint32(nil, 3), "abc"...), "control: malformed frame: invalid character 'a' looking for beginning of value"},
 		{"torn", append(binary.BigEndian.AppendUint32(nil, 30), "{}"...), "control: unexpected EOF inside a frame"},
 	} {

@@ -71,10 +71,11 @@ type Override struct {
 	By      time.Time `json:"deadline,omitzero"` // of a drain: when it becomes a maintenance
 	// Drained is since when a drain finds no connection left.
 	Drained time.Time `json:"drained,omitzero"`
-	// After tells of a maintenance that a drain led to it: "drained", or "deadline"
-	// with Left connections that were there.
+	// After tells of a maintenance that a drain led to it: "drained" or "deadline".
 	After string `json:"after,omitempty"`
-	Left  uint64 `json:"connections_left,omitempty"`
+	// Left are the connections and bound clients that a drain waits for now, and those
+	// that the deadline cut off.
+	Left uint64 `json:"connections_left,omitempty"`
 }
 
 // The values of Override.After.
@@ -118,6 +119,7 @@ type LeavingServer struct {
 	Active     uint32    `json:"active_connections"`
 	Inactive   uint32    `json:"inactive_connections"`
 	Persistent uint32    `json:"persistent_connections"`
+	Left       uint64    `json:"connections_left"` // what is waited for
 }
 
 // CountOverrides counts what operators have ordered, by order, and the servers that

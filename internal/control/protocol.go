@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -48,12 +49,14 @@ type Response struct {
 	Status  *Status       `json:"status,omitempty"`
 	Reload  *ReloadResult `json:"reload,omitempty"`
 	Events  []Event       `json:"events,omitempty"` // oldest first
+	Plan    *Plan         `json:"plan,omitempty"`
+	Apply   *ApplyResult  `json:"apply,omitempty"`
 	Order   *OrderResult  `json:"order,omitempty"`
 }
 
 // Frame limits in bytes.
 const (
-	maxRequest  = 64 << 10
+	maxRequest  = 64 << 20 // a whole configuration; only root and the daemon's user get so far
 	maxResponse = 256 << 20
 )
 
@@ -82,14 +85,15 @@ func readFrame(r io.Reader, limit uint32, v any) error {
 	if n > limit {
 		return fmt.Errorf("control: frame of %d bytes is longer than the %d allowed", n, limit)
 	}
-	text := make([]byte, n)
-	if _, err := io.ReadFull(r, text); err != nil {
+	var text bytes.Buffer
+	text.Grow(int(min(n, 1<<20))) // a length alone gets nobody much memory
+	if _, err := io.CopyN(&text, r, int64(n)); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		return fmt.Errorf("control: %w inside a frame", err)
 	}
-	if err := json.Unmarshal(text, v); err != nil {
+	if err := json.Unmarshal(text.Bytes(), v); err != nil {
 		return fmt.Errorf("control: malformed frame: %w", err)
 	}
 	return nil

@@ -47,7 +47,7 @@ func (v View) orderText(r Server) string {
 	case o.Order == VerbWeight:
 		parts = append(parts, fmt.Sprintf("%s in place of %d", o.Weight, r.Weight))
 	case o.Order == VerbDrain && o.Drained.IsZero():
-		parts = append(parts, v.connectionsLeft(r.Active, r.Persistent))
+		parts = append(parts, connectionsLeft(o.Left, r.Persistent))
 	case o.Order == VerbDrain:
 		parts = append(parts, "no connection left for "+v.age(o.Drained))
 	case o.After == AfterDrained:
@@ -68,11 +68,12 @@ func (v View) orderText(r Server) string {
 	return strings.Join(append([]string{text}, parts...), "; ")
 }
 
-// connectionsLeft counts what a drain waits for.
-func (v View) connectionsLeft(active, persistent uint32) string {
-	text := plural(uint64(active), "active connection", "active connections")
-	if persistent > 0 {
-		text += " and " + plural(uint64(persistent), "persistent client", "persistent clients")
+// connectionsLeft tells what a drain waits for, of which some are bound clients.
+func connectionsLeft(left uint64, persistent uint32) string {
+	bound := min(left, uint64(persistent))
+	text := plural(left-bound, "connection", "connections")
+	if bound > 0 {
+		text += " and " + plural(bound, "persistent client", "persistent clients")
 	}
 	return text + " left"
 }
@@ -94,7 +95,7 @@ func (v View) leaving(t *table, l LeavingServer) {
 	}
 	t.add(text(name), styled("leaving", warn), number(v.age(l.Since)), number("-"), kernel,
 		number(fmt.Sprint(l.Active)), number(fmt.Sprint(l.Inactive)), text("-"))
-	t.note("leaving", fmt.Sprintf("is not in the file any more; %s, goes in %s at the latest", v.connectionsLeft(l.Active, l.Persistent), v.remaining(l.Deadline)), warn)
+	t.note("leaving", fmt.Sprintf("is not in the file any more; %s, goes in %s at the latest", connectionsLeft(l.Left, l.Persistent), v.remaining(l.Deadline)), warn)
 }
 
 // RenderOrder writes what an order has done, or how its servers are now.

@@ -45,6 +45,8 @@ type Handler interface {
 	Order(ctx context.Context, o Order) (OrderResult, error)
 	// Stop begins the daemon's stop and returns at once.
 	Stop(ctx context.Context) error
+	Planner
+	Applier
 }
 
 // Listener answers requests on the control socket.
@@ -226,6 +228,10 @@ func (s *Listener) answer(req Request, uid uint32) Response {
 			break
 		}
 		res.Events, err = s.handler.Events(s.ctx, q)
+	case OpPlan:
+		res, err = s.plan(req)
+	case OpApply, OpConfirm, OpUndo:
+		res, err = s.apply(req, uid)
 	case OpOrder:
 		res.Order, err = s.order(req.Args, uid)
 	default:

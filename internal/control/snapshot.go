@@ -17,6 +17,7 @@ type Status struct {
 	LoadedAt   time.Time     `json:"loaded_at"`
 	LastReload *ReloadResult `json:"last_reload,omitempty"`
 	Reloads    Reloads       `json:"reloads"`
+	Trial      *Trial        `json:"trial,omitempty"` // what waits for its confirmation
 	Processes  []Process     `json:"processes"`
 	VRRP       *VRRP         `json:"vrrp,omitempty"`
 	Checkers   *Checkers     `json:"checkers,omitempty"`
@@ -46,6 +47,9 @@ type ReloadResult struct {
 	Errors []string      `json:"errors,omitempty"` // file:line: what, when it was refused
 	// Warnings tell what in the configuration has no effect or is unwise.
 	Warnings []string `json:"warnings,omitempty"`
+	// Changes are what it did at once. Servers that join when their checks have passed
+	// come later, and are told by events.
+	Changes *Changes `json:"changes,omitempty"`
 }
 
 // Reloads counts the reloads since the daemon started by their outcome.

@@ -177,7 +177,7 @@ func (n *Notifier) Handle(e control.Event) {
 	case "server":
 		rs := h.server(e)
 		mine = len(rs.NotifyUp) > 0 || len(rs.NotifyDown) > 0
-		commands = serverCommands(h.config, rs, e)
+		commands = serverCommands(h.config, h.service(e), rs, e)
 	}
 	if len(commands) > 0 {
 		n.queueScripts(key, e, commands)

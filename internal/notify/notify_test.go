@@ -64,7 +64,7 @@ func testConfig() *config.Config {
 			{Name: "web", Notify: config.Notify{All: []string{"/all"}}},
 			{Name: "quiet"},
 		},
-		VirtualServers: []config.VirtualServer{{Name: "farm", QuorumUp: []string{"/up"}, QuorumDown: []string{"/down"}, RealServers: []config.RealServer{
+		VirtualServers: []config.VirtualServer{{Name: "farm", User: "pool", QuorumUp: []string{"/up"}, QuorumDown: []string{"/down"}, RealServers: []config.RealServer{
 			{Name: "s1", NotifyUp: []string{"/well", "s1"}, NotifyDown: []string{"/ill", "s1"}}, {Name: "s2"},
 		}}},
 	}
@@ -150,6 +150,13 @@ func TestCommandSettings(t *testing.T) {
 	e.Subject = "web"
 	if got := instanceCommands(c, c.Instances[1].Notify, e)[0]; got.User != "nobody" || got.Timeout != defaultTimeout {
 		t.Errorf("defaults: user %q, timeout %v", got.User, got.Timeout)
+	}
+	e = server("s1", "up", "down")
+	for want, user := range map[string]string{"pool": "pool", "nobody": ""} {
+		c.VirtualServers[0].User = user
+		if got := serverCommands(c, &c.VirtualServers[0], &c.VirtualServers[0].RealServers[0], e)[0]; got.User != want {
+			t.Errorf("a server's command runs as %q, want %q", got.User, want)
+		}
 	}
 	if d := cmp.Diff([]string{"/all"}, c.Instances[1].Notify.All); d != "" {
 		t.Errorf("the configuration was changed: %s", d)

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -148,26 +149,26 @@ func serviceCommands(c *config.Config, vs *config.VirtualServer, e control.Event
 	case e.From == "up":
 		argv = vs.QuorumDown
 	}
-	return poolCommands(c, argv, e)
+	return poolCommands(c, vs, argv, e)
 }
 
 // serverCommands returns what a real server wants run for one of its changes.
-func serverCommands(c *config.Config, rs *config.RealServer, e control.Event) []script.Command {
+func serverCommands(c *config.Config, vs *config.VirtualServer, rs *config.RealServer, e control.Event) []script.Command {
 	switch e.To {
 	case "up":
-		return poolCommands(c, rs.NotifyUp, e)
+		return poolCommands(c, vs, rs.NotifyUp, e)
 	case "down":
-		return poolCommands(c, rs.NotifyDown, e)
+		return poolCommands(c, vs, rs.NotifyDown, e)
 	}
 	return nil
 }
 
-// poolCommands is the one command of a service or a server, if it has one.
-func poolCommands(c *config.Config, argv []string, e control.Event) []script.Command {
+// poolCommands is the one command of a service or a server of it, if it has one.
+func poolCommands(c *config.Config, vs *config.VirtualServer, argv []string, e control.Event) []script.Command {
 	if len(argv) == 0 {
 		return nil
 	}
-	return []script.Command{{Argv: argv, User: c.Global.ScriptUser, Timeout: defaultTimeout, Env: environment(e)}}
+	return []script.Command{{Argv: argv, User: cmp.Or(vs.User, c.Global.ScriptUser), Timeout: defaultTimeout, Env: environment(e)}}
 }
 
 // alarmCommands returns what a virtual server, or an instance and its sync groups,
@@ -180,7 +181,7 @@ func (h *held) alarmCommands(e control.Event) []script.Command {
 		}
 	}
 	if ofService(e) {
-		add(config.Notify{Alarm: h.service(e).NotifyAlarm})
+		add(config.Notify{Alarm: h.service(e).NotifyAlarm, User: h.service(e).User})
 		return commands
 	}
 	add(h.instances[e.Subject].Notify)

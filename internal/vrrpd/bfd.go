@@ -191,6 +191,7 @@ func (e *engine) dueBFD(now time.Time, s *bfdSession) {
 	e.timers.fix(s)
 	if s.sm.State() != bfd.Up && from != vrrp.Down {
 		s.verdict, s.judged = vrrp.Down, now
+		e.touched = true
 		if t := (bfdTracker{s}); e.trackers[t.id()] != nil {
 			e.changed(now, t, from.String())
 		}
@@ -292,7 +293,7 @@ func (s *bfdSession) snapshot() control.BFD {
 	state, diag, discr := s.sm.Remote()
 	b := control.BFD{
 		Name: s.cfg.Name, Neighbor: s.cfg.Neighbor, Interface: s.cfg.Interface, Multihop: s.cfg.Multihop,
-		State: s.sm.State().String(), Since: s.sm.Since(), Reason: s.why, Code: s.code.String(), Diag: s.sm.Diag().String(),
+		State: s.sm.State().String(), Since: s.sm.Since(), Reason: s.why, Code: s.code.String(), Verdict: s.verdict.String(), Diag: s.sm.Diag().String(),
 		RemoteState: state.String(), RemoteDiag: diag.String(), Discr: s.sm.Discr(), RemoteDiscr: discr,
 		TxInterval: s.sm.TxInterval(), RxInterval: s.sm.RxInterval(), DetectTime: s.sm.DetectTime(),
 		Sent: s.sent, Received: s.received, Unsent: s.unsent, Discards: bfdDiscards(&s.discards),

@@ -237,6 +237,8 @@ func (d *Daemon) message(now time.Time, m watchdog.Message, ch *watchdog.Channel
 		d.engine.pools = m.Pools.States
 	case m.ScriptDone != nil:
 		d.engine.scriptDone(now, m.ScriptDone)
+	case m.Plan != nil:
+		ch.Send(watchdog.Message{Planned: watchdog.NewPlanned(m.Plan.Generation, d.engine.foresee(m.Plan.Config), nil)})
 	case m.Stop != nil:
 		d.stop(now)
 	}
@@ -244,7 +246,9 @@ func (d *Daemon) message(now time.Time, m watchdog.Message, ch *watchdog.Channel
 
 func (d *Daemon) apply(now time.Time, c *watchdog.Configure, ch *watchdog.Channel) {
 	d.acknowledge(ch)
-	ack := &watchdog.Ack{Generation: c.Generation}
+	changes := d.engine.foresee(c.Config)
+	changes.Shorten(watchdog.MaxChanges)
+	ack := &watchdog.Ack{Generation: c.Generation, Changes: changes}
 	if err := d.engine.configure(now, c); err != nil {
 		ack.Error, ack.Final = err.Error(), true
 	}

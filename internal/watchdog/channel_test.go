@@ -60,6 +60,7 @@ func TestChannelCarriesEveryKind(t *testing.T) {
 		{Fenced: &Fenced{ID: 2, Failed: true, Result: "exit status 1"}},
 		{Pools: &Pools{States: map[string]string{"web": "up"}}},
 		{Roles: &Roles{States: map[string]string{"web": "MASTER"}}},
+		{Sessions: &Sessions{States: map[string]Session{"s1": {State: "Up", Verdict: "up", Code: "handshake", Reason: "heard"}}}},
 	} {
 		parent.Send(m)
 		got, err := child.Recv()

@@ -57,6 +57,7 @@ type process struct {
 
 	pools map[string]string // that it was told
 	roles map[string]string // likewise
+	bfd   map[string]Session
 
 	pings     []ping // unanswered, oldest first
 	pingSeq   uint64
@@ -220,6 +221,7 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 			p.relayPools()
 		} else {
 			p.relayRoles()
+			p.relaySessions()
 		}
 	case m.Event != nil:
 		p.event(*m.Event)
@@ -230,6 +232,10 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		p.runScript(c, run, m.RunScript)
 	case m.Fence != nil:
 		p.fence(c, run, m.Fence)
+	case m.Planned != nil:
+		if pl := p.plans[m.Planned.Seq]; pl != nil && pl.waiting[c.role] == run {
+			pl.answered(c.role, m.Planned)
+		}
 	case m.Ordered != nil:
 		p.ordered(m.Ordered)
 	default:
@@ -272,6 +278,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 	c.resume = nil
 	p.relayPools()
 	p.relayRoles()
+	p.relaySessions()
 	if first {
 		p.processEvent(c, "starting", "running", fmt.Sprintf("generation %d is in force after %v", a.Generation, time.Since(run.spawned).Round(time.Millisecond)))
 	}
@@ -279,6 +286,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 	case p.phase == stopping:
 		p.stopNext()
 	case expected:
+		t.changes.Join(a.Changes)
 		p.advance()
 	}
 }
@@ -351,6 +359,7 @@ func (p *parent) gone(c *child, run *process) {
 	for seq := range p.inquiries {
 		p.settle(c, seq)
 	}
+	p.forgetPlans(c, run)
 	p.ordersLost(c)
 	clean := run.asked && run.status == 0
 	switch {

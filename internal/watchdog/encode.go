@@ -53,20 +53,29 @@ func (g *generation) needs(r Role) bool {
 
 // configure returns the text of the Configure message for g.
 func (g *generation) configure(resume *Resume) ([]byte, error) {
-	tail := []byte("}}")
+	var tail []byte
 	if resume != nil {
 		text, err := json.Marshal(resume)
 		if err != nil {
 			return nil, fmt.Errorf("watchdog: encode the last snapshot: %w", err)
 		}
-		tail = append(append([]byte(`,"Resume":`), text...), tail...)
+		tail = append(append([]byte(`,"Resume":`), text...), "}}"...)
+	}
+	return g.encode("Configure", g.number, tail), nil
+}
+
+// encode returns the text of a message that carries the configuration under a number.
+// tail ends it, with what else it carries.
+func (g *generation) encode(kind string, number uint64, tail []byte) []byte {
+	if tail == nil {
+		tail = []byte("}}")
 	}
 	out := make([]byte, 0, len(g.text)+len(tail)+64)
-	out = append(out, `{"Configure":{"Generation":`...)
-	out = strconv.AppendUint(out, g.number, 10)
+	out = append(out, `{"`+kind+`":{"Generation":`...)
+	out = strconv.AppendUint(out, number, 10)
 	out = append(out, `,"Config":`...)
 	out = append(out, g.text...)
-	return append(out, tail...), nil
+	return append(out, tail...)
 }
 
 // command finds what a request names: the command of a track script or of a

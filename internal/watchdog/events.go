@@ -33,7 +33,7 @@ func (p *parent) event(e control.Event) {
 	attrs = append(attrs, slog.Uint64("generation", e.Generation), slog.Uint64("seq", e.Seq))
 	level := slog.LevelInfo
 	switch e.To {
-	case "FAULT", "down", "sorry", "dead", "refused", "failed", "lost", "repaired", "raised", "stay":
+	case "FAULT", "down", "sorry", "dead", "refused", "failed", "lost", "repaired", "raised", "stay", "undone":
 		level = slog.LevelWarn
 	}
 	p.log.LogAttrs(context.Background(), level, e.Kind+" state", attrs...)
@@ -46,7 +46,7 @@ func subjectKey(e control.Event) string {
 	switch e.Kind {
 	case "address":
 		return "vip"
-	case "reload":
+	case "reload", "apply":
 		return "config"
 	case control.KindAlarm:
 		if e.Alarm != nil && e.Alarm.Service != "" {

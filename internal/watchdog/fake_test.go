@@ -149,6 +149,8 @@ func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 				s.Seq = m.Inquire.Seq
 				ch.Send(Message{Snapshot: s})
 			}
+		case m.Plan != nil:
+			f.plan(m.Plan)
 		case m.ScriptDone != nil:
 			f.note("script %d %s ok=%v %s %q", m.ScriptDone.ID, m.ScriptDone.Name, m.ScriptDone.OK, m.ScriptDone.Result, m.ScriptDone.Output)
 		case m.Stop != nil:
@@ -217,17 +219,7 @@ func (f *fakeChild) configure(c *Configure) {
 		d, _ := time.ParseDuration(text)
 		time.Sleep(d)
 	}
-	var names []string
-	if f.role == RoleVRRP {
-		for _, i := range c.Config.Instances {
-			names = append(names, i.Name)
-		}
-	} else {
-		for _, v := range c.Config.VirtualServers {
-			names = append(names, v.Name)
-		}
-	}
-	for _, name := range names {
+	for _, name := range f.names(c) {
 		switch {
 		case name == "refuse":
 			f.ch.Send(Message{Ack: &Ack{Generation: c.Generation, Error: "no such interface"}})
@@ -245,11 +237,50 @@ func (f *fakeChild) configure(c *Configure) {
 	f.note("applied %d", c.Generation)
 	first := f.gen == 0
 	f.gen = c.Generation
-	f.ch.Send(Message{Ack: &Ack{Generation: c.Generation}})
+	f.ch.Send(Message{Ack: &Ack{Generation: c.Generation, Changes: f.changes(c)}})
 	if first && f.role == RoleVRRP {
 		f.ch.Send(Message{Event: &control.Event{Kind: "instance", Subject: "web", From: "INIT", To: "BACKUP", Reason: "started", Generation: f.gen, Priority: 100}})
 	}
 	f.ch.Send(Message{Snapshot: f.snapshot()})
+}
+
+// names are those of what the configuration has for the child.
+func (f *fakeChild) names(c *Configure) (names []string) {
+	if f.role == RoleVRRP {
+		for _, i := range c.Config.Instances {
+			names = append(names, i.Name)
+		}
+		return names
+	}
+	for _, v := range c.Config.VirtualServers {
+		names = append(names, v.Name)
+	}
+	return names
+}
+
+// changes names them all.
+func (f *fakeChild) changes(c *Configure) *control.Changes {
+	if f.role == RoleVRRP {
+		return &control.Changes{VRRP: f.names(c)}
+	}
+	return &control.Changes{IPVS: f.names(c)}
+}
+
+// plan answers by the same names as configure does.
+func (f *fakeChild) plan(c *Configure) {
+	f.note("plan")
+	for _, name := range f.names(c) {
+		switch name {
+		case "refuse":
+			f.ch.Send(Message{Planned: NewPlanned(c.Generation, nil, errors.New("no such interface"))})
+			return
+		case "silent":
+			return
+		case "die":
+			os.Exit(2)
+		}
+	}
+	f.ch.Send(Message{Planned: NewPlanned(c.Generation, f.changes(c), nil)})
 }
 
 func (f *fakeChild) snapshot() *Snapshot {

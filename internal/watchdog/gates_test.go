@@ -94,6 +94,43 @@ func TestRolesAreRelayed(t *testing.T) {
 	want("BACKUP")
 }
 
+// Checks follow BFD sessions: what they are goes to the checker child, also to one that
+// was started anew, and stays while the VRRP child is away.
+func TestSessionsAreRelayed(t *testing.T) {
+	c := conf("web", "a")
+	check := func(session string) []config.Check { return []config.Check{{Kind: config.CheckBFD, Session: session}} }
+	c.VirtualServers[0].RealServers = []config.RealServer{{Checks: check("s1")}, {Checks: check("s2")}}
+	p, vrrp, checkers, child, _ := halfParent(t, c)
+	vrrp.ch, checkers.ch = nil, vrrp.ch // the half that is listened to is the checkers'
+	want := func(text string) {
+		t.Helper()
+		m, err := child.Recv()
+		if err != nil || m.Sessions == nil {
+			t.Fatalf("got %+v (%v), want %s", m, err, text)
+		}
+		if got := fmt.Sprint(m.Sessions.States); got != text {
+			t.Fatalf("got %s, want %s", got, text)
+		}
+	}
+	snapshot := func(states ...control.BFD) {
+		p.message(p.children[RoleVRRP], vrrp, Message{Snapshot: &Snapshot{VRRP: &control.VRRP{BFD: states}}}, 0)
+	}
+	other := control.BFD{Name: "other", State: "Up", Verdict: "up"}
+	up := control.BFD{Name: "s1", State: "Up", Verdict: "up", Code: "handshake", Reason: "heard"}
+	snapshot(other, up)
+	want("map[s1:{Up up handshake heard}]")
+	other.State = "Down"
+	snapshot(other, up) // no news
+	down := control.BFD{Name: "s1", State: "Down", Verdict: "down", Code: "detection_time_expired", Reason: "silent"}
+	snapshot(other, down)
+	want("map[s1:{Down down detection_time_expired silent}]")
+	p.children[RoleVRRP].run = nil
+	p.relaySessions() // no news
+	checkers.bfd = nil
+	p.relaySessions()
+	want("map[s1:{Down down detection_time_expired silent}]")
+}
+
 // A virtual server follows an instance too; each is told with all the others. That one
 // family of an instance is a backup says nothing of the other.
 func TestRolesForVirtualServers(t *testing.T) {

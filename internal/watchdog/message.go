@@ -24,8 +24,10 @@ type Message struct {
 	Fenced     *Fenced     `json:",omitempty"`
 	Pools      *Pools      `json:",omitempty"`
 	Roles      *Roles      `json:",omitempty"`
+	Sessions   *Sessions   `json:",omitempty"`
 	Order      *Order      `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
+	Plan       *Configure  `json:",omitempty"` // asks what the configuration would do, and is not obeyed
 
 	// Child to parent.
 	Ack       *Ack           `json:",omitempty"`
@@ -34,6 +36,7 @@ type Message struct {
 	Event     *control.Event `json:",omitempty"`
 	RunScript *RunScript     `json:",omitempty"`
 	Fence     *Fence         `json:",omitempty"`
+	Planned   *Planned       `json:",omitempty"`
 	Ordered   *Ordered       `json:",omitempty"`
 }
 
@@ -89,6 +92,8 @@ type Resume struct {
 type Ack struct {
 	Generation uint64
 	Error      string `json:",omitempty"`
+	// Changes are what it has done at once. Its lists have a bounded length.
+	Changes *control.Changes `json:",omitempty"`
 	// Final says that starting again cannot help (a missing permission, say): the
 	// daemon stops with Error.
 	Final bool `json:",omitempty"`

@@ -40,6 +40,9 @@ type Options struct {
 	Parse func(name string, text []byte) (*config.Config, []config.Warning, error)
 	// Find returns what finds the keys of the same text. Default: config.Positions.
 	Find func(name string, text []byte) config.Finder
+	// Foresee works out what a child would do that does not run, when it was started with
+	// a configuration.
+	Foresee func(Role, *config.Config) (*control.Changes, error)
 	// CheckWeb tells why the web process cannot serve as configured on this host; nil
 	// means that it can.
 	CheckWeb func(config.Web) error
@@ -55,7 +58,7 @@ type Options struct {
 	// Stdout and Stderr are handed to the children. Defaults: the parent's own.
 	Stdout, Stderr *os.File
 
-	ackTimeout, feedPatience time.Duration // tests shorten them
+	ackTimeout, feedPatience, leastConfirm, undoRetry time.Duration // tests shorten them
 }
 
 // DefaultRuntimeDir is the runtime directory when none is named.
@@ -119,6 +122,9 @@ type parent struct {
 	fences    map[string]bool // whose fencing command runs, by instance
 	inquiries map[uint64]*inquiry
 	inquiry   uint64
+	plans     map[uint64]*planning
+	planned   uint64 // of the newest plan
+	trial     *trial // nil: none
 	orders    map[uint64]*openOrder
 	lastOrder uint64
 	web       web
@@ -193,6 +199,12 @@ func (o *Options) fill() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.leastConfirm == 0 {
+		o.leastConfirm = control.MinConfirm
+	}
+	if o.undoRetry == 0 {
+		o.undoRetry = undoRetry
+	}
 	if o.ackTimeout == 0 {
 		o.ackTimeout = ackTimeout
 	}
@@ -217,6 +229,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		scripts:   newScripts(),
 		fences:    make(map[string]bool),
 		inquiries: make(map[uint64]*inquiry),
+		plans:     make(map[uint64]*planning),
 		orders:    make(map[uint64]*openOrder),
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
@@ -239,6 +252,11 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
+	return loadText(o, text)
+}
+
+// loadText makes a configuration of the text of the configuration file.
+func loadText(o Options, text []byte) (*config.Config, []config.Warning, error) {
 	cfg, warnings, err := o.Parse(o.ConfigPath, text)
 	if err != nil {
 		return nil, warnings, err
@@ -282,6 +300,7 @@ func (p *parent) start(warnings []config.Warning) {
 		p.aliveToManager()
 	}
 	p.notifier.Apply(p.force.number, p.force.config)
+	p.recallTrial()
 	p.transition = &transition{to: p.force}
 	p.advance()
 }

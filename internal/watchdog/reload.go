@@ -22,6 +22,7 @@ type transition struct {
 	step     int         // index in startOrder
 	sent     bool        // the child of this step was told
 	timer    *time.Timer
+	changes  control.Changes // what the children have done so far
 }
 
 // needs reports whether a child has anything to do under g.
@@ -47,7 +48,8 @@ type reloads struct {
 	last    *control.ReloadResult
 	began   time.Time // the one under way
 	count   control.Reloads
-	warned  []string // of the one under way
+	warned  []string         // of the one under way
+	changes *control.Changes // of the one that has just succeeded
 }
 
 // reload reads the configuration again and puts it in force. reply, unless it is
@@ -68,17 +70,28 @@ func (p *parent) reload(reply func(control.ReloadResult)) {
 		}
 		return
 	}
-	r.busy, r.began = true, time.Now()
 	if reply != nil {
 		r.waiting = append(r.waiting, reply)
 	}
+	if p.trial != nil {
+		r.began, r.warned = time.Now(), nil
+		p.reloaded([]string{p.onTrial()})
+		return
+	}
 	p.log.Info("reload begins", "config", p.o.ConfigPath)
+	p.change(func() (*config.Config, []config.Warning, error) { return load(p.o) })
+}
+
+// change puts in force what read returns, in another goroutine. There must be no
+// transition.
+func (p *parent) change(read func() (*config.Config, []config.Warning, error)) {
+	p.reloads.busy, p.reloads.began = true, time.Now()
 	p.tell(p.manager.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonic()/1000)))
 	p.number++
 	number := p.number
 	// Reading and checking may take long: the children are watched meanwhile.
 	go func() {
-		cfg, warnings, err := load(p.o)
+		cfg, warnings, err := read()
 		var g *generation
 		if err == nil {
 			g, err = newGeneration(number, cfg)
@@ -100,12 +113,8 @@ func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 		p.reloaded([]string{p.stopReason()})
 	case err != nil:
 		p.reloaded(lines(err))
-	case g.config.Global.IPVSNamespace != p.force.config.Global.IPVSNamespace:
-		p.reloaded([]string{fmt.Sprintf("%s: global.ipvs_network_namespace: %q cannot come into force while director programs the IPVS of %q, allowed is a restart",
-			p.o.ConfigPath, g.config.Global.IPVSNamespace, p.force.config.Global.IPVSNamespace)})
-	case g.config.Global.NetworkNamespace != p.force.config.Global.NetworkNamespace:
-		p.reloaded([]string{fmt.Sprintf("%s: global.network_namespace: %q cannot come into force while director runs in %q, allowed is a restart",
-			p.o.ConfigPath, g.config.Global.NetworkNamespace, p.force.config.Global.NetworkNamespace)})
+	case p.unfit(p.o.ConfigPath, g.config) != nil:
+		p.reloaded(p.unfit(p.o.ConfigPath, g.config))
 	default:
 		p.notifier.Apply(g.number, g.config)
 		p.transition = &transition{from: p.force, to: g}
@@ -209,6 +218,7 @@ func (p *parent) commit() {
 	}
 	p.notifier.Forget(t.from.number)
 	p.inForce()
+	p.reloads.changes = &t.changes
 	p.reloaded(nil)
 }
 
@@ -245,16 +255,24 @@ func (p *parent) refuse(reason string) {
 func (p *parent) reloaded(errs []string) {
 	r := &p.reloads
 	now := time.Now()
-	result := control.ReloadResult{At: now, Took: now.Sub(r.began), OK: len(errs) == 0, Errors: errs, Warnings: r.warned}
-	r.last = &result
+	result := control.ReloadResult{At: now, Took: now.Sub(r.began), OK: len(errs) == 0, Errors: errs, Warnings: r.warned, Changes: r.changes}
+	last := result
+	last.Changes = nil // they may be long, and each status would tell them again
+	r.last = &last
 	if result.OK {
 		r.count.Done++
 	} else {
 		r.count.Refused++
 	}
 	e := control.Event{Time: result.At, Generation: p.force.number, Kind: "reload", Subject: p.o.ConfigPath, From: "requested", To: "in force"}
+	trying := r.busy && p.trial != nil
+	if trying && !p.trial.Undoing {
+		e.Subject = p.trial.File
+	}
 	if !result.OK {
 		e.To, e.Reason = "refused", strings.Join(errs, "; ")
+	} else if r.changes != nil {
+		e.Reason = r.changes.Summary()
 	}
 	p.event(e)
 	if p.phase == running {
@@ -262,9 +280,12 @@ func (p *parent) reloaded(errs []string) {
 		p.describe()
 	}
 	waiting := r.waiting
-	r.busy, r.waiting, r.warned = false, nil, nil
+	r.busy, r.waiting, r.warned, r.changes = false, nil, nil, nil
 	for _, reply := range waiting {
 		reply(result)
+	}
+	if trying {
+		p.applied(result)
 	}
 	p.reloadAgain()
 }

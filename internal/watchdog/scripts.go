@@ -103,8 +103,8 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 				continue // most servers
 			}
 			at := []string{"virtual_server", v.Name, "real_server", "[" + strconv.Itoa(j) + "]"}
-			check("", rs.NotifyUp, append(slices.Clone(at), "notify_up")...)
-			check("", rs.NotifyDown, append(slices.Clone(at), "notify_down")...)
+			check(v.User, rs.NotifyUp, append(slices.Clone(at), "notify_up")...)
+			check(v.User, rs.NotifyDown, append(slices.Clone(at), "notify_down")...)
 			if own {
 				checks(rs.Checks, at...)
 			}
@@ -112,9 +112,9 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 		for j, ss := range v.SorryServers {
 			checks(ss.Checks, "virtual_server", v.Name, "sorry_server", "["+strconv.Itoa(j)+"]")
 		}
-		check("", v.NotifyAlarm, "virtual_server", v.Name, "notify_alarm")
-		check("", v.QuorumUp, "virtual_server", v.Name, "quorum_up")
-		check("", v.QuorumDown, "virtual_server", v.Name, "quorum_down")
+		check(v.User, v.NotifyAlarm, "virtual_server", v.Name, "notify_alarm")
+		check(v.User, v.QuorumUp, "virtual_server", v.Name, "quorum_up")
+		check(v.User, v.QuorumDown, "virtual_server", v.Name, "quorum_down")
 	}
 	for _, o := range c.OutsideSecrets() {
 		msg := secret.Doubt(o.SecretSource)

@@ -71,6 +71,10 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 		Processes: []control.Process{{Role: "parent", PID: os.Getpid(), State: p.phase.String(), StartedAt: p.started}},
 		Notify:    p.notifier.Status(),
 	}
+	if t := p.trial; t != nil && t.began {
+		told := t.Trial
+		s.Trial = &told
+	}
 	for _, role := range []Role{RoleVRRP, RoleCheckers} {
 		c := p.child(role)
 		proc := control.Process{Role: string(role), State: p.state(c), Restarts: c.restarts, LastExit: c.lastExit}
@@ -140,6 +144,9 @@ func (p *parent) summary() string {
 		return p.phase.String()
 	}
 	parts := []string{fmt.Sprintf("generation %d", p.force.number)}
+	if t := p.trial; t != nil && t.began {
+		parts = append(parts, fmt.Sprintf("%s on trial until %s", t.File, t.Deadline.Format(time.TimeOnly)))
+	}
 	if r := p.reloads.last; r != nil && !r.OK {
 		parts = append(parts, "the last reload was refused")
 	}

@@ -26,6 +26,7 @@ func (p *parent) stop(why string) {
 			p.reloaded([]string{p.stopReason()})
 		}
 	}
+	p.abandonTrial()
 	p.reloadAgain()
 	for _, c := range p.children {
 		c.cancelRespawn()

@@ -173,6 +173,21 @@ func serverFamilies() []family {
 		}}
 }
 
+// orderedFamily counts the real servers that are not used as the configuration says.
+func orderedFamily() family {
+	return family{
+		name: "director_real_servers_ordered", kind: gauge, labels: []string{"order"}, per: "order (4)",
+		help: "Real servers that are not used as configured: by order of an operator (drain, maintain, weight), or leaving, as they are not configured any more.",
+		collect: ofCheckers(func(c *control.Checkers, emit emit) {
+			orders, gone := c.CountOverrides()
+			for _, order := range []string{control.VerbDrain, control.VerbMaintain, control.VerbWeight} {
+				emit(float64(orders[order]), order)
+			}
+			emit(float64(gone), "leaving")
+		}),
+	}
+}
+
 // eachCheck calls f for each check of the real servers that have metrics.
 func eachCheck(v *view, f func(c *control.CheckStatus, labels []string)) {
 	v.servers(func(s *control.Service, r *control.Server) {
@@ -209,6 +224,7 @@ func ipvsFamilies() []family {
 		}
 	}
 	return []family{
+		orderedFamily(),
 		simple("comparisons_total", counter, "Comparisons of the kernel's whole table with the wanted one.", func(c *control.Checkers) float64 { return float64(c.Work.Comparisons) }),
 		simple("last_comparison_timestamp_seconds", gauge, "When the kernel's whole table was last compared.", func(c *control.Checkers) float64 { return moment(c.Reconciled) }),
 		simple("operations_total", counter, "Changes of the table that the kernel made for director.", func(c *control.Checkers) float64 { return float64(c.Work.Operations) }),

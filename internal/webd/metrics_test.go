@@ -79,7 +79,8 @@ func sample() *control.Status {
 				Servers: []control.Server{
 					{Name: "10.0.0.1:80", Address: "10.0.0.1:80", Health: "up", Since: since, Weight: 1, EffectiveWeight: 1, Installed: true, KernelWeight: 1, Active: 7, Inactive: 8, Persistent: 9,
 						Checks: []control.CheckStatus{check, check}, Counters: counters, Rates: rates},
-					{Name: "10.0.0.2:80", Address: "10.0.0.2:80", Health: "down", Since: since, Reason: "http: connection refused", Weight: 1, KernelWeight: -1},
+					{Name: "10.0.0.2:80", Address: "10.0.0.2:80", Health: "down", Since: since, Reason: "http: connection refused", Weight: 1, KernelWeight: -1,
+						Override: &control.Override{Order: control.VerbMaintain, Author: "root", Since: since}},
 				},
 				SorryServers: []control.Server{{Name: "sorry server", Address: "10.0.0.9:80", Active: 1}},
 			}},
