@@ -105,7 +105,12 @@ func (p *Pool) Order(s *Server, o Override, now time.Time) []Change {
 	before := s.override.Order
 	s.override = o
 	var changes []Change
-	s.ramp.due = s.ramp.due || before == Maintenance && o.Order != Maintenance
+	switch { // who had no clients comes back slowly
+	case before == Maintenance && o.Order != Maintenance, before == Drain && o.Order == NoOrder:
+		s.ramp.due = true
+	case o.Order == Drain:
+		s.ramp = ramp{}
+	}
 	switch away := o.Order == Maintenance; {
 	case away && before != Maintenance:
 		s.told = s.State

@@ -134,13 +134,25 @@ func TestRamp(t *testing.T) {
 			t.Errorf("the pool is %s", state)
 		}
 	})
-	t.Run("after a maintenance, and not after a drain", func(t *testing.T) {
+	t.Run("after a drain", func(t *testing.T) {
 		p := started(t, ramping(100, 40))
 		a := p.Servers()[0]
 		p.Order(a, Override{Order: Drain}, t0)
-		if changes := p.Order(a, Override{}, t0); tell(changes) != "" {
-			t.Errorf("after a drain: %s", tell(changes))
+		play(t, p, p.Order(a, Override{}, t0), t0, []step{
+			{table: "a:10 b:40", said: "a up>up (ramp up began: 10 of 100, the whole in 10s)"},
+			{after: 5 * time.Second, table: "a:55 b:40"},
+		})
+		if changes := p.Order(a, Override{Weighing: Percent, Value: 50}, t0); tell(changes) != "" {
+			t.Errorf("another weight: %s", tell(changes))
 		}
+		p.Order(a, Override{Order: Drain}, t0)
+		if changes, _ := p.Tick(t0.Add(time.Minute)); tell(changes) != "" {
+			t.Errorf("a weight rises while it drains: %s", tell(changes))
+		}
+	})
+	t.Run("after a maintenance", func(t *testing.T) {
+		p := started(t, ramping(100, 40))
+		a := p.Servers()[0]
 		p.Order(a, Override{Order: Maintenance}, t0)
 		changes := p.Order(a, Override{Order: Drain}, t0)
 		play(t, p, append(changes, p.Order(a, Override{}, t0)...), t0, []step{

@@ -107,7 +107,7 @@ func (d *Daemon) openKernel(cfg *config.Config) error {
 // apply puts a generation in force. What did not change is not touched: its
 // health, its counters and its timers stay.
 func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
-	first, back := !d.configured, c.Generation < d.generation
+	first, back := !d.configured, c.Back || c.Generation < d.generation
 	dropped := d.maintenance.dropped
 	d.maintenance.dropped = nil
 	d.generation, d.configured, d.global = c.Generation, true, c.Config.Global

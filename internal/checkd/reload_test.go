@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"director/config"
+	"director/internal/watchdog"
 	"director/ipvs"
 )
 
@@ -196,4 +197,28 @@ func TestReloadDuringAProbe(t *testing.T) {
 		}
 		w.kill()
 	})
+}
+
+// A configuration on trial that is taken back takes the end of orders back, too.
+func TestTrialTakenBackKeepsOrders(t *testing.T) {
+	for _, back := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "")
+			w.run()
+			w.configure(configOf("web: a1 b1"))
+			w.pass(time.Minute)
+			w.obeys("drain web a")
+			w.configure(configOf("web: b1"))
+			w.pass(time.Second)
+			w.gen++
+			w.parent.down <- watchdog.Message{Configure: &watchdog.Configure{Generation: w.gen, Config: configOf("web: a1 b1"), Back: back}}
+			w.pass(time.Second)
+			if o := w.inquire().Services[0].Servers[0].Override; (o != nil) != back {
+				t.Errorf("taken back %v: the order is %+v", back, o)
+			}
+			if err := w.stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

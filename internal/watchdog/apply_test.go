@@ -160,7 +160,7 @@ func TestApplyUndoesItself(t *testing.T) {
 		t.Errorf("the events are %s", events)
 	}
 	d.former()
-	d.toldOnly("checkers", "configure 1", "applied 1", "configure 2", "applied 2", "configure 3", "applied 3")
+	d.toldOnly("checkers", "configure 1", "applied 1", "configure 2", "applied 2", "configure 3 back", "applied 3")
 }
 
 // former checks that what the configured file says is in force.

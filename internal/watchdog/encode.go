@@ -19,6 +19,7 @@ type generation struct {
 	config *config.Config
 	text   []byte // the configuration as JSON with its secrets, encoded once for all children and respawns
 	since  time.Time
+	back   bool // it takes a trial back
 }
 
 func newGeneration(number uint64, c *config.Config) (*generation, error) {
@@ -54,28 +55,28 @@ func (g *generation) needs(r Role) bool {
 // configure returns the text of the Configure message for g.
 func (g *generation) configure(resume *Resume) ([]byte, error) {
 	var tail []byte
+	if g.back {
+		tail = append(tail, `,"Back":true`...)
+	}
 	if resume != nil {
 		text, err := json.Marshal(resume)
 		if err != nil {
 			return nil, fmt.Errorf("watchdog: encode the last snapshot: %w", err)
 		}
-		tail = append(append([]byte(`,"Resume":`), text...), "}}"...)
+		tail = append(append(tail, `,"Resume":`...), text...)
 	}
 	return g.encode("Configure", g.number, tail), nil
 }
 
-// encode returns the text of a message that carries the configuration under a number.
-// tail ends it, with what else it carries.
-func (g *generation) encode(kind string, number uint64, tail []byte) []byte {
-	if tail == nil {
-		tail = []byte("}}")
-	}
-	out := make([]byte, 0, len(g.text)+len(tail)+64)
+// encode returns the text of a message that carries the configuration under a number,
+// and more fields.
+func (g *generation) encode(kind string, number uint64, more []byte) []byte {
+	out := make([]byte, 0, len(g.text)+len(more)+64)
 	out = append(out, `{"`+kind+`":{"Generation":`...)
 	out = strconv.AppendUint(out, number, 10)
 	out = append(out, `,"Config":`...)
 	out = append(out, g.text...)
-	return append(out, tail...)
+	return append(append(out, more...), "}}"...)
 }
 
 // command finds what a request names: the command of a track script or of a

@@ -179,6 +179,9 @@ func (f *fakeChild) configure(c *Configure) {
 			resume += " " + v.Instances[0].State
 		}
 	}
+	if c.Back {
+		resume += " back"
+	}
 	f.note("configure %d%s", c.Generation, resume)
 	if text, ok := f.is("final"); ok {
 		f.ch.Send(Message{Ack: &Ack{Generation: c.Generation, Error: text, Final: true}})

@@ -48,6 +48,9 @@ type Configure struct {
 	// Secrets are those of Config, whose JSON shows none: see config.TakeSecrets.
 	// They are set on the way only.
 	Secrets []string `json:",omitempty"`
+	// Back says that it takes back the one before it, which was on trial, as a lower
+	// Generation says of one that was refused.
+	Back bool `json:",omitempty"`
 	// Resume is the child's own last snapshot before it died, only on the first
 	// Configure after a respawn.
 	Resume *Resume `json:",omitempty"`
