@@ -54,7 +54,8 @@ install: $(BUILD) ## install the binary, manual pages, completion and documents 
 	env -u GOARCH $(GO) run ./cmd/director completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/director.fish
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director README.md CHANGELOG.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/docs docs/*.md
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/etc etc/director.toml
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/docs/images docs/images/*.png
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/director/etc etc/director.toml etc/prometheus/alerts.yml etc/grafana/director.json
 
 demo: tools build ## two directors, two web servers, one VIP: see the main job done
 	$(SUDO) ./director demo $(DEMOFLAGS)

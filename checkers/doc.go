@@ -10,16 +10,18 @@
 //   - Quorum compares the weight of the healthy servers with what a pool needs,
 //     with hysteresis.
 //   - A Pool joins them to a virtual service: its Entry is the wanted content of
-//     the kernel's table.
+//     the kernel's table. It chooses the sorry server that answers without a quorum
+//     (sorry.go), keeps servers in service that are down where too few would be left
+//     (panic.go), and lets the weight of those that come back rise (ramp.go).
 //
 // What an operator orders for a server, an Override, stands above all that.
 //
 // A server begins with an unknown state and keeps the place that it has in the
 // kernel's table until the first verdict. A new one is therefore out of service
-// until it has proven itself, and one that was serving before this process
-// started goes on serving until it is proven dead. A verdict that agrees with the
-// present place needs one result; one that changes the place needs Rise or Fall of
-// them:
+// until it has proven itself, unless its configuration trusts it (StartsIn), and
+// one that was serving before this process started goes on serving until it is
+// proven dead. A verdict that agrees with the present place needs one result; one
+// that changes the place needs Rise or Fall of them:
 //
 //	state    place  good results to be up  bad results to be down
 //	unknown  out    Rise                   1

@@ -154,6 +154,11 @@ func TestComparePeers(t *testing.T) {
 				"a.toml:3: warning: virtual_server.x.scheduler: rr, but wlc at b.toml:1",
 				"a.toml:4: warning: virtual_server.x.real_server: 10.0.0.1:80 weight 1, but 10.0.0.1:80 weight 1, 10.0.0.2:80 weight 1 at b.toml:3",
 				"a.toml:5: warning: virtual_server.y: b.toml has no virtual server of this address: nobody serves it when that host takes over"}},
+		{"pools", "[virtual_server.x]\naddress = \"192.0.2.10:80\"\nramp_up = \"10s\"\npanic_threshold = \"50%\"\nsorry_server = [\"10.0.0.8\", \"10.0.0.9\"]\n",
+			"[virtual_server.x]\naddress = \"192.0.2.10:80\"\nsorry_server = [\"10.0.0.9\", \"10.0.0.8\"]\n", []string{
+				"a.toml:3: warning: virtual_server.x.ramp_up: 10s, but 0s at b.toml:1",
+				"a.toml:4: warning: virtual_server.x.panic_threshold: 50%, but 0% at b.toml:1",
+				"a.toml:5: warning: virtual_server.x.sorry_server: 10.0.0.8:80, 10.0.0.9:80, but 10.0.0.9:80, 10.0.0.8:80 at b.toml:3"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := compared(t, tc.a, tc.b)

@@ -52,7 +52,8 @@ type Config struct {
 	IPVSSync       *IPVSSync            `toml:"ipvs_sync" json:",omitempty" alias:"lvs_sync_daemon"`
 	IPVSTimeouts   *IPVSTimeouts        `toml:"ipvs_timeouts" json:",omitempty" alias:"lvs_timeouts"`
 	Notify         Channels             `toml:"notify"`
-	Web            *Web                 `toml:"web" json:",omitempty"` // nil: no web process
+	Readiness      *Readiness           `toml:"readiness" json:",omitempty"` // nil: this host does not judge itself
+	Web            *Web                 `toml:"web" json:",omitempty"`       // nil: no web process
 	// What is there as long as the daemon lives.
 	StaticAddresses []StaticAddress `toml:"static_address" alias:"static_ipaddress static_addresses" json:",omitempty"`
 	StaticRoutes    []Route         `toml:"static_route" alias:"static_routes" json:",omitempty"`

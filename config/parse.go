@@ -201,6 +201,7 @@ func (v *validator) validate() {
 	v.virtualServers()
 	v.ipvs()
 	v.throughVIP()
+	v.readiness()
 	v.channels()
 	v.web()
 	v.processes()

@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Loss says what became of something that another language says and this one does not.
@@ -47,6 +49,30 @@ func (r *Report) Remarks() []Remark {
 	return slices.Compact(all)
 }
 
+// Writable reports the values of a document that no file in TOML can hold.
+func (r *Report) Writable(t *Tree) {
+	for _, key := range t.Keys() {
+		_, at := t.Item(key).Places()
+		value := func(v any) {
+			if s, is := v.(string); is && !utf8.ValidString(s) {
+				r.Errorf(at, "", "%q is not UTF-8, which director's own language needs", s)
+			}
+		}
+		value(t.Get(key))
+		if list, is := t.Get(key).([]any); is {
+			for _, v := range list {
+				value(v)
+			}
+		}
+		for _, e := range t.Elements(key) {
+			r.Writable(e)
+		}
+		if inner := t.Inner(key); inner != nil {
+			r.Writable(inner)
+		}
+	}
+}
+
 // IsNamed says that a key of the top level has tables with names: [key.NAME].
 func IsNamed(key string) bool {
 	f := newSchema().byKey[key]
@@ -60,6 +86,41 @@ func (t *Tree) Take(key string, from *Tree) {
 	t.node.attach(n)
 	t.raw[key] = from.raw[key]
 	from.Delete(key)
+}
+
+// Hoist moves what most of the tables of a list have at a key to this table, when each
+// has something there: they then have it by default. It says whether there was any.
+func (t *Tree) Hoist(key, list string) bool {
+	tables := t.Elements(list)
+	var first []int // of each value, by the number of the table that has it first
+	counts := make(map[int]int)
+	for i, e := range tables {
+		if !e.Has(key) {
+			return false
+		}
+		same := slices.IndexFunc(first, func(j int) bool { return reflect.DeepEqual(tables[j].Get(key), e.Get(key)) })
+		if same < 0 {
+			same, first = len(first), append(first, i)
+		}
+		counts[first[same]]++
+	}
+	most := -1
+	for _, i := range first {
+		if most < 0 || counts[i] > counts[most] {
+			most = i
+		}
+	}
+	if most < 0 || counts[most] == 1 && len(tables) > 1 {
+		return false
+	}
+	common := tables[most].Get(key)
+	t.Take(key, tables[most])
+	for _, e := range tables {
+		if reflect.DeepEqual(e.Get(key), common) {
+			e.Delete(key)
+		}
+	}
+	return true
 }
 
 // Wrap divides a text into lines for a comment, at blanks where it can.

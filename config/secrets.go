@@ -83,6 +83,9 @@ func (c *Config) OutsideSecrets() []OutsideSecret {
 			checks(vs.SorryServers[j].Checks, "virtual_server", vs.Name, "sorry_server", "["+strconv.Itoa(j)+"]")
 		}
 	}
+	if r := c.Readiness; r != nil {
+		add(OutsideSecret{SecretSource: SecretSource{r.KeyFile, r.Credential}, check: checkKey, put: &r.Key}, "key_file", "credential", "readiness")
+	}
 	if m := c.Notify.Mail; m != nil {
 		add(OutsideSecret{SecretSource: m.PasswordSource(), AtUse: true}, "password_file", "credential", "notify", "mail")
 	}

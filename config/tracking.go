@@ -131,6 +131,7 @@ const (
 	KindProcess   TrackKind = "process"
 	KindTarget    TrackKind = "target"
 	KindBFD       TrackKind = "bfd"
+	KindReadiness TrackKind = "readiness" // of this host; by [readiness] alone
 )
 
 // Use is one entry of a Tracking.

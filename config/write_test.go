@@ -294,7 +294,7 @@ func plain(raw any, t *table) any {
 					e.raw = map[string]any{f.Short: s}
 				}
 				if n, is := e.raw.(int64); is && f.kind == kindStatus {
-					e.raw = durationText(time.Duration(n))
+					e.raw = strconv.FormatInt(n, 10)
 				}
 				all = append(all, plain(e.raw, inside(f)))
 			}

@@ -98,6 +98,7 @@ func keepalivedReads(t *testing.T, h *netlab.Host, path string) map[string]map[s
 		line = strings.TrimRight(line, "\n")
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " = ")
 		switch {
+		case !strings.HasPrefix(line, " "): // what another of its processes has to say meanwhile
 		case strings.HasPrefix(line, " VRRP Instance = "):
 			one = map[string]string{}
 			all[value] = one

@@ -129,3 +129,19 @@ func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error
 	}
 	return report.Join(cfg.Global.IPVSNamespace, doctor.Diagnose(in)), nil
 }
+
+// brokenHere lists what doctor finds broken, but for what the daemon itself reports: it
+// knows that, and would else take its own alarm for a reason.
+func brokenHere(ctx context.Context, configPath, runtimeDir string) ([]string, error) {
+	report, err := diagnose(ctx, &options{configPath: configPath, runtimeDir: runtimeDir}, false)
+	if err != nil {
+		return nil, err
+	}
+	list := []string{}
+	for _, f := range report.Findings {
+		if f.Severity == doctor.Broken && f.ID != "daemon" {
+			list = append(list, f.ID+": "+f.Found)
+		}
+	}
+	return list, nil
+}

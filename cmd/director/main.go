@@ -24,6 +24,7 @@ const (
 	exitOK         = 0
 	exitFailure    = 1 // it did not work, the configuration is invalid, or doctor found something broken
 	exitUsage      = 2 // the command line is wrong
+	exitLeftOut    = 2 // convert: something could not be carried over
 	exitFinal      = 3 // run: a child cannot do its work; starting again does not help
 	exitNotRunning = 4 // no daemon answers
 	exitLeft       = 5 // drain, ready: the time was over before it was done
@@ -40,7 +41,7 @@ Exit status:
      doctor: something is broken
      plan: everything that is wrong, the command line too
   2  the command line is wrong
-     plan: something would change
+     plan: something would change; convert: something was left out
   3  run: the daemon gave up for an error that starting again cannot mend
   4  status, reload, stop, drain and others that ask the daemon: none answers
      at the control socket
@@ -164,6 +165,7 @@ func newRoot() *cobra.Command {
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newRun(o), newCheck(o), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newMan(), newChild())
+	root.AddCommand(newConvert())
 	root.AddCommand(newPlan(o), newApply(o), newConfirm(o), newUndo(o))
 	root.AddCommand(newSchema(), newInit())
 	root.AddCommand(newOrders(o)...)

@@ -93,6 +93,7 @@ func run(ctx context.Context, o *options, level, format string) error {
 		Leftovers:  leftovers(dir),
 		Foresee:    foresee(dir),
 		CheckWeb:   webd.Check,
+		Diagnose:   func(ctx context.Context) ([]string, error) { return brokenHere(ctx, path, dir) },
 		Log:        log,
 		Configured: configured,
 		Signals:    signals,

@@ -20,6 +20,8 @@ type carrier struct {
 	parents    map[*statement]*statement
 	files      map[string][]*statement // in the order of their lines
 	kids       map[inFile][]*statement
+	reaches    map[inFile]reach
+	owns       map[*statement]config.Item // what own has found
 	top        *statement
 	shared     map[*statement]bool
 	told       map[string]bool
@@ -40,6 +42,7 @@ func newCarrier(name string, statements []*statement, root *config.Tree, c *conv
 		parents: make(map[*statement]*statement), files: make(map[string][]*statement), kids: make(map[inFile][]*statement),
 		top: &statement{words: []word{{}}, kids: statements}, shared: c.shared, told: make(map[string]bool), last: make(map[config.Item]paragraph),
 		containers: make(map[config.Item]bool), hollow: make(map[config.Item]bool), order: make(map[config.Item]int),
+		reaches: make(map[inFile]reach), owns: make(map[*statement]config.Item),
 	}
 	for _, key := range root.Keys() {
 		inner := root.Inner(key)
@@ -183,11 +186,14 @@ func (k *carrier) put(n note) {
 	for ; ; s = k.parents[s] {
 		kids := k.kids[inFile{s, n.file}]
 		i, _ := slices.BinarySearchFunc(kids, from, func(s *statement, line int) int { return cmp.Compare(s.at().Line, line) })
-		for ; i < len(kids); i++ {
-			item, ok := k.first(s, kids[i])
-			// What is said of a statement that is gone stands among its like.
-			if ok && !(n.own && s != k.top && item.IsTable() && kids[i].at().Line > n.line) {
-				k.above(item, n, lines, kids[i].at().Line)
+		if reach := k.reachOf(inFile{s, n.file}); i < len(kids) {
+			j := reach.any[i]
+			if n.own && s != k.top && j < len(kids) && kids[j].at().Line > n.line {
+				j = reach.plain[i] // what is said of a statement that is gone stands among its like
+			}
+			if j < len(kids) {
+				item, _ := k.first(s, kids[j])
+				k.above(item, n, lines, kids[j].at().Line)
 				return
 			}
 		}
@@ -195,11 +201,42 @@ func (k *carrier) put(n note) {
 			k.root.Item("").Foot(lines...)
 			return
 		}
-		if item, ok := k.own(s); ok {
-			item.Foot(lines...)
+		own, known := k.owns[s]
+		if !known {
+			own, _ = k.own(s)
+			k.owns[s] = own
+		}
+		if own != (config.Item{}) {
+			own.Foot(lines...)
 			return
 		}
 	}
+}
+
+// reach says of each statement of a block which one, from it on, something was made of:
+// anything, and anything but a table.
+type reach struct{ any, plain []int }
+
+func (k *carrier) reachOf(block inFile) reach {
+	r, known := k.reaches[block]
+	if known {
+		return r
+	}
+	kids := k.kids[block]
+	n := len(kids)
+	r = reach{make([]int, n+1), make([]int, n+1)}
+	r.any[n], r.plain[n] = n, n
+	for i := n - 1; i >= 0; i-- {
+		r.any[i], r.plain[i] = r.any[i+1], r.plain[i+1]
+		if item, ok := k.first(block.s, kids[i]); ok {
+			r.any[i] = i
+			if !item.IsTable() {
+				r.plain[i] = i
+			}
+		}
+	}
+	k.reaches[block] = r
+	return r
 }
 
 // opens says that a comment opens the main file.

@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"director/config"
 )
@@ -19,7 +18,7 @@ func Convert(name string, text []byte, o Options) (*config.Tree, *config.Config,
 	statements := tree(r, expand(r, name, text, o, m))
 	c := &conversion{implied: make(map[config.Item]bool), shared: make(map[*statement]bool)}
 	root := translate(r, name, statements, c)
-	writable(r, root)
+	r.Writable(root)
 	remarks := r.Remarks()
 	cfg, _, err := r.Build(root)
 	if err != nil {
@@ -30,30 +29,6 @@ func Convert(name string, text []byte, o Options) (*config.Tree, *config.Config,
 	c.explain(root)
 	newCarrier(name, statements, root, c).carry(m, remarks)
 	return root, cfg, remarks, nil
-}
-
-// writable reports the values that no file in TOML can hold.
-func writable(r *config.Report, t *config.Tree) {
-	for _, key := range t.Keys() {
-		_, at := t.Item(key).Places()
-		value := func(v any) {
-			if s, is := v.(string); is && !utf8.ValidString(s) {
-				r.Errorf(at, "", "%q is not UTF-8, which director's own language needs", s)
-			}
-		}
-		value(t.Get(key))
-		if list, is := t.Get(key).([]any); is {
-			for _, v := range list {
-				value(v)
-			}
-		}
-		for _, e := range t.Elements(key) {
-			writable(r, e)
-		}
-		if inner := t.Inner(key); inner != nil {
-			writable(r, inner)
-		}
-	}
 }
 
 // conversion gathers what a translation knows of a document that is to be written. All
@@ -140,43 +115,46 @@ func (s *statement) positions(visit func(config.Position)) {
 	}
 }
 
-// explain says above the first key that no statement made where it comes from.
-func (c *conversion) explain(root *config.Tree) {
-	const why, nearby = "keepalived's defaults, where director's differ", "min_ttl = 1 is keepalived's default; director's takes adverts from this link alone"
-	var walk func(t *config.Tree)
-	told := make(map[config.Item]bool)
-	note := func(t *config.Tree, key string) {
-		for inner := t.Inner(key); inner != nil && len(inner.Keys()) > 0; inner = t.Inner(key) {
-			t, key = inner, inner.Keys()[0]
+// The comments above what no statement made.
+const (
+	ourDefaults  = "keepalived's defaults, where director's differ"
+	peerDefaults = "min_ttl = 1 is keepalived's default; director's takes adverts from this link alone"
+)
+
+// explain says in each table where the keys come from that no statement made.
+func (c *conversion) explain(t *config.Tree) {
+	told := false
+	for _, key := range t.Keys() {
+		if c.assumes(t, key) {
+			if !told {
+				told = true
+				item := firstIn(t, key)
+				item.Apart()
+				item.Above(ourDefaults)
+			}
+			continue
 		}
-		if item := t.Item(key); !told[item] {
-			told[item] = true
-			item.Apart()
-			item.Above(why)
+		if inner := t.Inner(key); inner != nil {
+			c.explain(inner)
 		}
-	}
-	walk = func(t *config.Tree) {
-		first := true
-		for _, key := range t.Keys() {
-			if first && c.assumes(t, key) {
-				first = false
-				note(t, key)
+		if key == "unicast_peer" {
+			if slices.ContainsFunc(t.Elements(key), func(e *config.Tree) bool { return e.Has("min_ttl") && c.assumes(e, "min_ttl") }) {
+				t.Item(key).Above(peerDefaults)
 			}
-			peers := key == "unicast_peer"
-			for _, e := range t.Elements(key) {
-				if peers && c.assumes(e, "min_ttl") {
-					t.Item(key).Above(nearby)
-					peers = false
-				} else if key != "unicast_peer" {
-					walk(e)
-				}
-			}
-			if inner := t.Inner(key); inner != nil && !(c.assumes(t, key)) {
-				walk(inner)
-			}
+			continue
+		}
+		for _, e := range t.Elements(key) {
+			c.explain(e)
 		}
 	}
-	walk(root)
+}
+
+// firstIn returns the item of a key, or of the first one in the table that is there.
+func firstIn(t *config.Tree, key string) config.Item {
+	if inner := t.Inner(key); inner != nil && len(inner.Keys()) > 0 {
+		return firstIn(inner, inner.Keys()[0])
+	}
+	return t.Item(key)
 }
 
 // summary says what a statement is, for a comment that stands in its place.

@@ -59,6 +59,38 @@ func TestConvert(t *testing.T) {
 	}
 }
 
+// TestConvertLeavesOut converts what cannot be run as it is: director has nothing for some
+// of it, and the rest is worth having.
+func TestConvertLeavesOut(t *testing.T) {
+	const text = "vrrp_instance A {\n interface eth0\n use_ipvlan # for the cloud\n vrf red\n virtual_router_id 1\n virtual_ipaddress { 192.0.2.1 }\n}\n" +
+		"virtual_server 192.0.2.1 80 {\n protocol TCP\n real_server 10.0.0.1 80 {\n  TCP_CHECK { }\n }\n}\n"
+	if _, _, err := Parse("x.conf", []byte(text), options()); err == nil {
+		t.Fatal("the text is right as it is")
+	}
+	root, _, remarks, err := Convert("x.conf", []byte(text), options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lost []string
+	for _, r := range remarks {
+		if r.Loss == config.LeftOut {
+			lost = append(lost, fmt.Sprintf("%d %s", r.Line, r.Key))
+		}
+	}
+	if d := cmp.Diff([]string{"3 use_ipvlan", "4 vrf"}, lost); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	out := string(root.Write())
+	for _, want := range []string{"# for the cloud\n", "# keepalived: line 3 \"use_ipvlan\": is not supported", "type = \"tcp\""} {
+		if !strings.Contains(out, want) {
+			t.Errorf("there is no %q in\n%s", want, out)
+		}
+	}
+	if _, err := config.Parse("written.toml", []byte(out)); err != nil {
+		t.Error(err)
+	}
+}
+
 // same compares whole configurations, secrets included.
 func same() cmp.Options {
 	return cmp.Options{
@@ -89,6 +121,23 @@ func written(t interface{ Fatalf(string, ...any) }, text string, o Options) (out
 		t.Fatalf("(-want +got):\n%s\n%s\n---\n%s", d, text, out)
 	}
 	return out, true
+}
+
+// TestConvertExamples converts the files that users start from.
+func TestConvertExamples(t *testing.T) {
+	files, err := filepath.Glob(examples + "/*/*.conf")
+	if err != nil || len(files) < 20 {
+		t.Errorf("%d files, want 20 at least (%v)", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := written(t, string(text), options()); !ok {
+			t.Errorf("%s is not right", file)
+		}
+	}
 }
 
 // TestConvertEdited edits the files of testdata: lines go, come twice or get comments. What
@@ -168,6 +217,7 @@ func FuzzConvert(f *testing.F) {
 		}
 		f.Add(string(text))
 	}
+	f.Add("vrrp_script a {\n script \"/bin/a \xc7\"\n}\nvrrp_instance A {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress { 1.1.1.1 }\n}")
 	f.Add("vrrp_instance A { # a\n # b\n interface eth0 # c\n virtual_router_id 1\n virtual_ipaddress {\n # d\n 1.1.1.1 #e\n #f\n } # g\n} # h\n#i")
 	f.Fuzz(func(t *testing.T, text string) {
 		o := options()

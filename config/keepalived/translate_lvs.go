@@ -3,7 +3,6 @@ package keepalived
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"strconv"
 	"strings"
 
@@ -246,28 +245,12 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		mail, by = mail || on, a
 	}
 	sc.implyUnless(by, t, "mail", mail, at)
-	vs.shareChecks(t)
+	if t.Hoist("check", "real_server") {
+		sc.conversion.share(s)
+	}
 	vs.quorum(total)
 	vs.startsDown()
 	vs.strandedSorry()
-}
-
-// shareChecks gives the service the checks that all of its servers have alike.
-func (sc *scope) shareChecks(t *config.Tree) {
-	servers := t.Elements("real_server")
-	if len(servers) == 0 || !servers[0].Has("check") {
-		return
-	}
-	for _, s := range servers[1:] {
-		if !reflect.DeepEqual(s.Get("check"), servers[0].Get("check")) {
-			return
-		}
-	}
-	sc.conversion.share(sc.s)
-	t.Take("check", servers[0])
-	for _, s := range servers[1:] {
-		s.Delete("check")
-	}
 }
 
 // persistence knows keepalived's default and repair.

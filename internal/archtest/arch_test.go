@@ -13,15 +13,17 @@ const module = "director/"
 // pure are the packages that hold no goroutine, channel, lock, logger, socket,
 // file or clock, and what of ours each may import.
 var pure = map[string][]string{
-	"config":            {},
-	"config/keepalived": {"config"},
-	"config/pair":       {"config"},
-	"vrrp":              {},
-	"bfd":               {},
-	"ipvs":              {},
-	"checkers":          {"ipvs"},
-	"internal/doctor":   {"config", "internal/control"},
-	"internal/verdict":  {"config", "config/keepalived"},
+	"config":             {},
+	"config/keepalived":  {"config"},
+	"config/pair":        {"config"},
+	"config/convert":     {"config", "config/keepalived", "ipvs"},
+	"vrrp":               {},
+	"bfd":                {},
+	"ipvs":               {},
+	"checkers":           {"ipvs"},
+	"internal/doctor":    {"config", "internal/control"},
+	"internal/verdict":   {"config", "config/keepalived"},
+	"internal/readiness": {},
 }
 
 // leaves touch the outside world; each knows its own pure root alone, and how to

@@ -43,6 +43,7 @@ func Render(w io.Writer, s *Status, v View) error {
 		v.services(p, s.Checkers.Services)
 		v.sync(p, s.Checkers.Sync)
 	}
+	v.readiness(p, s.Readiness)
 	v.troubles(p, s)
 	v.notifications(p, s.Notify)
 	_, err := w.Write(p.out.Bytes())

@@ -26,6 +26,7 @@ func calm() *Status {
 			{Role: "parent", PID: 100, State: "running", StartedAt: at(26*time.Hour + 5*time.Minute)},
 			{Role: "vrrp", PID: 102, State: "running", StartedAt: at(26*time.Hour + 5*time.Minute)},
 			{Role: "checkers", State: "not needed"},
+			{Role: "web", PID: 104, State: "running", StartedAt: at(26*time.Hour + 5*time.Minute), Listen: []string{"127.0.0.1:9650"}},
 		},
 		VRRP: &VRRP{Generation: 1, Instances: []Instance{{
 			Name: "web", Interface: "eth0", VRID: 80, Version: 3, State: "MASTER", Since: at(133 * time.Second),
@@ -47,6 +48,7 @@ func troubled() *Status {
 		{Role: "parent", PID: 100, State: "running", StartedAt: at(3 * time.Hour)},
 		{Role: "vrrp", PID: 1402, State: "running", StartedAt: at(8 * time.Second), Restarts: 2, LastExit: "signal: killed", Stale: true},
 		{Role: "checkers", State: "respawn in 4s", Restarts: 5, LastExit: "exit status 1"},
+		{Role: "web", PID: 1500, State: "running", StartedAt: at(3 * time.Hour), Listen: []string{"127.0.0.1:9650", "[::1]:9650"}},
 	}
 	s.VRRP.Repairs = 1
 	s.VRRP.Instances = []Instance{

@@ -21,6 +21,8 @@ type Status struct {
 	Processes  []Process     `json:"processes"`
 	VRRP       *VRRP         `json:"vrrp,omitempty"`
 	Checkers   *Checkers     `json:"checkers,omitempty"`
+	// Readiness is whether this host could serve, nil where it does not judge itself.
+	Readiness *Readiness `json:"readiness,omitempty"`
 	// Notify lists the ways in which changes of state are told.
 	Notify []NotifyChannel `json:"notify,omitempty"`
 }

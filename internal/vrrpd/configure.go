@@ -54,7 +54,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 			e.routers[key] = r
 			e.order = append(e.order, r)
 			configs = append(configs, cfg)
-			r.tracks = e.uses(&cfg.Tracking)
+			r.tracks = append(e.uses(&cfg.Tracking), e.readinessTrack()...)
 		}
 	}
 	e.formSubjects(configs)

@@ -235,6 +235,8 @@ func (d *Daemon) message(now time.Time, m watchdog.Message, ch *watchdog.Channel
 		d.engine.fenced(now, m.Fenced)
 	case m.Pools != nil:
 		d.engine.pools = m.Pools.States
+	case m.Readiness != nil:
+		d.engine.readinessTold(now, m.Readiness)
 	case m.ScriptDone != nil:
 		d.engine.scriptDone(now, m.ScriptDone)
 	case m.Plan != nil:

@@ -118,6 +118,7 @@ func (e *engine) configureTrackers(now time.Time, c *watchdog.Configure) {
 	e.configureProcesses(now, cfg.Processes, used, old)
 	e.configureTargets(now, cfg.Targets, used, old)
 	e.trackBFD(used)
+	e.configureReadiness(now, cfg.Readiness, old)
 	for key, t := range old {
 		if timer, ok := t.(timed); ok && e.trackers[key] != t {
 			e.timers.remove(timer)

@@ -55,9 +55,10 @@ type process struct {
 	ackedAt time.Time
 	pending uint64 // generation sent and not yet acknowledged, 0: none
 
-	pools map[string]string // that it was told
-	roles map[string]string // likewise
-	bfd   map[string]Session
+	pools     map[string]string // that it was told
+	roles     map[string]string // likewise
+	bfd       map[string]Session
+	readiness *Readiness
 
 	pings     []ping // unanswered, oldest first
 	pingSeq   uint64
@@ -279,6 +280,7 @@ func (p *parent) acknowledged(c *child, run *process, a *Ack) {
 	p.relayPools()
 	p.relayRoles()
 	p.relaySessions()
+	p.relayReadiness()
 	if first {
 		p.processEvent(c, "starting", "running", fmt.Sprintf("generation %d is in force after %v", a.Generation, time.Since(run.spawned).Round(time.Millisecond)))
 	}

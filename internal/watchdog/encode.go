@@ -28,6 +28,9 @@ func newGeneration(number uint64, c *config.Config) (*generation, error) {
 	sent := *c
 	sent.Notify = config.Channels{}
 	sent.Web = nil
+	if sent.Readiness != nil { // and its weight, no key
+		sent.Readiness = &config.Readiness{Weight: c.Readiness.Weight}
+	}
 	text, err := json.Marshal(&sent)
 	if err == nil {
 		var secrets []byte

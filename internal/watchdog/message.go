@@ -26,6 +26,7 @@ type Message struct {
 	Roles      *Roles      `json:",omitempty"`
 	Sessions   *Sessions   `json:",omitempty"`
 	Order      *Order      `json:",omitempty"`
+	Readiness  *Readiness  `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 	Plan       *Configure  `json:",omitempty"` // asks what the configuration would do, and is not obeyed
 

@@ -46,6 +46,9 @@ type Options struct {
 	// CheckWeb tells why the web process cannot serve as configured on this host; nil
 	// means that it can.
 	CheckWeb func(config.Web) error
+	// Diagnose lists what director doctor finds broken on this host, for [readiness];
+	// nil: it is not asked.
+	Diagnose func(context.Context) ([]string, error)
 	// Log gets one line for each change of state.
 	Log *slog.Logger
 	// Leftovers reports whether a child must run although the configuration has
@@ -127,6 +130,7 @@ type parent struct {
 	trial     *trial // nil: none
 	orders    map[uint64]*openOrder
 	lastOrder uint64
+	ready     readyState
 	web       web
 }
 
@@ -169,6 +173,7 @@ func Run(ctx context.Context, o Options) error {
 
 	p.start(warnings)
 	err = p.loop(ctx)
+	p.closeReadiness()
 	p.closeWeb()
 
 	// A client that waits for the end of a stop sees its connection close: by
@@ -332,6 +337,7 @@ func (p *parent) inForce() {
 		p.o.Configured(p.force.config)
 	}
 	p.applyWeb()
+	p.applyReadiness()
 }
 
 // loop runs what others post, until the daemon has stopped.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 )
@@ -35,6 +36,8 @@ func RunWeb(log *slog.Logger, configured func(*WebSettings), serve func(context.
 	// parent, whose end is the end of the feed.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM)
 	SurviveLostLog()
+	// The collector is to work harder before the kernel refuses more (RLIMIT_DATA).
+	debug.SetMemoryLimit(webData * 3 / 4)
 	err := runWeb(configured, serve)
 	if err == nil {
 		return 0

@@ -21,7 +21,7 @@ const (
 	webGather = 20 * time.Millisecond
 	// webShare is how long nothing is told for each byte of the last state: what
 	// thousands of servers take to encode and decode is then a small part of the time.
-	webShare = 500 * time.Nanosecond
+	webShare = time.Microsecond
 	// webLeave is what the web process gets to end by itself.
 	webLeave = 500 * time.Millisecond
 )
@@ -232,6 +232,9 @@ func (p *parent) spawnWeb(become confinement) {
 func (p *parent) webForked(run *webProcess, proc *os.Process) {
 	run.proc = proc
 	p.log.Info("child started", "process", string(RoleWeb), "pid", proc.Pid, "generation", p.force.number)
+	if run.hung {
+		_ = proc.Kill()
+	}
 	if p.web.run == run {
 		p.refreshWeb()
 	}
@@ -239,11 +242,14 @@ func (p *parent) webForked(run *webProcess, proc *os.Process) {
 
 // webDeaf takes note that the process takes nothing any more.
 func (p *parent) webDeaf(run *webProcess, err error) {
-	if p.web.run != run || run.proc == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if p.web.run != run || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return // it is dead, which its exit tells
 	}
 	run.hung = true
 	p.log.Error("child hangs and is ended", "process", string(RoleWeb), "silent", p.o.feedPatience)
+	if run.proc == nil {
+		return // it ends as soon as it is known
+	}
 	_ = run.proc.Signal(syscall.SIGQUIT)
 	p.after(dumpTime, func() { _ = run.proc.Kill() }) // fails only when it is dead already
 }
@@ -275,6 +281,7 @@ func (p *parent) webExited(run *webProcess, exit string) {
 	from := "running"
 	if !run.reads {
 		from = "starting"
+		exit += ": the log has its reason"
 	}
 	if run.hung {
 		exit = "hung: " + exit

@@ -34,6 +34,10 @@ type Daemon struct {
 
 	view atomic.Pointer[view] // nil before the first state
 
+	history history
+	streams *streams
+	digests chan struct{} // bounds the work for questions
+
 	mu     sync.Mutex
 	events []control.Event // oldest first
 }
@@ -41,7 +45,10 @@ type Daemon struct {
 // New returns a daemon that serves nothing yet. Its metrics are registered with
 // registry.
 func New(log *slog.Logger, settings config.Web, registry *prometheus.Registry) (*Daemon, error) {
-	d := &Daemon{log: log, settings: settings, registry: registry}
+	d := &Daemon{
+		log: log, settings: settings, registry: registry,
+		streams: newStreams(settings.MaxConnections / 2), digests: make(chan struct{}, maxDigests),
+	}
 	if err := registry.Register(newCollector(d.view.Load)); err != nil {
 		return nil, fmt.Errorf("webd: metrics: %w", err)
 	}
@@ -104,9 +111,15 @@ func (d *Daemon) take(n watchdog.News, now time.Time) {
 		d.events = d.events[max(0, len(d.events)-keptEvents):]
 		d.mu.Unlock()
 	}
+	var number uint64
 	if n.Status != nil {
-		d.view.Store(newView(n.Status, d.view.Load(), now, d.settings.UpdateInterval.D(), d.settings.MaxServerSeries))
+		d.history.add(now, n.Status)
+		v := newView(n.Status, d.view.Load(), now, d.settings.UpdateInterval.D(), d.settings.MaxServerSeries)
+		v.page = once(v, &d.history)
+		d.view.Store(v)
+		number = v.number
 	}
+	d.streams.publish(number, n.Events)
 }
 
 // past returns the newest events with a greater number than after, oldest first, at

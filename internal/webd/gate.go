@@ -48,7 +48,8 @@ func (l *gated) Accept() (net.Conn, error) {
 // admitted is a connection that counts until it is closed.
 type admitted struct {
 	net.Conn
-	gate *gate
+	gate     *gate
+	requests int // that are answered now; the gate's mutex guards it
 }
 
 // Close implements net.Conn.
@@ -107,11 +108,11 @@ func (g *gate) working(c net.Conn) (done func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.hush(a)
+	a.requests++
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if g.all[a] {
-			g.hush(a) // others of the same connection may have ended before
+		if a.requests--; a.requests == 0 && g.all[a] {
 			g.quiet = append(g.quiet, a)
 			g.room.Broadcast()
 		}

@@ -43,6 +43,7 @@ func families() []family {
 	list = append(list, vrrpFamilies()...)
 	list = append(list, trackerFamilies()...)
 	list = append(list, serviceFamilies()...)
+	list = append(list, orderedFamily())
 	list = append(list, trafficFamilies("virtual_server", "virtual server", []string{"service"}, "virtual server", eachService)...)
 	list = append(list, serverFamilies()...)
 	list = append(list, trafficFamilies("real_server", "real server", []string{"service", "server"}, "real server", eachServer)...)

@@ -57,7 +57,7 @@ func daemonFamilies() []family {
 		help:    "When the configuration in force came into force.",
 		collect: func(v *view, emit emit) { emit(moment(v.status.LoadedAt)) },
 	}, {
-		name: "director_config_reloads_total", kind: counter, labels: []string{"result"}, per: "result: done, refused",
+		name: "director_config_reloads_total", kind: counter, labels: []string{"result"}, per: "result (2)",
 		help: "Reloads of the configuration by their outcome.",
 		collect: func(v *view, emit emit) {
 			emit(float64(v.status.Reloads.Done), "done")

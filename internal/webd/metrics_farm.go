@@ -55,6 +55,8 @@ func serviceFamilies() []family {
 	},
 		simple("state_timestamp_seconds", gauge, "Since when the virtual server is in its state.", func(s *control.Service) float64 { return moment(s.Since) }),
 		simple("installed", gauge, "Whether the kernel has the virtual server.", func(s *control.Service) float64 { return truth(s.Installed) }),
+		simple("standby", gauge, "Whether the virtual server is kept out of the kernel's table because its VRRP instance is not MASTER.", func(s *control.Service) float64 { return truth(s.Standby) }),
+		simple("panic_guard", gauge, "Whether the panic guard keeps servers in service that are down.", func(s *control.Service) float64 { return truth(s.PanicGuard != nil && s.PanicGuard.Blocking) }),
 		simple("quorum", gauge, "Weight of healthy servers that the virtual server needs to be up.", func(s *control.Service) float64 { return float64(s.Quorum) }),
 		simple("up_weight", gauge, "Total weight of its healthy servers.", func(s *control.Service) float64 { return float64(s.UpWeight) }),
 		{
@@ -142,6 +144,16 @@ func serverFamilies() []family {
 		simple("effective_weight", gauge, "Weight after what the checks advise.", func(r *control.Server) float64 { return float64(r.EffectiveWeight) }),
 		simple("kernel_weight", gauge, "Weight in the kernel's table, -1 when it is not there.", func(r *control.Server) float64 { return float64(r.KernelWeight) }),
 		{
+			name: "director_real_server_order", kind: gauge, labels: append(id[:len(id):len(id)], "order"), per: "real server that an operator has ordered something for",
+			help: "What an operator has ordered for a real server: drain, maintain or weight; always 1.",
+			collect: func(v *view, emit emit) {
+				v.servers(func(s *control.Service, r *control.Server) {
+					if r.Override != nil {
+						emit(1, s.Name, r.Name, r.Override.Order)
+					}
+				})
+			},
+		}, {
 			name: "director_check_up", kind: gauge, labels: check, per: "check of a real server",
 			help: "Whether a check is up.",
 			collect: func(v *view, emit emit) {
@@ -224,7 +236,6 @@ func ipvsFamilies() []family {
 		}
 	}
 	return []family{
-		orderedFamily(),
 		simple("comparisons_total", counter, "Comparisons of the kernel's whole table with the wanted one.", func(c *control.Checkers) float64 { return float64(c.Work.Comparisons) }),
 		simple("last_comparison_timestamp_seconds", gauge, "When the kernel's whole table was last compared.", func(c *control.Checkers) float64 { return moment(c.Reconciled) }),
 		simple("operations_total", counter, "Changes of the table that the kernel made for director.", func(c *control.Checkers) float64 { return float64(c.Work.Operations) }),

@@ -80,7 +80,7 @@ func sample() *control.Status {
 					{Name: "10.0.0.1:80", Address: "10.0.0.1:80", Health: "up", Since: since, Weight: 1, EffectiveWeight: 1, Installed: true, KernelWeight: 1, Active: 7, Inactive: 8, Persistent: 9,
 						Checks: []control.CheckStatus{check, check}, Counters: counters, Rates: rates},
 					{Name: "10.0.0.2:80", Address: "10.0.0.2:80", Health: "down", Since: since, Reason: "http: connection refused", Weight: 1, KernelWeight: -1,
-						Override: &control.Override{Order: control.VerbMaintain, Author: "root", Since: since}},
+						Override: &control.Override{Order: control.VerbMaintain, Author: "alice", Reason: "new disk", Since: since}},
 				},
 				SorryServers: []control.Server{{Name: "sorry server", Address: "10.0.0.9:80", Active: 1}},
 			}},
@@ -296,4 +296,36 @@ func BenchmarkScrape(b *testing.B) {
 			b.ReportMetric(float64(n), "B/scrape")
 		})
 	}
+}
+
+// TestReference: docs/metrics.md is what the code says.
+func TestReference(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`# Metrics
+
+Every metric of /metrics, generated from the code. [monitoring.md](monitoring.md) tells how to use them. All values of one scrape
+are of one state; counters begin anew when the process that counts is started again. "Series" says how many there are.
+
+The label of a VRRP instance is ` + "`vrrp_instance`" + `, because Prometheus itself calls what it scrapes ` + "`instance`" + `. Both address families
+of an instance have series of their own. ` + "`service`" + ` is the name of a virtual server, ` + "`server`" + ` that of a real server. A real server has 24
+series: with more than ` + "`web.max_server_series`" + ` (5000) real servers there are none of single ones. Reasons are those of
+[operating.md](operating.md) (` + "`reason_code`" + `); reasons and kinds of transition have a series once they occurred.
+`)
+	sections := map[string]string{
+		"director_build": "The daemon", "director_vrrp_instance": "VRRP", "director_vrrp_tracker": "Trackers, alarms, BFD",
+		"director_virtual_server_info": "Virtual servers", "director_real_server_metrics": "Real servers and checks", "director_ipvs_comparisons": "The kernel's table",
+	}
+	for _, f := range families() {
+		for prefix, title := range sections {
+			if strings.HasPrefix(f.name, prefix) {
+				fmt.Fprintf(&b, "\n## %s\n\n| metric | type | labels | meaning | series |\n|---|---|---|---|---|\n", title)
+				delete(sections, prefix)
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | one per %s |\n", f.name, f.kind, strings.Join(f.labels, ", "), f.help, f.per)
+	}
+	if len(sections) > 0 {
+		t.Errorf("no metric begins the sections %v", sections)
+	}
+	golden(t, "../../../docs/metrics.md", b.String())
 }

@@ -38,7 +38,7 @@ func ofVRRP(f func(*control.VRRP, emit)) func(*view, emit) {
 
 // vrrpFamilies are about virtual routers.
 func vrrpFamilies() []family {
-	id := []string{"instance", "family"}
+	id := []string{"vrrp_instance", "family"}
 	with := func(more ...string) []string { return append(id[:len(id):len(id)], more...) }
 	const per = "instance and address family"
 	simple := func(name string, kind kind, help string, value func(*control.Instance) float64) family {
@@ -186,7 +186,7 @@ func trackerFamilies() []family {
 			}
 		}),
 	}, {
-		name: "director_alarm", kind: gauge, labels: []string{"instance", "family", "code", "level"}, per: "alarm that is raised now (at most 20 for an instance and address family)",
+		name: "director_alarm", kind: gauge, labels: []string{"vrrp_instance", "family", "code", "level"}, per: "alarm that is raised now (at most 20 for an instance and address family)",
 		help: "Alarms raised now, between the routers of a link: how many of an instance with this code.",
 		collect: ofVRRP(func(s *control.VRRP, emit emit) {
 			count := make(map[[4]string]int)
@@ -198,7 +198,7 @@ func trackerFamilies() []family {
 			}
 		}),
 	}, {
-		name: "director_alarms", kind: gauge, labels: []string{"level"}, per: "level: alarm, warning",
+		name: "director_alarms", kind: gauge, labels: []string{"level"}, per: "level (2)",
 		help: "Number of alarms raised now.",
 		collect: ofVRRP(func(s *control.VRRP, emit emit) {
 			count := map[string]int{control.LevelAlarm: 0, control.LevelWarning: 0}

@@ -46,6 +46,12 @@ func (d *Daemon) handler() http.Handler {
 		MaxRequestsInFlight: maxScrapes, ErrorHandling: promhttp.ContinueOnError,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
 	}))
+	mux.HandleFunc("GET /{$}", file("page.html", "text/html"))
+	mux.HandleFunc("GET /director.css", file("director.css", "text/css"))
+	mux.HandleFunc("GET /director.js", file("director.js", "text/javascript"))
+	mux.HandleFunc("GET /icon.svg", file("icon.svg", "image/svg+xml"))
+	mux.HandleFunc("GET /events", d.stream)
+	mux.HandleFunc("GET /api/page", d.pageJSON)
 	mux.HandleFunc("GET /api/status", d.statusJSON)
 	mux.HandleFunc("GET /api/events", d.eventsJSON)
 	mux.HandleFunc("GET /healthz", d.healthz)
@@ -78,7 +84,7 @@ func (d *Daemon) current(w http.ResponseWriter) *view {
 	return v
 }
 
-func (d *Daemon) statusJSON(w http.ResponseWriter, _ *http.Request) {
+func (d *Daemon) statusJSON(w http.ResponseWriter, r *http.Request) {
 	v := d.current(w)
 	if v == nil {
 		return
@@ -88,8 +94,7 @@ func (d *Daemon) statusJSON(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Write(text)
+	text.send(w, r)
 }
 
 func (d *Daemon) eventsJSON(w http.ResponseWriter, r *http.Request) {

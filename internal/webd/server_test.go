@@ -235,7 +235,15 @@ func TestGateCounts(t *testing.T) {
 	if len(g.quiet) != 2 {
 		t.Error("a connection with a request is taken for quiet")
 	}
+	another := g.working(accepted[2]) // over HTTP/2
+	another()
+	if len(g.quiet) != 2 {
+		t.Error("a connection is taken for quiet of which one request of two has ended")
+	}
 	done()
+	if len(g.quiet) != 3 {
+		t.Error("a connection without a request is not quiet")
+	}
 	for _, c := range accepted {
 		c.Close()
 	}

@@ -1,7 +1,6 @@
 package webd
 
 import (
-	"encoding/json"
 	"sync"
 	"time"
 
@@ -17,12 +16,13 @@ type view struct {
 	stale  time.Duration // at which age it is too old to be believed
 	// omitted is how many real servers have no metrics because they are too many.
 	omitted int
-	json    func() ([]byte, error) // of the status, encoded once
+	json    func() (packed, error) // of the status, encoded once
+	page    func() (packed, error) // what the page shows, likewise
 }
 
 // newView makes the view that follows former, which may be nil.
 func newView(s *control.Status, former *view, now time.Time, interval time.Duration, maxServers int) *view {
-	v := &view{status: s, at: now, number: 1, json: sync.OnceValues(func() ([]byte, error) { return json.Marshal(s) })}
+	v := &view{status: s, at: now, number: 1, json: sync.OnceValues(func() (packed, error) { return pack(s) })}
 	gap := interval
 	if former != nil {
 		v.number = former.number + 1

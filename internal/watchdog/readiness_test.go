@@ -1,0 +1,92 @@
+package watchdog
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"director/config"
+	"director/internal/control"
+)
+
+// What comes and goes does not count, in either direction.
+func TestLasting(t *testing.T) {
+	var s lasting
+	at := time.Unix(1000, 0)
+	for i, step := range []struct {
+		after time.Duration
+		on    bool
+		want  bool // another state counts
+	}{
+		{0, false, false}, {1, true, false}, {9, true, false}, {1, false, false}, // forgotten
+		{1, true, false}, {9, true, false}, {1, true, true}, {60, true, false},
+		{1, false, false}, {9, true, false}, {1, false, false}, {10, false, true},
+	} {
+		at = at.Add(step.after * time.Second)
+		if got := s.step(at, step.on, 10*time.Second); got != step.want {
+			t.Errorf("step %d: changed %v, want %v", i, got, step.want)
+		}
+	}
+	if s.on || !s.since.Equal(at) {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The VRRP child is told once, and again after it was replaced; the parent's key stays
+// with the parent.
+func TestReadinessIsRelayed(t *testing.T) {
+	c := conf("web", "a")
+	c.Readiness = &config.Readiness{Weight: -50, Key: "0123456789abcdef0123456789abcdef"}
+	g, err := newGeneration(1, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := g.configure(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent Message
+	if err := json.Unmarshal(text, &sent); err != nil {
+		t.Fatal(err)
+	}
+	if r := sent.Configure.Config.Readiness; r == nil || r.Weight != -50 || r.Key != "" {
+		t.Errorf("children are told %+v", r)
+	}
+	p, vrrp, _, child, _ := halfParent(t, c)
+	p.ready.settings = c.Readiness
+	want := func(ready bool, reason string) {
+		t.Helper()
+		m, err := child.Recv()
+		if err != nil || m.Readiness == nil || m.Readiness.Ready != ready || m.Readiness.Reason != reason {
+			t.Fatalf("got %+v (%v)", m.Readiness, err)
+		}
+	}
+	p.relayReadiness()
+	want(true, "")
+	p.relayReadiness() // no news
+	p.ready.notReady.on, p.ready.reasons = true, []string{"x", "y"}
+	p.relayReadiness()
+	want(false, "x; y")
+	vrrp.readiness = nil // another process
+	p.relayReadiness()
+	want(false, "x; y")
+}
+
+// The facts are those of the children and of doctor.
+func TestReadinessFacts(t *testing.T) {
+	p, _, checkers, _, _ := halfParent(t, conf("web", "a"))
+	p.ready.broken = []string{"modules: no ip_vs"}
+	p.children[RoleCheckers].run = checkers
+	p.children[RoleCheckers].last = &Snapshot{Checkers: &control.Checkers{
+		Services: []control.Service{{Name: "web", State: "up"}, {Name: "db", State: "down"}},
+		Failures: []control.KernelFail{{What: "add x", Error: "no memory"}},
+	}}
+	f := p.readinessFacts()
+	if len(f.Broken) != 2 || f.Broken[1] != "the kernel refuses to add x: no memory" || f.Pools["db"] != "down" || len(f.Digests) != 3 {
+		t.Errorf("facts %+v", f)
+	}
+	p.children[RoleVRRP].run, p.children[RoleVRRP].died, p.children[RoleVRRP].lastExit = nil, true, "signal: killed"
+	if f := p.readinessFacts(); len(f.Broken) != 3 || f.Broken[1] != "the process vrrp does not run: signal: killed" {
+		t.Errorf("facts %q", f.Broken)
+	}
+}
