@@ -45,6 +45,7 @@ install: $(BUILD) ## install the binary, manual pages, completion and documents 
 	install -D -m 0644 etc/director.sysctl $(DESTDIR)$(SYSCTLDIR)/90-director.conf
 	install -D -m 0644 etc/director.modules $(DESTDIR)$(MODULESDIR)/director.conf
 	install -D -m 0600 etc/director.toml $(DESTDIR)/etc/director/director.toml.sample
+	install -D -m 0644 etc/director.schema.json $(DESTDIR)/etc/director/director.schema.json
 	env -u GOARCH $(GO) run -ldflags '-X main.version=$(VERSION)' ./cmd/director man $(DESTDIR)$(PREFIX)/share/man/man8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
@@ -63,7 +64,7 @@ test: tools ## every test: unit, network namespaces, real IPVS, whole daemon
 	$(SUDO) $(GO) test -count=1 -timeout 20m ./...
 
 test-unit: ## the tests that need neither root nor packages
-	$(GO) test ./config/... ./vrrp ./bfd ./ipvs ./ipvs/ipvstest ./checkers ./internal/archtest ./internal/vrrpd ./internal/script ./internal/notify ./internal/control
+	$(GO) test ./config/... ./etc ./vrrp ./bfd ./ipvs ./ipvs/ipvstest ./checkers ./internal/archtest ./internal/vrrpd ./internal/script ./internal/notify ./internal/control
 
 check: ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt-ed: $$unformatted"; exit 1; }

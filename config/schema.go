@@ -87,6 +87,7 @@ func (k kind) String() string {
 type field struct {
 	Field
 	key      string
+	owner    string // the type of the struct that the key is declared in
 	kind     kind
 	index    []int // of the struct's field, through the structs that are part of it
 	form     string
@@ -104,6 +105,7 @@ type field struct {
 
 // table is the keys of one table of the language.
 type table struct {
+	name   string // of its struct's type
 	header string // as a file writes it: [global], [[virtual_server.NAME.check]]
 	parent *table
 	fields []*field
@@ -118,7 +120,7 @@ func newSchema() *table {
 }
 
 func newTable(t reflect.Type, path, header string, parent *table) *table {
-	tbl := &table{header: header, parent: parent, byKey: make(map[string]*field)}
+	tbl := &table{name: t.Name(), header: header, parent: parent, byKey: make(map[string]*field)}
 	for _, sf := range reflect.VisibleFields(t) { // with those of embedded structs
 		key, ok := sf.Tag.Lookup("toml")
 		if !ok {
@@ -126,6 +128,10 @@ func newTable(t reflect.Type, path, header string, parent *table) *table {
 		}
 		f := newField(sf, key)
 		f.index = sf.Index
+		f.owner = t.Name()
+		if n := len(sf.Index) - 1; n > 0 {
+			f.owner = t.FieldByIndex(sf.Index[:n]).Type.Name()
+		}
 		f.Path = key
 		if path != "" {
 			f.Path = path + "." + key

@@ -55,7 +55,8 @@ func (f *field) says(fv reflect.Value) bool {
 	}
 	number := f.kind == kindInt || f.kind == kindDuration
 	outOfRange := number && len(f.OneOf) == 0 && (intOf(fv) < f.min || intOf(fv) > f.max)
-	return outOfRange || fv.IsZero() && !f.def.IsValid() && !(number && f.Required) && f.kind != kindBool
+	resolved := f.Required || f.DefaultFrom != "" // a 0 is then meant
+	return outOfRange || fv.IsZero() && !f.def.IsValid() && !(number && resolved) && f.kind != kindBool
 }
 
 func intOf(fv reflect.Value) int64 {

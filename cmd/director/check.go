@@ -16,7 +16,7 @@ import (
 
 func newCheck(o *options) *cobra.Command {
 	var peer string
-	var asJSON, strict bool
+	var asJSON, strict, dump bool
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "check a configuration file",
@@ -26,6 +26,10 @@ A file whose name ends in .conf is in the language of keepalived.
 
 With --peer the file is compared with that of the other host: what must agree and
 does not is an error, such as the virtual router ID or the password.
+
+With --dump all that is in force is printed when the file is right: every key with its
+value, as TOML, and where it comes from: a line of the file, a default of director or
+keepalived, another table or another key. Secrets are not shown.
 
 Exit status:
   0  the file is right; there may be warnings
@@ -50,13 +54,16 @@ Exit status:
 			}
 			list := verdict.Of(e.errs, e.warnings, e.source)
 			errs, warnings := verdict.Count(list)
-			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(list); err != nil {
-					return err
-				}
-			} else if err := e.tell(cmd, list); err != nil {
+			var err error
+			switch {
+			case dump && errs == 0:
+				err = e.dump(cmd, list, asJSON)
+			case asJSON:
+				err = printJSON(cmd, list)
+			default:
+				err = e.tell(cmd, list)
+			}
+			if err != nil {
 				return err
 			}
 			if errs > 0 || strict && warnings > 0 {
@@ -68,8 +75,30 @@ Exit status:
 	configFlag(cmd, o)
 	cmd.Flags().StringVar(&peer, "peer", "", "the file of the other host, to compare with")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a list in JSON")
+	cmd.Flags().BoolVar(&dump, "dump", false, "print all that is in force and where it comes from; with --json a list")
 	cmd.Flags().BoolVar(&strict, "strict", false, "let warnings be errors for the exit status")
 	return cmd
+}
+
+func printJSON(cmd *cobra.Command, v any) error {
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// dump prints what is in force, and the warnings beside it.
+func (e *examination) dump(cmd *cobra.Command, list []verdict.Finding, asJSON bool) error {
+	stderr := cmd.ErrOrStderr()
+	_, colour := terminal(stderr)
+	if err := verdict.Render(stderr, list, e.source, colour); err != nil {
+		return err
+	}
+	tree, settings := config.Effective(e.cfg, e.find)
+	if asJSON {
+		return printJSON(cmd, settings)
+	}
+	_, err := cmd.OutOrStdout().Write(tree.Write())
+	return err
 }
 
 // examination gathers what is wrong with one configuration.

@@ -167,6 +167,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newRun(o), newCheck(o), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newMan(), newChild())
 	root.AddCommand(newConvert())
 	root.AddCommand(newPlan(o), newApply(o), newConfirm(o), newUndo(o))
+	root.AddCommand(newSchema(), newInit())
 	root.AddCommand(newOrders(o)...)
 	root.AddCommand(newVRRP(o))
 	root.InitDefaultCompletionCmd()

@@ -15,6 +15,7 @@ const module = "director/"
 var pure = map[string][]string{
 	"config":             {},
 	"config/keepalived":  {"config"},
+	"config/pair":        {"config"},
 	"config/convert":     {"config", "config/keepalived", "ipvs"},
 	"vrrp":               {},
 	"bfd":                {},
