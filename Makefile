@@ -46,7 +46,7 @@ install: $(BUILD) ## install the binary, manual pages, completion and documents 
 	install -D -m 0644 etc/director.modules $(DESTDIR)$(MODULESDIR)/director.conf
 	install -D -m 0600 etc/director.toml $(DESTDIR)/etc/director/director.toml.sample
 	install -D -m 0644 etc/director.schema.json $(DESTDIR)/etc/director/director.schema.json
-	env -u GOARCH $(GO) run -ldflags '-X main.version=$(VERSION)' ./cmd/director man $(DESTDIR)$(PREFIX)/share/man/man8
+	env -u GOARCH $(GO) run -tags manual -ldflags '-X main.version=$(VERSION)' ./cmd/director man $(DESTDIR)$(PREFIX)/share/man/man8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	env -u GOARCH $(GO) run ./cmd/director completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/director

@@ -100,7 +100,7 @@ func TestReasonNames(t *testing.T) {
 
 func TestConclusive(t *testing.T) {
 	for r := range reasonCount {
-		want := r != Local && r != Canceled
+		want := r != Local && r != Canceled && r != Withheld
 		if got := (Result{Reason: r}).Conclusive(); got != want {
 			t.Errorf("%s: conclusive = %v, want %v", r, got, want)
 		}

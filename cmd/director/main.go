@@ -164,12 +164,13 @@ func newRoot() *cobra.Command {
 		},
 	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRun(o), newCheck(o), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newMan(), newChild())
+	root.AddCommand(newRun(o), newCheck(o), newDoctor(o), newStatus(o), newEvents(o), newExplain(o), newReload(o), newStop(o), newVersion(o), newIPVS(o), newDemo(), newChild())
 	root.AddCommand(newConvert())
 	root.AddCommand(newPlan(o), newApply(o), newConfirm(o), newUndo(o))
 	root.AddCommand(newSchema(), newInit())
 	root.AddCommand(newOrders(o)...)
 	root.AddCommand(newVRRP(o))
+	root.AddCommand(manual()...)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

@@ -156,18 +156,20 @@ func closedPassage(p passage) probe.Result {
 
 // doubt is what failures of probes through virtual addresses are held against.
 type doubt struct {
-	looked time.Time // at the kernel's table for that
-	gone   time.Time // when a private service was last found missing
+	next time.Time // when the kernel's table may be looked at again
+	gone time.Time // when a private service was last found missing
 }
 
 // doubtPassage says that a probe that failed proves nothing, because somebody has taken
-// the private service away that it was to go through. The kernel is asked not more often
-// than once a second, however many servers fail.
+// the private service away that it was to go through. However many servers fail, asking
+// the kernel takes no more than a twentieth of the time.
 func (d *Daemon) doubtPassage(now time.Time, a answer) bool {
 	p := a.task.Through
-	if now.Sub(d.doubt.looked) > time.Second {
-		d.doubt.looked = now
-		if found, err := d.table.kernel.Dump(); err == nil && !p.stands(found, d.marks[p]) {
+	if !now.Before(d.doubt.next) {
+		began := time.Now()
+		found, err := d.table.kernel.Dump()
+		d.doubt.next = now.Add(max(20*time.Since(began), 50*time.Millisecond))
+		if err == nil && !p.stands(found, d.marks[p]) {
 			d.doubt.gone, d.table.compareAt = now, now // put back by the comparison
 		}
 	}

@@ -287,8 +287,11 @@ func killNamespace(path string) {
 		if len(pids) == 0 {
 			return
 		}
-		for _, pid := range pids {
-			_ = unix.Kill(pid, unix.SIGSTOP)
+		for stopped := 0; len(pids) > stopped; pids = namespacePids(path) { // until no new one has come up meanwhile
+			stopped = len(pids)
+			for _, pid := range pids {
+				_ = unix.Kill(pid, unix.SIGSTOP)
+			}
 		}
 		for _, pid := range childrenFirst(pids) {
 			_ = unix.Kill(pid, unix.SIGKILL)

@@ -1,3 +1,5 @@
+//go:build manual
+
 package main
 
 import (
@@ -9,10 +11,11 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// newMan is the hidden command by which `make install` writes the manual pages: they are
-// made of what --help prints.
-func newMan() *cobra.Command {
-	return &cobra.Command{
+// manual returns the hidden command by which `make install` writes the manual pages: they
+// are made of what --help prints. Only a program built with the tag has it, as what makes
+// the pages would cost every process of the daemon time at its start.
+func manual() []*cobra.Command {
+	return []*cobra.Command{{
 		Use:    "man DIRECTORY",
 		Short:  "write the manual pages into a directory",
 		Hidden: true,
@@ -34,7 +37,7 @@ func newMan() *cobra.Command {
 				Path:   args[0], CommandSeparator: "-",
 			})
 		},
-	}
+	}}
 }
 
 // forManual makes the help texts of a command and those below it readable as Markdown,
