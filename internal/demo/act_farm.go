@@ -105,10 +105,10 @@ func (p *play) serverDies(ctx context.Context) (string, error) {
 	p.onlyWhile("no request that is sent after that fails", died, out)
 
 	p.say(done, "nginx on %s is started again", web.Name())
-	back := time.Now()
 	if err := web.start(); err != nil {
 		return "", err
 	}
+	back := time.Now() // it answers: what nginx needs for its start is no matter of director
 	in, err := p.untilPool(ctx, active, 1, 1)
 	if err != nil {
 		return "", err
