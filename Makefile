@@ -92,7 +92,7 @@ packages: ## .deb and .rpm packages in build/packages
 		stage=$(PACKAGE_DIR)/stage.$$arch; rm -rf $$stage; \
 		GOARCH=$$arch $(MAKE) --no-print-directory install BINARY=$(PACKAGE_BINARY) DESTDIR=$$stage PREFIX=/usr \
 			UNITDIR=/usr/lib/systemd/system SYSCTLDIR=/usr/lib/sysctl.d MODULESDIR=/usr/lib/modules-load.d >/dev/null && \
-		rm -r $$stage/etc && \
+		rm $$stage/etc/director/director.toml.sample && \
 		for kind in deb rpm; do \
 			ARCH=$$arch STAGE=$$stage PACKAGE_VERSION='$(PACKAGE_VERSION)' \
 				$(GO) run $(NFPM) package --config etc/package/nfpm.yaml --packager $$kind --target $(PACKAGE_DIR)/ || exit 1; \
