@@ -43,6 +43,12 @@ type child struct {
 	cleaned bool // a process was started at the stop to undo what another left
 }
 
+// follows says that a process runs that is to be told what changes around it.
+func (c *child) follows() bool { return c.run != nil && c.want != nil && !c.run.asked }
+
+// answers says that a process runs that can be asked for something.
+func (c *child) answers() bool { return c.run != nil && c.run.ready && !c.run.hung && !c.run.asked }
+
 // process is one run of a child.
 type process struct {
 	ch      *Channel

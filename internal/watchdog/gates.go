@@ -100,7 +100,7 @@ func fenceGate(c *config.Config, ask *Fence) *config.Gate {
 // for, whenever that has changed: it does not know the checkers, nor they it.
 func (p *parent) relayPools() {
 	vrrp, checkers := p.child(RoleVRRP), p.child(RoleCheckers)
-	if vrrp.run == nil || vrrp.want == nil || vrrp.run.asked {
+	if !vrrp.follows() {
 		return
 	}
 	states := make(map[string]string)

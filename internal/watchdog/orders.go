@@ -55,7 +55,7 @@ func (p *parent) order(o control.Order, reply func(orderReply)) {
 	case c.want == nil && c.run == nil:
 		refuse("the configuration has no virtual server")
 		return
-	case c.run == nil || !c.run.ready || c.run.hung || c.run.asked:
+	case !c.answers():
 		refuse("nothing was changed: %s is %s", c.role.Title(), p.state(c))
 		return
 	}

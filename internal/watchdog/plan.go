@@ -88,7 +88,7 @@ func (pl *planning) ask(g *generation) {
 	for _, role := range startOrder {
 		c := p.child(role)
 		switch {
-		case c.run != nil && c.run.ready && !c.run.hung && !c.run.asked:
+		case c.answers():
 			c.run.ch.sendEncoded(g.encode("Plan", pl.seq, nil))
 			pl.waiting[role] = c.run
 		case c.run != nil || c.want != nil:

@@ -243,7 +243,7 @@ func (p *parent) readinessFacts() readiness.Facts {
 // relayReadiness tells the VRRP child, when it has not been told so already.
 func (p *parent) relayReadiness() {
 	c, r := p.child(RoleVRRP), &p.ready
-	if c.run == nil || c.want == nil || c.run.asked {
+	if !c.follows() {
 		return
 	}
 	m := Readiness{Ready: !r.notReady.on}

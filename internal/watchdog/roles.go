@@ -29,7 +29,7 @@ func followed(c *config.Config) map[string]bool {
 // addresses stay as well.
 func (p *parent) relayRoles() {
 	vrrp, checkers := p.child(RoleVRRP), p.child(RoleCheckers)
-	if checkers.run == nil || checkers.want == nil || checkers.run.asked || vrrp.last == nil || vrrp.last.VRRP == nil {
+	if !checkers.follows() || vrrp.last == nil || vrrp.last.VRRP == nil {
 		return
 	}
 	names := followed(checkers.want.config)
@@ -50,7 +50,7 @@ func (p *parent) relayRoles() {
 // family of an instance with both is MASTER no more says nothing of the other.
 func (p *parent) relayRole(name, state string) {
 	c := p.child(RoleCheckers)
-	if c.run == nil || c.want == nil || c.run.asked || !followed(c.want.config)[name] {
+	if !c.follows() || !followed(c.want.config)[name] {
 		return
 	}
 	for i := range c.want.config.Instances {

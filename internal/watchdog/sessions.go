@@ -23,7 +23,7 @@ type Session struct {
 // servers do not die with the process that watches them.
 func (p *parent) relaySessions() {
 	vrrp, checkers := p.child(RoleVRRP), p.child(RoleCheckers)
-	if checkers.run == nil || checkers.want == nil || checkers.run.asked || vrrp.last == nil || vrrp.last.VRRP == nil {
+	if !checkers.follows() || vrrp.last == nil || vrrp.last.VRRP == nil {
 		return
 	}
 	followed := followedSessions(checkers.want.config)

@@ -154,7 +154,7 @@ func (p *parent) orderInstances(o control.Order, reply func(orderReply)) {
 	case o.For < 0 || o.For > longestStanding || o.For > 0 && o.Verb == control.VerbAuto:
 		refuse(fmt.Errorf("--for %v is not allowed: release and prefer may last up to %v", o.For, longestStanding))
 		return
-	case c.run == nil || !c.run.ready || c.run.hung || c.run.asked:
+	case !c.answers():
 		refuse(fmt.Errorf("nothing was changed: %s is %s", c.role.Title(), p.state(c)))
 		return
 	}
