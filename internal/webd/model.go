@@ -203,7 +203,12 @@ func serviceRank(s *control.Service) int {
 
 func farmOf(c *control.Checkers, h *history, q question) *pageFarm {
 	f := &pageFarm{Total: len(c.Services), States: make(map[string]int), Servers: make(map[string]int), Orders: c.OverridesLine(), List: []pageService{}}
-	var matching []*control.Service
+	type ranked struct {
+		*control.Service
+		rank int // looks at all real servers: not for each comparison
+	}
+	var matching []ranked
+	filter := strings.ToLower(q.filter)
 	for i := range c.Services {
 		s := &c.Services[i]
 		f.States[s.State]++
@@ -213,27 +218,26 @@ func farmOf(c *control.Checkers, h *history, q question) *pageFarm {
 		for j := range s.Servers {
 			f.Servers[s.Servers[j].Health]++
 		}
-		if matches(s, q.filter) {
-			matching = append(matching, s)
+		if matches(s, filter) {
+			matching = append(matching, ranked{s, serviceRank(s)})
 		}
 	}
 	f.Matches = len(matching)
-	slices.SortStableFunc(matching, func(a, b *control.Service) int {
-		return cmp.Or(cmp.Compare(serviceRank(a), serviceRank(b)), cmp.Compare(a.Name, b.Name))
+	slices.SortStableFunc(matching, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.Name, b.Name))
 	})
 	for _, s := range matching[:min(len(matching), shownServices)] {
-		f.List = append(f.List, serviceOf(s, h, slices.Contains(q.open, s.Name)))
+		f.List = append(f.List, serviceOf(s.Service, h, slices.Contains(q.open, s.Name)))
 	}
 	return f
 }
 
 // matches reports whether a virtual server or one of its real servers has the text in
-// its name or address.
+// its name or address; filter is in lower case.
 func matches(s *control.Service, filter string) bool {
 	if filter == "" {
 		return true
 	}
-	filter = strings.ToLower(filter)
 	has := func(text string) bool { return strings.Contains(strings.ToLower(text), filter) }
 	return has(s.Name) || has(s.Address) || has(s.State) ||
 		slices.ContainsFunc(s.Servers, func(r control.Server) bool { return has(r.Name) || has(r.Address) })
