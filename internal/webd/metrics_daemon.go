@@ -32,7 +32,7 @@ func daemonFamilies() []family {
 		name: "director_process_up", kind: gauge, labels: []string{"process"}, per: perProcess,
 		help: "Whether a process runs and answers, or is not needed.",
 		collect: processes(func(p control.Process, emit emit) {
-			emit(truth((p.State == "running" || p.State == "configuring" || p.State == "not needed") && !p.Stale), p.Role)
+			emit(truth(asItShould(p) && !p.Stale), p.Role)
 		}),
 	}, {
 		name: "director_process_start_time_seconds", kind: gauge, labels: []string{"process"}, per: perProcess,

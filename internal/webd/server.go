@@ -120,10 +120,23 @@ func number(r *http.Request, name string) (uint64, error) {
 	return n, nil
 }
 
+// tooOld says that the whole state cannot be believed any more; empty: it can.
+func (v *view) tooOld(now time.Time) string {
+	if age := now.Sub(v.at); age > v.stale {
+		return fmt.Sprintf("the state is %v old", age.Round(time.Second))
+	}
+	return ""
+}
+
+// asItShould says that a process runs, or need not.
+func asItShould(p control.Process) bool {
+	return p.State == "running" || p.State == "configuring" || p.State == "not needed"
+}
+
 // unwell says what keeps the daemon from being well as a whole; empty: nothing.
 func (v *view) unwell(now time.Time) []string {
-	if age := now.Sub(v.at); age > v.stale {
-		return []string{fmt.Sprintf("the state is %v old", age.Round(time.Second))}
+	if old := v.tooOld(now); old != "" {
+		return []string{old}
 	}
 	var list []string
 	for _, p := range v.status.Processes {
@@ -133,7 +146,7 @@ func (v *view) unwell(now time.Time) []string {
 		switch {
 		case p.Stale:
 			list = append(list, p.Role+" does not answer")
-		case p.State != "running" && p.State != "not needed" && p.State != "configuring":
+		case !asItShould(p):
 			list = append(list, p.Role+" "+p.State)
 		}
 	}
@@ -200,8 +213,8 @@ func (d *Daemon) healthzService(w http.ResponseWriter, r *http.Request) {
 
 // outdated says why what is known of a process' part of the state cannot be believed.
 func (v *view) outdated(role string, now time.Time) []string {
-	if age := now.Sub(v.at); age > v.stale {
-		return []string{fmt.Sprintf("the state is %v old", age.Round(time.Second))}
+	if old := v.tooOld(now); old != "" {
+		return []string{old}
 	}
 	for _, p := range v.status.Processes {
 		if p.Role == role && p.Stale {
