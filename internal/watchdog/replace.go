@@ -53,10 +53,23 @@ func replaceFile(path string, text []byte) (backup string, err error) {
 	return backup, nil
 }
 
-// writeLike writes a file under another name and renames it, when all of it is on the
-// disk.
-func writeLike(path string, text []byte, like fs.FileInfo) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+// writeLike writes a file as writeWhole does, with the owner and mode of another.
+func writeLike(path string, text []byte, like fs.FileInfo) error {
+	return writeWhole(path, text, func(f *os.File) error {
+		if owner, ok := like.Sys().(*syscall.Stat_t); ok {
+			if err := f.Chown(int(owner.Uid), int(owner.Gid)); err != nil && !errors.Is(err, fs.ErrPermission) {
+				return err
+			}
+		}
+		return f.Chmod(like.Mode().Perm())
+	})
+}
+
+// writeWhole writes a file under another name and renames it, when all of it is on the
+// disk. prepare, unless it is nil, is called before the first byte: the file has mode
+// 0600 then.
+func writeWhole(path string, text []byte, prepare func(*os.File) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
@@ -66,13 +79,10 @@ func writeLike(path string, text []byte, like fs.FileInfo) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	if owner, ok := like.Sys().(*syscall.Stat_t); ok {
-		if err = f.Chown(int(owner.Uid), int(owner.Gid)); err != nil && !errors.Is(err, fs.ErrPermission) {
+	if prepare != nil {
+		if err = prepare(f); err != nil {
 			return err
 		}
-	}
-	if err = f.Chmod(like.Mode().Perm()); err != nil {
-		return err
 	}
 	if _, err = f.Write(text); err != nil {
 		return err

@@ -78,19 +78,7 @@ func writeStanding(dir string, orders map[string]control.Override) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, standingName+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(text, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
+	return writeWhole(path, append(text, '\n'), nil)
 }
 
 // recallOrders takes up what stood when the daemon ended.
