@@ -87,10 +87,18 @@ func (p *parent) fence(c *child, run *process, ask *Fence) {
 
 // fenceGate finds the gate that a child means, nil when the configuration has none.
 func fenceGate(c *config.Config, ask *Fence) *config.Gate {
+	in := instance(c, ask.Instance)
+	if in == nil || ask.Gate < 0 || ask.Gate >= len(in.Gates) || in.Gates[ask.Gate].Kind != config.GateFence {
+		return nil
+	}
+	return &in.Gates[ask.Gate]
+}
+
+// instance finds an instance by its name, nil when the configuration has none.
+func instance(c *config.Config, name string) *config.Instance {
 	for i := range c.Instances {
-		in := &c.Instances[i]
-		if in.Name == ask.Instance && ask.Gate >= 0 && ask.Gate < len(in.Gates) && in.Gates[ask.Gate].Kind == config.GateFence {
-			return &in.Gates[ask.Gate]
+		if c.Instances[i].Name == name {
+			return &c.Instances[i]
 		}
 	}
 	return nil

@@ -53,10 +53,8 @@ func (p *parent) relayRole(name, state string) {
 	if !c.follows() || !followed(c.want.config)[name] {
 		return
 	}
-	for i := range c.want.config.Instances {
-		if in := &c.want.config.Instances[i]; in.Name == name && state != "MASTER" && in.Family(true) && in.Family(false) {
-			return
-		}
+	if in := instance(c.want.config, name); in != nil && state != "MASTER" && in.Family(true) && in.Family(false) {
+		return
 	}
 	states := maps.Clone(c.run.roles)
 	if states == nil {

@@ -98,10 +98,7 @@ func (p *parent) recallOrders() {
 func standingNames(c *config.Config, names []string) ([]string, error) {
 	var list []string
 	for _, name := range names {
-		found := false
-		for i := range c.Instances {
-			found = found || c.Instances[i].Name == name
-		}
+		found := instance(c, name) != nil
 		members := []string{name}
 		for i := range c.Groups {
 			if g := &c.Groups[i]; g.Name == name || slices.Contains(g.Members, name) {
