@@ -109,7 +109,7 @@ func (d *Daemon) saveMaintenance() error {
 // keepMaintenance brings the file up to date after a change that nobody can refuse.
 func (d *Daemon) keepMaintenance(now time.Time) {
 	const what = "write the record of orders"
-	if f := d.table.failures[what]; d.dry || !d.maintenance.stale || f != nil && now.Before(f.retry) {
+	if d.dry || !d.maintenance.stale || d.table.waits(now, what) {
 		return
 	}
 	if err := d.saveMaintenance(); err != nil {
