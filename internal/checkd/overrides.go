@@ -97,11 +97,7 @@ func (d *Daemon) saveMaintenance() error {
 		}
 	}
 	if len(f.Overrides)+len(f.Leaving) == 0 {
-		err := os.Remove(filepath.Join(d.opts.StateDir, maintenanceName))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
+		return removeFile(d.opts.StateDir, maintenanceName)
 	}
 	return writeFile(d.opts.StateDir, maintenanceName, f)
 }

@@ -78,9 +78,7 @@ func (d *Daemon) keepWhole(now time.Time) {
 	}
 	var err error
 	if w.record.empty() {
-		if err = os.Remove(filepath.Join(d.opts.RuntimeDir, wholeName)); errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
+		err = removeFile(d.opts.RuntimeDir, wholeName)
 	} else {
 		w.record.Version = recordVersion
 		err = writeFile(d.opts.RuntimeDir, wholeName, w.record)
