@@ -87,10 +87,8 @@ func (d *Daemon) saveMaintenance() error {
 	f := maintenanceFile{Version: maintenanceVersion}
 	for _, s := range d.services {
 		name := s.pool.Config().Name
-		for _, rs := range s.pool.Servers() {
-			if o := s.overrides[rs.Config.Key]; o != nil {
-				f.Overrides = append(f.Overrides, savedOverride{name, rs.Config.Key, *o})
-			}
+		for _, t := range s.overridden() {
+			f.Overrides = append(f.Overrides, savedOverride{name, t.key(), *t.override()})
 		}
 		for _, l := range s.pool.Leaving() {
 			f.Leaving = append(f.Leaving, savedLeaving{name, l})
