@@ -343,7 +343,7 @@ func (d *Daemon) keepRecord(now time.Time) {
 		}
 	}
 	const what = "write the record of owned services"
-	if f := t.failures[what]; d.dry || !d.recordStale || f != nil && now.Before(f.retry) {
+	if d.dry || !d.recordStale || t.waits(now, what) {
 		return
 	}
 	if err := writeRecord(d.opts.RuntimeDir, t.owned); err != nil {

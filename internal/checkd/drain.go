@@ -2,6 +2,7 @@ package checkd
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"director/checkers"
@@ -22,15 +23,24 @@ type maintenance struct {
 	dropped []savedOverride
 }
 
-// draining lists the servers of a service whose connections are waited for.
-func (s *service) draining() []target {
+// overridden lists the servers of a service for which an order is in force. The loop
+// asks at every turn, and nearly always there are none: then no server is looked at.
+func (s *service) overridden() []target {
+	if len(s.overrides) == 0 {
+		return nil
+	}
 	var list []target
 	for _, rs := range s.pool.Servers() {
-		if o := s.overrides[rs.Config.Key]; o != nil && o.Order == control.VerbDrain {
-			list = append(list, target{s, rs})
+		if t := (target{s, rs}); t.override() != nil {
+			list = append(list, t)
 		}
 	}
 	return list
+}
+
+// draining lists those whose connections are waited for.
+func (s *service) draining() []target {
+	return slices.DeleteFunc(s.overridden(), func(t target) bool { return t.override().Order != control.VerbDrain })
 }
 
 // tickMaintenance ends what is due to end and looks at connections that are waited for.
@@ -38,9 +48,8 @@ func (d *Daemon) tickMaintenance(now time.Time) {
 	waits := false
 	for _, s := range d.services {
 		waits = waits || len(s.draining())+len(s.pool.Leaving()) > 0
-		for _, rs := range s.pool.Servers() {
-			t := target{s, rs}
-			if o := t.override(); o != nil && !o.Until.IsZero() && !now.Before(o.Until) {
+		for _, t := range s.overridden() {
+			if o := t.override(); !o.Until.IsZero() && !now.Before(o.Until) {
 				delete(s.overrides, t.key())
 				d.maintained(now, t.subject(), o.Who(), o.What(), control.VerbReady, "the time of the order is over", "time_over")
 				d.maintenance.stale = true

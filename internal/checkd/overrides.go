@@ -87,21 +87,15 @@ func (d *Daemon) saveMaintenance() error {
 	f := maintenanceFile{Version: maintenanceVersion}
 	for _, s := range d.services {
 		name := s.pool.Config().Name
-		for _, rs := range s.pool.Servers() {
-			if o := s.overrides[rs.Config.Key]; o != nil {
-				f.Overrides = append(f.Overrides, savedOverride{name, rs.Config.Key, *o})
-			}
+		for _, t := range s.overridden() {
+			f.Overrides = append(f.Overrides, savedOverride{name, t.key(), *t.override()})
 		}
 		for _, l := range s.pool.Leaving() {
 			f.Leaving = append(f.Leaving, savedLeaving{name, l})
 		}
 	}
 	if len(f.Overrides)+len(f.Leaving) == 0 {
-		err := os.Remove(filepath.Join(d.opts.StateDir, maintenanceName))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
+		return removeFile(d.opts.StateDir, maintenanceName)
 	}
 	return writeFile(d.opts.StateDir, maintenanceName, f)
 }
@@ -109,7 +103,7 @@ func (d *Daemon) saveMaintenance() error {
 // keepMaintenance brings the file up to date after a change that nobody can refuse.
 func (d *Daemon) keepMaintenance(now time.Time) {
 	const what = "write the record of orders"
-	if f := d.table.failures[what]; d.dry || !d.maintenance.stale || f != nil && now.Before(f.retry) {
+	if d.dry || !d.maintenance.stale || d.table.waits(now, what) {
 		return
 	}
 	if err := d.saveMaintenance(); err != nil {

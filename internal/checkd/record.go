@@ -72,9 +72,8 @@ func readRecord(dir string) (ipvs.Set, error) {
 // writeRecord replaces the record in dir, or removes it when owned is empty. A
 // reader sees the old one or the new one, never a part.
 func writeRecord(dir string, owned ipvs.Set) error {
-	path := filepath.Join(dir, recordName)
 	if len(owned) == 0 {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := removeFile(dir, recordName); err != nil {
 			return fmt.Errorf("checkd: remove record of owned services: %w", err)
 		}
 		return nil
@@ -108,6 +107,15 @@ func writeFile(dir, name string, value any) error {
 		return fmt.Errorf("checkd: write %s: %w", name, err)
 	}
 	return syncDir(dir)
+}
+
+// removeFile removes a file of dir, which may be gone already.
+func removeFile(dir, name string) error {
+	err := os.Remove(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // syncDir brings the names in a directory to the disk.

@@ -301,14 +301,13 @@ func (t *table) apply(now time.Time, ops []ipvs.Op) map[ipvs.Op]bool {
 		due := make([]ipvs.Op, 0, len(part))
 		for _, op := range part {
 			object := op.Object()
-			f := t.failures[object]
 			switch {
 			case op.Kind.OnDest() && absent[op.Key]:
 				// It would fail for want of its service, whose failure is recorded.
 				delete(t.failures, object)
 				undone[op] = true
 				continue
-			case f != nil && now.Before(f.retry):
+			case t.waits(now, object):
 				absent[op.Key] = absent[op.Key] || op.Kind == ipvs.AddService
 				undone[op] = true
 				continue
@@ -368,6 +367,12 @@ func (t *table) fail(now time.Time, what string, err error) *failure {
 		t.log.Error("kernel call failed; it will be tried again", "what", what, "reason", text, "count", f.Count)
 	}
 	return f
+}
+
+// waits says that a call which failed is not due to be tried again yet.
+func (t *table) waits(now time.Time, what string) bool {
+	f := t.failures[what]
+	return f != nil && now.Before(f.retry)
 }
 
 // succeed ends the record of a failing call.

@@ -3,6 +3,7 @@ package checkd
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -93,13 +94,8 @@ func (d *Daemon) openPassages() {
 			d.marks[p], taken[mark] = mark, true
 		}
 	}
-	order := make([]passage, 0, len(wanted))
-	for p := range wanted {
-		order = append(order, p)
-	}
-	slices.SortFunc(order, passage.compare)
 	next := base
-	for _, p := range order {
+	for _, p := range slices.SortedFunc(maps.Keys(wanted), passage.compare) {
 		if d.marks[p] == 0 {
 			for ours(next) && taken[next] {
 				next++

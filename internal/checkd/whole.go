@@ -73,14 +73,12 @@ func readWhole(dir string) (wholeRecord, error) {
 func (d *Daemon) keepWhole(now time.Time) {
 	w := &d.whole
 	const what = "write the record of sync daemons and timeouts"
-	if f := d.table.failures[what]; d.dry || !w.stale || f != nil && now.Before(f.retry) {
+	if d.dry || !w.stale || d.table.waits(now, what) {
 		return
 	}
 	var err error
 	if w.record.empty() {
-		if err = os.Remove(filepath.Join(d.opts.RuntimeDir, wholeName)); errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
+		err = removeFile(d.opts.RuntimeDir, wholeName)
 	} else {
 		w.record.Version = recordVersion
 		err = writeFile(d.opts.RuntimeDir, wholeName, w.record)
@@ -177,8 +175,7 @@ func (d *Daemon) settleSync(now time.Time, start bool) {
 	for _, op := range ipvs.DiffSync(have, want, w.record.owns) {
 		role := op.Daemon.Role
 		what := "sync daemon " + role.String()
-		f := d.table.failures[what]
-		if op.Start && !start || f != nil && now.Before(f.retry) {
+		if op.Start && !start || d.table.waits(now, what) {
 			continue
 		}
 		if op.Start && !w.record.owns(role) { // noted before, as with services
@@ -238,7 +235,7 @@ func (d *Daemon) syncRepaired(now time.Time, op ipvs.SyncOp, have []ipvs.SyncDae
 func (d *Daemon) settleTimeouts(now time.Time) {
 	w := &d.whole
 	const what = "IPVS timeouts"
-	if f := d.table.failures[what]; f != nil && now.Before(f.retry) {
+	if d.table.waits(now, what) {
 		return
 	}
 	if w.timeouts == (ipvs.Timeouts{}) && w.record.Timeouts == nil {

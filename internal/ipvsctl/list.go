@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -217,11 +216,11 @@ func Timeouts(t ipvs.Timeouts) string {
 func Daemons(list []ipvs.SyncDaemon) string {
 	var b strings.Builder
 	for _, role := range []ipvs.SyncRole{ipvs.SyncMaster, ipvs.SyncBackup} {
-		i := slices.IndexFunc(list, func(d ipvs.SyncDaemon) bool { return d.Role == role })
-		if i < 0 {
+		d, runs := ipvs.FindSync(list, role)
+		if !runs {
 			continue
 		}
-		d := list[i].Canonical()
+		d = d.Canonical()
 		fmt.Fprintf(&b, "%v sync daemon (mcast=%s, syncid=%d, maxlen=%d, group=%v, port=%d, ttl=%d)\n", d.Role, d.Interface, d.ID, d.MaxLen, d.Group, d.Port, d.TTL)
 	}
 	return b.String()

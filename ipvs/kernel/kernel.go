@@ -49,23 +49,31 @@ func Open() (*Kernel, error) { return open("") }
 // OpenNamespace is Open in the network namespace of a file such as /run/netns/lvs,
 // without leaving its own. The error wraps os.ErrNotExist when there is none.
 func OpenNamespace(path string) (*Kernel, error) {
-	type result struct {
-		k   *Kernel
-		err error
+	var k *Kernel
+	var err error
+	if e := InNamespace(path, func() { k, err = open(path) }); e != nil {
+		return nil, fmt.Errorf("ipvs: open: %w", e)
 	}
-	done := make(chan result)
+	return k, err
+}
+
+// InNamespace has a thread of its own do something in the network namespace of a file
+// such as /run/netns/lvs, and waits for it. Its error says that the thread cannot go
+// there; then nothing was done.
+func InNamespace(path string, do func()) error {
+	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // the thread ends with this goroutine, in the other namespace
-		k, err := (*Kernel)(nil), enter(path)
+		err := enter(path)
 		if err == nil {
-			k, err = open(path)
-		} else {
-			err = fmt.Errorf("ipvs: open: network namespace %s: %w", path, err)
+			do()
 		}
-		done <- result{k, err}
+		done <- err
 	}()
-	r := <-done
-	return r.k, r.err
+	if err := <-done; err != nil {
+		return fmt.Errorf("network namespace %s: %w", path, err)
+	}
+	return nil
 }
 
 // enter moves the calling thread into a network namespace.

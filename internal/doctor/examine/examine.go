@@ -8,11 +8,9 @@ package examine
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +18,7 @@ import (
 	"director/config"
 	"director/internal/control"
 	"director/internal/doctor"
+	"director/ipvs/kernel"
 )
 
 // Options says what is examined.
@@ -48,12 +47,7 @@ func Host(o Options) *doctor.Facts {
 		o.Root = "/"
 	}
 	e := &examination{Options: o, facts: &doctor.Facts{Daemon: o.Daemon}}
-	e.links()
-	e.ways()
-	e.sysctls()
-	e.modules()
-	e.services()
-	e.firewall()
+	e.network()
 	e.processes()
 	e.listeners()
 	e.files()
@@ -71,28 +65,20 @@ func Host(o Options) *doctor.Facts {
 // to IPVS there.
 func Farm(o Options, namespace string) (*doctor.Facts, error) {
 	e := &examination{Options: o, facts: &doctor.Facts{}}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the thread ends with this goroutine, in the other namespace
-		fd, err := unix.Open(namespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == nil {
-			err = unix.Setns(fd, unix.CLONE_NEWNET)
-			unix.Close(fd)
-		}
-		if err == nil {
-			e.links()
-			e.ways()
-			e.sysctls()
-			e.modules()
-			e.services()
-			e.firewall()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		return nil, fmt.Errorf("network namespace %s: %w", namespace, err)
+	if err := kernel.InNamespace(namespace, e.network); err != nil {
+		return nil, err
 	}
 	return e.facts, nil
+}
+
+// network reads what belongs to the network namespace of the calling thread.
+func (e *examination) network() {
+	e.links()
+	e.ways()
+	e.sysctls()
+	e.modules()
+	e.services()
+	e.firewall()
 }
 
 // unseen records what could not be looked at. What is simply not there was looked at.
