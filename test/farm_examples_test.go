@@ -31,7 +31,6 @@ func exampleNAT(t *testing.T) {
 	record := f.directors[1].Path("record")
 	script, err := f.directors[1].WriteFile("changed", fmt.Sprintf("#!/bin/sh\necho \"$* $DIRECTOR_SUBJECT\" >>%s\n", record))
 	f.Must(err)
-	f.Must(os.Chmod(script, 0o755))
 	twin := exampleFile(t, "07-web-farm-nat/b.conf", "        weight 1\n", fmt.Sprintf("        weight 1\n        notify_up %q root\n        notify_down %q root\n", script+" came", script+" went"),
 		"delay_loop 6", "delay_loop 0.5", "delay_before_retry 1", "delay_before_retry 0.3")
 	b := startWithConf(t, f.directors[1], twin)
