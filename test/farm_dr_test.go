@@ -130,12 +130,8 @@ func (f *farm) directly(forwarding string, address func(int) string, answersFrom
 		"s3": {"ping": "up", "tcp": "up", "http": "down"},
 	} {
 		var r control.Server
-		d.waitFor(patience, name+" has failed its way", func(s control.Status) error {
-			v, err := findService(s, "web")
-			if err == nil {
-				r, err = serverOf(v, name)
-			}
-			if err != nil {
+		d.waitService("web", name+" has failed its way", func(v control.Service) (err error) {
+			if r, err = serverOf(v, name); err != nil {
 				return err
 			}
 			got := map[string]string{}

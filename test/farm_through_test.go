@@ -52,11 +52,7 @@ func testThroughVIP(t *testing.T) {
 	const reason = "http 192.0.2.80:80/ through 192.0.2."
 	found := func(d *director, want string) {
 		t.Helper()
-		d.waitFor(patience, want, func(s control.Status) error {
-			v, err := findService(s, "web")
-			if err != nil {
-				return err
-			}
+		d.waitService("web", want, func(v control.Service) error {
 			var got []string
 			for _, r := range v.Servers {
 				got = append(got, fmt.Sprintf("%s %s/%s", r.Name, r.Checks[0].State, r.Checks[1].State))
@@ -98,11 +94,7 @@ func testThroughVIP(t *testing.T) {
 	waitTable(t, a.host, table+private)
 	// A master that cannot hear the answers says so, and keeps its servers; a server that breaks is still found by the backup.
 	f.Must(a.host.Sysctl("net/ipv4/conf/eth0/accept_local", "0"))
-	a.waitFor(patience, "the check says what is missing", func(s control.Status) error {
-		v, err := findService(s, "web")
-		if err != nil {
-			return err
-		}
+	a.waitService("web", "the check says what is missing", func(v control.Service) error {
 		if c := v.Servers[1].Checks[1]; !strings.Contains(c.Result, "net.ipv4.conf.eth0.accept_local is 0") {
 			return fmt.Errorf("%s: %s", c.State, c.Result)
 		}
@@ -130,11 +122,7 @@ func testThroughVIP(t *testing.T) {
 		t.Error(err)
 	}
 	b.WaitInstance("outside", "MASTER", patience)
-	b.waitFor(patience, "the new master keeps its servers", func(s control.Status) error {
-		v, err := findService(s, "web")
-		if err != nil {
-			return err
-		}
+	b.waitService("web", "the new master keeps its servers", func(v control.Service) error {
 		for i, state := range []string{"up", "down", "up"} {
 			if r := v.Servers[i]; r.Health != state || !strings.Contains(r.Checks[1].Result, "accept_local") {
 				return fmt.Errorf("%s is %s: %+v", r.Name, r.Health, r.Checks)
