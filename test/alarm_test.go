@@ -168,7 +168,6 @@ func TestTwoMastersAreTold(t *testing.T) {
 	record := p.a.Path("alarms")
 	script, err := p.a.WriteFile("alarm.sh", "#!/bin/sh\necho \"$DIRECTOR_SUBJECT $DIRECTOR_ALARM $DIRECTOR_TO $DIRECTOR_PEER\" >>"+record+"\n")
 	p.Must(err)
-	p.Must(os.Chmod(script, 0o755))
 	conf := func(router string, prio int) string {
 		return channels(router) + vrrp("VI_1", 51, prio, "192.0.2.100/24", fast)
 	}

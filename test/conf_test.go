@@ -21,7 +21,6 @@ func TestRunFromKeepalivedConf(t *testing.T) {
 	record := p.a.Path("record")
 	notify, err := p.a.WriteFile("notify", fmt.Sprintf("#!/bin/sh\necho \"$*\" >>%s\n", record))
 	p.Must(err)
-	p.Must(os.Chmod(notify, 0o755))
 	conf := func(h *netlab.Host, prio int, check string, more ...string) string {
 		return fmt.Sprintf(`! one file for both hosts
 $PRIORITY=%d

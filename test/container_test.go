@@ -19,7 +19,6 @@ func TestFirstProcess(t *testing.T) {
 	p := newPair(t)
 	script, err := p.a.WriteFile("notify.sh", "#!/bin/sh\nsetsid sleep 1 &\n")
 	p.Must(err)
-	p.Must(os.Chmod(script, 0o755))
 	conf := vrrp("VI_1", 51, 150, "192.0.2.100/24", fast, "notify = { all = \""+script+"\" }")
 	start := func() (d *director, first int) {
 		t.Helper()

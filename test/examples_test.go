@@ -77,7 +77,6 @@ func exampleScript(p *pair) (script, broken string) {
 	broken = p.a.Path("broken")
 	script, err := p.a.WriteFile("check", fmt.Sprintf("#!/bin/sh\n[ ! -e %s ]\n", broken))
 	p.Must(err)
-	p.Must(os.Chmod(script, 0o755))
 	return script, broken
 }
 
@@ -152,7 +151,6 @@ func exampleDatabases(t *testing.T) {
 		record[h] = h.Path("record")
 		s, err := h.WriteFile("role", fmt.Sprintf("#!/bin/sh\necho \"$*\" >>%s\n", record[h]))
 		p.Must(err)
-		p.Must(os.Chmod(s, 0o755))
 		return []string{"/usr/local/sbin/db-role", s, "/usr/local/sbin/db-log", s}
 	}
 	wrote := func(h *netlab.Host, want string) {

@@ -43,11 +43,7 @@ func testBFDCheck(t *testing.T) {
 	d.WaitServer("web", "s1", "up")
 	// One that takes its session down in order says nothing against its server.
 	speakers[1].Stop()
-	d.waitFor(patience, "the session of s2 was taken down", func(st control.Status) error {
-		v, err := findService(st, "web")
-		if err != nil {
-			return err
-		}
+	d.waitService("web", "the session of s2 was taken down", func(v control.Service) error {
 		if r := v.Servers[1]; r.Health != "up" || !strings.Contains(r.Checks[0].Result, "was taken down") {
 			return fmt.Errorf("s2 is %s: %+v", r.Health, r.Checks)
 		}

@@ -39,20 +39,28 @@ virtual_ipaddress = ["192.0.2.80/24"]
 // ARP for it (set-up 8).
 func testDirectRouting(t *testing.T) {
 	f := newFarm(t, 1, 0)
+	f.outsideServers(3)
 	var macs []string
-	for i := range 3 {
-		h := f.Host(fmt.Sprintf("s%d", i+1))
-		f.Connect(h, "eth0", f.front, fmt.Sprintf("192.0.2.%d/24", i+11))
-		f.Must(h.Sysctl("net.ipv4.conf.all.arp_ignore", "1"))
-		f.Must(h.Sysctl("net.ipv4.conf.all.arp_announce", "2"))
+	for _, h := range f.servers {
 		f.Must(h.AddAddr("lo", netip.MustParsePrefix(outsideVIP+"/32")))
-		f.servers = append(f.servers, h)
 		macs = append(macs, mac(t, h, "eth0"))
 	}
 	d := f.directly("dr", func(i int) string { return fmt.Sprintf("192.0.2.%d:80", i+11) }, macs)
 	// The one that the whole network takes for the owner of the VIP is the director.
 	if got, ok := f.client.Neighbour(netip.MustParseAddr(outsideVIP)); !ok || got.String() != mac(t, d.host, "eth0") {
 		t.Errorf("the client's neighbour entry for the VIP is %v, want the director's %s", got, mac(t, d.host, "eth0"))
+	}
+}
+
+// outsideServers makes n servers on the clients' network, which answer ARP for no address of another device.
+func (f *farm) outsideServers(n int) {
+	f.t.Helper()
+	for i := range n {
+		h := f.Host(fmt.Sprintf("s%d", i+1))
+		f.Connect(h, "eth0", f.front, fmt.Sprintf("192.0.2.%d/24", i+11))
+		f.Must(h.Sysctl("net.ipv4.conf.all.arp_ignore", "1"))
+		f.Must(h.Sysctl("net.ipv4.conf.all.arp_announce", "2"))
+		f.servers = append(f.servers, h)
 	}
 }
 
@@ -122,12 +130,8 @@ func (f *farm) directly(forwarding string, address func(int) string, answersFrom
 		"s3": {"ping": "up", "tcp": "up", "http": "down"},
 	} {
 		var r control.Server
-		d.waitFor(patience, name+" has failed its way", func(s control.Status) error {
-			v, err := findService(s, "web")
-			if err == nil {
-				r, err = serverOf(v, name)
-			}
-			if err != nil {
+		d.waitService("web", name+" has failed its way", func(v control.Service) (err error) {
+			if r, err = serverOf(v, name); err != nil {
 				return err
 			}
 			got := map[string]string{}

@@ -31,7 +31,6 @@ func exampleNAT(t *testing.T) {
 	record := f.directors[1].Path("record")
 	script, err := f.directors[1].WriteFile("changed", fmt.Sprintf("#!/bin/sh\necho \"$* $DIRECTOR_SUBJECT\" >>%s\n", record))
 	f.Must(err)
-	f.Must(os.Chmod(script, 0o755))
 	twin := exampleFile(t, "07-web-farm-nat/b.conf", "        weight 1\n", fmt.Sprintf("        weight 1\n        notify_up %q root\n        notify_down %q root\n", script+" came", script+" went"),
 		"delay_loop 6", "delay_loop 0.5", "delay_before_retry 1", "delay_before_retry 0.3")
 	b := startWithConf(t, f.directors[1], twin)
@@ -91,13 +90,9 @@ func exampleNAT(t *testing.T) {
 // Two servers answer directly, the third behind a router through a tunnel.
 func exampleDirect(t *testing.T) {
 	f := newFarm(t, 2, 0)
-	for i := range 2 {
-		h := f.Host(fmt.Sprintf("s%d", i+1))
-		f.Connect(h, "eth0", f.front, fmt.Sprintf("192.0.2.%d/24", i+11))
-		f.Must(h.Sysctl("net.ipv4.conf.all.arp_ignore", "1"))
-		f.Must(h.Sysctl("net.ipv4.conf.all.arp_announce", "2"))
+	f.outsideServers(2)
+	for _, h := range f.servers {
 		f.Must(h.AddAddr("lo", netip.MustParsePrefix(outsideVIP+"/32")))
-		f.servers = append(f.servers, h)
 	}
 	router := f.Host("router")
 	f.Connect(router, "eth0", f.front, "192.0.2.254/24")
@@ -137,10 +132,16 @@ func (f *farm) behindRouter(name, prefix string) *netlab.Host {
 	h := f.Host(name)
 	f.Connect(h, "eth0", f.back, prefix)
 	f.Must(h.DefaultRoute(netip.MustParseAddr("10.0.1.254")))
+	f.endTunnel(h)
+	return h
+}
+
+// endTunnel has a server take what comes through a tunnel for the outside address.
+func (f *farm) endTunnel(h *netlab.Host) {
+	f.t.Helper()
 	f.Must(h.LinkUp("tunl0"))
 	f.Must(h.Sysctl("net/ipv4/conf/tunl0/rp_filter", "0"))
 	f.Must(h.AddAddr("tunl0", netip.MustParsePrefix(outsideVIP+"/32")))
-	return h
 }
 
 // The kernel has the same services of both languages; no server of theirs is there.

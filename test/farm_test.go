@@ -210,27 +210,34 @@ func serverOf(v control.Service, name string) (control.Server, error) {
 func (d *director) WaitService(name, state string) control.Service {
 	d.t.Helper()
 	var found control.Service
-	d.waitFor(patience, fmt.Sprintf("virtual server %s becomes %s", name, state), func(s control.Status) (err error) {
-		if found, err = findService(s, name); err != nil {
-			return err
-		}
-		if found.State != state {
-			return fmt.Errorf("it is %s: %s", found.State, found.Reason)
+	d.waitService(name, fmt.Sprintf("virtual server %s becomes %s", name, state), func(v control.Service) error {
+		found = v
+		if v.State != state {
+			return fmt.Errorf("it is %s: %s", v.State, v.Reason)
 		}
 		return nil
 	})
 	return found
 }
 
+// waitService asks for the state of a virtual server until cond is content with it.
+func (d *director) waitService(name, what string, cond func(control.Service) error) {
+	d.t.Helper()
+	d.waitFor(patience, what, func(s control.Status) error {
+		v, err := findService(s, name)
+		if err != nil {
+			return err
+		}
+		return cond(v)
+	})
+}
+
 // WaitServer waits until a real server is in a state, and returns it.
 func (d *director) WaitServer(service, server, state string) control.Server {
 	d.t.Helper()
 	var found control.Server
-	d.waitFor(patience, fmt.Sprintf("server %s of %s becomes %s", server, service, state), func(s control.Status) error {
-		v, err := findService(s, service)
-		if err == nil {
-			found, err = serverOf(v, server)
-		}
+	d.waitService(service, fmt.Sprintf("server %s of %s becomes %s", server, service, state), func(v control.Service) (err error) {
+		found, err = serverOf(v, server)
 		if err == nil && found.Health != state {
 			err = fmt.Errorf("it is %s: %s", found.Health, found.Reason)
 		}

@@ -40,13 +40,7 @@ real_server = [{ name = "s1", address = "192.0.2.11" }, { name = "s2", address =
 func testThroughVIP(t *testing.T) {
 	f := newFarm(t, 2, 0)
 	vip := netip.MustParsePrefix(outsideVIP + "/32")
-	for i := range 3 {
-		h := f.Host(fmt.Sprintf("s%d", i+1))
-		f.Connect(h, "eth0", f.front, fmt.Sprintf("192.0.2.%d/24", i+11))
-		f.Must(h.Sysctl("net.ipv4.conf.all.arp_ignore", "1"))
-		f.Must(h.Sysctl("net.ipv4.conf.all.arp_announce", "2"))
-		f.servers = append(f.servers, h)
-	}
+	f.outsideServers(3)
 	s1, s2, s3 := f.servers[0], f.servers[1], f.servers[2]
 	f.Must(s1.AddAddr("lo", vip)) // s2 has no virtual address, s3 no tunnel
 	f.webServers(f.servers...)
@@ -58,11 +52,7 @@ func testThroughVIP(t *testing.T) {
 	const reason = "http 192.0.2.80:80/ through 192.0.2."
 	found := func(d *director, want string) {
 		t.Helper()
-		d.waitFor(patience, want, func(s control.Status) error {
-			v, err := findService(s, "web")
-			if err != nil {
-				return err
-			}
+		d.waitService("web", want, func(v control.Service) error {
 			var got []string
 			for _, r := range v.Servers {
 				got = append(got, fmt.Sprintf("%s %s/%s", r.Name, r.Checks[0].State, r.Checks[1].State))
@@ -81,9 +71,7 @@ func testThroughVIP(t *testing.T) {
 		t.Logf("%s: s2 is down: %s", d.host.Name(), d.WaitServer("web", "s2", "down").Reason)
 	}
 	f.Must(s2.AddAddr("lo", vip))
-	f.Must(s3.LinkUp("tunl0"))
-	f.Must(s3.Sysctl("net/ipv4/conf/tunl0/rp_filter", "0"))
-	f.Must(s3.AddAddr("tunl0", vip))
+	f.endTunnel(s3)
 	const private = "-A -f 5000 -s rr -o\n-a -f 5000 -r 192.0.2.11:0 -g -w 1\n-A -f 5001 -s rr -o\n-a -f 5001 -r 192.0.2.12:0 -g -w 1\n" +
 		"-A -f 5002 -s rr -o\n-a -f 5002 -r 192.0.2.13:0 -i -w 1 --tun-type ipip\n"
 	const table = "-A -t 192.0.2.80:80 -s rr\n-a -t 192.0.2.80:80 -r 192.0.2.11:80 -g -w 1\n-a -t 192.0.2.80:80 -r 192.0.2.12:80 -g -w 1\n" +
@@ -106,11 +94,7 @@ func testThroughVIP(t *testing.T) {
 	waitTable(t, a.host, table+private)
 	// A master that cannot hear the answers says so, and keeps its servers; a server that breaks is still found by the backup.
 	f.Must(a.host.Sysctl("net/ipv4/conf/eth0/accept_local", "0"))
-	a.waitFor(patience, "the check says what is missing", func(s control.Status) error {
-		v, err := findService(s, "web")
-		if err != nil {
-			return err
-		}
+	a.waitService("web", "the check says what is missing", func(v control.Service) error {
 		if c := v.Servers[1].Checks[1]; !strings.Contains(c.Result, "net.ipv4.conf.eth0.accept_local is 0") {
 			return fmt.Errorf("%s: %s", c.State, c.Result)
 		}
@@ -138,11 +122,7 @@ func testThroughVIP(t *testing.T) {
 		t.Error(err)
 	}
 	b.WaitInstance("outside", "MASTER", patience)
-	b.waitFor(patience, "the new master keeps its servers", func(s control.Status) error {
-		v, err := findService(s, "web")
-		if err != nil {
-			return err
-		}
+	b.waitService("web", "the new master keeps its servers", func(v control.Service) error {
 		for i, state := range []string{"up", "down", "up"} {
 			if r := v.Servers[i]; r.Health != state || !strings.Contains(r.Checks[1].Result, "accept_local") {
 				return fmt.Errorf("%s is %s: %+v", r.Name, r.Health, r.Checks)

@@ -123,7 +123,6 @@ func TestFenceGate(t *testing.T) {
 	say("exit 7")
 	script, err := p.b.WriteFile("fence.sh", "#!/bin/sh\necho \"$DIRECTOR_INSTANCE $DIRECTOR_PEER $1\" >>"+record+"\n. "+what+"\n")
 	p.Must(err)
-	p.Must(os.Chmod(script, 0o755))
 	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast)+
 		gate("fence", "stay", fmt.Sprintf("script = [%q, \"lb-a\"]", script), `timeout = "500ms"`))
 	p.Eventually(5*time.Second, "B hears A", func() error {

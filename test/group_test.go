@@ -21,7 +21,6 @@ func TestSyncGroup(t *testing.T) {
 	record := p.a.Path("record")
 	script, err := p.a.WriteFile("notify.sh", "#!/bin/sh\necho \"$*\" >>"+record+"\n")
 	p.Must(err)
-	p.Must(os.Chmod(script, 0o755))
 	conf := func(prio int, notify string) string {
 		return vrrp("outside", 51, prio, "192.0.2.100/24", fast) +
 			strings.Replace(vrrp("inside", 52, prio, "10.0.0.1/24", fast), "eth0", "eth1", 1) +

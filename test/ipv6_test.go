@@ -94,7 +94,6 @@ func TestMixedPair(t *testing.T) {
 	record := p.a.Path("record")
 	script, err := p.a.WriteFile("notify.sh", "#!/bin/sh\necho \"$*\" >>"+record+"\n")
 	p.Must(err)
-	p.Must(os.Chmod(script, 0o755))
 	conf := func(prio int, lines ...string) string {
 		c := vrrp("VI_1", 51, prio, "192.0.2.100/24", append([]string{fast}, lines...)...)
 		return strings.Replace(c, `["192.0.2.100/24"]`, `["192.0.2.100/24", "2001:db8::100/64"]`, 1)

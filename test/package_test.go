@@ -12,32 +12,34 @@ import (
 	"director/internal/netlab"
 )
 
-// packagesDir is where the packages are that are made of the binary under test.
-func packagesDir(t *testing.T) string { return filepath.Join(filepath.Dir(binary(t)), "packages") }
+// packagesBeside is where the packages are that are made of a binary.
+func packagesBeside(binary string) string { return filepath.Join(filepath.Dir(binary), "packages") }
 
-// buildPackages makes the packages, unless that was done outside of this kernel.
+// buildPackages makes the packages, once in a run of the tests.
 func buildPackages(t *testing.T) {
 	t.Helper()
-	if out, err := makePackages(packagesDir(t), binary(t)); err != nil {
+	if out, err := makePackages(); err != nil {
 		t.Fatalf("make packages: %v\n%s", err, out)
 	}
 }
 
-var packagesOnce sync.Mutex
-
-func makePackages(dir, binary string) (string, error) {
-	packagesOnce.Lock()
-	defer packagesOnce.Unlock()
+// makePackages returns what make printed. Inside User Mode Linux the packages of the outer run are there.
+var makePackages = sync.OnceValues(func() (string, error) {
+	binary, err := buildBinary()
+	if err != nil {
+		return "", err
+	}
+	dir := packagesBeside(binary)
 	if _, err := os.Stat(dir); err == nil {
 		return "", nil
 	}
 	return command("make", "-C", "..", "packages", "BUILD=", "PACKAGE_BINARY="+binary, "PACKAGE_ARCHES="+runtime.GOARCH, "PACKAGE_DIR="+dir)
-}
+})
 
 // packageOf returns the only package of a kind.
 func packageOf(t *testing.T, kind string) string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(packagesDir(t), "*."+kind))
+	found, err := filepath.Glob(filepath.Join(packagesBeside(binary(t)), "*."+kind))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("packages: %v, %v", found, err)
 	}

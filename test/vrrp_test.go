@@ -229,7 +229,6 @@ func TestTrackScriptMovesTheAddress(t *testing.T) {
 [ ! -e %[2]s ]
 `, broken, down))
 	p.Must(err)
-	p.Must(os.Chmod(script, 0o755))
 	conf := func(prio int) string {
 		return fmt.Sprintf("[vrrp_script.chk]\nscript = %q\ninterval = \"200ms\"\nweight = -20\n", script) +
 			vrrp("VI_1", 51, prio, "192.0.2.100/24", fast, `track_script = ["chk"]`,
@@ -273,9 +272,6 @@ func TestNotifyScripts(t *testing.T) {
 	p.Must(err)
 	hang, err := p.a.WriteFile("hang.sh", fmt.Sprintf("#!/bin/sh\necho hang >>%s\nsleep 600\n", record))
 	p.Must(err)
-	for _, s := range []string{script, hang} {
-		p.Must(os.Chmod(s, 0o755))
-	}
 	notify := fmt.Sprintf("[vrrp_instance.db.notify]\nmaster = [%[1]q, \"promote\"]\nbackup = [%[1]q, \"demote\", \"it's me\"]\nfault = [%[2]q]\nstop = [%[1]q, \"stop\"]\nall = [%[1]q]\ntimeout = \"500ms\"\n", script, hang)
 	a := startDirector(t, p.a, vrrp("db", 51, 150, "192.0.2.100/24", fast, "nopreempt = true")+notify)
 	a.WaitInstance("db", "MASTER", 5*time.Second)

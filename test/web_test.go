@@ -26,19 +26,10 @@ import (
 
 const webTable = "[web]\nlisten = [\"127.0.0.1:80\"]\nupdate_interval = \"250ms\"\n"
 
-// webPID waits until the web process runs and returns its number, and what /proc says of it.
+// webPID waits until a web process other than the former one runs, and returns its number, and what /proc says of it.
 func (d *director) webPID(former int) (int, map[string]string) {
 	d.t.Helper()
-	pid := 0
-	d.waitFor(15*time.Second, "the web process runs", func(s control.Status) error {
-		for _, p := range s.Processes {
-			if p.Role == "web" && p.State == "running" && p.PID != former {
-				pid = p.PID
-				return nil
-			}
-		}
-		return fmt.Errorf("processes %+v", s.Processes)
-	})
+	pid := d.WaitRespawn("web", former, 15*time.Second).PID
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		d.t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -22,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"director/internal/netlab"
 	"director/internal/netlab/labtest"
 )
 
@@ -60,19 +62,18 @@ func (s *server) signal(sig syscall.Signal) { syscall.Kill(-s.cmd.Process.Pid, s
 func (s *server) stop() {
 	s.t.Helper()
 	s.signal(syscall.SIGSTOP)
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		running := false
+	if err := netlab.EventuallyWithin(10*time.Second, func() error {
 		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
 		for _, t := range tasks {
 			text, _ := os.ReadFile(t)
-			_, state, _ := strings.Cut(string(text), ") ")
-			running = running || !strings.HasPrefix(state, "T")
+			if _, state, _ := strings.Cut(string(text), ") "); !strings.HasPrefix(state, "T") {
+				return fmt.Errorf("%s: %s", t, text)
+			}
 		}
-		if !running {
-			return
-		}
+		return nil
+	}); err != nil {
+		s.t.Fatalf("the server does not halt: %v", err)
 	}
-	s.t.Fatal("the server does not halt")
 }
 
 func (s *server) kill() {
@@ -103,12 +104,13 @@ func (c *trial) run() {
 	up := func(when string) {
 		t.Helper()
 		var r Result
-		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-			if r = c.good(within(t, 2*time.Second)); r.OK {
-				break
+		err := netlab.EventuallyWithin(30*time.Second, func() error {
+			if r = c.good(within(t, 2*time.Second)); !r.OK {
+				return errors.New(r.Detail)
 			}
-		}
-		if !r.OK || !strings.Contains(r.Detail, c.say) {
+			return nil
+		})
+		if err != nil || !strings.Contains(r.Detail, c.say) {
 			t.Fatalf("%s: %s, want %q; the server says\n%s", when, r, c.say, c.log.String())
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"director/config"
 	"director/internal/control"
+	"director/internal/netlab"
 	"director/internal/netlab/labtest"
 	"director/internal/script"
 )
@@ -52,10 +53,13 @@ func change(kind, subject, from, to, reason string, seq uint64) control.Event {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 10s: %s", what)
+	if err := netlab.EventuallyWithin(10*time.Second, func() error {
+		if !ok() {
+			return errors.New(what)
 		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 
