@@ -143,11 +143,12 @@ func (r *report) syntax(err error) {
 	if first, size := utf8.DecodeRuneInString(msg); len(msg) > size && !unicode.IsUpper(rune(msg[size])) {
 		msg = string(unicode.ToLower(first)) + msg[size:]
 	}
-	r.errorf(at, "syntax: %s", printable(msg))
+	r.errorf(at, "syntax: %s", Printable(msg))
 }
 
-// printable escapes what would tear a line of messages apart.
-func printable(msg string) string {
+// Printable escapes what would tear a line of messages apart, or tell a terminal to do
+// something.
+func Printable(msg string) string {
 	if strings.IndexFunc(msg, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return msg
 	}
