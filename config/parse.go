@@ -108,7 +108,7 @@ func build(r *report, schema *table, root place) *Config {
 	d := decoder{r}
 	d.table(root, reflect.ValueOf(cfg).Elem(), schema)
 
-	v := validator{report: r, cfg: cfg, root: root}
+	v := validator{report: r, cfg: cfg, root: root, names: cfg.names()}
 	v.validate()
 	return cfg
 }
@@ -191,6 +191,7 @@ type validator struct {
 	cfg  *Config
 	root place
 
+	names    allNames
 	compared int // names, in search of those that were meant
 }
 
