@@ -73,6 +73,15 @@ func TestNoQuadraticTime(t *testing.T) {
 		"real_server": func(i int) string {
 			return fmt.Sprintf("[[virtual_server.v.real_server]]\naddress = \"%s:80\"\n[[virtual_server.v.real_server.check]]\ntype = \"tcp\"\n", ip(i+1))
 		},
+		"active_with": func(i int) string {
+			return fmt.Sprintf("[vrrp_instance.i%d]\ninterface = \"e%d\"\nvirtual_router_id = 1\nvirtual_ipaddress = \"%s\"\n[virtual_server.v%d]\naddress = \"%s:80\"\nactive_with = \"i%d\"\ncheck = { type = \"tcp\" }\nreal_server = [\"192.0.2.1:80\"]\n", i, i, ip(i), i, ip(i+1), i)
+		},
+		"bfd check": func(i int) string {
+			return fmt.Sprintf("[bfd.b%d]\nneighbor_ip = \"%s\"\n[virtual_server.v%d]\naddress = \"%s:80\"\ncheck = { type = \"bfd\", bfd = \"b%d\" }\nreal_server = [\"192.0.2.1:80\"]\n", i, ip(i+1), i, ip(i+1), i)
+		},
+		"bfd_trigger and gate": func(i int) string {
+			return fmt.Sprintf("[bfd.b%d]\nneighbor_ip = \"%s\"\n[vrrp_instance.i%d]\ninterface = \"e%d\"\nvirtual_router_id = 1\nvirtual_ipaddress = \"%s\"\nbfd_trigger = [\"b%d\"]\npromotion_gate = { type = \"pool\", virtual_server = [\"v%d\"] }\n[virtual_server.v%d]\naddress = \"%s:80\"\ncheck = { type = \"tcp\" }\nreal_server = [\"192.0.2.1:80\"]\n", i, ip(i+1), i, i, ip(i), i, i, i, ip(i+1))
+		},
 		"errors": func(i int) string {
 			return fmt.Sprintf("[vrrp_instance.i%d]\nintrface = \"e\"\nvirtual_router_id = 999\ntrack_script = [\"s%d\"]\n[vrrp_script.t%d]\n", i, i, i)
 		},

@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/netip"
-	"slices"
 )
 
 // IPVSSync is connection sync: the kernel's daemons that tell the other directors of
@@ -43,12 +42,8 @@ func (v *validator) ipvs() {
 		v.errorf(group, "%s is no multicast address, allowed is one such as \"224.0.0.81\"", s.Group)
 	}
 	if s.Instance != "" && v.ok(at.child("vrrp_instance")) {
-		names := make([]string, len(v.cfg.Instances))
-		for i := range names {
-			names[i] = v.cfg.Instances[i].Name
-		}
-		if i := slices.Index(names, s.Instance); i < 0 {
-			v.unknownName(at.child("vrrp_instance"), "vrrp_instance", s.Instance, names)
+		if i, known := v.names.instances.index[s.Instance]; !known {
+			v.unknownName(at.child("vrrp_instance"), "vrrp_instance", s.Instance, v.names.instances.list)
 		} else if !at.has("sync_id") {
 			s.ID = v.cfg.Instances[i].VRID
 		}

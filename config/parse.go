@@ -108,7 +108,7 @@ func build(r *report, schema *table, root place) *Config {
 	d := decoder{r}
 	d.table(root, reflect.ValueOf(cfg).Elem(), schema)
 
-	v := validator{report: r, cfg: cfg, root: root}
+	v := validator{report: r, cfg: cfg, root: root, names: cfg.names()}
 	v.validate()
 	return cfg
 }
@@ -143,11 +143,12 @@ func (r *report) syntax(err error) {
 	if first, size := utf8.DecodeRuneInString(msg); len(msg) > size && !unicode.IsUpper(rune(msg[size])) {
 		msg = string(unicode.ToLower(first)) + msg[size:]
 	}
-	r.errorf(at, "syntax: %s", printable(msg))
+	r.errorf(at, "syntax: %s", Printable(msg))
 }
 
-// printable escapes what would tear a line of messages apart.
-func printable(msg string) string {
+// Printable escapes what would tear a line of messages apart, or tell a terminal to do
+// something.
+func Printable(msg string) string {
 	if strings.IndexFunc(msg, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return msg
 	}
@@ -190,6 +191,7 @@ type validator struct {
 	cfg  *Config
 	root place
 
+	names    allNames
 	compared int // names, in search of those that were meant
 }
 

@@ -37,7 +37,7 @@ func (r *Report) NoEffectf(at Position, key, format string, args ...any) {
 }
 
 func (r *Report) remark(loss Loss, at Position, key, format string, args []any) {
-	w := Warning{File: at.File, Line: at.Line, Col: at.Col, Key: word(key), Msg: printable(fmt.Sprintf(format, args...))}
+	w := Warning{File: at.File, Line: at.Line, Col: at.Col, Key: word(key), Msg: Printable(fmt.Sprintf(format, args...))}
 	r.r.warns = append(r.r.warns, w)
 	r.remarks = append(r.remarks, Remark{w, loss})
 }

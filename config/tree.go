@@ -103,7 +103,7 @@ func NewReport(name string) *Report { return &Report{r: report{file: name}} }
 
 // Errorf records an error; key is empty, or the word that it is about.
 func (r *Report) Errorf(at Position, key, format string, args ...any) {
-	r.r.errs = append(r.r.errs, Error{File: at.File, Line: at.Line, Col: at.Col, Key: word(key), Msg: printable(fmt.Sprintf(format, args...))})
+	r.r.errs = append(r.r.errs, Error{File: at.File, Line: at.Line, Col: at.Col, Key: word(key), Msg: Printable(fmt.Sprintf(format, args...))})
 }
 
 // Warnf records a warning about what holds in another way.
@@ -135,5 +135,5 @@ func word(key string) string {
 	if len(key) > longest {
 		key = strings.ToValidUTF8(key[:longest], "") + "..."
 	}
-	return printable(key)
+	return Printable(key)
 }

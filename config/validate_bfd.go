@@ -120,12 +120,6 @@ func (v *validator) triggers(at place, in *Instance) {
 		return
 	}
 	v4, v6 := in.Family(false), in.Family(true)
-	sessions := make(map[string]*BFD)
-	var names []string
-	for i := range v.cfg.BFD {
-		sessions[v.cfg.BFD[i].Name] = &v.cfg.BFD[i]
-		names = append(names, v.cfg.BFD[i].Name)
-	}
 	seen := make(map[BFDTrigger]bool)
 	for j, e := range list {
 		e = e.asShort("name")
@@ -134,14 +128,14 @@ func (v *validator) triggers(at place, in *Instance) {
 		if !v.ok(e) || !v.ok(name) || !v.ok(addr) || t.Name == "" {
 			continue
 		}
-		s := sessions[t.Name]
-		if s == nil {
-			v.unknownName(name, "bfd", t.Name, names)
+		i, known := v.names.sessions.index[t.Name]
+		if !known {
+			v.unknownName(name, "bfd", t.Name, v.names.sessions.list)
 			continue
 		}
 		where := addr
 		if !t.Address.IsValid() {
-			t.Address, where = s.Neighbor, name
+			t.Address, where = v.cfg.BFD[i].Neighbor, name
 		}
 		peer := func(p UnicastPeer) bool { return p.Address == t.Address }
 		switch {

@@ -151,12 +151,8 @@ func (v *validator) checkSession(e place, c *Check) {
 	if at := e.child("connect_address"); at.exists() && v.ok(at) {
 		v.errorf(at.atKey(), "has no meaning with type = %q, allowed with the others: the session says whom it is with", c.Kind)
 	}
-	names := make([]string, len(v.cfg.BFD))
-	for i := range names {
-		names[i] = v.cfg.BFD[i].Name
-	}
-	if at := e.child("bfd"); c.Session != "" && v.ok(at) && !slices.Contains(names, c.Session) {
-		v.unknownName(at, "bfd", c.Session, names)
+	if at := e.child("bfd"); c.Session != "" && v.ok(at) && !v.names.sessions.has(c.Session) {
+		v.unknownName(at, "bfd", c.Session, v.names.sessions.list)
 	}
 }
 

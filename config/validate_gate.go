@@ -6,12 +6,6 @@ func (v *validator) gates(at place, in *Instance) {
 	if len(list) == 0 {
 		return
 	}
-	servers := make(map[string]bool)
-	var names []string
-	for i := range v.cfg.VirtualServers {
-		servers[v.cfg.VirtualServers[i].Name] = true
-		names = append(names, v.cfg.VirtualServers[i].Name)
-	}
 	locks := 0
 	seen := make(map[string]place)
 	for i, e := range list {
@@ -51,8 +45,8 @@ func (v *validator) gates(at place, in *Instance) {
 			needs("virtual_server", "the name of at least one [virtual_server.NAME]")
 			list := e.child("virtual_server").list()
 			for j, name := range g.Pools {
-				if v.ok(list[j]) && !servers[name] {
-					v.unknownName(list[j], "virtual_server", name, names)
+				if v.ok(list[j]) && !v.names.servers.has(name) {
+					v.unknownName(list[j], "virtual_server", name, v.names.servers.list)
 				}
 			}
 			v.duplicates(list, g.Pools)

@@ -39,14 +39,8 @@ func (v *validator) pooling(at place, vs *VirtualServer) {
 	if omega := at.child("omega"); vs.Omega && v.cfg.Global.KeepIPVSOnStop && v.ok(omega) {
 		v.warnf(omega, "has no effect with global.keep_ipvs_on_stop = true: the service goes on after the stop")
 	}
-	if with := at.child("active_with"); vs.ActiveWith != "" && v.ok(with) {
-		var names []string
-		for i := range v.cfg.Instances {
-			names = append(names, v.cfg.Instances[i].Name)
-		}
-		if !slices.Contains(names, vs.ActiveWith) {
-			v.unknownName(with, "vrrp_instance", vs.ActiveWith, names)
-		}
+	if with := at.child("active_with"); vs.ActiveWith != "" && v.ok(with) && !v.names.instances.has(vs.ActiveWith) {
+		v.unknownName(with, "vrrp_instance", vs.ActiveWith, v.names.instances.list)
 	}
 }
 

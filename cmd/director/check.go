@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -59,7 +60,7 @@ Exit status:
 			case dump && errs == 0:
 				err = e.dump(cmd, list, asJSON)
 			case asJSON:
-				err = printJSON(cmd, list)
+				err = printJSON(cmd.OutOrStdout(), list)
 			default:
 				err = e.tell(cmd, list)
 			}
@@ -80,8 +81,9 @@ Exit status:
 	return cmd
 }
 
-func printJSON(cmd *cobra.Command, v any) error {
-	enc := json.NewEncoder(cmd.OutOrStdout())
+// printJSON writes a value as all commands do that print one document.
+func printJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }
@@ -95,7 +97,7 @@ func (e *examination) dump(cmd *cobra.Command, list []verdict.Finding, asJSON bo
 	}
 	tree, settings := config.Effective(e.cfg, e.find)
 	if asJSON {
-		return printJSON(cmd, settings)
+		return printJSON(cmd.OutOrStdout(), settings)
 	}
 	_, err := cmd.OutOrStdout().Write(tree.Write())
 	return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -190,7 +189,5 @@ func reportJSON(w io.Writer, r *convert.Result) error {
 	for _, m := range r.Remarks {
 		out.Remarks = append(out.Remarks, remark{m.File, m.Line, m.Col, m.Key, m.Loss.String(), m.Msg})
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return printJSON(w, out)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"time"
@@ -42,9 +41,7 @@ is, whatever else was found.`,
 			}
 			out := cmd.OutOrStdout()
 			if asJSON {
-				enc := json.NewEncoder(out)
-				enc.SetIndent("", "  ")
-				err = enc.Encode(report)
+				err = printJSON(out, report)
 			} else {
 				err = doctor.Render(out, report, viewFor(out).Colour)
 			}

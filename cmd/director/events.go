@@ -111,9 +111,7 @@ process, reloads.`,
 				if !known {
 					return &failure{exitFailure, fmt.Errorf("there is nothing called %q", args[0])}
 				}
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				return enc.Encode(struct {
+				return printJSON(cmd.OutOrStdout(), struct {
 					Status *control.Status `json:"status"`
 					Events []control.Event `json:"events"`
 				}{&part, part.EventsAbout(args[0], list)})

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -173,9 +172,7 @@ func showOrder(out io.Writer, r control.OrderResult, asJSON bool) error {
 	if !asJSON {
 		return control.RenderOrder(out, r, viewFor(out))
 	}
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(r)
+	return printJSON(out, r)
 }
 
 // follow tells how the servers are until what was ordered is done. A daemon that does

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -94,9 +93,7 @@ func showPlan(cmd *cobra.Command, plan *control.Plan, asJSON bool) error {
 	var err error
 	switch {
 	case asJSON:
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(plan)
+		err = printJSON(out, plan)
 	case len(plan.Errors) == 0:
 		err = control.RenderPlan(out, plan, viewFor(out))
 	}

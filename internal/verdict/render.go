@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"director/config"
 )
 
 const (
@@ -72,7 +74,7 @@ func (r *renderer) finding(f Finding, again []Finding) {
 	if f.Key != "" {
 		key = f.Key + ": "
 	}
-	fmt.Fprintf(&r.b, "%s %s %s%s\n", r.paint("1", printable(place)+":"), r.paint(codeOf(f.Severity), string(f.Severity)+":"), printable(key), printable(f.Message))
+	fmt.Fprintf(&r.b, "%s %s %s%s\n", r.paint("1", config.Printable(place)+":"), r.paint(codeOf(f.Severity), string(f.Severity)+":"), config.Printable(key), config.Printable(f.Message))
 	gutter := ""
 	if e := r.excerpt(f); e.text != "" {
 		gutter = strings.Repeat(" ", len(strconv.Itoa(f.Line)))
@@ -146,20 +148,4 @@ func (e excerpt) mark() (line, mark string) {
 	}
 	mark = strings.Repeat(" ", from) + "^" + strings.Repeat("~", max(0, to-from-1))
 	return strings.TrimRight(string(shown), " "), mark
-}
-
-// printable escapes what would tear a line apart or tell the terminal to do something.
-func printable(s string) string {
-	if strings.IndexFunc(s, func(c rune) bool { return !unicode.IsPrint(c) }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, c := range s {
-		if unicode.IsPrint(c) {
-			b.WriteRune(c)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(c), "'"))
-		}
-	}
-	return b.String()
 }
