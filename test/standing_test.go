@@ -81,8 +81,8 @@ func TestPlannedFailover(t *testing.T) {
 	order(a, "auto", "VI_1")
 	a.waitFor(patience, "A is as configured", noOverride)
 	p.Holds(500*time.Millisecond, "nobody preempts", func() bool { return p.b.HasAddr(vip) && !p.a.HasAddr(vip) })
-	if out, err := a.CLI("vrrp", "prefer", "VI_1", "--for", "2s"); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	if out := order(a, "prefer", "VI_1", "--for", "2s", "--timeout", "0"); out != "VI_1: prefer, was auto\n" {
+		t.Errorf("prefer that does not wait says: %s", out)
 	}
 	p.onlyOn(p.a, vip, patience)
 	a.waitFor(patience, "the order has ended by itself", noOverride)

@@ -111,7 +111,11 @@ func (f *standingFlags) run(out io.Writer, socket string) error {
 		}
 	} else if f.limit == 0 {
 		for _, i := range r.Instances {
-			fmt.Fprintf(out, "%s: %s, was %s\n", i.Name, control.VerbAuto, i.Was)
+			now := control.VerbAuto
+			if i.Now != nil {
+				now = i.Now.Order
+			}
+			fmt.Fprintf(out, "%s: %s, was %s\n", i.Name, now, i.Was)
 		}
 	}
 	if missing != "" {
