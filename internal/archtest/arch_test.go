@@ -24,6 +24,7 @@ var pure = map[string][]string{
 	"internal/doctor":    {"config", "internal/control"},
 	"internal/verdict":   {"config", "config/keepalived"},
 	"internal/readiness": {},
+	"internal/agentx":    {},
 }
 
 // leaves touch the outside world; each knows its own pure root alone, and how to
