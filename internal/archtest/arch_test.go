@@ -42,7 +42,8 @@ var leaves = map[string][]string{
 var strangers = map[string][]string{
 	"internal/vrrpd":  {"internal/checkd", "ipvs", "ipvs/kernel", "checkers"},
 	"internal/checkd": {"internal/vrrpd", "vrrp", "vrrp/link"},
-	"internal/webd":   {"internal/vrrpd", "internal/checkd", "vrrp/link", "ipvs/kernel"},
+	"internal/webd":   {"internal/vrrpd", "internal/checkd", "internal/snmpd", "vrrp/link", "ipvs/kernel"},
+	"internal/snmpd":  {"internal/vrrpd", "internal/checkd", "internal/webd", "vrrp/link", "ipvs/kernel"},
 }
 
 func TestImportsPointInward(t *testing.T) {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		f := &fakeChild{role: role, dir: os.Getenv("DIRECTOR_FAKE_DIR")}
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 		if role == RoleWeb {
-			os.Exit(RunWeb(log, nil, fakeWeb(f.dir)))
+			os.Exit(RunObserver(role, log, nil, fakeWeb(f.dir)))
 		}
 		os.Exit(RunChild(role, log, func() {}, f.run, func(c *Configure) { f.note("observed %d", c.Generation) }))
 	}

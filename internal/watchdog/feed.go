@@ -16,25 +16,20 @@ import (
 	"director/internal/control"
 )
 
-// News is what the parent tells the web process: any of its fields is set.
+// News is what the parent tells an observer process: any of its fields is set.
 type News struct {
-	Settings *WebSettings    `json:",omitempty"` // the first, and only there
+	Settings *Settings       `json:",omitempty"` // the first, and only there
+	Config   *config.Config  `json:",omitempty"` // in force, without secrets, before a state of it
 	Status   *control.Status `json:",omitempty"` // the whole, as it is now
 	Events   []control.Event `json:",omitempty"` // oldest first
 }
 
-// WebSettings are what the web process needs of the configuration.
-type WebSettings struct {
-	Web       config.Web
-	LogLevel  string
-	LogFormat string
-}
-
-// Feed is the web process's end of the channel to the parent. It is the reading end
+// Feed is an observer process's end of the channel to the parent. It is the reading end
 // of a pipe: nothing can be sent on it, and no type of this package lets anybody try.
 type Feed struct {
 	file *os.File
 	text *json.Decoder
+	rest *News // what came with the settings and was not asked for yet
 }
 
 // NewFeed reads from f, the reading end of a pipe, which it owns from then on. It
@@ -55,9 +50,28 @@ func NewFeed(f *os.File) (*Feed, error) {
 	return &Feed{file: f, text: json.NewDecoder(bufio.NewReaderSize(f, feedChunk))}, nil
 }
 
+// settings waits for what the parent tells first. What comes with it is the next news.
+func (f *Feed) settings() (*Settings, error) {
+	n, err := f.Next()
+	if err != nil {
+		return nil, err
+	}
+	s := n.Settings
+	if s == nil || s.Web == nil && s.SNMP == nil {
+		return nil, errors.New("watchdog: the feed does not begin with settings")
+	}
+	n.Settings = nil
+	f.rest = &n
+	return s, nil
+}
+
 // Next waits for what the parent tells next. It returns io.EOF when the parent is
 // gone.
 func (f *Feed) Next() (News, error) {
+	if n := f.rest; n != nil {
+		f.rest = nil
+		return *n, nil
+	}
 	var n News
 	err := f.text.Decode(&n)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -72,14 +86,14 @@ func (f *Feed) Next() (News, error) {
 const (
 	// feedChunk is what is written at once: as much as a pipe holds.
 	feedChunk = 64 << 10
-	// feedPatience is how long the web process may leave a chunk unread before it is
+	// feedPatience is how long an observer may leave a chunk unread before it is
 	// taken for hanging.
 	feedPatience = 10 * time.Second
-	// maxFeedEvents bounds the events that wait for a web process that does not read.
+	// maxFeedEvents bounds the events that wait for an observer that does not read.
 	maxFeedEvents = maxEvents
 )
 
-// feeder is the parent's end of the channel to a web process. Its methods never wait:
+// feeder is the parent's end of the channel to an observer. Its methods never wait:
 // a newer status takes the place of one that was not yet written.
 type feeder struct {
 	pipe     *os.File
@@ -95,7 +109,7 @@ type feeder struct {
 	wake   chan struct{} // holds a token while news may be waiting
 }
 
-func newFeeder(pipe *os.File, settings *WebSettings, patience time.Duration, taken func(int), ended func(error)) *feeder {
+func newFeeder(pipe *os.File, settings *Settings, patience time.Duration, taken func(int), ended func(error)) *feeder {
 	f := &feeder{
 		pipe: pipe, patience: patience, taken: taken, ended: ended,
 		news: News{Settings: settings}, wake: make(chan struct{}, 1),
@@ -103,6 +117,11 @@ func newFeeder(pipe *os.File, settings *WebSettings, patience time.Duration, tak
 	f.wake <- struct{}{}
 	go f.write()
 	return f
+}
+
+// config has the configuration told, before what is told after it.
+func (f *feeder) config(c *config.Config) {
+	f.add(func(n *News) { n.Config = c })
 }
 
 // status has the whole state told.
@@ -131,7 +150,7 @@ func (f *feeder) add(change func(*News)) {
 	}
 }
 
-// close ends the channel; the web process reads io.EOF.
+// close ends the channel; the process reads io.EOF.
 func (f *feeder) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
