@@ -46,7 +46,7 @@ func (s *state) virtualServers(rows []serviceRow) []agentx.Object {
 		}},
 		{9, func(r *R) agentx.Value { return scheduler(r.Scheduler) }},
 		{10, func(r *R) agentx.Value { return forwarding(r.Forwarding) }},
-		{11, func(r *R) agentx.Value { return yes(r.now != nil && r.now.State == "up") }},
+		{11, (*R).up}, // alive, dead
 		{13, func(r *R) agentx.Value { return yes(r.PersistenceTimeout > 0) }},
 		{14, func(r *R) agentx.Value {
 			if r.PersistenceTimeout == 0 {
@@ -59,46 +59,56 @@ func (s *state) virtualServers(rows []serviceRow) []agentx.Object {
 		{18, func(r *R) agentx.Value { return yes(r.Alpha) }},
 		{19, func(r *R) agentx.Value { return yes(r.Omega) }},
 		{20, func(r *R) agentx.Value { return agentx.Gauge(uint64(len(r.RealServers))) }},
-		{21, func(r *R) agentx.Value { return agentx.Gauge(r.healthy()) }},
+		{21, (*R).healthy},
 		{22, func(r *R) agentx.Value { return agentx.Gauge(uint64(r.Quorum)) }},
-		{23, func(r *R) agentx.Value { return yes(r.now != nil && r.now.State == "up") }}, // met, notMet
+		{23, (*R).up}, // met, notMet
 		{24, func(r *R) agentx.Value { return command(r.QuorumUp) }},
 		{25, func(r *R) agentx.Value { return command(r.QuorumDown) }},
 		{26, func(r *R) agentx.Value { return agentx.Gauge(uint64(r.Hysteresis)) }},
 		{37, func(r *R) agentx.Value { return yes(r.OnePacket) }},
 		{51, func(r *R) agentx.Value { return granularity(r.VirtualServer, true) }},
-		{53, func(r *R) agentx.Value { return flag(r.VirtualServer, "sh", 1) }},
-		{54, func(r *R) agentx.Value { return flag(r.VirtualServer, "sh", 2) }},
-		{55, func(r *R) agentx.Value { return flag(r.VirtualServer, "", 3) }},
+		{53, func(r *R) agentx.Value { return schedulerFlag(r.VirtualServer, "sh", 1) }},
+		{54, func(r *R) agentx.Value { return schedulerFlag(r.VirtualServer, "sh", 2) }},
+		{55, func(r *R) agentx.Value { return schedulerFlag(r.VirtualServer, "", 3) }},
 		{56, func(r *R) agentx.Value { return whenDown(r.Inhibit) }},
 		{61, func(r *R) agentx.Value { return yes(r.Mail && s.mails("service", "server")) }},
-		{62, func(r *R) agentx.Value { return flag(r.VirtualServer, "mh", 1) }},
-		{63, func(r *R) agentx.Value { return flag(r.VirtualServer, "mh", 2) }},
+		{62, func(r *R) agentx.Value { return schedulerFlag(r.VirtualServer, "mh", 1) }},
+		{63, func(r *R) agentx.Value { return schedulerFlag(r.VirtualServer, "mh", 2) }},
 		{68, func(r *R) agentx.Value { return tunnel(r.Forwarding, r.Tunnel, 0) }},
 		{69, func(r *R) agentx.Value { return tunnel(r.Forwarding, r.Tunnel, 1) }},
 		{70, func(r *R) agentx.Value { return tunnel(r.Forwarding, r.Tunnel, 2) }},
 		{71, func(r *R) agentx.Value { return text(r.Name) }},
 	}
 	columns = append(columns, checkColumns(func(r *R) []config.Check { return r.Checks }, 57, 58, 65, 59, 66, 16, 64, 67)...)
-	columns = append(columns, traffic(func(r *R) (control.Counters, control.Rates) {
+	columns = append(columns, traffic(func(r *R) (*control.Counters, *control.Rates) {
 		if r.now == nil {
-			return control.Counters{}, control.Rates{}
+			return nil, nil
 		}
-		return r.now.Counters, r.now.Rates
+		return &r.now.Counters, &r.now.Rates
 	}, [5]uint32{27, 28, 29, 30, 31}, 32, 38, 41)...)
 	return table(checkPart.Append(3, 1), rows, nil, columns)
 }
 
+// up says whether the pool serves, none before that is known.
+func (r *serviceRow) up() agentx.Value {
+	if r.now == nil || r.now.State == "unknown" {
+		return none
+	}
+	return yes(r.now.State == "up")
+}
+
 // healthy counts the real servers that are up.
-func (r *serviceRow) healthy() (n uint64) {
-	if r.now != nil {
-		for i := range r.now.Servers {
-			if r.now.Servers[i].Health == "up" {
-				n++
-			}
+func (r *serviceRow) healthy() agentx.Value {
+	if r.now == nil {
+		return none
+	}
+	n := uint64(0)
+	for i := range r.now.Servers {
+		if r.now.Servers[i].Health == "up" {
+			n++
 		}
 	}
-	return n
+	return agentx.Gauge(n)
 }
 
 // realServers is realServerTable.
@@ -116,7 +126,7 @@ func (s *state) realServers(rows []serverRow) []agentx.Object {
 	count := func(value func(*control.Server) uint32) func(*R) agentx.Value {
 		return func(r *R) agentx.Value {
 			if r.now == nil {
-				return agentx.Gauge(0)
+				return none
 			}
 			return agentx.Gauge(uint64(value(r.now)))
 		}
@@ -125,8 +135,8 @@ func (s *state) realServers(rows []serverRow) []agentx.Object {
 		{2, func(r *R) agentx.Value { return yes(r.real != nil) }}, // regular, sorry
 		{3, func(r *R) agentx.Value { return addressType(r.address().Addr()) }},
 		{4, func(r *R) agentx.Value { return address(r.address().Addr()) }},
-		{5, func(r *R) agentx.Value { return agentx.Gauge(uint64(r.address().Port())) }},
-		{6, func(r *R) agentx.Value { return yes(r.now != nil && r.now.Health == "up") }},
+		{5, func(r *R) agentx.Value { return agentx.Gauge(uint64(r.port())) }},
+		{6, (*R).up}, // alive, dead
 		{7, real(func(r *R) agentx.Value {
 			if r.now == nil {
 				return agentx.Integer(r.real.Weight)
@@ -138,7 +148,7 @@ func (s *state) realServers(rows []serverRow) []agentx.Object {
 		{10, func(r *R) agentx.Value { return whenDown(r.inhibit()) }},
 		{11, real(func(r *R) agentx.Value { return command(r.real.NotifyUp) })},
 		{12, real(func(r *R) agentx.Value { return command(r.real.NotifyDown) })},
-		{13, func(r *R) agentx.Value { return agentx.Gauge(r.failed()) }},
+		{13, (*R).failed},
 		{15, count(func(s *control.Server) uint32 { return s.Active })},
 		{16, count(func(s *control.Server) uint32 { return s.Inactive })},
 		{17, count(func(s *control.Server) uint32 { return s.Persistent })},
@@ -151,11 +161,11 @@ func (s *state) realServers(rows []serverRow) []agentx.Object {
 		{55, func(r *R) agentx.Value { return text(r.name()) }},
 	}
 	columns = append(columns, checkColumns((*R).checks, 43, 44, 48, 45, 49, 46, 50, 51)...)
-	columns = append(columns, traffic(func(r *R) (control.Counters, control.Rates) {
+	columns = append(columns, traffic(func(r *R) (*control.Counters, *control.Rates) {
 		if r.now == nil {
-			return control.Counters{}, control.Rates{}
+			return nil, nil
 		}
-		return r.now.Counters, r.now.Rates
+		return &r.now.Counters, &r.now.Rates
 	}, [5]uint32{14, 18, 19, 20, 21}, 22, 27, 30)...)
 	return table(checkPart.Append(4, 1), rows, func(r *R) agentx.OID { return r.index }, columns)
 }
@@ -165,6 +175,14 @@ func (r *serverRow) address() netip.AddrPort {
 		return r.real.Address
 	}
 	return r.sorry.Address
+}
+
+// port is the service's where a server has none of its own: it gets packets as they are.
+func (r *serverRow) port() uint16 {
+	if n := r.address().Port(); n != 0 {
+		return n
+	}
+	return r.service.Address.Port()
 }
 
 func (r *serverRow) name() string {
@@ -195,53 +213,77 @@ func (r *serverRow) forwarding() (config.Forwarding, *config.TunnelOptions) {
 	return r.sorry.Forwarding, r.sorry.Tunnel
 }
 
+// up says whether the checks find it well, none before that is known.
+func (r *serverRow) up() agentx.Value {
+	if r.now == nil || r.now.Health == "unknown" {
+		return none
+	}
+	return yes(r.now.Health == "up")
+}
+
 // failed counts the checks that are down.
-func (r *serverRow) failed() (n uint64) {
-	if r.now != nil {
-		for i := range r.now.Checks {
-			if r.now.Checks[i].State == "down" {
-				n++
-			}
+func (r *serverRow) failed() agentx.Value {
+	if r.now == nil {
+		return none
+	}
+	n := uint64(0)
+	for i := range r.now.Checks {
+		if r.now.Checks[i].State == "down" {
+			n++
 		}
 	}
-	return n
+	return agentx.Gauge(n)
 }
 
 // whenDown is what becomes of a server that fails: remove(1) or inhibit(2).
 func whenDown(inhibit bool) agentx.Value { return yes(!inhibit) }
 
-// traffic are the counters of IPVS, five in 32 and 64 bits as the MIB has them, five
-// rates from one number on, three more counters in 64 bits, and the rates in two
-// halves each.
-func traffic[R any](of func(*R) (control.Counters, control.Rates), counters [5]uint32, rates, wide, halves uint32) []column[R] {
-	counter := func(number uint32, form func(uint64) agentx.Value, of1 func(control.Counters) uint64) column[R] {
-		return column[R]{number, func(r *R) agentx.Value { c, _ := of(r); return form(of1(c)) }}
+// traffic are the counters of IPVS, five of them as the MIB first had them, five rates
+// from one number on, three counters again in 64 bits, and the rates in two halves
+// each.
+func traffic[R any](of func(*R) (*control.Counters, *control.Rates), counters [5]uint32, rates, wide, halves uint32) []column[R] {
+	counter := func(number uint32, form func(uint64) agentx.Value, value func(*control.Counters) uint64) column[R] {
+		return column[R]{number, func(r *R) agentx.Value {
+			c, _ := of(r)
+			if c == nil {
+				return none
+			}
+			return form(value(c))
+		}}
 	}
-	conns := func(c control.Counters) uint64 { return c.Connections }
-	inPackets := func(c control.Counters) uint64 { return c.InPackets }
-	outPackets := func(c control.Counters) uint64 { return c.OutPackets }
+	rate := func(number uint32, value func(*control.Rates) uint64) column[R] {
+		return column[R]{number, func(r *R) agentx.Value {
+			_, c := of(r)
+			if c == nil {
+				return none
+			}
+			return agentx.Gauge(value(c))
+		}}
+	}
+	connections := func(c *control.Counters) uint64 { return c.Connections }
+	inPackets := func(c *control.Counters) uint64 { return c.InPackets }
+	outPackets := func(c *control.Counters) uint64 { return c.OutPackets }
 	list := []column[R]{
-		counter(counters[0], agentx.Gauge, conns),
+		counter(counters[0], agentx.Gauge, connections),
 		counter(counters[1], agentx.Counter32, inPackets),
 		counter(counters[2], agentx.Counter32, outPackets),
-		counter(counters[3], agentx.Counter64, func(c control.Counters) uint64 { return c.InBytes }),
-		counter(counters[4], agentx.Counter64, func(c control.Counters) uint64 { return c.OutBytes }),
-		counter(wide, agentx.Counter64, conns),
+		counter(counters[3], agentx.Counter64, func(c *control.Counters) uint64 { return c.InBytes }),
+		counter(counters[4], agentx.Counter64, func(c *control.Counters) uint64 { return c.OutBytes }),
+		counter(wide, agentx.Counter64, connections),
 		counter(wide+1, agentx.Counter64, inPackets),
 		counter(wide+2, agentx.Counter64, outPackets),
 	}
-	for i, rate := range []func(control.Rates) uint64{
-		func(c control.Rates) uint64 { return c.Connections },
-		func(c control.Rates) uint64 { return c.InPackets },
-		func(c control.Rates) uint64 { return c.OutPackets },
-		func(c control.Rates) uint64 { return c.InBytes },
-		func(c control.Rates) uint64 { return c.OutBytes },
+	for i, value := range []func(*control.Rates) uint64{
+		func(c *control.Rates) uint64 { return c.Connections },
+		func(c *control.Rates) uint64 { return c.InPackets },
+		func(c *control.Rates) uint64 { return c.OutPackets },
+		func(c *control.Rates) uint64 { return c.InBytes },
+		func(c *control.Rates) uint64 { return c.OutBytes },
 	} {
-		value := func(r *R) uint64 { _, c := of(r); return rate(c) }
-		list = append(list,
-			column[R]{rates + uint32(i), func(r *R) agentx.Value { return agentx.Gauge(value(r)) }},
-			column[R]{halves + 2*uint32(i), func(r *R) agentx.Value { return agentx.Gauge(value(r) & (1<<32 - 1)) }},
-			column[R]{halves + 2*uint32(i) + 1, func(r *R) agentx.Value { return agentx.Gauge(value(r) >> 32) }})
+		low := halves + 2*uint32(i)
+		list = append(list, rate(rates+uint32(i), value),
+			rate(low, func(c *control.Rates) uint64 { return value(c) & (1<<32 - 1) }),
+			rate(low+1, func(c *control.Rates) uint64 { return value(c) >> 32 }))
 	}
 	return list
 }
@@ -325,9 +367,9 @@ func checkColumns[R any](checks func(*R) []config.Check, retry, delay, delayMicr
 	}
 }
 
-// flag says whether a service has a flag of its scheduler by its number; where a
+// schedulerFlag says whether a service has a flag of its scheduler by its number; where a
 // scheduler is named, of that one alone.
-func flag(vs *config.VirtualServer, of string, number int) agentx.Value {
+func schedulerFlag(vs *config.VirtualServer, of string, number int) agentx.Value {
 	return yes((of == "" || vs.Scheduler == of) &&
 		slices.ContainsFunc(vs.SchedulerFlags, func(f string) bool { return config.FlagNumber(f) == number }))
 }

@@ -15,6 +15,8 @@ func (s *state) vrrp() []agentx.Object {
 	rows := s.instances()
 	list := append(s.groups(), s.instanceTable(rows)...)
 	list = append(list, s.addresses(rows)...)
+	list = append(list, s.routes(rows)...)
+	list = append(list, s.rules(rows)...)
 	list = append(list, s.tracked(rows)...)
 	return append(list, s.trackers()...)
 }
