@@ -50,7 +50,7 @@ func referenceChapters() []struct {
 			{"Heartbeat", "split-brain.md#heartbeat-paths", instance},
 			{"Gate", "split-brain.md#promotion-gates", instance},
 			{"GateTarget", "split-brain.md#promotion-gates", instance},
-			{"Garp", "vrrp.md", instance},
+			{"Garp", "vrrp.md#announcements", instance},
 			{"Authentication", "authentication.md", instance + " Both hosts need it at nearly the same time, except with HMAC, where keys change one after the other."},
 			{"HMACKey", "authentication.md", instance},
 			{"Notify", "notifications.md", "takes effect at a reload, from the next change of state on."},
