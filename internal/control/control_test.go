@@ -34,6 +34,13 @@ type daemon struct {
 
 func (d *daemon) Status(context.Context) (*Status, error) { return d.status, d.err }
 
+func (d *daemon) Overview(_ context.Context, q OverviewQuery) (*Overview, error) {
+	if d.status == nil {
+		return nil, d.err
+	}
+	return d.status.Overview(q), d.err
+}
+
 func (d *daemon) Reload(ctx context.Context) (ReloadResult, error) {
 	if d.block != nil {
 		select {
