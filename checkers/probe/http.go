@@ -114,7 +114,7 @@ func HTTP(ctx context.Context, to Target, s HTTPSettings) Result {
 		return broken(ctx, start, fmt.Sprintf("read body of reply with status %d", reply.StatusCode), plain(err))
 	}
 	result := s.judge(start, reply.StatusCode, reply.Status, body, size)
-	result.Warning = c.cert
+	c.cert.tell(&result)
 	c.partWays()
 	return result
 }
@@ -177,7 +177,7 @@ func (s *HTTPSettings) two(ctx context.Context, start time.Time, to Target) Resu
 	}
 	status := strings.TrimSpace(fmt.Sprint(reply.status, " ", http.StatusText(reply.status)))
 	result := s.judge(start, reply.status, status, body, size)
-	result.Warning = c.cert
+	c.cert.tell(&result)
 	return result
 }
 
