@@ -288,6 +288,8 @@ http {
 			"HTTP/2 in clear":        {get(h2c, HTTPSettings{Version: "2", Method: "POST", Content: []byte("abc"), Body: "POST"}), Passed, ""},
 			"HEAD, HTTP/2":           {get(h2c, HTTPSettings{Version: "2", Method: "HEAD"}), Passed, ""},
 			"digest":                 {get(clear, HTTPSettings{Path: "/fixed", Digest: md5sum}), Passed, ""},
+			"digest, HTTP/2":         {get(h2c, HTTPSettings{Version: "2", Path: "/fixed", Digest: md5sum, MaxBody: 6}), Passed, ""},
+			"longer than max_body":   {get(h2c, HTTPSettings{Version: "2", Path: "/fixed", Digest: md5sum, MaxBody: 5}), BodyMismatch, "is longer than max_body, 5 bytes"},
 			"digest of another body": {get(clear, HTTPSettings{Path: "/", Digest: md5sum}), BodyMismatch, "has the digest"},
 			"status":                 {get(secure, HTTPSettings{TLS: &trusted, Path: "/sick"}), BadStatus, "status 503"},
 			"status, HTTP/2":         {get(h2c, HTTPSettings{Version: "2", Path: "/sick"}), BadStatus, "status 503"},
