@@ -54,6 +54,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("through the virtual address", testThroughVIP)
 	t.Run("checks by bfd", testBFDCheck)
 	t.Run("ipvs commands", testIPVSCommands)
+	t.Run("top", testTop)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'
