@@ -127,7 +127,7 @@ func testRivals(t *testing.T) {
 	r.Must(err)
 	defer their.Stop()
 	ourTable, theirTable := watchTable(t, r.directors[0]), watchTable(t, r.directors[1])
-	unharmed := func() {
+	unharmed := func(t *testing.T) {
 		t.Helper()
 		if changes, looks := ourTable.Changes(); len(changes) > 0 || looks == 0 {
 			t.Errorf("director's table changed: %s", strings.Join(changes, "\n"))
@@ -149,7 +149,7 @@ func testRivals(t *testing.T) {
 		both()
 		t.Logf("and takes it out again after %v", time.Since(began).Round(time.Millisecond))
 		askedAgain()
-		unharmed()
+		unharmed(t)
 		if err := their.Err(); err != nil {
 			t.Errorf("the transfer through keepalived broke: %v", err)
 		}
@@ -168,7 +168,7 @@ func testRivals(t *testing.T) {
 			}
 			return nil
 		})
-		unharmed()
+		unharmed(t)
 		theirTable.Stop()
 		theirTable = watchTable(t, r.directors[1])
 		log := len(r.ours.Log())
@@ -180,7 +180,7 @@ func testRivals(t *testing.T) {
 		r.Within(patience, "keepalived serves with the dead server", func() bool { return len(back(theirTable)) > 0 })
 		both()
 		askedAgain()
-		unharmed()
+		unharmed(t)
 	})
 	t.Run("stopped and started", func(t *testing.T) {
 		our.Stop()

@@ -64,6 +64,7 @@ func TestFarmPromises(t *testing.T) {
 	}
 	t.Run("beside keepalived", testRivals)
 	t.Run("a large table", testLargeTable)
+	t.Run("connection sync", testSync)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"strings"
 	"sync"
@@ -134,6 +135,7 @@ type Transfer struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	from   string
+	local  string
 
 	mu    sync.Mutex
 	bytes int64
@@ -147,7 +149,9 @@ type Transfer struct {
 // line is there.
 func (h *Host) LongTransfer(ctx context.Context, url string) (*Transfer, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	t := &Transfer{cancel: cancel, done: make(chan struct{})}
+	trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { t.local = i.Conn.LocalAddr().String() }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, url, nil)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -163,7 +167,6 @@ func (h *Host) LongTransfer(ctx context.Context, url string) (*Transfer, error) 
 		cancel()
 		return nil, fmt.Errorf("%s: transfer: status %s", h.name, resp.Status)
 	}
-	t := &Transfer{cancel: cancel, done: make(chan struct{})}
 	lines := bufio.NewReader(resp.Body)
 	first, err := lines.ReadString('\n')
 	page, numbered := strings.CutSuffix(first, " 1\n")
@@ -210,6 +213,9 @@ func (t *Transfer) next(lines *bufio.Reader, want string) error {
 
 // From is the page of the server that sends.
 func (t *Transfer) From() string { return t.from }
+
+// Local is the client's end of the connection, address and port.
+func (t *Transfer) Local() string { return t.local }
 
 // Bytes counts what has arrived.
 func (t *Transfer) Bytes() int64 {
