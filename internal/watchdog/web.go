@@ -20,7 +20,8 @@ const (
 	// webGather has what happens at the same time told at once.
 	webGather = 20 * time.Millisecond
 	// webShare is how long nothing is told for each byte of the last state: what
-	// thousands of servers take to encode and decode is then a small part of the time.
+	// thousands of servers take to gather, encode and decode is then a small part of
+	// the time. With 40,000 servers that is 0.6 s of CPU every 7 s.
 	webShare = time.Microsecond
 	// webLeave is what the web process gets to end by itself.
 	webLeave = 500 * time.Millisecond
