@@ -41,6 +41,7 @@ type Pool struct {
 	heldSorry    bool    // a sorry server was found in service; counts while state is Unknown
 	answers      *Server // the sorry server that answers in place of the pool; nil: none
 	guarding     bool    // the panic guard keeps servers in service
+	distrust     bool    // it would, had nobody drained anything
 	guardedSince time.Time
 
 	expiring      time.Time // the end of the certificate that is warned of; zero: none is
@@ -232,7 +233,7 @@ func (p *Pool) Weights() Weights {
 // Without a sorry server that is well, what is healthy of a pool that lost its
 // quorum goes on serving; with one, it alone serves.
 func (p *Pool) Place(s *Server) Place {
-	if place, is := s.ordered(); is {
+	if place, is := p.ordered(s); is {
 		return place
 	}
 	place := Out

@@ -113,9 +113,7 @@ func (w *whole) wanted() []ipvs.SyncDaemon {
 // service cannot come while one runs.
 func (d *Daemon) configureWhole(now time.Time, c *config.Config) {
 	w := &d.whole
-	if w.sync == nil || c.IPVSSync == nil || w.sync.Instance != c.IPVSSync.Instance {
-		w.master = false
-	}
+	w.master = c.IPVSSync != nil && d.roles[c.IPVSSync.Instance] == "MASTER"
 	w.sync, w.timeouts = c.IPVSSync, ipvs.Timeouts{}
 	if t := c.IPVSTimeouts; t != nil {
 		w.timeouts = ipvs.Timeouts{TCP: t.TCP.D(), TCPFin: t.TCPFin.D(), UDP: t.UDP.D()}
@@ -144,13 +142,13 @@ func (d *Daemon) tickWhole(now time.Time) {
 	}
 }
 
-// followSync takes the state of the instance that sync follows.
-func (d *Daemon) followSync(now time.Time, states map[string]string) {
+// followSync goes by the role of the instance that sync follows.
+func (d *Daemon) followSync(now time.Time) {
 	w := &d.whole
 	if w.sync == nil || w.sync.Instance == "" {
 		return
 	}
-	state, known := states[w.sync.Instance]
+	state, known := d.roles[w.sync.Instance]
 	if master := state == "MASTER"; known && master != w.master {
 		w.master = master
 		d.log.Info("connection sync follows the instance", "instance", w.sync.Instance, "state", state)
