@@ -54,6 +54,27 @@ func (m *Match) begins(reply []byte) bool {
 	return true
 }
 
+// search looks for a Match in a reply that grows. A regular expression can only be
+// matched with the whole of it: with a reply that drips in byte by byte that would be
+// gigabytes. After freeSearch bytes it waits therefore until the reply has grown by
+// an eighth, or has ended.
+type search struct {
+	match          *Match
+	searched, next int
+}
+
+const freeSearch = 1 << 20
+
+// found says whether the reply, which has perhaps ended, holds what it must.
+func (s *search) found(reply []byte, ended bool) bool {
+	if !ended && s.searched > freeSearch && len(reply) < s.next {
+		return false
+	}
+	s.searched += len(reply)
+	s.next = len(reply) + len(reply)/8
+	return s.match.found(reply)
+}
+
 // want names what is looked for.
 func (m *Match) want() string {
 	text := ""

@@ -161,6 +161,8 @@ func TestSyncFollows(t *testing.T) {
 		role("MASTER")
 		w.configure(parsed(t, following)) // a reload keeps the role
 		w.did("")
+		role("INIT") // a new VRRP child, which is going to say
+		w.did("")
 		role("FAULT")
 		w.did("--stop-daemon master", backup)
 		if s := w.inquire().Sync; s.Follows != "web" || len(s.Daemons) != 1 || s.Daemons[0].Role != "backup" || !s.Daemons[0].Running {
@@ -230,6 +232,21 @@ func TestSyncKeepsItsRole(t *testing.T) {
 		w.did("--stop-daemon master")
 		w.configure(parsed(t, following))
 		w.did(backup)
+		w.kill()
+	})
+}
+
+// Who is master is known before sync asks for it: the parent, which has told it for a service, does not tell it again.
+func TestSyncFollowsWhoIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.run()
+		w.configure(configOf("web: a1"))
+		w.parent.down <- watchdog.Message{Roles: &watchdog.Roles{States: map[string]string{"web": "MASTER"}}}
+		synctest.Wait()
+		w.did("")
+		w.configure(parsed(t, following))
+		w.did(strings.Replace(startMaster, "syncid 7", "syncid 51", 1))
 		w.kill()
 	})
 }
