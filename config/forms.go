@@ -40,6 +40,9 @@ func formProblem(form, s string) (what, allowed string) {
 	case "host":
 		allowed = "a host name or an address, with or without a port"
 		ok = isHost(s)
+	case "hostname":
+		allowed = "a host name such as \"lb1.example.com\", without a port"
+		ok = len(s) <= 253 && all(s, isNameByte)
 	case "method":
 		allowed = "a method in capital letters, such as \"GET\" or \"HEAD\""
 		ok = len(s) <= 32 && all(s, func(c byte) bool { return c >= 'A' && c <= 'Z' || c == '-' })

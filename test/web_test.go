@@ -221,16 +221,16 @@ func since(now, former control.Lateness) control.Lateness {
 func flood(ctx context.Context, h *netlab.Host, many int) (opened *atomic.Int64, wait func()) {
 	attacks := []func(net.Conn){
 		func(net.Conn) {}, // says nothing
-		func(c net.Conn) { fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ") },
+		func(c net.Conn) { fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") },
 		func(c net.Conn) { // asks and does not read
 			for range 50 {
-				fmt.Fprint(c, "GET /api/status HTTP/1.1\r\nHost: x\r\n\r\n")
+				fmt.Fprint(c, "GET /api/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			}
 		},
-		func(c net.Conn) { fmt.Fprint(c, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n") },
+		func(c net.Conn) { fmt.Fprint(c, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n") },
 		func(c net.Conn) { fmt.Fprint(c, "\x16\x03\x01\x02\x00", strings.Repeat("\x00", 1000)) },
 		func(c net.Conn) { // reads one byte at a time
-			fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+			fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			one := make([]byte, 1)
 			for ctx.Err() == nil {
 				if _, err := c.Read(one); err != nil {

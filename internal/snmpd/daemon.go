@@ -83,7 +83,7 @@ func (d *Daemon) Run(ctx context.Context, feed Feed, conn net.Conn) error {
 // take makes what was told what is answered.
 func (d *Daemon) take(s *state, n watchdog.News) error {
 	if n.Config != nil {
-		s.config = n.Config
+		s.config = n.Config.Config
 	}
 	if n.Status == nil || s.config == nil {
 		return nil

@@ -41,7 +41,7 @@ func begin(t *testing.T, settings config.SNMPAgent) *master {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	m := &master{t: t, conn: theirs, done: make(chan error, 1), news: make(chan watchdog.News, 2)}
-	m.news <- watchdog.News{Config: &config.Config{}, Status: &control.Status{Version: "v", RouterID: "lb"}}
+	m.news <- watchdog.News{Config: &watchdog.OpenConfig{Config: &config.Config{}}, Status: &control.Status{Version: "v", RouterID: "lb"}}
 	d := New(slog.New(slog.DiscardHandler), settings)
 	go func() { m.done <- d.Run(t.Context(), feed(m.news), ours) }()
 	return m

@@ -19,7 +19,8 @@ const (
 	// observerGather has what happens at the same time told at once.
 	observerGather = 20 * time.Millisecond
 	// observerShare is how long nothing is told for each byte of the last state: what
-	// thousands of servers take to encode and decode is then a small part of the time.
+	// thousands of servers take to gather, encode and decode is then a small part of
+	// the time. With 40,000 servers that is 0.6 s of CPU every 7 s.
 	observerShare = time.Microsecond
 	// observerLeave is what an observer gets to end by itself.
 	observerLeave = 500 * time.Millisecond

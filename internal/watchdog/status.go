@@ -225,6 +225,22 @@ func (h handler) Status(ctx context.Context) (*control.Status, error) {
 	return ask(ctx, h.p, h.p.status)
 }
 
+// Overview implements control.Handler. Neither a child is asked nor the loop kept for
+// longer than it takes to join what is known.
+func (h handler) Overview(ctx context.Context, q control.OverviewQuery) (*control.Overview, error) {
+	type known struct {
+		status    *control.Status
+		namespace string
+	}
+	k, err := ask(ctx, h.p, func(reply func(known)) { reply(known{h.p.report(nil), h.p.force.config.Global.IPVSNamespace}) })
+	if err != nil {
+		return nil, err
+	}
+	o := k.status.Overview(q)
+	o.IPVSNamespace = k.namespace
+	return o, nil
+}
+
 // Reload implements control.Handler.
 func (h handler) Reload(ctx context.Context) (control.ReloadResult, error) {
 	return ask(ctx, h.p, h.p.reload)

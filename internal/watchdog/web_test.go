@@ -295,7 +295,7 @@ func TestNewsCarriesNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(g.text), `"Web"`) {
+	if strings.Contains(string(g.text), `"Web"`) || strings.Contains(string(g.text), `"Socket"`) {
 		t.Error("the children are told of the web process")
 	}
 	text, err := json.Marshal(News{Settings: &Settings{Web: c.Web}})
