@@ -6,42 +6,17 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"director/internal/netlab"
 	"director/internal/netlab/labtest"
 )
 
-var update = flag.Bool("update", false, "write docs/transcript.md anew")
-
-// transcriptPage is what TestTranscript holds.
-const transcriptPage = "../docs/transcript.md"
-
-// TestTranscript does what README.md says, as somebody does who knows nothing else, on two directors and two web servers; then
-// breaks it in the ways that users meet, and wants director's commands to name each cause. What they print is the page.
-func TestTranscript(t *testing.T) {
-	t.Parallel()
-	if !labtest.RequireIPVSWriting(t, writable(t), filepath.Dir(binary(t))) {
-		return
-	}
-	s := newStory(t)
-	s.setUp()
-	fmt.Println(s.page.String())
-	s.explore()
-}
-
-func writable(t *testing.T) string {
-	if !*update {
-		return ""
-	}
-	dir, err := filepath.Abs(filepath.Dir(transcriptPage))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
+var update = flag.Bool("update", false, "write the transcripts in docs anew")
 
 // readme returns the fenced blocks of a language in the README's section for new users.
 func readme(t testing.TB, lang string) []string {
@@ -56,156 +31,195 @@ func readme(t testing.TB, lang string) []string {
 		block, _, _ := strings.Cut(part, "\n```\n")
 		blocks = append(blocks, block+"\n")
 	}
+	if len(blocks) == 0 {
+		t.Fatalf("the README has no %s for new users", lang)
+	}
 	return blocks
 }
 
-// A story is the README's two directors and two web servers, with a client, and the page that tells what is done with them.
+// A story is what somebody does who knows the README and nothing else: two directors, two web servers and a client on one
+// network, and the page that tells of it.
 type story struct {
 	*labtest.Lab
 	t      *testing.T
 	hosts  map[string]*netlab.Host
 	ports  map[string]*netlab.Port
-	daemon map[string]*director
+	lb     map[string]*director
 	nginx  map[string]*netlab.Nginx
-	client *netlab.Host
+	config map[string]string // the file of each director as the README has it
 	page   strings.Builder
+	open   bool // the page is within a block of commands
 }
 
-func newStory(t *testing.T) *story {
-	s := &story{Lab: labtest.New(t, "story"), t: t, hosts: map[string]*netlab.Host{}, ports: map[string]*netlab.Port{}, daemon: map[string]*director{}, nginx: map[string]*netlab.Nginx{}}
-	sw := s.Switch("lan")
-	for name, addr := range map[string]string{"lb1": "192.0.2.1", "lb2": "192.0.2.2", "web1": "192.0.2.11", "web2": "192.0.2.12", "client": "192.0.2.100"} {
+// newStory makes the hosts, the web servers and the README's files. tidy changes the file's text.
+func newStory(t *testing.T, webServers int, tidy func(string) string) *story {
+	t.Helper()
+	s := &story{
+		Lab: labtest.New(t, "story"), t: t, hosts: map[string]*netlab.Host{}, ports: map[string]*netlab.Port{},
+		lb: map[string]*director{}, nginx: map[string]*netlab.Nginx{}, config: map[string]string{},
+	}
+	lan := s.Switch("lan")
+	add := func(name, addr string) *netlab.Host {
 		s.hosts[name] = s.Host(name)
-		s.ports[name] = s.Connect(s.hosts[name], "eth0", sw, addr+"/24")
+		s.ports[name] = s.Connect(s.hosts[name], "eth0", lan, addr)
+		return s.hosts[name]
 	}
-	s.client = s.hosts["client"]
-	for _, name := range []string{"web1", "web2"} {
-		n, err := s.hosts[name].Nginx(netip.MustParseAddrPort("0.0.0.0:80"), name, netlab.NginxOptions{})
-		s.Must(err)
-		s.Must(os.WriteFile(s.hosts[name].Path("nginx/www/healthz"), []byte("ok\n"), 0o644))
-		s.nginx[name] = n
+	for i, name := range []string{"lb1", "lb2"} {
+		h := add(name, fmt.Sprintf("192.0.2.%d/24", i+1))
+		s.lb[name] = &director{t: t, host: h, configPath: h.Path("director.toml"), runtimeDir: h.Path("run")}
+		s.config[name] = tidy(readme(t, "toml")[0])
+		if i == 1 {
+			s.config[name] = replaced(t, s.config[name], "= 100", "= 90")
+		}
+		s.lb[name].WriteConfig(s.config[name])
 	}
+	for i := range webServers {
+		name := fmt.Sprintf("web%d", i+1)
+		add(name, fmt.Sprintf("192.0.2.%d/24", i+11))
+		s.serve(name)
+	}
+	add("client", "192.0.2.100/24")
 	return s
 }
 
-func (s *story) setUp() {
-	t := s.t
-	conf := readme(t, "toml")[0]
-	for _, name := range []string{"lb1", "lb2"} {
-		if name == "lb2" {
-			conf = strings.Replace(conf, "= 100", "= 90", 1)
-		}
-		h := s.hosts[name]
-		s.daemon[name] = &director{t: t, host: h, configPath: h.Path("director.toml"), runtimeDir: h.Path("run")}
-		s.daemon[name].WriteConfig(conf)
+// replaced is text with new in the place of old, which must be there.
+func replaced(t testing.TB, text, old, new string) string {
+	t.Helper()
+	if !strings.Contains(text, old) {
+		t.Fatalf("there is no %q in:\n%s", old, text)
 	}
-	for _, block := range readme(t, "sh") {
-		fmt.Println(block)
-	}
-	for _, name := range []string{"web1", "web2"} {
-		s.Run(s.hosts[name], "sysctl", "-w", "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2")
-		s.Run(s.hosts[name], "ip", "addr", "add", "192.0.2.80/32", "dev", "lo")
-	}
-	for _, name := range []string{"lb1", "lb2"} {
-		d := s.daemon[name]
-		s.show(name, "director check")
-		s.show(name, "director doctor")
-		s.show(name, "sysctl -w net.ipv4.conf.eth0.accept_local=1")
-		s.show(name, "director doctor")
-		var err error
-		d.Process, err = d.host.StartEnv("director", nil, "unshare", "--uts", "sh", "-c", "hostname "+name+" && exec \"$@\"", "--", binary(t), "run", "--runtime-dir", d.RuntimeDir(), "-c", d.ConfigPath())
-		s.Must(err)
-		d.WaitReady()
-	}
+	return strings.Replace(text, old, new, 1)
 }
 
-func (s *story) show(host, command string) string {
-	words := strings.Fields(command)
-	d := s.daemon[host]
-	if words[0] == "director" {
-		words[0] = binary(s.t)
-		if words[1] == "check" || words[1] == "doctor" {
-			words = append(words, "-c", d.ConfigPath())
+// serve starts the web server of a host.
+func (s *story) serve(name string) {
+	s.t.Helper()
+	n, err := s.hosts[name].Nginx(netip.MustParseAddrPort("0.0.0.0:80"), name, netlab.NginxOptions{})
+	s.Must(err)
+	s.Must(os.WriteFile(s.hosts[name].Path("nginx/www/healthz"), []byte("ok\n"), 0o644))
+	s.nginx[name] = n
+}
+
+// start starts a director, which believes that its host is called so.
+func (s *story) start(name string) {
+	s.t.Helper()
+	d := s.lb[name]
+	argv := append([]string{"unshare", "--uts", "sh", "-c", "hostname " + name + " && exec \"$@\"", "--"}, d.argv("run", "-c", d.ConfigPath())...)
+	var err error
+	d.Process, err = d.host.StartEnv("director", nil, argv...)
+	s.Must(err)
+	d.WaitReady()
+}
+
+// say writes prose.
+func (s *story) say(format string, args ...any) {
+	if s.open {
+		s.page.WriteString("```\n\n")
+		s.open = false
+	}
+	fmt.Fprintf(&s.page, format+"\n\n", args...)
+}
+
+// tell writes a command and what it printed.
+func (s *story) tell(host, command, out string) {
+	if !s.open {
+		s.page.WriteString("```\n")
+		s.open = true
+	}
+	fmt.Fprintf(&s.page, "%s# %s\n%s", host, command, s.stable(out))
+}
+
+// run runs a command on a host, as its administrator types it, and returns what it prints.
+func (s *story) run(host, command string) string {
+	s.t.Helper()
+	argv := strings.Fields(command)
+	if argv[0] == "director" {
+		d := s.lb[host]
+		argv = append([]string{binary(s.t)}, argv[1:]...)
+		if i := slices.Index(argv, "--peer"); i > 0 { // a copy of the other host's file
+			argv[i+1] = s.lb[strings.TrimSuffix(argv[i+1], ".toml")].ConfigPath()
 		}
-		if words[1] != "check" {
-			words = append(words, "--runtime-dir", d.RuntimeDir())
+		if argv[1] == "check" || argv[1] == "doctor" {
+			argv = append(argv, "-c", d.ConfigPath())
+		}
+		if argv[1] != "check" {
+			argv = append(argv, "--runtime-dir", d.RuntimeDir())
 		}
 	}
-	out, err := s.hosts[host].Run(words...)
-	fmt.Fprintf(&s.page, "%s# %s\n%s", host, command, out)
-	if err != nil {
-		fmt.Fprintf(&s.page, "(%v)\n", strings.SplitN(err.Error(), "\n", 2)[0])
+	out, err := s.hosts[host].Run(argv...)
+	if err != nil && out == "" {
+		s.t.Fatal(err)
 	}
 	return out
 }
 
-func (s *story) look(title string, shows ...string) {
-	s.page.Reset()
-	for _, c := range shows {
-		host, command, _ := strings.Cut(c, ": ")
-		s.show(host, command)
+// show runs a command, tells it, and wants it to print some words. Blanks do not count.
+func (s *story) show(host, command string, words ...string) string {
+	s.t.Helper()
+	out := s.run(host, command)
+	s.tell(host, command, out)
+	if err := contains(out, words); err != nil {
+		s.t.Errorf("%s# %s: %v", host, command, err)
 	}
-	fmt.Printf("\n######## %s\n%s\n", title, s.page.String())
+	return out
 }
 
-func (s *story) explore() {
-	s.daemon["lb1"].WaitInstance("web", "MASTER", patience)
-	s.daemon["lb2"].WaitInstance("web", "BACKUP", patience)
-	for _, name := range []string{"lb1", "lb2"} {
-		s.daemon[name].WaitServers()
-	}
-	all := []string{"lb1: director status", "lb1: director events -n 5", "lb1: director explain web", "lb1: director doctor", "lb2: director status", "lb2: director events -n 5", "lb2: director explain web", "lb2: director doctor"}
-	s.look("well", all...)
-	s.Must(s.nginx["web1"].Stop(5 * time.Second))
-	time.Sleep(5 * time.Second)
-	s.look("web1 dead", append(all, "lb1: director explain web/192.0.2.11:80")...)
-	n, err := s.hosts["web1"].Nginx(netip.MustParseAddrPort("0.0.0.0:80"), "web1", netlab.NginxOptions{})
-	s.Must(err)
-	s.nginx["web1"] = n
-	s.Must(os.WriteFile(s.hosts["web1"].Path("nginx/www/healthz"), []byte("ok\n"), 0o644))
-	s.Run(s.hosts["web2"], "ip", "addr", "del", "192.0.2.80/32", "dev", "lo")
-	time.Sleep(6 * time.Second)
-	s.look("web2 no vip", all...)
-	s.Run(s.hosts["web2"], "ip", "addr", "add", "192.0.2.80/32", "dev", "lo")
-	s.Run(s.hosts["lb1"], "ip", "addr", "del", "192.0.2.80/24", "dev", "eth0")
-	time.Sleep(4 * time.Second)
-	s.look("vip deleted", all...)
-	conf := readme(s.t, "toml")[0]
-	s.daemon["lb1"].WriteConfig(strings.Replace(conf, `scheduler   = "wlc"`, `schedular   = "wlcc"`, 1))
-	s.look("bad reload", "lb1: director reload", "lb1: director check", "lb1: director status", "lb1: director events -n 3", "lb1: director doctor")
-	s.daemon["lb1"].WriteConfig(conf)
-	s.look("good reload", "lb1: director reload", "lb1: director status")
-	s.look("release", "lb1: director vrrp release web", "lb1: director status", "lb1: director vrrp auto web", "lb1: director events -n 6")
-	conf2 := strings.Replace(conf, "= 100", "= 90", 1)
-	s.daemon["lb2"].WriteConfig(strings.Replace(conf2, "= 51", "= 52", 1))
-	s.look("vrid", "lb2: director reload")
-	time.Sleep(7 * time.Second)
-	s.look("vrid", append(all, "lb1: director check --peer "+s.daemon["lb2"].ConfigPath())...)
-	s.daemon["lb2"].WriteConfig(strings.Replace(conf2, "= 51", "= 51\nversion = 2\nauthentication = { type = \"PASS\", password = \"secret\" }", 1))
-	s.daemon["lb1"].WriteConfig(strings.Replace(conf, "= 51", "= 51\nversion = 2\nauthentication = { type = \"PASS\", password = \"Secret\" }", 1))
-	s.look("pw", "lb2: director reload", "lb1: director reload")
-	time.Sleep(7 * time.Second)
-	s.look("pw", append(all, "lb1: director check --peer "+s.daemon["lb2"].ConfigPath())...)
-	s.daemon["lb1"].WriteConfig(conf)
-	s.daemon["lb2"].WriteConfig(conf2)
-	s.look("pw", "lb2: director reload", "lb1: director reload")
-	time.Sleep(3 * time.Second)
-	_, err = s.WriteFw("lb2")
-	s.Must(err)
-	time.Sleep(8 * time.Second)
-	s.look("fw", all...)
-	s.Run(s.hosts["lb2"], "nft", "flush", "ruleset")
-	time.Sleep(3 * time.Second)
-	s.Must(s.ports["lb1"].Cut())
-	time.Sleep(8 * time.Second)
-	s.look("cut", all...)
-	s.Must(s.ports["lb1"].Heal())
-	time.Sleep(4 * time.Second)
-	s.look("healed", all...)
+// await repeats a command until it prints the words, and tells that.
+func (s *story) await(host, command string, words ...string) string {
+	s.t.Helper()
+	var out string
+	s.Eventually(patience, host+"# "+command, func() error {
+		out = s.run(host, command)
+		return contains(out, words)
+	})
+	s.tell(host, command, out)
+	return out
 }
 
-func (s *story) WriteFw(host string) (string, error) {
-	path, err := s.hosts[host].WriteFile("fw.nft", "table inet filter {\n chain input { type filter hook input priority 0; policy accept; ip protocol vrrp drop\n }\n}\n")
-	s.Must(err)
-	return s.hosts[host].Run("nft", "-f", path)
+// contains wants words in a text, or not where they begin with a tilde.
+func contains(out string, words []string) error {
+	flat := strings.Join(strings.Fields(out), " ")
+	for _, w := range words {
+		w, not := strings.CutPrefix(w, "~")
+		if strings.Contains(flat, w) == not {
+			return fmt.Errorf("%q: %v, in:\n%s", w, not, out)
+		}
+	}
+	return nil
+}
+
+// edit changes the file of a director in force and reloads it.
+func (s *story) edit(name, old, new string) {
+	s.t.Helper()
+	s.lb[name].WriteConfig(replaced(s.t, s.config[name], old, new))
+}
+
+// restore gives a director the README's file again.
+func (s *story) restore(name string) {
+	s.t.Helper()
+	s.lb[name].WriteConfig(s.config[name])
+}
+
+// text is the page so far.
+func (s *story) text() string {
+	s.say("")
+	return strings.TrimRight(s.page.String(), "\n") + "\n"
+}
+
+// holdPage compares a page of docs with what was seen, or writes it.
+func holdPage(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join("../docs", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(page), text); diff != "" {
+		t.Errorf("docs/%s is not what was seen; go test ./test -run %s -update writes it (-page +seen):\n%s", name, t.Name(), diff)
+	}
 }
