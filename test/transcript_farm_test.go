@@ -11,7 +11,7 @@ import (
 )
 
 // TestTranscript does what the README says, on two directors and two web servers, then breaks it in ways that users meet and
-// wants director's commands to name each cause. What they print is docs/transcript.md.
+// wants director's commands to name each cause. What they print is docs/transcript.md. Beside it, it does what the pages on farms say.
 func TestTranscript(t *testing.T) {
 	t.Parallel()
 	docs := ""
@@ -24,6 +24,19 @@ func TestTranscript(t *testing.T) {
 	if !labtest.RequireIPVSWriting(t, docs, filepath.Dir(binary(t))) {
 		return
 	}
+	t.Run("README.md", func(t *testing.T) {
+		t.Parallel()
+		tellFarm(t)
+	})
+	for _, page := range farmPages {
+		t.Run(page.name, func(t *testing.T) {
+			t.Parallel()
+			testFarmPage(t, page)
+		})
+	}
+}
+
+func tellFarm(t *testing.T) {
 	s := newStory(t, 2, func(text string) string { return text })
 	s.say(`# A web farm, set up and broken
 

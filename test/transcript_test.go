@@ -26,13 +26,19 @@ func readme(t testing.TB, lang string) []string {
 		t.Fatal(err)
 	}
 	_, section, _ := strings.Cut(string(text), "\n## Two hosts, one address\n")
+	return fenced(t, section, lang)
+}
+
+// fenced returns the fenced blocks of a language in a text, at least one.
+func fenced(t testing.TB, text, lang string) []string {
+	t.Helper()
 	var blocks []string
-	for _, part := range strings.Split(section, "\n```"+lang+"\n")[1:] {
+	for _, part := range strings.Split(text, "\n```"+lang+"\n")[1:] {
 		block, _, _ := strings.Cut(part, "\n```\n")
 		blocks = append(blocks, block+"\n")
 	}
 	if len(blocks) == 0 {
-		t.Fatalf("the README has no %s for new users", lang)
+		t.Fatalf("there is no %s in:\n%s", lang, text)
 	}
 	return blocks
 }
@@ -51,35 +57,48 @@ type story struct {
 	open   bool // the page is within a block of commands
 }
 
-// newStory makes the hosts, the web servers and the README's files. tidy changes the file's text.
-func newStory(t *testing.T, webServers int, tidy func(string) string) *story {
+func emptyStory(t *testing.T) *story {
 	t.Helper()
-	s := &story{
+	return &story{
 		Lab: labtest.New(t, "story"), t: t, hosts: map[string]*netlab.Host{}, ports: map[string]*netlab.Port{},
 		lb: map[string]*director{}, nginx: map[string]*netlab.Nginx{}, config: map[string]string{},
 	}
+}
+
+// newStory makes the hosts, the web servers and the README's files. tidy changes the file's text.
+func newStory(t *testing.T, webServers int, tidy func(string) string) *story {
+	t.Helper()
+	s := emptyStory(t)
 	lan := s.Switch("lan")
-	add := func(name, addr string) *netlab.Host {
-		s.hosts[name] = s.Host(name)
-		s.ports[name] = s.Connect(s.hosts[name], "eth0", lan, addr)
-		return s.hosts[name]
-	}
-	for i, name := range []string{"lb1", "lb2"} {
-		h := add(name, fmt.Sprintf("192.0.2.%d/24", i+1))
-		s.lb[name] = &director{t: t, host: h, configPath: h.Path("director.toml"), runtimeDir: h.Path("run")}
-		s.config[name] = tidy(readme(t, "toml")[0])
-		if i == 1 {
-			s.config[name] = replaced(t, s.config[name], "= 100", "= 90")
-		}
-		s.lb[name].WriteConfig(s.config[name])
-	}
+	conf := tidy(readme(t, "toml")[0])
+	s.put("lb1", lan, "192.0.2.1/24")
+	s.direct("lb1", conf)
+	s.put("lb2", lan, "192.0.2.2/24")
+	s.direct("lb2", replaced(t, conf, "= 100", "= 90"))
 	for i := range webServers {
 		name := fmt.Sprintf("web%d", i+1)
-		add(name, fmt.Sprintf("192.0.2.%d/24", i+11))
+		s.put(name, lan, fmt.Sprintf("192.0.2.%d/24", i+11))
 		s.serve(name)
 	}
-	add("client", "192.0.2.100/24")
+	s.put("client", lan, "192.0.2.100/24")
 	return s
+}
+
+// put makes a host.
+func (s *story) put(name string, sw *netlab.Switch, addr string) *netlab.Host {
+	s.t.Helper()
+	s.hosts[name] = s.Host(name)
+	s.ports[name] = s.Connect(s.hosts[name], "eth0", sw, addr)
+	return s.hosts[name]
+}
+
+// direct writes a host's configuration.
+func (s *story) direct(name, conf string) {
+	s.t.Helper()
+	h := s.hosts[name]
+	s.lb[name] = &director{t: s.t, host: h, configPath: h.Path("director.toml"), runtimeDir: h.Path("run")}
+	s.config[name] = conf
+	s.lb[name].WriteConfig(conf)
 }
 
 // replaced is text with new in the place of old, which must be there.
@@ -129,8 +148,18 @@ func (s *story) tell(host, command, out string) {
 	fmt.Fprintf(&s.page, "%s# %s\n%s", host, command, s.stable(out))
 }
 
-// run runs a command on a host, as its administrator types it, and returns what it prints.
+// run runs a command on a host, as its administrator types it, and returns what it prints. It may end with another status than 0.
 func (s *story) run(host, command string) string {
+	s.t.Helper()
+	out, err := s.try(host, command)
+	if err != nil && out == "" {
+		s.t.Fatal(err)
+	}
+	return out
+}
+
+// try is run with the command's failure.
+func (s *story) try(host, command string) (string, error) {
 	s.t.Helper()
 	argv := strings.Fields(command)
 	if argv[0] == "director" {
@@ -146,11 +175,7 @@ func (s *story) run(host, command string) string {
 			argv = append(argv, "--runtime-dir", d.RuntimeDir())
 		}
 	}
-	out, err := s.hosts[host].Run(argv...)
-	if err != nil && out == "" {
-		s.t.Fatal(err)
-	}
-	return out
+	return s.hosts[host].Run(argv...)
 }
 
 // show runs a command, tells it, and wants it to print some words. Blanks do not count.
