@@ -335,6 +335,9 @@ type Service struct {
 	// SorryServers answer while the pool is down, the first of them that is well.
 	SorryServers []Server    `json:"sorry_servers,omitempty"`
 	PanicGuard   *PanicGuard `json:"panic_guard,omitempty"` // nil: not configured
+	// Expiring is the certificate that ends first of those that its checks warn of;
+	// nil: they warn of none.
+	Expiring *Expiring `json:"certificate_ends,omitempty"`
 	// ActiveWith is the VRRP instance that the service is in the kernel's table with;
 	// Standby says that it is kept out of it now.
 	ActiveWith string   `json:"active_with,omitempty"`
@@ -351,6 +354,12 @@ type PanicGuard struct {
 	Of        int       `json:"weight"`
 	Blocking  bool      `json:"blocking"`       // servers are in service although they are down
 	Since     time.Time `json:"since,omitzero"` // while it blocks
+}
+
+// Expiring is a certificate of a virtual server's real servers that ends soon.
+type Expiring struct {
+	At    time.Time `json:"at"`    // when it ends
+	Since time.Time `json:"since"` // when the alarm was raised
 }
 
 // ServiceMember is one of the kernel's services that a group stands for.
@@ -411,6 +420,8 @@ type CheckStatus struct {
 	// Warning tells of what is well now and will not be for long, such as a
 	// certificate that ends soon.
 	Warning string `json:"warning,omitempty"`
+	// Expires is when the first of the certificates ends that the server has shown.
+	Expires time.Time `json:"certificate_ends,omitzero"`
 	// Advice is what the check says about the server's weight: "75%", "=3", "+20",
 	// "drain", "maint".
 	Advice string `json:"advice,omitempty"`

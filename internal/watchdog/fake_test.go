@@ -151,6 +151,8 @@ func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 			}
 		case m.Plan != nil:
 			f.plan(m.Plan)
+		case m.Roles != nil:
+			f.note("roles %v", m.Roles.States)
 		case m.ScriptDone != nil:
 			f.note("script %d %s ok=%v %s %q", m.ScriptDone.ID, m.ScriptDone.Name, m.ScriptDone.OK, m.ScriptDone.Result, m.ScriptDone.Output)
 		case m.Stop != nil:

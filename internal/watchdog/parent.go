@@ -132,6 +132,7 @@ type parent struct {
 	planned   uint64 // of the newest plan
 	trial     *trial // nil: none
 	orders    map[uint64]*openOrder
+	roles     map[string]string           // the newest states of the VRRP instances, by name
 	standing  map[string]control.Override // of virtual routers, by instance
 	expiry    *time.Timer                 // of the one that ends first
 	lastOrder uint64
