@@ -47,6 +47,7 @@ func Postgres(t testing.TB, dir string, at netip.AddrPort, options ...string) []
 	}
 	mustRun(t, "chown", "postgres", dir)
 	mustRun(t, append(as, bin[0]+"/initdb", "-D", dir+"/data", "-A", "trust", "--no-sync", "-N", "--wal-segsize=1")...)
+	WriteFile(t, dir+"/data", "pg_hba.conf", "local all all trust\nhost all all all trust\n")
 	return append(append(as, bin[0]+"/postgres", "-D", dir+"/data", "-p", fmt.Sprint(at.Port()), "-h", at.Addr().String(), "-k", dir, "-F",
 		"-c", "shared_buffers=1MB"), options...)
 }
@@ -60,7 +61,7 @@ func MariaDB(t testing.TB, dir string, at netip.AddrPort, statements string) []s
 		"--innodb-buffer-pool-size-max=64M", "--innodb-buffer-pool-size=8M", "--innodb-log-file-size=4M"}
 	mustRun(t, append(append([]string{"/usr/bin/mariadb-install-db"}, own...), "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")...)
 	return append(append([]string{"/usr/sbin/mariadbd"}, own...), "--bind-address="+at.Addr().String(), fmt.Sprintf("--port=%d", at.Port()), "--socket="+dir+"/s",
-		"--pid-file="+dir+"/pid", "--init-file="+WriteFile(t, dir, "init.sql", statements), "--innodb-flush-log-at-trx-commit=0")
+		"--skip-name-resolve", "--pid-file="+dir+"/pid", "--init-file="+WriteFile(t, dir, "init.sql", statements), "--innodb-flush-log-at-trx-commit=0")
 }
 
 // Redis prepares a Redis server that keeps nothing.
@@ -124,6 +125,9 @@ func Mail(t testing.TB, dir string, at netip.AddrPort, certificate string) []str
 import aiosmtpd.main, aiosmtpd.smtp
 
 class SMTP(aiosmtpd.smtp.SMTP):
+    def __init__(self, *args, **settings):  # without a name it asks the name servers for its own, at each connection
+        super().__init__(*args, hostname="mail.example.com", **settings)
+
     async def push(self, status):
         own = os.path.join(os.path.dirname(__file__), "greeting")
         if status.startswith("220 " + self.hostname) and os.path.exists(own):
