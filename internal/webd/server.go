@@ -31,7 +31,7 @@ const (
 // server returns an HTTP server for one listener.
 func (d *Daemon) server(g *gate) *http.Server {
 	return &http.Server{
-		Handler:           g.wrap(d.handler()),
+		Handler:           g.wrap(d.names.guard(d.handler())),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),

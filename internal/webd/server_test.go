@@ -179,7 +179,7 @@ func TestQuietClients(t *testing.T) {
 		}
 		defer c.Close()
 		if i%2 == 0 {
-			fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+			fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
 		}
 	}
 	client := http.Client{Timeout: 3 * time.Second}
