@@ -54,6 +54,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("through the virtual address", testThroughVIP)
 	t.Run("checks by bfd", testBFDCheck)
 	t.Run("ipvs commands", testIPVSCommands)
+	t.Run("top", testTop)
 }
 
 // TestFarmPromises is what directors promise to those who use them, and where keepalived does worse in the same run.

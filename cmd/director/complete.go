@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"director/internal/control"
+	"director/internal/top"
 )
 
 const (
@@ -251,7 +252,7 @@ func addCompletion(root *cobra.Command, o *options) {
 		"config": files(1<<10, configs...), "peer": files(1<<10, configs...),
 		"log-level": words("debug", "info", "warn", "error"), "log-format": words("text", "json"), "report": words("text", "json"),
 		"color": words(string(colourAuto), string(colourAlways), string(colourNever)),
-		"netns": namespaces, "process": listOf(processes),
+		"netns": namespaces, "sort": words(top.Orders()...), "process": listOf(processes),
 		"kind": listOf(words("address", "alarm", "apply", "bfd", "gate", "group", "instance", "ipvs", "maintenance", "process", "reload", "script",
 			"server", "service", "tracker")),
 		"subject":     listOf(o.completes(eventSubjects, subjectService)),
