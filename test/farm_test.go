@@ -63,6 +63,7 @@ func TestFarmPromises(t *testing.T) {
 	if !labtest.RequireIPVS(t, filepath.Dir(binary(t))) {
 		return
 	}
+	t.Run("arrivals", testArrivals)
 	t.Run("beside keepalived", testRivals)
 	t.Run("a large table", testLargeTable)
 	t.Run("connection sync", testSync)
