@@ -22,6 +22,7 @@ type News struct {
 	Settings *WebSettings    // the first, and only there
 	Status   *control.Status // the whole, as it is now
 	Events   []control.Event // oldest first
+	LogLevel *LogLevel       // in place of that of Settings
 }
 
 // WebSettings are what the web process needs of the configuration.
@@ -39,6 +40,8 @@ type WebSettings struct {
 type Feed struct {
 	file *os.File
 	news *gob.Decoder
+	// level is called with each log level that is ordered, unless it is nil.
+	level func(*LogLevel)
 }
 
 // NewFeed reads from f, the reading end of a pipe, which it owns from then on. It
@@ -69,6 +72,9 @@ func (f *Feed) Next() (News, error) {
 	}
 	if err != nil {
 		return News{}, fmt.Errorf("watchdog: feed: %w", err)
+	}
+	if n.LogLevel != nil && f.level != nil {
+		f.level(n.LogLevel)
 	}
 	if n.Status != nil {
 		keepLists(n.Status)
@@ -155,6 +161,11 @@ func newFeeder(pipe *os.File, settings *WebSettings, patience time.Duration, tak
 // status has the whole state told.
 func (f *feeder) status(s *control.Status) {
 	f.add(func(n *News) { n.Status = s })
+}
+
+// level has a log level told.
+func (f *feeder) level(level string) {
+	f.add(func(n *News) { n.LogLevel = &LogLevel{Level: level} })
 }
 
 // event has events told; the oldest are left out when too many wait.

@@ -17,8 +17,8 @@ import (
 // RunWeb is the whole life of the web process: it gives up every right, takes the
 // feed (file descriptor 3) and the listening sockets (those from 4), and runs serve
 // until the parent is gone. configured, unless it is nil, is called with the settings
-// before. It returns the exit status.
-func RunWeb(log *slog.Logger, configured func(*WebSettings), serve func(context.Context, *WebSettings, *Feed, []net.Listener) error) int {
+// before, and level with each log level that the parent orders. It returns the exit status.
+func RunWeb(log *slog.Logger, configured func(*WebSettings), level func(string) error, serve func(context.Context, *WebSettings, *Feed, []net.Listener) error) int {
 	nameProcess(RoleWeb.Title())
 	if text := os.Getenv(envConfine); text != "" {
 		c, err := parseConfinement(text)
@@ -38,7 +38,14 @@ func RunWeb(log *slog.Logger, configured func(*WebSettings), serve func(context.
 	SurviveLostLog()
 	// The collector is to work harder before the kernel refuses more (RLIMIT_DATA).
 	debug.SetMemoryLimit(webData * 3 / 4)
-	err := runWeb(configured, serve)
+	err := runWeb(configured, func(l *LogLevel) {
+		if level == nil {
+			return
+		}
+		if err := level(l.Level); err != nil {
+			log.Warn("log level", "reason", err)
+		}
+	}, serve)
 	if err == nil {
 		return 0
 	}
@@ -46,11 +53,12 @@ func RunWeb(log *slog.Logger, configured func(*WebSettings), serve func(context.
 	return 1
 }
 
-func runWeb(configured func(*WebSettings), serve func(context.Context, *WebSettings, *Feed, []net.Listener) error) error {
+func runWeb(configured func(*WebSettings), level func(*LogLevel), serve func(context.Context, *WebSettings, *Feed, []net.Listener) error) error {
 	feed, err := NewFeed(os.NewFile(childFD, "feed"))
 	if err != nil {
 		return err
 	}
+	feed.level = level
 	first, err := feed.Next()
 	if errors.Is(err, io.EOF) {
 		return nil

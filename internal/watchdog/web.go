@@ -206,6 +206,9 @@ func (p *parent) spawnWeb(become confinement) {
 		func(size int) { p.post(func() { p.webTold(run, size) }) },
 		func(err error) { p.post(func() { p.webDeaf(run, err) }) })
 	run.feed.event(p.events.after(0, 0)...)
+	if p.logOrders[RoleWeb] != nil {
+		p.tellLevel(RoleWeb)
+	}
 	p.spawner.requests <- spawnRequest{
 		path: p.o.Executable, title: RoleWeb.Title(), files: files,
 		env: append(childEnvironment(os.Environ(), p.o.ChildEnv), become.String()),
