@@ -77,7 +77,7 @@ started again keeps it. status shows it, and events who has ordered it.`,
 		},
 	}
 	cmd.Flags().DurationVar(&q.For, "for", 0, "go back by itself after this time")
-	cmd.Flags().StringSliceVar(&q.Processes, "process", nil, "only of these: parent, vrrp, checkers, web")
+	cmd.Flags().StringSliceVar(&q.Processes, "process", nil, "only of these: parent, vrrp, checkers, web, snmp")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

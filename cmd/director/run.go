@@ -19,6 +19,7 @@ import (
 	"director/config"
 	"director/internal/checkd"
 	"director/internal/logging"
+	"director/internal/snmpd"
 	"director/internal/vrrpd"
 	"director/internal/watchdog"
 	"director/internal/webd"
@@ -175,15 +176,9 @@ func runChild(role watchdog.Role) int {
 	}
 	defer l.flush()
 	log := l.log.With("process", string(role))
-	if role == watchdog.RoleWeb {
-		return watchdog.RunWeb(log, func(s *watchdog.WebSettings) { l.obey(s.LogLevel, s.LogFormat) }, l.settings.Override,
-			func(ctx context.Context, s *watchdog.WebSettings, feed *watchdog.Feed, listeners []net.Listener) error {
-				d, err := webd.New(log, s.Web, prometheus.NewRegistry())
-				if err != nil {
-					return err
-				}
-				return d.Run(ctx, feed, listeners)
-			})
+	observers := map[watchdog.Role]watchdog.Work{watchdog.RoleWeb: serveWeb(log), watchdog.RoleSNMP: serveSNMP(log)}
+	if work, ok := observers[role]; ok {
+		return watchdog.RunObserver(role, log, func(s *watchdog.Settings) { l.obey(s.LogLevel, s.LogFormat) }, l.settings.Override, work)
 	}
 	daemon := func(ctx context.Context, ch *watchdog.Channel) error {
 		// On few CPUs the loop would wait until the collector or another goroutine
@@ -197,4 +192,31 @@ func runChild(role watchdog.Role) int {
 		}
 	}
 	return watchdog.RunChild(role, log, l.flush, daemon, func(c *watchdog.Configure) { l.configured(c.Config) }, l.settings.Override)
+}
+
+// serveWeb is the work of the web process.
+func serveWeb(log *slog.Logger) watchdog.Work {
+	return func(ctx context.Context, s *watchdog.Settings, feed *watchdog.Feed, sockets []*os.File) error {
+		listeners, err := watchdog.Listeners(sockets)
+		if err != nil {
+			return err
+		}
+		d, err := webd.New(log, *s.Web, prometheus.NewRegistry())
+		if err != nil {
+			return err
+		}
+		return d.Run(ctx, feed, listeners)
+	}
+}
+
+// serveSNMP is the work of the SNMP process.
+func serveSNMP(log *slog.Logger) watchdog.Work {
+	return func(ctx context.Context, s *watchdog.Settings, feed *watchdog.Feed, sockets []*os.File) error {
+		conn, err := net.FileConn(sockets[0])
+		if err != nil {
+			return err
+		}
+		sockets[0].Close()
+		return snmpd.New(log, *s.SNMP).Run(ctx, feed, conn)
+	}
 }

@@ -20,7 +20,7 @@ const LogAuto = "auto"
 // LogQuery asks for the log levels, or orders another one until the daemon ends.
 type LogQuery struct {
 	Level string `json:"level,omitempty"` // debug, info, warn, error; LogAuto; empty: nothing is changed
-	// Processes are those that it is for (parent, vrrp, checkers, web); empty: all.
+	// Processes are those that it is for (parent, vrrp, checkers, web, snmp); empty: all.
 	Processes []string `json:"processes,omitempty"`
 	// For is after how long it ends by itself; 0: with the daemon. Nanoseconds.
 	For time.Duration `json:"for,omitempty"`

@@ -28,8 +28,10 @@ type logOrder struct {
 // logged lists the processes that have a log, in order.
 func (p *parent) logged() []Role {
 	list := []Role{roleParent, RoleVRRP, RoleCheckers}
-	if p.web.settings != nil {
-		list = append(list, RoleWeb)
+	for _, o := range p.observers {
+		if o.settings != nil {
+			list = append(list, o.kind.role)
+		}
 	}
 	return list
 }
@@ -170,9 +172,11 @@ func (p *parent) tellLevel(r Role) {
 				p.log.Warn("log level", "reason", err)
 			}
 		}
-	case RoleWeb:
-		if p.web.run != nil {
-			p.web.run.feed.level(level)
+	case RoleWeb, RoleSNMP:
+		for _, o := range p.observers {
+			if o.kind.role == r && o.run != nil {
+				o.run.feed.level(level)
+			}
 		}
 	default:
 		if run := p.child(r).run; run != nil && run.ch != nil {
