@@ -13,6 +13,8 @@ type Match struct {
 	// Value must be part of the reply. Where Mask is not nil, only its bits count;
 	// it is as long as Value.
 	Value, Mask []byte
+	// AtStart says that the reply must begin with Value.
+	AtStart bool
 	// Regexp must match the reply; nil matches any.
 	Regexp *regexp.Regexp
 }
@@ -26,7 +28,12 @@ func (m *Match) found(reply []byte) bool {
 }
 
 func (m *Match) holds(reply []byte) bool {
-	if m.Mask == nil {
+	switch {
+	case m.AtStart && m.Mask == nil:
+		return bytes.HasPrefix(reply, m.Value)
+	case m.AtStart:
+		return len(reply) >= len(m.Value) && m.begins(reply)
+	case m.Mask == nil:
 		return bytes.Contains(reply, m.Value)
 	}
 	for len(reply) >= len(m.Value) {
@@ -73,6 +80,9 @@ func (m *Match) want() string {
 	text := ""
 	if len(m.Value) > 0 {
 		text = shown(m.Value)
+		if m.AtStart {
+			text += " at the start"
+		}
 	}
 	if m.Regexp != nil {
 		if text != "" {

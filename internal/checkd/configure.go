@@ -250,6 +250,9 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 			d.table.set(key, nil)
 		}
 	}
+	if s.source.Name != v.Name { // the record goes by names
+		d.maintenance.stale = d.maintenance.stale || len(s.overrides)+len(s.pool.Leaving()) > 0
+	}
 	s.keys = f.keys
 	s.source = *v
 	d.reviewStandby(s)
