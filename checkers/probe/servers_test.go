@@ -288,6 +288,8 @@ http {
 			"HTTP/2 in clear":        {get(h2c, HTTPSettings{Version: "2", Method: "POST", Content: []byte("abc"), Body: "POST"}), Passed, ""},
 			"HEAD, HTTP/2":           {get(h2c, HTTPSettings{Version: "2", Method: "HEAD"}), Passed, ""},
 			"digest":                 {get(clear, HTTPSettings{Path: "/fixed", Digest: md5sum}), Passed, ""},
+			"digest, HTTP/2":         {get(h2c, HTTPSettings{Version: "2", Path: "/fixed", Digest: md5sum, MaxBody: 6}), Passed, ""},
+			"longer than max_body":   {get(h2c, HTTPSettings{Version: "2", Path: "/fixed", Digest: md5sum, MaxBody: 5}), BodyMismatch, "is longer than max_body, 5 bytes"},
 			"digest of another body": {get(clear, HTTPSettings{Path: "/", Digest: md5sum}), BodyMismatch, "has the digest"},
 			"status":                 {get(secure, HTTPSettings{TLS: &trusted, Path: "/sick"}), BadStatus, "status 503"},
 			"status, HTTP/2":         {get(h2c, HTTPSettings{Version: "2", Path: "/sick"}), BadStatus, "status 503"},
@@ -312,14 +314,23 @@ http {
 		}}
 	c.start()
 	c.run()
-	if r := TLS(within(t, 5*time.Second), soon, trusted); !r.OK || !strings.Contains(r.Warning, "in 5 days") {
+	if r := TLS(within(t, 5*time.Second), soon, trusted); !r.OK || !strings.Contains(r.Warning, "in 5 days") || time.Until(r.Expires).Round(time.Hour) != (5*24+1)*time.Hour {
 		t.Errorf("a certificate that ends soon: %+v", r)
 	}
 	if r := TLS(within(t, 5*time.Second), late, *with(func(s *TLSSettings) { s.Insecure = true })); !strings.Contains(r.Warning, "has ended on") {
 		t.Errorf("a certificate that has ended: %+v", r)
 	}
-	if r := TLS(within(t, 5*time.Second), secure, trusted); r.Warning != "" {
+	if r := TLS(within(t, 5*time.Second), late, trusted); r.OK || time.Since(r.Expires).Round(time.Hour) != 23*time.Hour {
+		t.Errorf("a certificate that has ended and is verified: %+v", r)
+	}
+	if r := TLS(within(t, 5*time.Second), secure, trusted); r.Warning != "" || time.Until(r.Expires).Round(time.Hour) != (100*24+1)*time.Hour {
 		t.Errorf("a good certificate: %+v", r)
+	}
+	if r := HTTP(within(t, 5*time.Second), soon, HTTPSettings{TLS: &trusted}); !strings.Contains(r.Warning, "in 5 days") || r.Expires.IsZero() {
+		t.Errorf("a certificate that ends soon, over HTTP: %+v", r)
+	}
+	if r := HTTP(within(t, 5*time.Second), clear, HTTPSettings{}); !r.Expires.IsZero() {
+		t.Errorf("no certificate: %+v", r)
 	}
 }
 

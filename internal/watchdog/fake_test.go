@@ -26,10 +26,11 @@ func TestMain(m *testing.M) {
 	if role, ok := RoleOf(os.Args); ok {
 		f := &fakeChild{role: role, dir: os.Getenv("DIRECTOR_FAKE_DIR")}
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-		if role == RoleWeb {
-			os.Exit(RunWeb(log, nil, fakeWeb(f.dir)))
+		if work, is := map[Role]Work{RoleWeb: fakeWeb(f.dir), RoleSNMP: fakeSNMP(f.dir)}[role]; is {
+			os.Exit(RunObserver(role, log, nil, func(level string) error { f.note("level %q", level); return nil }, work))
 		}
-		os.Exit(RunChild(role, log, func() {}, f.run, func(c *Configure) { f.note("observed %d", c.Generation) }))
+		os.Exit(RunChild(role, log, func() {}, f.run, func(c *Configure) { f.note("observed %d", c.Generation) },
+			func(level string) error { f.note("level %q", level); return nil }))
 	}
 	if dir := os.Getenv("DIRECTOR_FAKE_PARENT"); dir != "" {
 		signals := make(chan os.Signal, 1)
@@ -151,6 +152,8 @@ func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 			}
 		case m.Plan != nil:
 			f.plan(m.Plan)
+		case m.Roles != nil:
+			f.note("roles %v", m.Roles.States)
 		case m.ScriptDone != nil:
 			f.note("script %d %s ok=%v %s %q", m.ScriptDone.ID, m.ScriptDone.Name, m.ScriptDone.OK, m.ScriptDone.Result, m.ScriptDone.Output)
 		case m.Stop != nil:
