@@ -27,9 +27,10 @@ func TestMain(m *testing.M) {
 		f := &fakeChild{role: role, dir: os.Getenv("DIRECTOR_FAKE_DIR")}
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 		if work, is := map[Role]Work{RoleWeb: fakeWeb(f.dir), RoleSNMP: fakeSNMP(f.dir)}[role]; is {
-			os.Exit(RunObserver(role, log, nil, work))
+			os.Exit(RunObserver(role, log, nil, func(level string) error { f.note("level %q", level); return nil }, work))
 		}
-		os.Exit(RunChild(role, log, func() {}, f.run, func(c *Configure) { f.note("observed %d", c.Generation) }))
+		os.Exit(RunChild(role, log, func() {}, f.run, func(c *Configure) { f.note("observed %d", c.Generation) },
+			func(level string) error { f.note("level %q", level); return nil }))
 	}
 	if dir := os.Getenv("DIRECTOR_FAKE_PARENT"); dir != "" {
 		signals := make(chan os.Signal, 1)
