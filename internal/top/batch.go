@@ -22,6 +22,7 @@ type Batch struct {
 // Print writes the view without steering a terminal. It reads all real servers.
 func Print(ctx context.Context, out io.Writer, source Source, s Settings, b Batch) error {
 	m := newModel(s, batchWidth, 1<<30)
+	m.bare = !s.Colour
 	tick := time.NewTicker(s.Interval)
 	defer tick.Stop()
 	w := Want{All: true}
