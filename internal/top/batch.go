@@ -57,6 +57,7 @@ func (m *model) print(out io.Writer, b Batch) error {
 	for n := range m.shown {
 		lines = append(lines, m.row(n))
 	}
+	m.cursor = 0
 	if b.Count != 1 {
 		lines = append(lines, "")
 	}
