@@ -19,8 +19,10 @@ type Status struct {
 	Reloads    Reloads       `json:"reloads"`
 	Trial      *Trial        `json:"trial,omitempty"` // what waits for its confirmation
 	Processes  []Process     `json:"processes"`
-	VRRP       *VRRP         `json:"vrrp,omitempty"`
-	Checkers   *Checkers     `json:"checkers,omitempty"`
+	// LogLevels are the processes that log otherwise than the configuration says.
+	LogLevels []LogLevel `json:"log_levels,omitempty"`
+	VRRP      *VRRP      `json:"vrrp,omitempty"`
+	Checkers  *Checkers  `json:"checkers,omitempty"`
 	// Readiness is whether this host could serve, nil where it does not judge itself.
 	Readiness *Readiness `json:"readiness,omitempty"`
 	// Notify lists the ways in which changes of state are told.
