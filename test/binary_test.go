@@ -28,6 +28,9 @@ const beside = 6
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if target := os.Getenv(floodEnv); target != "" {
+		floodForever(target)
+	}
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
 	if !chosen {
