@@ -64,9 +64,11 @@ func TestFarmPromises(t *testing.T) {
 	if !labtest.RequireIPVS(t, filepath.Dir(binary(t))) {
 		return
 	}
+	t.Run("arrivals", testArrivals)
 	t.Run("beside keepalived", testRivals)
 	t.Run("a large table", testLargeTable)
 	t.Run("connection sync", testSync)
+	t.Run("long transfers", testLongTransfers)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'

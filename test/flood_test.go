@@ -131,7 +131,7 @@ timeout = "3s"
 	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", "advert_interval = \"50ms\"\n")+"[vrrp_process]\nrt_priority = 20\n")
 	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
 	b.WaitInstance("VI_1", "BACKUP", 10*time.Second)
-	a.webPID(0)
+	a.observerPID("web", 0)
 
 	before, other := a.Status(), b.Status()
 	var begun, quiet, flooded control.Lateness
@@ -219,7 +219,7 @@ real_server = ["10.0.0.11:80", "10.0.0.12:80"]
 `)
 	d.WaitInstance("outside", "MASTER", patience)
 	d.WaitServers()
-	d.webPID(0)
+	d.observerPID("web", 0)
 	before := d.Service("web")
 	var begun time.Time
 	var quiet, flooded []time.Duration
