@@ -24,10 +24,11 @@ type contest struct {
 // benchMark begins each line of the table, so that it is found in the output of many tests, also from within User Mode Linux.
 const benchMark = "bench| "
 
-// tell prints the lines of a table.
+// tell prints a table.
 func tell(t testing.TB, list ...*contest) {
 	t.Helper()
 	var w strings.Builder
+	fmt.Fprintln(&w, benchMark+benchHead)
 	for _, c := range list {
 		fmt.Fprintln(&w, benchMark+c.line())
 	}
