@@ -144,6 +144,11 @@ func (s *Server) Weight() int32 {
 	if s.override.Order != NoOrder {
 		return 0
 	}
+	return s.offered()
+}
+
+// offered is the weight that the server would have if no operator had taken it.
+func (s *Server) offered() int32 {
 	base := s.base()
 	weight, set, added := int64(base), false, int64(0)
 	for _, c := range s.Checks {

@@ -10,26 +10,29 @@ type Reason uint8
 
 // The reasons.
 const (
-	NotChecked    Reason = iota // no verdict yet; the reason of the first state
-	ChecksPassed                // a server: all checks are up
-	CheckFailed                 // a server: a check went down
-	NoChecks                    // a server: it has no checks, so it is up
-	QuorumGained                // a pool: enough weight is healthy
-	QuorumLost                  // a pool: too little weight is healthy
-	SorryChanged                // a pool without a quorum: another sorry server answers, or the first comes or the last goes
-	WeightChanged               // a server: its checks advise another weight
-	RampBegan                   // a server: its weight begins to rise
-	RampEnded                   // a server: it has its whole weight
-	PanicBegan                  // a pool: the guard keeps servers in service that are down
-	PanicEnded                  // a pool: it keeps none any more
-	Resumed                     // the state of the former process, found again
+	NotChecked      Reason = iota // no verdict yet; the reason of the first state
+	ChecksPassed                  // a server: all checks are up
+	CheckFailed                   // a server: a check went down
+	NoChecks                      // a server: it has no checks, so it is up
+	QuorumGained                  // a pool: enough weight is healthy
+	QuorumLost                    // a pool: too little weight is healthy
+	SorryChanged                  // a pool without a quorum: another sorry server answers, or the first comes or the last goes
+	WeightChanged                 // a server: its checks advise another weight
+	RampBegan                     // a server: its weight begins to rise
+	RampEnded                     // a server: it has its whole weight
+	PanicBegan                    // a pool: the guard keeps servers in service that are down
+	PanicEnded                    // a pool: it keeps none any more
+	CertificateEnds               // a pool: a certificate of a server ends soon, or has ended
+	CertificateGood               // a pool: none ends soon any more
+	Resumed                       // the state of the former process, found again
 	reasonCount
 )
 
 var reasonNames = [...]string{
 	NotChecked: "not_checked", ChecksPassed: "checks_passed", CheckFailed: "check_failed", NoChecks: "no_checks",
 	QuorumGained: "quorum_gained", QuorumLost: "quorum_lost", SorryChanged: "sorry_server_changed", WeightChanged: "weight_changed",
-	RampBegan: "ramp_up_began", RampEnded: "ramp_up_ended", PanicBegan: "panic_guard", PanicEnded: "panic_guard_ended", Resumed: "resumed",
+	RampBegan: "ramp_up_began", RampEnded: "ramp_up_ended", PanicBegan: "panic_guard", PanicEnded: "panic_guard_ended",
+	CertificateEnds: "certificate_ends", CertificateGood: "certificate_good", Resumed: "resumed",
 }
 
 // String returns the reason's stable name, fit for a metric label.

@@ -14,6 +14,9 @@ type Memory struct {
 	Since        time.Time
 	Reason       string
 	GuardedSince time.Time // since when the panic guard kept servers in service; zero: it kept none
+	// Expiring is the end of the certificate that the pool warned of, and since when
+	// it did; zero: of none.
+	Expiring, ExpiringSince time.Time
 	// Standby says that the pool was kept out of the kernel's table, which
 	// therefore decides nothing.
 	Standby bool
@@ -42,12 +45,14 @@ type CheckMemory struct {
 	Advice         Advice
 	Passed, Failed uint64
 	Spent          time.Duration
+	Expires        time.Time // of the certificates that were seen
 }
 
 // recall sets the states that memory and the kernel's table agree upon. It is
 // only called on a new pool.
 func (p *Pool) recall(m *Memory) {
 	p.guarding, p.guardedSince = !m.GuardedSince.IsZero(), m.GuardedSince
+	p.expiring, p.expiringSince = m.Expiring, m.ExpiringSince
 	for _, s := range p.All() {
 		known, ok := m.Servers[s.Config.Key]
 		if ok {
@@ -111,8 +116,10 @@ func (s *Server) remembered(known []CheckMemory) map[*Check]CheckMemory {
 	return pairs
 }
 
-// recall takes over what the check advised, if it may still advise anything.
+// recall takes over the certificates that the check has seen and what it advised, if
+// it may still advise anything.
 func (c *Check) recall(k CheckMemory) {
+	c.Expires = k.Expires
 	if !c.Config.Weighs {
 		return
 	}

@@ -15,7 +15,7 @@ type Override struct {
 	// Order is Drain or Maintenance; NoOrder for a weight.
 	//
 	// A server that drains stands in the table with weight 0 as long as it is
-	// healthy. One in maintenance is out of the table, or has weight 0 there when it
+	// healthy, or the panic guard distrusts what is said of the pool. One in maintenance is out of the table, or has weight 0 there when it
 	// is inhibited. Its checks go on, so that its state tells when it is well again,
 	// but a change of that state is no news before the order has ended.
 	Order Order
@@ -77,8 +77,8 @@ func (s *Server) base() int32 {
 	return s.Config.Dest.Weight
 }
 
-// ordered returns the place that an order gives the server, and whether one does.
-func (s *Server) ordered() (Place, bool) {
+// ordered returns the place that an order gives a server, and whether one does.
+func (p *Pool) ordered(s *Server) (Place, bool) {
 	away := Out
 	if s.Config.Inhibit {
 		away = Quiesced
@@ -88,7 +88,7 @@ func (s *Server) ordered() (Place, bool) {
 		return away, true
 	case Drain:
 		switch {
-		case s.State == Down:
+		case s.State == Down && !p.distrust:
 			return away, true
 		case s.State == Unknown && s.held == Out:
 			return Out, true

@@ -13,7 +13,8 @@ import (
 //
 // The base is the weight of the servers that nobody ordered out of service: an
 // operator or an agent that takes a server out is obeyed, and the guard shares out
-// the rest. Of those that are down, the ones that failed last stay, as many as the
+// the rest. One that drains gets no new connections from the guard either, but while
+// the verdicts are not to be trusted none of them cuts off those it has. Of those that are down, the ones that failed last stay, as many as the
 // share needs. What has no verdict yet counts as in service, so that a start does
 // not raise an alarm before the checks have spoken.
 //
@@ -48,6 +49,22 @@ func (p *Pool) GuardNeeds() (needs, of int) {
 	return int((int64(of)*int64(p.config.PanicThreshold) + 99) / 100), of
 }
 
+// distrusts says that so much is down, had nobody drained anything, that the guard would
+// keep servers in service: then a bad verdict cuts no connection of a server that drains.
+func (p *Pool) distrusts() bool {
+	up, of := int64(0), int64(0)
+	for _, s := range p.servers {
+		if s.override.Order == Maintenance || s.dismissed() {
+			continue
+		}
+		of += int64(s.offered())
+		if s.State != Down {
+			up += int64(s.offered())
+		}
+	}
+	return up*100 < of*int64(p.config.PanicThreshold)
+}
+
 // Guarding reports whether the panic guard keeps servers in service that are down,
 // and since when it does or last did.
 func (p *Pool) Guarding() (yes bool, since time.Time) { return p.guarding, p.guardedSince }
@@ -55,6 +72,7 @@ func (p *Pool) Guarding() (yes bool, since time.Time) { return p.guarding, p.gua
 // guard decides which servers that are down stay in service, and appends the change
 // when it begins or ceases to keep any.
 func (p *Pool) guard(now time.Time, changes []Change) []Change {
+	p.distrust = p.distrusts()
 	needs, of := p.GuardNeeds()
 	w := p.Weights()
 	missing := needs - w.Up - w.Held - w.Pending

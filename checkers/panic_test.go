@@ -97,6 +97,31 @@ func TestPanicGuard(t *testing.T) {
 			t.Errorf("table %q", got)
 		}
 	})
+	t.Run("who drains keeps the connections while the verdicts are distrusted", func(t *testing.T) {
+		p := started(t, guarded())
+		for _, s := range []string{"a-", "b-", "c-", "d-"} {
+			result(t, p, t0, s)
+		}
+		play(t, p, nil, t0, []step{{table: "a:1 b:1"}})
+		for _, o := range []struct{ order, table string }{
+			{"a drain", "a:0 b:1 c:1"}, // it was kept, and another one is in its place
+			{"b c drain", "a:0 b:0 c:0 d:1"},
+			{"d drain", "a:0 b:0 c:0 d:0"}, // the guard has nobody left to keep
+			{"b maint", "a:0 c:0 d:0"},
+		} {
+			order(t, p, t0, o.order)
+			if got := show(p.Entry()); got != o.table {
+				t.Errorf("%s: table %q, want %q", o.order, got, o.table)
+			}
+		}
+		next, _ := NewPool(guarded(), p.Entry(), remember(p), t0)
+		play(t, next, nil, t0, []step{
+			{table: "a:0 c:0 d:0"},
+			{do: "c+", table: "a:0 c:0 d:0", said: "c down>up (checks passed)"},
+			{do: "d+", table: "c:0 d:0", said: "d down>up (checks passed)"}, // half of what is not in maintenance is well: a is dead
+			{do: "d-", table: "a:0 c:0 d:0", said: failed("d")},
+		})
+	})
 	t.Run("inhibit and a ramp", func(t *testing.T) {
 		cfg := with(ramping(100, 100), withInhibit)
 		cfg.PanicThreshold = 50

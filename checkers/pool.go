@@ -41,7 +41,11 @@ type Pool struct {
 	heldSorry    bool    // a sorry server was found in service; counts while state is Unknown
 	answers      *Server // the sorry server that answers in place of the pool; nil: none
 	guarding     bool    // the panic guard keeps servers in service
+	distrust     bool    // it would, had nobody drained anything
 	guardedSince time.Time
+
+	expiring      time.Time // the end of the certificate that is warned of; zero: none is
+	expiringSince time.Time
 }
 
 // NewPool makes a pool out of its configuration, what the kernel's table holds
@@ -134,13 +138,23 @@ func (p *Pool) settle(now time.Time) []Change {
 			changes = append(changes, c)
 		}
 	}
-	return p.judge(now, changes)
+	return p.certify(now, p.judge(now, changes))
 }
 
 // Step counts a result of one of the pool's checks and returns the changes that
 // follow: none, the server's, or the server's and the pool's. A change of the
 // server's weight alone has the same state on both sides.
 func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
+	certificates := c.see(now, r)
+	changes := p.count(now, s, c, r)
+	if certificates {
+		changes = p.certify(now, changes)
+	}
+	return changes
+}
+
+// count does Step but for the certificates.
+func (p *Pool) count(now time.Time, s *Server, c *Check, r Result) []Change {
 	c.Last = r
 	c.Spent += r.Duration
 	before, place, dismissed := s.Weight(), p.Place(s), s.dismissed()
@@ -219,7 +233,7 @@ func (p *Pool) Weights() Weights {
 // Without a sorry server that is well, what is healthy of a pool that lost its
 // quorum goes on serving; with one, it alone serves.
 func (p *Pool) Place(s *Server) Place {
-	if place, is := s.ordered(); is {
+	if place, is := p.ordered(s); is {
 		return place
 	}
 	place := Out

@@ -15,6 +15,14 @@ import (
 // ordered is the weight of a server as the configuration and an operator have it; 0
 // when the operator takes it out of service.
 func ordered(s *Server) int {
+	if s.Override().Order != NoOrder {
+		return 0
+	}
+	return undrained(s)
+}
+
+// undrained is the same if nobody had drained anything.
+func undrained(s *Server) int {
 	o, weight := s.Override(), int(s.Config.Dest.Weight)
 	switch o.Weighing {
 	case Absolute:
@@ -22,7 +30,7 @@ func ordered(s *Server) int {
 	case Percent:
 		weight = (weight*o.Value + 99) / 100
 	}
-	if o.Order != NoOrder {
+	if o.Order == Maintenance {
 		return 0
 	}
 	return weight
@@ -35,10 +43,13 @@ func wanted(p *Pool, quorum bool) map[ipvs.DestKey]ipvs.Destination {
 	cfg := p.Config()
 	in := map[*Server]bool{}
 	serving, base := 0, 0
+	trusted, trustedBase := 0, 0 // without the drains: whether the guard has to distrust the verdicts
 	for _, s := range p.Servers() {
 		base += ordered(s)
+		trustedBase += undrained(s)
 		if s.State == Up {
 			in[s] = true
+			trusted += undrained(s)
 			serving += ordered(s)
 		}
 	}
@@ -66,7 +77,7 @@ func wanted(p *Pool, quorum bool) map[ipvs.DestKey]ipvs.Destination {
 	for _, s := range p.All() {
 		d := s.Config.Dest
 		d.Weight = int32(ordered(s))
-		drains := s.Override().Order == Drain && s.State == Up
+		drains := s.Override().Order == Drain && (s.State == Up || trusted*100 < trustedBase*cfg.PanicThreshold)
 		serves := s == sorry || in[s] && sorry == nil && s.Override().Order != Maintenance
 		if !serves && !drains {
 			d.Weight = 0

@@ -18,6 +18,8 @@ type CheckConfig struct {
 	Label string
 	// Weighs says that the check's results may change the server's weight.
 	Weighs bool
+	// WarnBefore is how long before its end a certificate is warned of. 0: never.
+	WarnBefore time.Duration
 	Thresholds
 }
 
@@ -67,6 +69,8 @@ type Result struct {
 	Duration time.Duration
 	// Warning tells of what is well now and will not be for long.
 	Warning string
+	// Expires is when the first certificate of the server ends; zero: none was seen.
+	Expires time.Time
 	Advice  Advice
 }
 
@@ -76,8 +80,12 @@ type Check struct {
 	Health Health
 	Last   Result        // Last.At is zero before the first result
 	Spent  time.Duration // in all probes whose results came
+	// Expires is when the first of the certificates ends that were last seen.
+	Expires time.Time
 	// Advice is what is in force of what the results advised.
 	Advice Advice
+
+	warned bool // it had seen a certificate that ends soon when the last result came
 
 	said  Outcome // the last word about the server's health
 	heard bool    // there was a result
@@ -173,7 +181,8 @@ func (s *Server) adopt(weight int32, present bool) {
 }
 
 // reconfigure gives the server its new settings. A check that asks the same as
-// before keeps its health and its counters.
+// before keeps its health and its counters, and one that asks the same target in
+// another way knows its certificates.
 func (s *Server) reconfigure(cfg ServerConfig) {
 	old := s.Checks
 	s.Config = cfg
@@ -186,7 +195,7 @@ func (s *Server) reconfigure(cfg ServerConfig) {
 			}
 		}
 		if s.Checks[i] == nil {
-			s.Checks[i] = &Check{}
+			s.Checks[i] = &Check{Expires: shown(old, want.Label)}
 		}
 		s.Checks[i].Config = want
 		s.Checks[i].Health.Thresholds = want.Thresholds

@@ -60,8 +60,10 @@ type Check struct {
 
 	// What is sent, and what the reply must hold: text, or hex: and hexadecimal
 	// digits, in Expect with ? for any digit.
-	Send           string `toml:"send" form:"bytes" json:",omitempty" when:"type=tcp|udp|agent" alias:"payload agent_send"`
-	Expect         string `toml:"expect" form:"pattern" json:",omitempty" when:"type=tcp|udp"`
+	Send   string `toml:"send" form:"bytes" json:",omitempty" when:"type=tcp|udp|agent" alias:"payload agent_send"`
+	Expect string `toml:"expect" form:"pattern" json:",omitempty" when:"type=tcp|udp"`
+	// ExpectAtStart wants Expect at the start of the reply, not anywhere in it.
+	ExpectAtStart  bool   `toml:"expect_at_start" default:"false" json:",omitempty" when:"type=tcp|udp"`
 	ExpectRegexp   string `toml:"expect_regexp" form:"regexp" json:",omitempty" when:"type=tcp|udp"`
 	RequireReply   bool   `toml:"require_reply" default:"false" json:",omitempty" when:"type=udp"`
 	MinReplyLength int    `toml:"min_reply_length" default:"0" min:"0" max:"65535" json:",omitempty" when:"type=udp"`

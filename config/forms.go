@@ -40,6 +40,9 @@ func formProblem(form, s string) (what, allowed string) {
 	case "host":
 		allowed = "a host name or an address, with or without a port"
 		ok = isHost(s)
+	case "hostname":
+		allowed = "a host name such as \"lb1.example.com\", without a port"
+		ok = len(s) <= 253 && all(s, isNameByte)
 	case "method":
 		allowed = "a method in capital letters, such as \"GET\" or \"HEAD\""
 		ok = len(s) <= 32 && all(s, func(c byte) bool { return c >= 'A' && c <= 'Z' || c == '-' })
@@ -90,6 +93,9 @@ func formProblem(form, s string) (what, allowed string) {
 		_, four := Granularity(s, false)
 		_, six := Granularity(s, true)
 		ok = four || six
+	case "agentx":
+		allowed = "the absolute path of a UNIX socket of at most 107 bytes, or tcp: with an address and a port such as \"tcp:127.0.0.1:705\""
+		_, _, ok = ParseAgentX(s)
 	case "listen":
 		allowed = `an address with a port such as "127.0.0.1:9650" or "[::1]:9650", or the absolute path of a UNIX socket`
 		_, _, ok = ParseListen(s)

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -59,6 +61,26 @@ func parseFlag(name string) schedulerFlag {
 		return schedulerFlag{name[:2], 2}
 	}
 	return schedulerFlag{}
+}
+
+// HoldsPlaces reports whether the scheduler keeps the places of a server with weight 0:
+// new clients that hashing leads there are refused, and not served by another.
+func (vs *VirtualServer) HoldsPlaces() bool {
+	switch vs.Scheduler {
+	case "dh":
+		return true // it has no flag
+	case "sh", "mh":
+		return !slices.ContainsFunc(vs.SchedulerFlags, func(f string) bool { return FlagNumber(f) == 1 })
+	}
+	return false
+}
+
+// Fallback is what makes HoldsPlaces false.
+func (vs *VirtualServer) Fallback() string {
+	if vs.Scheduler == "dh" {
+		return `with dh they cannot be sent elsewhere, with scheduler = "sh" or "mh" and its fallback flag they can`
+	}
+	return fmt.Sprintf("scheduler_flags = [\"%s-fallback\"] sends them to the other servers", vs.Scheduler)
 }
 
 // FlagNumber returns the number 1 to 3 by which the kernel knows a scheduler's

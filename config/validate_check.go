@@ -195,6 +195,9 @@ func (v *validator) checkReply(e place, c *Check) {
 		}
 		c.Path = ""
 	}
+	if at := e.child("expect_at_start"); at.exists() && v.ok(at) && v.ok(e.child("expect")) && c.Expect == "" {
+		v.errorf(at.atKey(), "has no meaning without expect, allowed is it together with that: a regular expression has ^")
+	}
 	if c.MaxReplyLength < c.MinReplyLength {
 		v.errorf(e.child("max_reply_length"), "%d is below min_reply_length, allowed is %d to 65535", c.MaxReplyLength, c.MinReplyLength)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,11 +37,43 @@ func (v *validator) pooling(at place, vs *VirtualServer) {
 	if guard := at.child("panic_threshold"); v.ok(guard) && vs.PanicShare() > 0 && len(vs.SorryServers) > 0 {
 		v.warnf(guard, "%s of the weight stays in service whatever the checks say: the sorry_server answers only while every real server is ordered out of service", vs.PanicThreshold)
 	}
+	v.places(at, vs)
 	if omega := at.child("omega"); vs.Omega && v.cfg.Global.KeepIPVSOnStop && v.ok(omega) {
 		v.warnf(omega, "has no effect with global.keep_ipvs_on_stop = true: the service goes on after the stop")
 	}
-	if with := at.child("active_with"); vs.ActiveWith != "" && v.ok(with) && !v.names.instances.has(vs.ActiveWith) {
-		v.unknownName(with, "vrrp_instance", vs.ActiveWith, v.names.instances.list)
+	if with := at.child("active_with"); vs.ActiveWith != "" && v.ok(with) {
+		if !v.names.instances.has(vs.ActiveWith) {
+			v.unknownName(with, "vrrp_instance", vs.ActiveWith, v.names.instances.list)
+		}
+		if v.cfg.IPVSSync != nil {
+			v.warnf(with, "does without much of ipvs_sync: at a takeover the address is there before the service, and a connection that sends anything in between is reset; the others count for no real server")
+		}
+	}
+}
+
+// places warns where servers are to stay in the table with weight 0 under a scheduler
+// that does not pass them over.
+func (v *validator) places(at place, vs *VirtualServer) {
+	if scheduler := at.child("scheduler"); !vs.HoldsPlaces() || !v.ok(scheduler) || !v.ok(at.child("scheduler_flags")) {
+		return
+	}
+	var why []string
+	add := func(key string, is bool) {
+		if is && !slices.Contains(why, key) {
+			why = append(why, key)
+		}
+	}
+	for i := range vs.RealServers {
+		rs := &vs.RealServers[i]
+		add("inhibit_on_failure", rs.Inhibit)
+		add("a real_server of weight 0", rs.Weight == 0)
+		add("a check that sets weights", slices.ContainsFunc(rs.Checks, func(c Check) bool { return c.Weighs() }))
+	}
+	add("drain_on_remove", vs.DrainOnRemove > 0)
+	add("inhibit of the sorry_server", slices.ContainsFunc(vs.SorryServers, func(s SorryServer) bool { return s.Inhibit }))
+	if len(why) > 0 {
+		v.warnf(at.child("scheduler"), "%q refuses the new clients that it hashes to a server with weight 0, as there may be with %s: %s",
+			vs.Scheduler, strings.Join(why, ", "), vs.Fallback())
 	}
 }
 

@@ -14,6 +14,9 @@ type Web struct {
 	// ConfigFile is a web configuration file of Prometheus' exporter-toolkit: TLS,
 	// passwords, rate limit. It is read by the web process as its user.
 	ConfigFile string `toml:"web_config_file" form:"file" default:"=no TLS and no password"`
+	// ServerName lists further names by which clients may call it. Addresses, localhost and the
+	// host's own name are allowed in any case.
+	ServerName []string `toml:"server_name" form:"hostname" alias:"server_names"`
 	// AllowInsecure lets it listen beyond this host without TLS and authentication.
 	AllowInsecure bool `toml:"allow_insecure" default:"false"`
 	// User is the user[:group] that the process runs as.
@@ -63,6 +66,7 @@ func (v *validator) web() {
 		v.errorf(listen, "an empty list is not allowed, required is at least one address such as \"127.0.0.1:9650\"")
 	}
 	v.duplicates(listen.list(), w.Listen)
+	v.duplicates(at.child("server_name").list(), w.ServerName)
 	if w.ConfigFile != "" || w.AllowInsecure || !v.ok(at.child("web_config_file")) {
 		return
 	}

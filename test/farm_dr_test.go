@@ -52,11 +52,11 @@ func testDirectRouting(t *testing.T) {
 	}
 }
 
-// outsideServers makes n servers on the clients' network, which answer ARP for no address of another device.
+// outsideServers makes n more servers, on the clients' network, which answer ARP for no address of another device.
 func (f *farm) outsideServers(n int) {
 	f.t.Helper()
 	for i := range n {
-		h := f.Host(fmt.Sprintf("s%d", i+1))
+		h := f.Host(fmt.Sprintf("s%d", len(f.servers)+1))
 		f.Connect(h, "eth0", f.front, fmt.Sprintf("192.0.2.%d/24", i+11))
 		f.Must(h.Sysctl("net.ipv4.conf.all.arp_ignore", "1"))
 		f.Must(h.Sysctl("net.ipv4.conf.all.arp_announce", "2"))

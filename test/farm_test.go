@@ -54,6 +54,20 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("through the virtual address", testThroughVIP)
 	t.Run("checks by bfd", testBFDCheck)
 	t.Run("ipvs commands", testIPVSCommands)
+	t.Run("top", testTop)
+}
+
+// TestFarmPromises is what directors promise to those who use them, and where keepalived does worse in the same run.
+func TestFarmPromises(t *testing.T) {
+	t.Parallel()
+	if !labtest.RequireIPVS(t, filepath.Dir(binary(t))) {
+		return
+	}
+	t.Run("arrivals", testArrivals)
+	t.Run("beside keepalived", testRivals)
+	t.Run("a large table", testLargeTable)
+	t.Run("connection sync", testSync)
+	t.Run("long transfers", testLongTransfers)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'

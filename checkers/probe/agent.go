@@ -64,9 +64,7 @@ func askAgent(ctx context.Context, start time.Time, to Target, s AgentSettings) 
 		}
 	}
 	r := parseAgent(start, string(text))
-	if r.Warning == "" {
-		r.Warning = c.cert
-	}
+	c.cert.tell(&r)
 	return r
 }
 

@@ -82,13 +82,12 @@ func exchangeUDP(ctx context.Context, to Target, query []byte) (reply dnsReply, 
 	if _, err := c.Write(query); err != nil {
 		return reply, "send question", err
 	}
-	var packet [1<<16 - 1]byte
 	for {
-		n, err := c.Read(packet[:])
+		packet, err := c.datagram()
 		if err != nil {
 			return reply, "question", err
 		}
-		if reply, err = parseDNS(packet[:n], query); !errors.Is(err, errOtherAnswer) {
+		if reply, err = parseDNS(packet, query); !errors.Is(err, errOtherAnswer) {
 			return reply, "reply", err
 		}
 	}

@@ -59,7 +59,7 @@ type HTTPSettings struct {
 	// Regexp must match that part, and Not must not match it; nil says nothing.
 	Regexp, Not *regexp.Regexp
 	// Digest is the sum of the whole body, MD5 with 16 and SHA-256 with 32 bytes;
-	// empty says nothing.
+	// empty says nothing. A body that is longer than MaxBody has not got it.
 	Digest []byte
 }
 
@@ -112,14 +112,14 @@ func (s *HTTPSettings) receive(ctx context.Context, start time.Time, c *stream) 
 		}
 		return broken(ctx, start, "read reply", plain(err))
 	}
-	c.budget.N = 8 * int64(s.maxBody()) // room for the framing of a body in very small chunks
+	c.budget.N = 8 * int64(s.readLimit()) // room for the framing of a body in very small chunks
 	body, size, err := s.readBody(reply.Body)
 	if err != nil {
 		c.raw.abort()
 		return broken(ctx, start, fmt.Sprintf("read body of reply with status %d", reply.StatusCode), plain(err))
 	}
 	result := s.judge(start, reply.StatusCode, reply.Status, body, size)
-	result.Warning = c.cert
+	c.cert.tell(&result)
 	c.partWays()
 	return result
 }
@@ -169,10 +169,10 @@ func (s *HTTPSettings) two(ctx context.Context, start time.Time, to Target) Resu
 		return broken(ctx, start, what, plain(err))
 	}
 	defer c.Close()
-	c.budget.N = 8*int64(s.maxBody()) + maxHead
+	c.budget.N = 8*int64(s.readLimit()) + maxHead
 	r := h2Request{method: s.method(), scheme: s.scheme(), authority: s.host(to), path: s.path(),
 		header: h2Header(s.Header), body: s.Content}
-	reply, err := c.http2(r, s.maxBody())
+	reply, err := c.http2(r, s.readLimit())
 	if err != nil {
 		return c.failed(ctx, start, "request", err)
 	}
@@ -182,7 +182,7 @@ func (s *HTTPSettings) two(ctx context.Context, start time.Time, to Target) Resu
 	}
 	status := strings.TrimSpace(fmt.Sprint(reply.status, " ", http.StatusText(reply.status)))
 	result := s.judge(start, reply.status, status, body, size)
-	result.Warning = c.cert
+	c.cert.tell(&result)
 	return result
 }
 
@@ -200,6 +200,8 @@ func (s *HTTPSettings) judge(start time.Time, code int, status string, body []by
 		wrong = fmt.Sprintf("does not match /%s/", s.Regexp)
 	case s.Not != nil && s.Not.Match(body):
 		wrong = fmt.Sprintf("matches /%s/", s.Not)
+	case len(s.Digest) > 0 && size > int64(s.maxBody()):
+		wrong = fmt.Sprintf("is longer than max_body, %d bytes: its digest is that of the whole body", s.maxBody())
 	case len(s.Digest) > 0:
 		if sum := digest(body, len(s.Digest)); !bytes.Equal(sum, s.Digest) {
 			wrong = fmt.Sprintf("has the digest %x", sum)
@@ -247,16 +249,25 @@ func readHead(in *bufio.Reader, method string) (*http.Response, error) {
 	return nil, fmt.Errorf("more than %d interim replies", maxInterim)
 }
 
-// readBody reads as far as it may, and returns what it read where that matters.
+// readBody reads as far as it may, and returns what it read where that matters. A size
+// beyond maxBody says that there is more, which only a digest has to know.
 func (s *HTTPSettings) readBody(body io.Reader) (text []byte, size int64, err error) {
-	body = io.LimitReader(body, int64(s.maxBody()))
+	body = io.LimitReader(body, int64(s.readLimit()))
 	if s.Body == "" && s.Regexp == nil && s.Not == nil && len(s.Digest) == 0 {
 		size, err = io.Copy(io.Discard, body)
 		return nil, size, err
 	}
 	var b bytes.Buffer
 	size, err = b.ReadFrom(body)
-	return b.Bytes(), size, err
+	return b.Bytes()[:min(b.Len(), s.maxBody())], size, err
+}
+
+// readLimit is how many bytes of a body are read.
+func (s *HTTPSettings) readLimit() int {
+	if len(s.Digest) > 0 {
+		return s.maxBody() + 1
+	}
+	return s.maxBody()
 }
 
 func (s *HTTPSettings) maxBody() int {

@@ -3,6 +3,7 @@ package probe
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
@@ -73,6 +74,7 @@ func TestHTTPAnswers(t *testing.T) {
 		}
 	}
 	const head = "HTTP/1.1 200 OK\r\n"
+	hello := sha256.Sum256([]byte("hello"))
 	tests := []struct {
 		name     string
 		to       Target
@@ -94,6 +96,12 @@ func TestHTTPAnswers(t *testing.T) {
 		{"huge body", web(t, huge("", "")), HTTPSettings{}, Passed, "status 200"},
 		{"huge body, found at its start", web(t, huge("MARK", "")), HTTPSettings{Body: "MARK"}, Passed, "status 200"},
 		{"huge body, mark beyond the limit", web(t, huge("", "MARK")), HTTPSettings{Body: "MARK"}, BodyMismatch, "1048576 bytes read"},
+		{"digest of a body as long as allowed", web(t, answer(200, "hello")), HTTPSettings{Digest: hello[:], MaxBody: 5}, Passed, "status 200"},
+		{"digest of a longer one", web(t, answer(200, "hello, you")), HTTPSettings{Digest: hello[:], MaxBody: 5}, BodyMismatch,
+			"status 200, but the body (6 bytes read) is longer than max_body, 5 bytes"},
+		{"text in a longer one", web(t, answer(200, "hello, you")), HTTPSettings{Digest: hello[:], Body: "lo,", MaxBody: 5}, BodyMismatch, `does not contain "lo,"`},
+		{"digest of chunks", script(t, hangUp, head, "Transfer-Encoding: chunked\r\n\r\n", "1\r\nh\r\n1\r\ne\r\n", "0\r\n\r\n"),
+			HTTPSettings{Digest: hello[:], MaxBody: 1}, BodyMismatch, "is longer than max_body"},
 		{"chunked", script(t, hangUp, head, "Transfer-Encoding: chunked\r\n\r\n", "3\r\nal", "l\r\n5\r\n is w\r\n", "0\r\n\r\n"), HTTPSettings{Body: "all is w"}, Passed, "status 200"},
 		{"body ends with the connection", script(t, hangUp, "HTTP/1.0 200 OK\r\n\r\n", "all"), HTTPSettings{Body: "all"}, Passed, "status 200"},
 		{"interim replies", script(t, hangUp, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n", head, "Content-Length: 0\r\n\r\n"), HTTPSettings{}, Passed, "status 200"},

@@ -8,6 +8,7 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -52,6 +53,9 @@ type Result struct {
 	// Warning tells of what is well now and will not be for long, such as a
 	// certificate that ends soon; empty for none.
 	Warning string
+	// Expires is when the first of the certificates ends that the server has shown;
+	// zero: it has shown none.
+	Expires time.Time
 	// Advice is what the server says about its own weight. Of an agent's reply it
 	// may be all that there is: see its Silent.
 	Advice checkers.Advice
@@ -121,6 +125,12 @@ func failed(start time.Time, why Reason, detail string) Result {
 // while it was doing what.
 func broken(ctx context.Context, start time.Time, what string, err error) Result {
 	r := Result{Reason: classify(ctx, err), Duration: time.Since(start)}
+	var unfit *tls.CertificateVerificationError
+	if errors.As(err, &unfit) {
+		if c := firstToEnd(unfit.UnverifiedCertificates); c != nil {
+			r.Expires = c.NotAfter
+		}
+	}
 	if r.Reason == BadAnswer {
 		if why, text, is := tlsProblem(err); is {
 			r.Reason, r.Detail = why, what+": "+text

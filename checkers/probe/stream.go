@@ -21,7 +21,7 @@ type stream struct {
 	net.Conn
 	in     *bufio.Reader
 	budget io.LimitedReader
-	cert   string // warning about the server's certificate
+	cert   expiry
 }
 
 // dial connects to the target, by TLS when secure is not nil. limit bounds how
@@ -63,7 +63,7 @@ func (s *stream) encrypt(to Target, secure *TLSSettings) error {
 		return err
 	}
 	state := client.ConnectionState()
-	s.cert = secure.warn(&state, time.Now())
+	s.cert = secure.expiry(state.PeerCertificates, time.Now())
 	s.Conn = client
 	s.buffer()
 	return nil
@@ -113,7 +113,7 @@ func refused(format string, args ...any) error {
 // passed is the result of a stream on which all was said.
 func (s *stream) passed(start time.Time, detail string) Result {
 	r := passed(start, detail)
-	r.Warning = s.cert
+	s.cert.tell(&r)
 	return r
 }
 

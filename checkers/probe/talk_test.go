@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -63,6 +64,48 @@ func TestTalk(t *testing.T) {
 	}
 }
 
+// A reply that drips in is not searched anew for each byte of it, and what comes last
+// is found nevertheless.
+func TestSearch(t *testing.T) {
+	m := Match{Regexp: regexp.MustCompile("ready$")}
+	text := append(bytes.Repeat([]byte("x"), MaxReply-100), "ready"...)
+	s := search{match: &m}
+	for n := 1; n < len(text); n++ {
+		if s.found(text[:n], false) {
+			t.Fatalf("found in %d bytes", n)
+		}
+	}
+	if s.searched > 2<<20 {
+		t.Errorf("%d bytes were searched in a reply of %d", s.searched, len(text))
+	}
+	if !s.found(text, true) {
+		t.Error("not found at the end")
+	}
+	// Short replies are looked at with each byte, wherever they end.
+	s = search{match: &m}
+	for n := range 1000 {
+		if reply := append(bytes.Repeat([]byte("x"), n), "ready"...); !s.found(reply[:len(reply):len(reply)], false) {
+			t.Fatalf("not found in %d bytes", len(reply))
+		}
+	}
+}
+
+// A server that drips and stays is found well at the deadline.
+func TestTalkDrips(t *testing.T) {
+	to := serve(t, func(c net.Conn) {
+		c.Write(bytes.Repeat([]byte("x"), MaxReply-1000))
+		for range 40 {
+			time.Sleep(2 * time.Millisecond)
+			c.Write([]byte("x"))
+		}
+		c.Write([]byte("ready"))
+		sayNoMore(c)
+	})
+	if r := Talk(within(t, time.Second), to, TalkSettings{Expect: Match{Regexp: regexp.MustCompile("ready$")}}); !r.OK {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestUDP(t *testing.T) {
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -76,7 +119,13 @@ func TestUDP(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if n > 0 {
+			switch string(buf[:n]) {
+			case "":
+			case "empty":
+				c.WriteTo(nil, from)
+			case "huge":
+				c.WriteTo(make([]byte, 40000), from)
+			default:
 				c.WriteTo(buf[:n], from)
 			}
 		}
@@ -90,6 +139,8 @@ func TestUDP(t *testing.T) {
 		detail string
 	}{
 		{"reply", to, UDPSettings{Send: []byte("abc"), RequireReply: true}, Passed, "reply of 3 bytes"},
+		{"nothing in it", to, UDPSettings{Send: []byte("empty"), RequireReply: true}, Passed, "reply of 0 bytes"},
+		{"huge", to, UDPSettings{Send: []byte("huge"), RequireReply: true}, Passed, "reply of 40000 bytes"},
 		{"silence", to, UDPSettings{}, Passed, "no reply"},
 		{"silence that counts", to, UDPSettings{RequireReply: true}, Timeout, "no answer"},
 		{"port closed", closedPort(t), UDPSettings{}, Refused, "connection refused"},

@@ -59,6 +59,7 @@ func Talk(ctx context.Context, to Target, s TalkSettings) Result {
 		return c.passed(start, "connected")
 	}
 	reply := make([]byte, 0, 512)
+	search := search{match: &s.Expect}
 	for {
 		if len(reply) == cap(reply) {
 			reply = append(reply, make([]byte, len(reply))...)[:len(reply)]
@@ -66,7 +67,7 @@ func Talk(ctx context.Context, to Target, s TalkSettings) Result {
 		n, err := c.in.Read(reply[len(reply):min(cap(reply), MaxReply)])
 		reply = reply[:len(reply)+n]
 		switch {
-		case n > 0 && s.Expect.found(reply):
+		case len(reply) > 0 && search.found(reply, err != nil || len(reply) == MaxReply):
 			return c.passed(start, fmt.Sprintf("reply with %s", s.Expect.want()))
 		case err == nil && len(reply) < MaxReply:
 		case err == nil || errors.Is(err, io.EOF):

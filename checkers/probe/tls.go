@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -62,28 +63,51 @@ func (s *TLSSettings) config(to Target) (*tls.Config, error) {
 	return c, nil
 }
 
-// warn says that a certificate of the server's chain ends soon. Those that are
-// not sent, such as the authority's own, are not looked at.
-func (s *TLSSettings) warn(state *tls.ConnectionState, now time.Time) string {
-	if s.WarnDays == 0 {
-		return ""
+// expiry is when the first certificate of a server's chain ends.
+type expiry struct {
+	at      time.Time // zero: there is no certificate
+	warning string    // that this is soon; empty: it is not
+}
+
+// tell adds what is known of the server's certificates to a result.
+func (e expiry) tell(r *Result) {
+	r.Expires = e.at
+	if r.Warning == "" {
+		r.Warning = e.warning
 	}
+}
+
+// expiry looks for the certificate of a chain that ends first. Those that are not
+// sent, such as the authority's own, are not looked at.
+func (s *TLSSettings) expiry(chain []*x509.Certificate, now time.Time) (e expiry) {
+	first := firstToEnd(chain)
+	if first == nil {
+		return e
+	}
+	e.at = first.NotAfter
 	const day = 24 * time.Hour
-	for i, c := range state.PeerCertificates {
-		left := c.NotAfter.Sub(now)
-		if left >= time.Duration(s.WarnDays)*day {
-			continue
-		}
-		what := "the certificate"
-		if i > 0 {
-			what = fmt.Sprintf("the intermediate certificate %q", printable(c.Subject.CommonName, 64))
-		}
-		if left < 0 {
-			return fmt.Sprintf("%s has ended on %s", what, c.NotAfter.UTC().Format(time.DateOnly))
-		}
-		return fmt.Sprintf("%s ends on %s, in %d days", what, c.NotAfter.UTC().Format(time.DateOnly), int(left/day))
+	left := e.at.Sub(now)
+	if s.WarnDays == 0 || left >= time.Duration(s.WarnDays)*day {
+		return e
 	}
-	return ""
+	what := "the certificate"
+	if first != chain[0] {
+		what = fmt.Sprintf("the intermediate certificate %q", printable(first.Subject.CommonName, 64))
+	}
+	if left < 0 {
+		e.warning = fmt.Sprintf("%s has ended on %s", what, e.at.UTC().Format(time.DateOnly))
+	} else {
+		e.warning = fmt.Sprintf("%s ends on %s, in %d days", what, e.at.UTC().Format(time.DateOnly), int(left/day))
+	}
+	return e
+}
+
+// firstToEnd returns the certificate of a chain that ends first, nil without any.
+func firstToEnd(chain []*x509.Certificate) *x509.Certificate {
+	if len(chain) == 0 {
+		return nil
+	}
+	return slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
 }
 
 // TLSFiles are files with certificates. They are read when they are first needed

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,8 +35,7 @@ func UDP(ctx context.Context, to Target, s UDPSettings) Result {
 	if _, err := c.Write(s.Send); err != nil {
 		return broken(ctx, start, "send", err)
 	}
-	var reply [1<<16 - 1]byte
-	n, err := c.Read(reply[:])
+	reply, err := c.datagram()
 	if err != nil {
 		r := broken(ctx, start, "datagram", err)
 		if r.Reason == Timeout && !s.RequireReply {
@@ -43,7 +43,7 @@ func UDP(ctx context.Context, to Target, s UDPSettings) Result {
 		}
 		return r
 	}
-	return s.judge(start, reply[:n])
+	return s.judge(start, reply)
 }
 
 func (s *UDPSettings) judge(start time.Time, reply []byte) Result {
@@ -57,6 +57,25 @@ func (s *UDPSettings) judge(start time.Time, reply []byte) Result {
 		return failed(start, BodyMismatch, fmt.Sprintf("no %s in the reply %s (%d bytes)", s.Expect.want(), shown(reply), n))
 	}
 	return passed(start, fmt.Sprintf("reply of %d bytes", n))
+}
+
+// datagram waits for a datagram and returns what is in it. A buffer that holds any
+// would be 64 KiB for each probe, for an answer of some tens of bytes.
+func (c *conn) datagram() (text []byte, err error) {
+	var got error
+	err = c.raw.Read(func(fd uintptr) bool {
+		var n int
+		if n, _, got = unix.Recvfrom(int(fd), nil, unix.MSG_PEEK|unix.MSG_TRUNC); got == nil {
+			text = make([]byte, n)
+			n, _, got = unix.Recvfrom(int(fd), text, 0)
+			text = text[:max(n, 0)]
+		}
+		return got != unix.EAGAIN && got != unix.EINTR
+	})
+	if err == nil {
+		err = os.NewSyscallError("receive", got)
+	}
+	return text, err
 }
 
 // connectUDP returns a socket that sends to the target, gets what comes from it

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"director/internal/control"
 )
@@ -22,6 +21,7 @@ func asker() control.Asker { return control.Asker{Claimed: os.Getenv("SUDO_USER"
 
 func newApply(o *options) *cobra.Command {
 	var within, limit time.Duration
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "apply FILE",
 		Short: "put another file in force, and undo it unless it is confirmed",
@@ -59,11 +59,11 @@ Without --confirm FILE is confirmed as soon as it is in force.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
-			if err := applyResult(cmd, &r, "nothing has changed"); err != nil {
+			if err := applyResult(cmd, &r, asJSON, "nothing has changed"); err != nil || asJSON {
 				return err
 			}
 			if r.Changes != nil {
-				if err := control.RenderChanges(out, r.Changes, reloadLines, viewFor(out)); err != nil {
+				if err := control.RenderChanges(out, r.Changes, reloadLines, viewFor(cmd)); err != nil {
 					return err
 				}
 			}
@@ -73,14 +73,15 @@ Without --confirm FILE is confirmed as soon as it is in force.`,
 			}
 			fmt.Fprintf(out, "%s is in force and will be undone at %s: `director confirm` keeps it, `director undo` takes it back\n",
 				file, r.Trial.Deadline.Format(time.TimeOnly))
-			if in, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
-				return awaitEnter(cmd, o, in, r.Trial)
+			if isTerminal(cmd.InOrStdin()) {
+				return awaitEnter(cmd, o, cmd.InOrStdin(), r.Trial)
 			}
 			return nil
 		},
 	}
 	cmd.Flags().DurationVar(&within, "confirm", 0, "put it on trial: undo it unless it is confirmed within this time, 5s to 24h")
 	cmd.Flags().DurationVar(&limit, "timeout", 2*time.Minute, "how long to wait until it is in force")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, and do not ask for a confirmation")
 	return cmd
 }
 
@@ -99,7 +100,7 @@ func awaitEnter(cmd *cobra.Command, o *options, in io.Reader, t *control.Trial) 
 		if err != nil {
 			return nil // the terminal is gone; the trial goes on
 		}
-		return endTrial(cmd, o, (*control.Client).Confirm)
+		return endTrial(cmd, o, false, (*control.Client).Confirm)
 	case <-ctx.Done():
 		return nil
 	case <-time.After(time.Until(t.Deadline)):
@@ -108,25 +109,36 @@ func awaitEnter(cmd *cobra.Command, o *options, in io.Reader, t *control.Trial) 
 }
 
 func newConfirm(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use:   "confirm",
-		Short: "keep what director apply has put on trial",
-		Long:  "Keep what director apply has put on trial: the configured file gets its text.",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return endTrial(cmd, o, (*control.Client).Confirm) },
-	}
+	return newTrialEnd(o, (*control.Client).Confirm, &cobra.Command{
+		Use:     "confirm",
+		Short:   "keep what director apply has put on trial",
+		Long:    "Keep what director apply has put on trial: the configured file gets its text.",
+		Example: "  director apply new.toml --confirm 60s\n  director confirm",
+	})
 }
 
 func newUndo(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use:   "undo",
-		Short: "take back what director apply has put on trial",
-		Long:  "Take back what director apply has put on trial: what was in force before is so again.",
-		RunE:  func(cmd *cobra.Command, _ []string) error { return endTrial(cmd, o, (*control.Client).Undo) },
-	}
+	return newTrialEnd(o, (*control.Client).Undo, &cobra.Command{
+		Use:     "undo",
+		Short:   "take back what director apply has put on trial",
+		Long:    "Take back what director apply has put on trial: what was in force before is so again.",
+		Example: "  director apply new.toml --confirm 10m\n  director undo",
+	})
+}
+
+// trialEnd is what ends a trial.
+type trialEnd = func(*control.Client, context.Context, control.Asker) (control.ApplyResult, error)
+
+// newTrialEnd makes cmd end a trial.
+func newTrialEnd(o *options, end trialEnd, cmd *cobra.Command) *cobra.Command {
+	var asJSON bool
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return endTrial(cmd, o, asJSON, end) }
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 // endTrial confirms or undoes what is on trial.
-func endTrial(cmd *cobra.Command, o *options, end func(*control.Client, context.Context, control.Asker) (control.ApplyResult, error)) error {
+func endTrial(cmd *cobra.Command, o *options, asJSON bool, end trialEnd) error {
 	var r control.ApplyResult
 	err := ask(context.Background(), o.socket(), 2*time.Minute, func(ctx context.Context, c *control.Client) (err error) {
 		r, err = end(c, ctx, asker())
@@ -135,7 +147,7 @@ func endTrial(cmd *cobra.Command, o *options, end func(*control.Client, context.
 	if err != nil {
 		return err
 	}
-	if err := applyResult(cmd, &r, "it did not work"); err != nil {
+	if err := applyResult(cmd, &r, asJSON, "it did not work"); err != nil || asJSON {
 		return err
 	}
 	out := cmd.OutOrStdout()
@@ -148,7 +160,12 @@ func endTrial(cmd *cobra.Command, o *options, end func(*control.Client, context.
 }
 
 // applyResult prints warnings and errors; the error has the exit status.
-func applyResult(cmd *cobra.Command, r *control.ApplyResult, failed string) error {
+func applyResult(cmd *cobra.Command, r *control.ApplyResult, asJSON bool, failed string) error {
+	if asJSON {
+		if err := printJSON(cmd.OutOrStdout(), r); err != nil {
+			return err
+		}
+	}
 	for _, w := range r.Warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), w)
 	}

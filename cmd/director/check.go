@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -81,18 +79,10 @@ Exit status:
 	return cmd
 }
 
-// printJSON writes a value as all commands do that print one document.
-func printJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
 // dump prints what is in force, and the warnings beside it.
 func (e *examination) dump(cmd *cobra.Command, list []verdict.Finding, asJSON bool) error {
 	stderr := cmd.ErrOrStderr()
-	_, colour := terminal(stderr)
-	if err := verdict.Render(stderr, list, e.source, colour); err != nil {
+	if err := verdict.Render(stderr, list, e.source, colours(cmd, stderr)); err != nil {
 		return err
 	}
 	tree, settings := config.Effective(e.cfg, e.find)
@@ -192,8 +182,7 @@ func (e *examination) compare(peer string) {
 // tell prints the findings, and what the file holds when it is right.
 func (e *examination) tell(cmd *cobra.Command, list []verdict.Finding) error {
 	stderr := cmd.ErrOrStderr()
-	_, colour := terminal(stderr)
-	if err := verdict.Render(stderr, list, e.source, colour); err != nil {
+	if err := verdict.Render(stderr, list, e.source, colours(cmd, stderr)); err != nil {
 		return err
 	}
 	errs, warnings := verdict.Count(list)

@@ -14,7 +14,7 @@ import (
 )
 
 func newDemo() *cobra.Command {
-	var keep, colour bool
+	var keep bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "two directors, two web servers, one address: see the main job done",
@@ -25,18 +25,17 @@ promises is checked, and the exit status is 1 when a promise is not kept.
 
 Nothing of this machine is touched. Where the kernel has no IPVS the demo boots one
 that has, as an ordinary process (User Mode Linux).`,
+		Example: "  director demo\n  director demo --keep",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
-			o := demo.Options{Keep: keep, Colour: colour, Stdout: cmd.OutOrStdout(), Width: demo.Width()}
-			screen, colours := terminal(o.Stdout)
-			if !cmd.Flags().Changed("colour") {
-				o.Colour = colours
+			out := cmd.OutOrStdout()
+			o := demo.Options{Keep: keep, Colour: colours(cmd, out), Stdout: out, Width: demo.Width()}
+			screen := isTerminal(out)
+			if screen && o.Width == 0 {
+				o.Width, _, _ = term.GetSize(int(out.(*os.File).Fd())) // 0, the default, when nobody knows
 			}
-			if out, isFile := o.Stdout.(*os.File); screen && isFile && o.Width == 0 {
-				o.Width, _, _ = term.GetSize(int(out.Fd())) // 0, the default, when nobody knows
-			}
-			if screen && term.IsTerminal(int(os.Stdin.Fd())) {
+			if screen && isTerminal(os.Stdin) {
 				o.Terminal = os.Stdin
 			}
 			err := demo.Run(ctx, o)
@@ -51,6 +50,5 @@ that has, as an ordinary process (User Mode Linux).`,
 		},
 	}
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave the machines standing at the end, to look around in them")
-	cmd.Flags().BoolVar(&colour, "colour", false, "use colours (default: on a terminal, unless NO_COLOR is set)")
 	return cmd
 }

@@ -43,7 +43,7 @@ is, whatever else was found.`,
 			if asJSON {
 				err = printJSON(out, report)
 			} else {
-				err = doctor.Render(out, report, viewFor(out).Colour)
+				err = doctor.Render(out, report, colours(cmd, out))
 			}
 			if err == nil && report.Broken > 0 {
 				err = &failure{exitFailure, nil} // told already

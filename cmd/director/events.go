@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"slices"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"director/internal/control"
 	"director/internal/watchdog"
@@ -52,8 +50,7 @@ what the last one has left is told.`,
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			out := cmd.OutOrStdout()
-			show := func(list []control.Event) error { return showEvents(out, list, asJSON) }
+			show := func(list []control.Event) error { return showEvents(cmd, list, asJSON) }
 			list, err := pastEvents(ctx, cmd.ErrOrStderr(), o, follow)
 			if err != nil {
 				return err
@@ -72,7 +69,7 @@ what the last one has left is told.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one event a line")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on, also when the daemon is restarted")
 	cmd.Flags().IntVarP(&f.number, "number", "n", 50, "how many past events to tell at most")
-	cmd.Flags().StringSliceVar(&f.kinds, "kind", nil, "only of these kinds: instance, group, alarm, service, server, maintenance, script, tracker, bfd, gate, address, ipvs, process, reload, ...")
+	cmd.Flags().StringSliceVar(&f.kinds, "kind", nil, "only of these kinds: instance, group, alarm, service, server, maintenance, script, tracker, bfd, gate, address, ipvs, process, reload, loglevel, ...")
 	cmd.Flags().StringSliceVar(&f.subjects, "subject", nil, "only about these names; that of an instance or virtual server means what belongs to it, too")
 	cmd.Flags().DurationVar(&f.since, "since", 0, "only those that are not older")
 	return cmd
@@ -80,6 +77,7 @@ what the last one has left is told.`,
 
 func newExplain(o *options) *cobra.Command {
 	var asJSON bool
+	var w watching
 	cmd := &cobra.Command{
 		Use:   "explain NAME",
 		Short: "tell how something is, and how it came to that",
@@ -95,50 +93,41 @@ process, reloads.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var s *control.Status
-			var list []control.Event
-			err := ask(context.Background(), o.socket(), 10*time.Second, func(ctx context.Context, c *control.Client) (err error) {
-				if s, err = c.Status(ctx); err == nil {
-					list, err = c.Events(ctx, control.EventQuery{})
+			return w.run(cmd, asJSON, func(ctx context.Context, out io.Writer) error {
+				var s *control.Status
+				var list []control.Event
+				err := ask(ctx, o.socket(), 10*time.Second, func(ctx context.Context, c *control.Client) (err error) {
+					if s, err = c.Status(ctx); err == nil {
+						list, err = c.Events(ctx, control.EventQuery{})
+					}
+					return err
+				})
+				if err != nil {
+					return err
 				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			if asJSON {
+				if !asJSON {
+					return control.Explain(out, s, args[0], list, viewFor(cmd))
+				}
 				part, known := s.About(args[0])
 				if !known {
 					return &failure{exitFailure, fmt.Errorf("there is nothing called %q", args[0])}
 				}
-				return printJSON(cmd.OutOrStdout(), struct {
+				return w.print(out, struct {
 					Status *control.Status `json:"status"`
 					Events []control.Event `json:"events"`
 				}{&part, part.EventsAbout(args[0], list)})
-			}
-			return control.Explain(cmd.OutOrStdout(), s, args[0], list, viewFor(cmd.OutOrStdout()))
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	w.flags(cmd)
 	return cmd
 }
 
-// viewFor is how text goes to an output: in colour to a terminal.
-func viewFor(out io.Writer) control.View {
-	_, colour := terminal(out)
-	return control.View{Now: time.Now(), Colour: colour}
-}
-
-// terminal says whether an output is a terminal, and one that is to have colours.
-func terminal(out io.Writer) (is, colour bool) {
-	f, ok := out.(*os.File)
-	is = ok && term.IsTerminal(int(f.Fd()))
-	return is, is && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}
-
-func showEvents(out io.Writer, list []control.Event, asJSON bool) error {
+func showEvents(cmd *cobra.Command, list []control.Event, asJSON bool) error {
+	out := cmd.OutOrStdout()
 	if !asJSON {
-		return control.RenderEvents(out, list, viewFor(out))
+		return control.RenderEvents(out, list, viewFor(cmd))
 	}
 	enc := json.NewEncoder(out)
 	for i := range list {

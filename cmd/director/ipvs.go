@@ -3,14 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -165,20 +161,18 @@ func readTable(k *kernel.Kernel, only ipvs.ServiceKey, one bool) (ipvsctl.Table,
 
 // listing is a command that shows the table, once or again and again.
 type listing struct {
-	view          ipvsctl.View
-	asJSON, watch bool
-	resolve       bool
-	interval      time.Duration
-	service       func() (ipvs.ServiceKey, bool, error)
-	instead       func(*kernel.Kernel) (text string, value any, err error) // nil: the table
+	view            ipvsctl.View
+	asJSON, resolve bool
+	watching
+	service func() (ipvs.ServiceKey, bool, error)
+	instead func(*kernel.Kernel) (text string, value any, err error) // nil: the table
 }
 
 func (l *listing) flags(cmd *cobra.Command) {
 	l.service = serviceFlags(cmd)
 	cmd.Flags().BoolVar(&l.asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&l.resolve, "resolve", false, "print names of addresses and ports, where there are any")
-	cmd.Flags().BoolVarP(&l.watch, "watch", "w", false, "print it again and again; with --json one line each time")
-	cmd.Flags().DurationVar(&l.interval, "interval", time.Second, "time between two prints of --watch")
+	l.watching.flags(cmd)
 }
 
 // run shows it.
@@ -187,56 +181,36 @@ func (l *listing) run(cmd *cobra.Command, i *ipvsOptions) error {
 	if err != nil {
 		return err
 	}
-	if l.watch && l.interval < 100*time.Millisecond {
-		return &usageError{fmt.Errorf("--interval %v: must be at least 100ms", l.interval)}
-	}
 	if l.resolve {
 		l.view.Names = hostNames()
 	}
 	return i.with(func(k *kernel.Kernel) error {
-		show := func(w io.Writer) error {
-			var text []byte
-			var value any
-			if l.instead != nil {
-				s, v, err := l.instead(k)
-				if err != nil {
-					return &failure{exitFailure, err}
-				}
-				text, value = []byte(s), v
-			} else {
-				t, err := readTable(k, only, one)
-				if err != nil {
-					return err
-				}
-				if l.asJSON {
-					value = t.Document()
-				} else {
-					text = t.Text(l.view)
-				}
-			}
-			if !l.asJSON {
-				_, err := w.Write(text)
-				return err
-			}
-			enc := json.NewEncoder(w)
-			if !l.watch {
-				enc.SetIndent("", "  ")
-			}
-			return enc.Encode(value)
-		}
-		out := cmd.OutOrStdout()
-		if !l.watch {
-			return show(out)
-		}
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-		defer stop()
-		isTerminal, _ := terminal(out)
-		separator := "\n"
-		if l.asJSON {
-			separator = ""
-		}
-		return repeat(ctx, out, isTerminal && !l.asJSON, separator, l.interval, show)
+		return l.watching.run(cmd, l.asJSON, func(_ context.Context, out io.Writer) error { return l.show(out, k, only, one) })
 	})
+}
+
+// show shows it once.
+func (l *listing) show(out io.Writer, k *kernel.Kernel, only ipvs.ServiceKey, one bool) error {
+	if l.instead != nil {
+		text, value, err := l.instead(k)
+		switch {
+		case err != nil:
+			return &failure{exitFailure, err}
+		case l.asJSON:
+			return l.print(out, value)
+		}
+		_, err = io.WriteString(out, text)
+		return err
+	}
+	t, err := readTable(k, only, one)
+	if err != nil {
+		return err
+	}
+	if l.asJSON {
+		return l.print(out, t.Document())
+	}
+	_, err = out.Write(t.Text(l.view))
+	return err
 }
 
 // hostNames are the names that this host knows.
@@ -293,9 +267,10 @@ func newIPVSList(i *ipvsOptions) *cobra.Command {
 func newIPVSNumbers(i *ipvsOptions, name, short string, columns ipvsctl.Columns) *cobra.Command {
 	l := listing{view: ipvsctl.View{Columns: columns}}
 	cmd := &cobra.Command{
-		Use:   name,
-		Short: short,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return l.run(cmd, i) },
+		Use:     name,
+		Short:   short,
+		Example: fmt.Sprintf("  director ipvs %s\n  director ipvs %s -t 192.0.2.80:80 --watch", name, name),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return l.run(cmd, i) },
 	}
 	l.flags(cmd)
 	cmd.Flags().BoolVar(&l.view.Exact, "exact", false, "write large numbers out instead of rounding them; JSON always does")

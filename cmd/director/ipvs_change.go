@@ -24,11 +24,13 @@ func newIPVSConnections(i *ipvsOptions) *cobra.Command {
 	var filter ipvsctl.Filter
 	var client, server string
 	var asJSON, resolve, counts, engines bool
+	var w watching
 	cmd := &cobra.Command{
 		Use:   "connections",
 		Short: "show the connections that IPVS remembers",
 		Long: `Show the connections that IPVS remembers, and with port 0 the clients that
-persistence binds to their servers. With --json one connection a line.`,
+persistence binds to their servers. With --json one connection a line; with
+--watch as well, a list of all on one line each time.`,
 		Example: "  director ipvs connections -t 192.0.2.80:443 --state ESTABLISHED\n  director ipvs connections --server 10.0.0.11 --counts\n" +
 			"  director ipvs connections --client 198.51.100.0/24",
 	}
@@ -50,7 +52,6 @@ persistence binds to their servers. With --json one connection a line.`,
 		if err := addressFilter(&filter, client, server); err != nil {
 			return err
 		}
-		out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
 		view := ipvsctl.View{}
 		if engines {
 			view.Columns = ipvsctl.Persistent
@@ -59,11 +60,17 @@ persistence binds to their servers. With --json one connection a line.`,
 			view.Names = hostNames()
 		}
 		return i.with(func(k *kernel.Kernel) error {
-			err := showConnections(out, k, filter, view, counts, asJSON)
-			if flushErr := out.Flush(); err == nil {
-				err = flushErr
-			}
-			return err
+			return w.run(cmd, asJSON, func(_ context.Context, to io.Writer) error {
+				if w.on && asJSON && !counts {
+					return connectionList(to, k, filter)
+				}
+				out := bufio.NewWriterSize(to, 64<<10)
+				err := showConnections(out, k, filter, view, counts, asJSON)
+				if flushErr := out.Flush(); err == nil {
+					err = flushErr
+				}
+				return err
+			})
 		})
 	}
 	flags := cmd.Flags()
@@ -75,7 +82,23 @@ persistence binds to their servers. With --json one connection a line.`,
 	flags.BoolVar(&engines, "persistent-conn", false, "show the data of the persistence engine")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	flags.BoolVar(&resolve, "resolve", false, "print names of addresses and ports, where there are any")
+	w.flags(cmd)
 	return cmd
+}
+
+// connectionList writes connections as one list in JSON.
+func connectionList(out io.Writer, k *kernel.Kernel, filter ipvsctl.Filter) error {
+	list := []ipvsctl.Connection{}
+	err := k.Connections(func(c ipvs.Connection) bool {
+		if filter.Has(c) {
+			list = append(list, ipvsctl.Of(c))
+		}
+		return true
+	})
+	if err != nil {
+		return &failure{exitFailure, err}
+	}
+	return json.NewEncoder(out).Encode(list)
 }
 
 // addressFilter reads which client and which real server are meant.
@@ -182,6 +205,7 @@ func newIPVSSave(i *ipvsOptions) *cobra.Command {
 		Long: `Print the table as the commands of ipvsadm that make it, for director ipvs
 restore, for ipvsadm-restore, or for director convert. Thresholds of
 connections, which ipvsadm forgets to save, are saved.`,
+		Example: "  director ipvs save >table && director ipvs restore --diff table\n  director ipvs save -t 192.0.2.80:80",
 	}
 	service := serviceFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -118,18 +118,20 @@ func (u *usageError) Error() string { return u.err.Error() }
 type options struct {
 	configPath string
 	runtimeDir string
+	colour     colourMode
 }
 
 func (o *options) socket() string { return watchdog.SocketPath(o.runtimeDir) }
 
 // newRoot builds the tree of commands.
 func newRoot() *cobra.Command {
-	o := &options{}
+	o := &options{colour: colourAuto}
 	var showVersion bool
 	root := &cobra.Command{
 		Use:           "director",
 		Short:         "LVS director with built-in VRRP",
 		Long:          longHelp,
+		Example:       "  director check && director reload\n  director status\n  director explain web",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -152,6 +154,7 @@ func newRoot() *cobra.Command {
 		runtimeDir = watchdog.DefaultRuntimeDir
 	}
 	root.PersistentFlags().StringVar(&o.runtimeDir, "runtime-dir", runtimeDir, "folder of the control socket and the locks (environment: DIRECTOR_RUNTIME_DIR)")
+	root.PersistentFlags().Var(&o.colour, "color", "use colours: auto (on a terminal, unless NO_COLOR is set), always or never")
 	root.SetHelpCommand(&cobra.Command{
 		Use:   "help [command]",
 		Short: "help about a command",
@@ -169,17 +172,18 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newPlan(o), newApply(o), newConfirm(o), newUndo(o))
 	root.AddCommand(newSchema(), newInit())
 	root.AddCommand(newOrders(o)...)
-	root.AddCommand(newVRRP(o))
+	root.AddCommand(newVRRP(o), newTop(o), newLogCommand(o))
 	root.AddCommand(manual()...)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
-			c.Short = "print the completion script for a shell"
+			describeCompletion(c)
 		}
 		if c.Args == nil {
 			c.Args = noArguments
 		}
 	}
+	addCompletion(root, o)
 	return root
 }
 

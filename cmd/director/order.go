@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -139,13 +138,12 @@ const patience = time.Minute
 func (f *orderFlags) run(cmd *cobra.Command, socket string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	out := cmd.OutOrStdout()
 	r, err := give(ctx, socket, f.Order)
 	if err != nil {
 		return err
 	}
 	if !f.wait {
-		return showOrder(out, r, f.asJSON)
+		return showOrder(cmd, r, f.asJSON)
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintln(cmd.ErrOrStderr(), "director: note:", n)
@@ -168,18 +166,18 @@ func give(ctx context.Context, socket string, o control.Order) (r control.OrderR
 	return r, err
 }
 
-func showOrder(out io.Writer, r control.OrderResult, asJSON bool) error {
+func showOrder(cmd *cobra.Command, r control.OrderResult, asJSON bool) error {
 	if !asJSON {
-		return control.RenderOrder(out, r, viewFor(out))
+		return control.RenderOrder(cmd.OutOrStdout(), r, viewFor(cmd))
 	}
-	return printJSON(out, r)
+	return printJSON(cmd.OutOrStdout(), r)
 }
 
 // follow tells how the servers are until what was ordered is done. A daemon that does
 // not answer meanwhile is waited for: the order outlives it.
 func (f *orderFlags) follow(ctx context.Context, cmd *cobra.Command, socket string, r control.OrderResult, over <-chan time.Time) error {
 	out := cmd.OutOrStdout()
-	isTerminal, _ := terminal(out)
+	live := isTerminal(out)
 	show := f.Order
 	show.Verb, show.Weight, show.For, show.Deadline = control.VerbShow, "", 0, 0
 	tick := time.NewTicker(time.Second)
@@ -189,12 +187,12 @@ func (f *orderFlags) follow(ctx context.Context, cmd *cobra.Command, socket stri
 	var away time.Time // since when nobody answers
 	for {
 		state, done := f.progress(r)
-		if !f.asJSON && (isTerminal || state != shown) {
+		if !f.asJSON && (live || state != shown) {
 			var page bytes.Buffer
-			if isTerminal && lines > 0 {
+			if live && lines > 0 {
 				fmt.Fprintf(&page, "\x1b[%dA\x1b[J", lines)
 			}
-			if err := control.RenderOrder(&page, control.OrderResult{Servers: r.Servers}, viewFor(out)); err != nil {
+			if err := control.RenderOrder(&page, control.OrderResult{Servers: r.Servers}, viewFor(cmd)); err != nil {
 				return err
 			}
 			if _, err := out.Write(page.Bytes()); err != nil {
@@ -204,7 +202,7 @@ func (f *orderFlags) follow(ctx context.Context, cmd *cobra.Command, socket stri
 		}
 		if done {
 			if f.asJSON {
-				if err := showOrder(out, r, true); err != nil {
+				if err := showOrder(cmd, r, true); err != nil {
 					return err
 				}
 			}

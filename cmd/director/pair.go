@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"director/config/pair"
 )
@@ -58,12 +57,9 @@ overwritten without --force. Nothing else is changed; what is left to do is prin
 			"  director init --a lb1=192.0.2.1 --b lb2=192.0.2.2 --interface eth0 --vip 192.0.2.10/24 \\\n" +
 			"    --servers 10.0.0.11,10.0.0.12 --method nat --inside eth1=10.0.0.1/24 --check http:/health",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			in, isFile := cmd.InOrStdin().(*os.File)
-			asks, _ := terminal(cmd.OutOrStdout())
-			asks = asks && isFile && isTerminal(in)
 			var lines *bufio.Scanner
-			if asks {
-				lines = bufio.NewScanner(in)
+			if isTerminal(cmd.OutOrStdout()) && isTerminal(cmd.InOrStdin()) {
+				lines = bufio.NewScanner(cmd.InOrStdin())
 			}
 			a, err := interview(lines, cmd.OutOrStdout(), given, func(flag string) bool { return cmd.Flags().Changed(flag) })
 			if err != nil {
@@ -329,8 +325,6 @@ func replaceFile(path, text string) error {
 }
 
 // isTerminal says that somebody can answer there.
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
-
 // deviceOf returns the interface of this host that has one of two addresses, empty when
 // none has.
 func deviceOf(a, b netip.Addr) string {

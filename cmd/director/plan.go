@@ -95,7 +95,7 @@ func showPlan(cmd *cobra.Command, plan *control.Plan, asJSON bool) error {
 	case asJSON:
 		err = printJSON(out, plan)
 	case len(plan.Errors) == 0:
-		err = control.RenderPlan(out, plan, viewFor(out))
+		err = control.RenderPlan(out, plan, viewFor(cmd))
 	}
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ serve. INSTANCE is the name of a vrrp_instance or of a sync group; the members o
 group move together.
 
 ` + standingLasting,
+		Example: "  director vrrp release web --reason \"kernel update\" --for 1h\n  director vrrp prefer web\n  director vrrp auto web",
 	}
 	cmd.AddCommand(
 		newStanding(o, control.VerbRelease, "give up being MASTER, and stay the last resort", `Hand the addresses over now. The instance says good-bye with priority 0, so that a backup

@@ -55,9 +55,7 @@ func (sc *scope) finishChecks(e target) {
 				sc.imply(t, "helo_name", "smtpchecker.keepalived.org", s.at())
 			}
 		case "udp":
-			if !t.Has("max_reply_length") {
-				sc.imply(t, "max_reply_length", int64(255), s.at())
-			}
+			c.udp()
 		case "script":
 			if !t.Has("script") {
 				sc.Errorf(s.at(), s.key(), "there is no misc_path")
@@ -140,6 +138,25 @@ func (sc *scope) times(kind string) {
 		}
 	}
 	sc.imply(sc.t, "fall", n+1, at)
+}
+
+// udp settles what a reply must be. keepalived compares bytes with its beginning, and looks
+// at its length only where there are bytes to compare.
+func (sc *scope) udp() {
+	if sc.t.Has("expect") {
+		at := sc.seen["require_reply"].at()
+		sc.imply(sc.t, "expect_at_start", true, at)
+		if !sc.t.Has("max_reply_length") {
+			sc.imply(sc.t, "max_reply_length", int64(255), at)
+		}
+		return
+	}
+	for _, key := range []string{"min_reply_length", "max_reply_length"} {
+		if s := sc.seen[key]; s != nil {
+			sc.Warnf(s.at(), key, "is left out: keepalived looks at the length of a reply only where require_reply gives bytes")
+			sc.t.Delete(key)
+		}
+	}
 }
 
 // http translates the URLs of a check.

@@ -153,7 +153,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	removed := 0
 	for _, s := range old {
 		if !stays[s] {
-			d.endAlarm(now, s, "the virtual server is no more")
+			d.endAlarms(now, s)
 			d.remove(now, s)
 			removed++
 		}
@@ -249,6 +249,9 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 		if !stays.Has(key) {
 			d.table.set(key, nil)
 		}
+	}
+	if s.source.Name != v.Name { // the record goes by names
+		d.maintenance.stale = d.maintenance.stale || len(s.overrides)+len(s.pool.Leaving()) > 0
 	}
 	s.keys = f.keys
 	s.source = *v
@@ -385,6 +388,9 @@ func recall(last *control.Checkers) map[string]*checkers.Memory {
 		if s.PanicGuard != nil {
 			m.GuardedSince = s.PanicGuard.Since
 		}
+		if s.Expiring != nil {
+			m.Expiring, m.ExpiringSince = s.Expiring.At, s.Expiring.Since
+		}
 		for _, rs := range slices.Concat(s.Servers, s.SorryServers) {
 			key, err := netip.ParseAddrPort(rs.Address)
 			if err != nil {
@@ -396,7 +402,7 @@ func recall(last *control.Checkers) map[string]*checkers.Memory {
 			}
 			known.State, _ = checkers.ParseState(rs.Health)
 			for _, c := range rs.Checks {
-				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed, Spent: c.Spent}
+				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed, Spent: c.Spent, Expires: c.Expires}
 				cm.State, _ = checkers.ParseState(c.State)
 				cm.Last = checkers.Result{Text: c.Result, At: c.LastRun, Duration: c.Duration, Warning: c.Warning}
 				cm.Advice = checkers.ParseAdvice(c.Advice)

@@ -304,7 +304,7 @@ func (d *Daemon) result(now time.Time, a answer) {
 		return
 	}
 	r := checkers.Result{Outcome: checkers.Fail, Text: a.result.String(), At: a.at, Duration: a.result.Duration,
-		Warning: a.result.Warning, Advice: a.result.Advice}
+		Warning: a.result.Warning, Expires: a.result.Expires, Advice: a.result.Advice}
 	switch {
 	case a.result.OK:
 		r.Outcome = checkers.Pass
@@ -429,7 +429,7 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 		switch c.Reason {
 		case checkers.WeightChanged:
 			continue // status tells; a busy agent would fill the log
-		case checkers.PanicBegan, checkers.PanicEnded:
+		case checkers.PanicBegan, checkers.PanicEnded, checkers.CertificateEnds, checkers.CertificateGood:
 			d.events = append(d.events, d.alarm(now, s, c))
 			continue
 		}

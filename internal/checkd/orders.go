@@ -3,6 +3,7 @@ package checkd
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"director/checkers"
@@ -239,27 +240,31 @@ func particulars(now time.Time, o *control.Order) string {
 // notes tells the operator what is not to be seen in the servers themselves.
 func (d *Daemon) notes(o *control.Order, targets []target) []string {
 	var notes []string
-	told := map[*service]bool{}
+	add := func(format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); !slices.Contains(notes, text) {
+			notes = append(notes, text)
+		}
+	}
 	for _, t := range targets {
-		s := t.service
+		s, name := t.service, t.service.pool.Config().Name
 		for _, key := range s.keys {
-			name := destKey(t.key(), key)
+			server := destKey(t.key(), key)
 			have, want := d.table.have[key], d.table.want[key]
 			if have == nil || want == nil {
 				continue
 			}
-			if is, should := have.Dests[name], want.Dests[name]; is != should {
-				notes = append(notes, fmt.Sprintf("the kernel did not take it for %s yet; it is tried again, `director status` tells why", t.subject()))
+			if is, should := have.Dests[server], want.Dests[server]; is != should {
+				add("the kernel did not take it for %s yet; it is tried again, `director status` tells why", t.subject())
 				break
 			}
 		}
-		if told[s] {
-			continue
-		}
-		told[s] = true
 		if o.Verb == control.VerbDrain && s.source.PersistenceTimeout > 0 {
-			notes = append(notes, fmt.Sprintf("%s: clients that persistence binds to the server keep coming until they have been away for %v, "+
-				"unless net.ipv4.vs.expire_quiescent_template is 1", s.pool.Config().Name, s.source.PersistenceTimeout))
+			add("%s: clients that persistence binds to the server keep coming until they have been away for %v, "+
+				"unless net.ipv4.vs.expire_quiescent_template is 1", name, s.source.PersistenceTimeout)
+		}
+		if t.override() != nil && s.pool.Place(t.server) == checkers.Quiesced && s.source.HoldsPlaces() {
+			add("%s: the scheduler %s refuses the new clients that it hashes to a server with weight 0, until that is out of the table or has its weight again; %s",
+				name, s.source.Scheduler, s.source.Fallback())
 		}
 	}
 	return notes

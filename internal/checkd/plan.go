@@ -221,6 +221,7 @@ func sent(text string) []byte {
 // match returns what a reply must hold.
 func match(c *config.Check) (m probe.Match, err error) {
 	m.Value, m.Mask, _ = config.ParsePattern(c.Expect)
+	m.AtStart = c.ExpectAtStart
 	m.Regexp, err = pattern(c.ExpectRegexp)
 	return m, err
 }

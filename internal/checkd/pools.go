@@ -45,27 +45,42 @@ func (d *Daemon) nextRise() (next time.Time, ok bool) {
 // alarm makes the event of an alarm that is raised or over.
 func (d *Daemon) alarm(now time.Time, s *service, c checkers.Change) control.Event {
 	e := control.Event{Time: now, Generation: d.generation, Kind: control.KindAlarm, Subject: s.pool.Config().Name,
-		From: "clear", To: "raised", Reason: c.Detail, Code: checkers.PanicBegan.String()}
-	if c.Reason == checkers.PanicEnded {
+		From: "clear", To: "raised", Reason: c.Detail}
+	if c.Reason == checkers.PanicEnded || c.Reason == checkers.CertificateGood {
 		e.From, e.To = e.To, e.From
 	}
 	_, since := s.pool.Guarding()
+	e.Code = checkers.PanicBegan.String()
+	if c.Reason == checkers.CertificateEnds || c.Reason == checkers.CertificateGood {
+		_, since = s.pool.Expiring()
+		e.Code = checkers.CertificateEnds.String()
+	}
 	e.Alarm = &control.Alarm{Service: e.Subject, Code: e.Code, Level: control.LevelAlarm, Since: since, First: since, Last: now, Count: 1, Reason: c.Detail}
 	return e
 }
 
-// endAlarm ends the alarm of a service that ceases to be watched.
-func (d *Daemon) endAlarm(now time.Time, s *service, why string) {
+// endGuard ends the alarm of the panic guard of a service that ceases to be watched.
+func (d *Daemon) endGuard(now time.Time, s *service, why string) {
 	if guarding, _ := s.pool.Guarding(); guarding {
 		d.events = append(d.events, d.alarm(now, s, checkers.Change{Reason: checkers.PanicEnded, Detail: why}))
 	}
 }
 
-// farewell tells, before the stop, of what ends with it: alarms, and where the
-// configuration wants it so (omega) the service itself.
+// endAlarms ends the alarms of a service that is no more.
+func (d *Daemon) endAlarms(now time.Time, s *service) {
+	const why = "the virtual server is no more"
+	d.endGuard(now, s, why)
+	if ends, _ := s.pool.Expiring(); !ends.IsZero() {
+		d.events = append(d.events, d.alarm(now, s, checkers.Change{Reason: checkers.CertificateGood, Detail: why}))
+	}
+}
+
+// farewell tells, before the stop, of what ends with it: the panic guard, and where
+// the configuration wants it so (omega) the service itself. A certificate ends all
+// the same, so that its alarm stays raised.
 func (d *Daemon) farewell(now time.Time) {
 	for _, s := range d.services {
-		d.endAlarm(now, s, "director stops")
+		d.endGuard(now, s, "director stops")
 		if !s.source.Omega || d.global.KeepIPVSOnStop {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"director/checkers/probe"
 	"director/config"
 	"director/internal/control"
 	"director/internal/watchdog"
@@ -203,6 +204,103 @@ func TestPanicGuardInTheTable(t *testing.T) {
 		if list = alarms(); len(list) != 1 || list[0].To != "clear" || list[0].Reason != "director stops" {
 			t.Errorf("alarms %+v", list)
 		}
+	})
+}
+
+// A certificate that ends soon is told of once, whatever the number of checks, servers
+// and processes that see it, and once that it is renewed.
+func TestCertificateAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.run()
+		cfg := configOf("web: a1 b1 c1; dns: d1", eachCheck(func(c *config.Check) { c.ExpiryDays, c.Interval = 14, config.Duration(20*time.Second) }))
+		const day = 24 * time.Hour
+		begin := time.Now()
+		shows := func(days int) probe.Result {
+			r := healthy
+			r.Expires = begin.Add(time.Duration(days)*day + time.Hour)
+			return r
+		}
+		alarms := func() string {
+			var list []string
+			for _, m := range w.parent.take(func(m watchdog.Message) bool { return m.Event != nil && m.Event.Kind == control.KindAlarm }) {
+				e := m.Event
+				if e.Code != "certificate_ends" || e.Alarm.Code != e.Code || e.Alarm.Service != e.Subject || e.Alarm.Level != control.LevelAlarm || e.Alarm.Since.IsZero() {
+					t.Errorf("event %+v, alarm %+v", e, e.Alarm)
+				}
+				list = append(list, e.Subject+" "+e.To+": "+e.Reason)
+			}
+			return strings.Join(list, "\n")
+		}
+		expect := func(what, want string) {
+			t.Helper()
+			if got := alarms(); got != want {
+				t.Errorf("%s: alarms\n%s\nwant\n%s", what, got, want)
+			}
+		}
+		w.farm.set(shows(15), "a", "b")
+		w.farm.set(shows(100), "c", "d")
+		w.configure(cfg)
+		w.pass(10 * time.Minute)
+		expect("in 15 days", "")
+		w.pass(day + time.Hour)
+		end := begin.Add(15*day + time.Hour).UTC().Format("2006-01-02 15:04 UTC")
+		expect("in 14 days", "web raised: a certificate of a ends on "+end+" (tcp 10.0.0.1:80); 1 more check warns as well")
+		s := w.inquire().Services[0]
+		if s.Expiring == nil {
+			t.Fatalf("status %+v", s)
+		}
+		if !s.Expiring.At.Equal(shows(15).Expires) || !s.Servers[2].Checks[0].Expires.Equal(shows(100).Expires) {
+			t.Errorf("status %+v, %+v", s.Expiring, s.Servers[2].Checks)
+		}
+		raised := s.Expiring.Since
+
+		// A server that is down has not renewed its certificate, and neither a reload nor
+		// another process is a reason to tell it again.
+		w.farm.set(refused, "a")
+		w.pass(time.Minute)
+		w.configure(cfg)
+		last := w.inquire()
+		w.kill()
+		w.run()
+		w.configure(cfg, last)
+		w.pass(time.Minute)
+		expect("nothing new", "")
+		if s := w.inquire().Services[0]; s.Expiring == nil || !s.Expiring.Since.Equal(raised) {
+			t.Errorf("status %+v, raised %v", s.Expiring, raised)
+		}
+
+		// One ends sooner; when it is renewed, the next one is told.
+		w.farm.set(shows(3), "c")
+		w.pass(time.Minute)
+		sooner := begin.Add(3*day + time.Hour).UTC().Format("2006-01-02 15:04 UTC")
+		expect("sooner", "web raised: a certificate of c ends on "+sooner+" (tcp 10.0.0.3:80); 2 more checks warn as well")
+		w.pass(3 * day)
+		expect("it has ended", "")
+		w.farm.set(shows(400), "c")
+		w.pass(time.Minute)
+		expect("renewed", "web raised: a certificate of a ends on "+end+" (tcp 10.0.0.1:80); 1 more check warns as well")
+		w.farm.set(shows(400), "a")
+		w.pass(time.Minute)
+		expect("one of two", "")
+		w.farm.set(shows(400), "b")
+		w.pass(time.Minute)
+		expect("both", "web clear: no check warns of a certificate any more")
+		if s := w.inquire().Services[0]; s.Expiring != nil {
+			t.Errorf("status %+v", s.Expiring)
+		}
+
+		// expiry_warning_days changes, the service goes, and director stops.
+		w.configure(configOf("web: a1 b1 c1; dns: d1", eachCheck(func(c *config.Check) { c.ExpiryDays = 2000 })))
+		if got := alarms(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "dns raised: a certificate of d ends") {
+			t.Errorf("alarms %s", got)
+		}
+		w.configure(configOf("web: a1 b1 c1", eachCheck(func(c *config.Check) { c.ExpiryDays = 2000 })))
+		expect("no dns", "dns clear: the virtual server is no more")
+		if err := w.stop(); err != nil {
+			t.Error(err)
+		}
+		expect("the stop", "")
 	})
 }
 

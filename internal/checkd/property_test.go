@@ -245,7 +245,8 @@ func expected(cfg *config.Config, down map[string]bool, orders map[string]string
 		}
 		e := t.Set(key(v.Name), ipvs.Service{Scheduler: "rr"})
 		weights := make([]int, len(v.RealServers))
-		up, all := 0, 0
+		up, all, trusted, trustedAll := 0, 0, 0, 0 // the latter as if nobody had drained anything
+		drains := map[int]bool{}
 		for j, rs := range v.RealServers {
 			weights[j] = rs.Weight
 			switch orders[v.Name+"/"+rs.Name] {
@@ -253,8 +254,16 @@ func expected(cfg *config.Config, down map[string]bool, orders map[string]string
 				weights[j] = 2
 			case "weight 150%":
 				weights[j] = (rs.Weight*3 + 1) / 2
-			case "drain", "maintain", "weight 0":
-				weights[j] = 0
+			}
+			before := weights[j]
+			switch orders[v.Name+"/"+rs.Name] {
+			case "drain", "weight 0":
+				weights[j], drains[j] = 0, true
+			case "maintain":
+				before, weights[j] = 0, 0
+			}
+			if trustedAll += before; !down[rs.Name] {
+				trusted += before
 			}
 			if all += weights[j]; !down[rs.Name] {
 				up += weights[j]
@@ -274,7 +283,8 @@ func expected(cfg *config.Config, down map[string]bool, orders map[string]string
 		}
 		for j, rs := range v.RealServers {
 			d := ipvs.Destination{Weight: int32(weights[j])}
-			if down[rs.Name] && !kept[rs.Name] || orders[v.Name+"/"+rs.Name] == "maintain" {
+			lets := drains[j] && trusted*100 < trustedAll*v.PanicShare()
+			if down[rs.Name] && !kept[rs.Name] && !lets || orders[v.Name+"/"+rs.Name] == "maintain" {
 				d.Weight = 0
 				if !rs.Inhibit {
 					continue

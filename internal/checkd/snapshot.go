@@ -84,6 +84,9 @@ func (d *Daemon) serviceStatus(s *service) control.Service {
 			v.PanicGuard.Blocking, v.PanicGuard.Since = true, since
 		}
 	}
+	if ends, since := s.pool.Expiring(); !ends.IsZero() {
+		v.Expiring = &control.Expiring{At: ends, Since: since}
+	}
 	for i, rs := range s.pool.Servers() {
 		v.Servers[i] = d.serverStatus(s, rs, have)
 	}
@@ -120,7 +123,7 @@ func (d *Daemon) serverStatus(s *service, rs *checkers.Server, have held) contro
 		r.Checks[j] = control.CheckStatus{
 			Kind: string(q.Kind), Target: q.TargetText(), State: c.Health.State.String(),
 			Result: c.Last.Text, LastRun: c.Last.At, Duration: c.Last.Duration, Spent: c.Spent,
-			Passed: c.Health.Passed, Failed: c.Health.Failed, Warning: c.Last.Warning, Advice: c.Advice.String(),
+			Passed: c.Health.Passed, Failed: c.Health.Failed, Warning: c.Last.Warning, Expires: c.Expires, Advice: c.Advice.String(),
 		}
 	}
 	return r

@@ -19,13 +19,17 @@ import (
 
 // follow takes the states of the instances that are followed.
 func (d *Daemon) follow(now time.Time, states map[string]string) {
-	d.followSync(now, states)
+	maps.DeleteFunc(d.roles, func(name, _ string) bool {
+		_, told := states[name]
+		return !told // what was told of it may be true no more
+	})
 	for name, state := range states {
 		switch state {
 		case "MASTER", "BACKUP", "FAULT":
 			d.roles[name] = state
 		}
 	}
+	d.followSync(now)
 	moved := map[string]int{}
 	for _, s := range d.services {
 		state, known := d.roles[s.source.ActiveWith]

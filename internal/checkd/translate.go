@@ -166,7 +166,7 @@ func (f *farm) checks(p *plans, v *config.VirtualServer, s *checkers.ServerConfi
 			o.Query.goThrough(v, c, *s)
 		}
 		s.Checks[j] = checkers.CheckConfig{
-			ID: o.id(), Label: o.Label(), Weighs: c.Weighs(),
+			ID: o.id(), Label: o.Label(), Weighs: c.Weighs(), WarnBefore: time.Duration(c.ExpiryDays) * 24 * time.Hour,
 			Thresholds: checkers.Thresholds{Rise: c.Rise, Fall: c.Fall},
 		}
 	}

@@ -20,7 +20,7 @@ import (
 type whole struct {
 	sync     *config.IPVSSync // nil: none
 	timeouts ipvs.Timeouts    // wanted; 0: as it was
-	master   bool             // the instance that sync follows is MASTER
+	role     ipvs.SyncRole    // by the state of the instance that sync follows; 0: not known
 
 	record  wholeRecord
 	stale   bool              // the record differs from the file
@@ -102,10 +102,20 @@ func (w *whole) wanted() []ipvs.SyncDaemon {
 	switch {
 	case w.sync.Instance == "":
 		return []ipvs.SyncDaemon{daemon(ipvs.SyncMaster), daemon(ipvs.SyncBackup)}
-	case w.master:
-		return []ipvs.SyncDaemon{daemon(ipvs.SyncMaster)}
+	case w.role != 0:
+		return []ipvs.SyncDaemon{daemon(w.role)}
+	case len(w.record.Sync) == 0:
+		return []ipvs.SyncDaemon{daemon(ipvs.SyncBackup)}
 	}
-	return []ipvs.SyncDaemon{daemon(ipvs.SyncBackup)}
+	// Until there is word of the instance, what runs goes on: the start of a process or
+	// a reload says nothing about who is MASTER.
+	var list []ipvs.SyncDaemon
+	for _, role := range []ipvs.SyncRole{ipvs.SyncMaster, ipvs.SyncBackup} {
+		if w.record.owns(role) {
+			list = append(list, daemon(role))
+		}
+	}
+	return list
 }
 
 // configureWhole takes a configuration and stops the daemons that are to go or to
@@ -114,9 +124,10 @@ func (w *whole) wanted() []ipvs.SyncDaemon {
 func (d *Daemon) configureWhole(now time.Time, c *config.Config) {
 	w := &d.whole
 	if w.sync == nil || c.IPVSSync == nil || w.sync.Instance != c.IPVSSync.Instance {
-		w.master = false
+		w.role = 0
 	}
 	w.sync, w.timeouts = c.IPVSSync, ipvs.Timeouts{}
+	w.role = d.syncRole()
 	if t := c.IPVSTimeouts; t != nil {
 		w.timeouts = ipvs.Timeouts{TCP: t.TCP.D(), TCPFin: t.TCPFin.D(), UDP: t.UDP.D()}
 	}
@@ -144,16 +155,28 @@ func (d *Daemon) tickWhole(now time.Time) {
 	}
 }
 
-// followSync takes the state of the instance that sync follows.
-func (d *Daemon) followSync(now time.Time, states map[string]string) {
+// syncRole is the role that the state of the followed instance gives sync; what it was
+// while that is not known.
+func (d *Daemon) syncRole() ipvs.SyncRole {
 	w := &d.whole
 	if w.sync == nil || w.sync.Instance == "" {
-		return
+		return 0
 	}
-	state, known := states[w.sync.Instance]
-	if master := state == "MASTER"; known && master != w.master {
-		w.master = master
-		d.log.Info("connection sync follows the instance", "instance", w.sync.Instance, "state", state)
+	switch d.roles[w.sync.Instance] {
+	case "":
+		return w.role
+	case "MASTER":
+		return ipvs.SyncMaster
+	}
+	return ipvs.SyncBackup
+}
+
+// followSync takes the state of the instance that sync follows.
+func (d *Daemon) followSync(now time.Time) {
+	w := &d.whole
+	if role := d.syncRole(); role != w.role {
+		w.role = role
+		d.log.Info("connection sync follows the instance", "instance", w.sync.Instance, "state", d.roles[w.sync.Instance])
 		d.settleWhole(now)
 		d.news = true
 	}

@@ -1,6 +1,7 @@
 package checkd
 
 import (
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -160,6 +161,8 @@ func TestSyncFollows(t *testing.T) {
 		role("MASTER")
 		w.configure(parsed(t, following)) // a reload keeps the role
 		w.did("")
+		role("INIT") // a new VRRP child, which is going to say
+		w.did("")
 		role("FAULT")
 		w.did("--stop-daemon master", backup)
 		if s := w.inquire().Sync; s.Follows != "web" || len(s.Daemons) != 1 || s.Daemons[0].Role != "backup" || !s.Daemons[0].Running {
@@ -168,6 +171,82 @@ func TestSyncFollows(t *testing.T) {
 		// The configuration names none any more: what is ours goes.
 		w.configure(configOf("web: a1"))
 		w.did("--stop-daemon backup")
+		w.kill()
+	})
+}
+
+// What is known of the instance holds when the table goes and comes back, and when it
+// names an instance that a virtual server follows already. What is not known changes
+// nothing: a new process leaves its predecessor's daemon, and INIT is no word.
+func TestSyncKeepsItsRole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.run()
+		master, backup := strings.Replace(startMaster, "syncid 7", "syncid 51", 1), strings.Replace(startBackup, "syncid 7", "syncid 51", 1)
+		role := func(states map[string]string) {
+			w.parent.down <- watchdog.Message{Roles: &watchdog.Roles{States: states}}
+			synctest.Wait()
+		}
+		is := func(state string) { role(map[string]string{"web": state}) }
+		without := *parsed(t, following)
+		without.IPVSSync = nil
+		without.VirtualServers = slices.Clone(without.VirtualServers)
+		without.VirtualServers[0].ActiveWith = "web"
+		is("MASTER") // before the first configuration
+		w.configure(&without)
+		w.did("")
+		w.configure(parsed(t, following))
+		w.did(master)
+		w.configure(&without)
+		w.did("--stop-daemon master")
+		if c := w.plan(parsed(t, following)); len(c.IPVS) == 0 || !strings.Contains(strings.Join(c.IPVS, "\n"), "master") {
+			t.Errorf("planned %q", c.IPVS)
+		}
+		w.configure(parsed(t, following))
+		w.did(master)
+
+		for _, state := range []string{"INIT", "STOP"} {
+			is(state)
+			w.did("")
+		}
+		w.kill()
+		w.run()
+		w.configure(parsed(t, following))
+		w.did("")
+		is("INIT")
+		w.did("")
+		if s := w.inquire().Sync; len(s.Daemons) != 1 || s.Daemons[0].Role != "master" || !s.Daemons[0].Running {
+			t.Errorf("status %+v", s)
+		}
+		is("BACKUP")
+		w.did("--stop-daemon master", backup)
+		w.kill()
+		w.run()
+		is("MASTER") // changed meanwhile
+		w.configure(parsed(t, following))
+		w.did("--stop-daemon backup", master)
+
+		// What was told once may be true no more when it is followed again.
+		w.configure(configOf("web: a1"))
+		role(map[string]string{})
+		w.did("--stop-daemon master")
+		w.configure(parsed(t, following))
+		w.did(backup)
+		w.kill()
+	})
+}
+
+// Who is master is known before sync asks for it: the parent, which has told it for a service, does not tell it again.
+func TestSyncFollowsWhoIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.run()
+		w.configure(configOf("web: a1"))
+		w.parent.down <- watchdog.Message{Roles: &watchdog.Roles{States: map[string]string{"web": "MASTER"}}}
+		synctest.Wait()
+		w.did("")
+		w.configure(parsed(t, following))
+		w.did(strings.Replace(startMaster, "syncid 7", "syncid 51", 1))
 		w.kill()
 	})
 }

@@ -44,14 +44,16 @@ const MaxEventWait = 30 * time.Second
 
 // Response answers a Request. Error is empty when it was carried out.
 type Response struct {
-	Error   string        `json:"error,omitempty"`
-	Version string        `json:"version,omitempty"`
-	Status  *Status       `json:"status,omitempty"`
-	Reload  *ReloadResult `json:"reload,omitempty"`
-	Events  []Event       `json:"events,omitempty"` // oldest first
-	Plan    *Plan         `json:"plan,omitempty"`
-	Apply   *ApplyResult  `json:"apply,omitempty"`
-	Order   *OrderResult  `json:"order,omitempty"`
+	Error    string        `json:"error,omitempty"`
+	Version  string        `json:"version,omitempty"`
+	Status   *Status       `json:"status,omitempty"`
+	Reload   *ReloadResult `json:"reload,omitempty"`
+	Events   []Event       `json:"events,omitempty"` // oldest first
+	Plan     *Plan         `json:"plan,omitempty"`
+	Apply    *ApplyResult  `json:"apply,omitempty"`
+	Order    *OrderResult  `json:"order,omitempty"`
+	Log      []LogLevel    `json:"log,omitempty"`
+	Overview *Overview     `json:"overview,omitempty"`
 }
 
 // Frame limits in bytes.

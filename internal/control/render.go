@@ -69,6 +69,7 @@ func (v View) header(p *page, s *Status) {
 	p.line(styled(s.RouterID, bold), text("  director "+s.Version+up))
 	p.line(text(fmt.Sprintf("%s  generation %d, in force for %s", s.ConfigPath, s.Generation, v.age(s.LoadedAt))))
 	v.trial(p, s.Trial)
+	v.logLevels(p, s.LogLevels)
 	if r := s.LastReload; r != nil {
 		if r.OK {
 			p.line(text("last reload "+v.ago(r.At)+" "), styled("succeeded", good))
@@ -107,6 +108,9 @@ func (v View) processes(list []Process, vrrp *VRRP) (pl processList, calm bool) 
 			if len(proc.Listen) > 0 {
 				name += " at " + strings.Join(proc.Listen, " and ")
 			}
+			if len(proc.Connected) > 0 {
+				name += " with " + strings.Join(proc.Connected, " and ")
+			}
 			running = append(running, name)
 		case "not needed":
 			st = faint
@@ -140,6 +144,9 @@ func (v View) processes(list []Process, vrrp *VRRP) (pl processList, calm bool) 
 		}
 		if len(proc.Listen) > 0 {
 			t.note("", "serves "+strings.Join(proc.Listen, " and "), faint)
+		}
+		if len(proc.Connected) > 0 {
+			t.note("", "answers for "+strings.Join(proc.Connected, " and "), faint)
 		}
 		if proc.Unfit != "" {
 			t.note("!", "does not run as configured: "+proc.Unfit, warn)

@@ -45,6 +45,11 @@ type Handler interface {
 	Order(ctx context.Context, o Order) (OrderResult, error)
 	// Stop begins the daemon's stop and returns at once.
 	Stop(ctx context.Context) error
+	// Overview returns the state in short, as it is known without asking anybody.
+	Overview(ctx context.Context, q OverviewQuery) (*Overview, error)
+	// LogLevels tells what each process logs, after it has put another level in force if
+	// one is ordered.
+	LogLevels(ctx context.Context, q LogQuery) ([]LogLevel, error)
 	Planner
 	Applier
 }
@@ -228,10 +233,19 @@ func (s *Listener) answer(req Request, uid uint32) Response {
 			break
 		}
 		res.Events, err = s.handler.Events(s.ctx, q)
+	case OpOverview:
+		var q OverviewQuery
+		if err = json.Unmarshal(req.Args, &q); err != nil {
+			err = fmt.Errorf("control: malformed question for an overview: %w", err)
+			break
+		}
+		res.Overview, err = s.handler.Overview(s.ctx, q)
 	case OpPlan:
 		res, err = s.plan(req)
 	case OpApply, OpConfirm, OpUndo:
 		res, err = s.apply(req, uid)
+	case OpLog:
+		res.Log, err = s.logLevels(req.Args, uid)
 	case OpOrder:
 		res.Order, err = s.order(req.Args, uid)
 	default:

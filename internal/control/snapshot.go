@@ -19,8 +19,10 @@ type Status struct {
 	Reloads    Reloads       `json:"reloads"`
 	Trial      *Trial        `json:"trial,omitempty"` // what waits for its confirmation
 	Processes  []Process     `json:"processes"`
-	VRRP       *VRRP         `json:"vrrp,omitempty"`
-	Checkers   *Checkers     `json:"checkers,omitempty"`
+	// LogLevels are the processes that log otherwise than the configuration says.
+	LogLevels []LogLevel `json:"log_levels,omitempty"`
+	VRRP      *VRRP      `json:"vrrp,omitempty"`
+	Checkers  *Checkers  `json:"checkers,omitempty"`
 	// Readiness is whether this host could serve, nil where it does not judge itself.
 	Readiness *Readiness `json:"readiness,omitempty"`
 	// Notify lists the ways in which changes of state are told.
@@ -62,7 +64,7 @@ type Reloads struct {
 
 // Process is one of the daemon's processes.
 type Process struct {
-	Role      string    `json:"role"` // parent, vrrp, checkers, web
+	Role      string    `json:"role"` // parent, vrrp, checkers, web, snmp
 	PID       int       `json:"pid"`  // 0 while it is not running
 	State     string    `json:"state"`
 	StartedAt time.Time `json:"started_at"`
@@ -75,6 +77,8 @@ type Process struct {
 	Unfit      string `json:"unfit,omitempty"` // what of that could not be made as configured
 	// Listen is where the web process is reached.
 	Listen []string `json:"listen,omitempty"`
+	// Connected is the SNMP agent that the SNMP process has a session with.
+	Connected []string `json:"connected,omitempty"`
 }
 
 // VRRP is the VRRP child's part of a snapshot.
@@ -232,7 +236,7 @@ type Tracker struct {
 	State  string    `json:"state"` // up, down, unknown
 	Since  time.Time `json:"since"`
 	Detail string    `json:"detail"`           // what was found, for a person
-	Number int       `json:"number,omitempty"` // files: the number in it
+	Number int       `json:"number,omitempty"` // files: the number in it; processes: how many run
 }
 
 // Address is a virtual address and whether the kernel has it.
@@ -335,6 +339,9 @@ type Service struct {
 	// SorryServers answer while the pool is down, the first of them that is well.
 	SorryServers []Server    `json:"sorry_servers,omitempty"`
 	PanicGuard   *PanicGuard `json:"panic_guard,omitempty"` // nil: not configured
+	// Expiring is the certificate that ends first of those that its checks warn of;
+	// nil: they warn of none.
+	Expiring *Expiring `json:"certificate_ends,omitempty"`
 	// ActiveWith is the VRRP instance that the service is in the kernel's table with;
 	// Standby says that it is kept out of it now.
 	ActiveWith string   `json:"active_with,omitempty"`
@@ -351,6 +358,12 @@ type PanicGuard struct {
 	Of        int       `json:"weight"`
 	Blocking  bool      `json:"blocking"`       // servers are in service although they are down
 	Since     time.Time `json:"since,omitzero"` // while it blocks
+}
+
+// Expiring is a certificate of a virtual server's real servers that ends soon.
+type Expiring struct {
+	At    time.Time `json:"at"`    // when it ends
+	Since time.Time `json:"since"` // when the alarm was raised
 }
 
 // ServiceMember is one of the kernel's services that a group stands for.
@@ -411,6 +424,8 @@ type CheckStatus struct {
 	// Warning tells of what is well now and will not be for long, such as a
 	// certificate that ends soon.
 	Warning string `json:"warning,omitempty"`
+	// Expires is when the first of the certificates ends that the server has shown.
+	Expires time.Time `json:"certificate_ends,omitzero"`
 	// Advice is what the check says about the server's weight: "75%", "=3", "+20",
 	// "drain", "maint".
 	Advice string `json:"advice,omitempty"`

@@ -61,8 +61,12 @@ func inside(ctx context.Context, o Options) error {
 		"and so are the times below.", o.Width-1) {
 		fmt.Fprintln(o.Stdout, line)
 	}
+	colour := "never"
+	if o.Colour {
+		colour = "always"
+	}
 	uml := netlab.UMLOptions{
-		Command: []string{exe, "demo", "--colour=" + strconv.FormatBool(o.Colour)},
+		Command: []string{exe, "demo", "--color=" + colour},
 		Share:   []string{exe}, Dir: dir, Nice: umlNice,
 		Env: []string{envVerdict + "=" + verdict, envColumns + "=" + strconv.Itoa(o.Width)},
 	}

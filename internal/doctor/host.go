@@ -236,18 +236,42 @@ func daemon(v *visit) {
 			if a.Level == control.LevelAlarm {
 				severity = Broken
 			}
-			v.add(severity, []string{"vrrp_instance", a.Instance}, "alarm "+a.Code+": "+a.Reason, "director status")
+			v.add(severity, []string{"vrrp_instance", a.Instance}, "alarm "+a.Code+": "+a.Reason, alarmCure(a)...)
 		}
 		failures(s.VRRP.Failures)
 	}
 	if s.Checkers != nil {
 		failures(s.Checkers.Failures)
+		if n := s.Checkers.Repairs; n > 0 {
+			severity := Note
+			if n > manyRepairs {
+				severity = Unwise
+			}
+			v.add(severity, nil, fmt.Sprintf("%d differences in the IPVS table were put right that somebody else had made: a program or a person writes to it", n), "director events   # says what was changed, and when")
+		}
 	}
 	for _, c := range s.Notify {
 		if c.Dropped > 0 {
 			v.add(Unwise, []string{"notify", c.Channel}, fmt.Sprintf("%d notifications by %s were given up, the newest error: %s", c.Dropped, c.Channel, orElse(c.LastError, "none")), "director status")
 		}
 	}
+}
+
+// manyRepairs of the IPVS table are more than the work of a hand.
+const manyRepairs = 5
+
+// alarmCure is what finds the cause of an alarm, beyond what its text says.
+func alarmCure(a control.Alarm) []string {
+	switch {
+	case strings.HasPrefix(a.Code, "peer_"), a.Code == "foreign_vrid", a.Code == "unknown_peer", a.Code == "several_owners", a.Code == "equal_priority":
+		return []string{"director check --peer FILE   # FILE: a copy of the other host's configuration"}
+	case a.Code == "foreign_mac", a.Code == "two_masters":
+		return []string{
+			"director doctor              # on the other host: does its firewall let adverts through?",
+			"tcpdump -ni " + quote(a.Interface) + " vrrp        # do its adverts arrive here?",
+		}
+	}
+	return []string{"director status"}
 }
 
 func times(n int) string {

@@ -225,6 +225,12 @@ func testTransfer(t *testing.T) {
 	if err := tr.Err(); err != nil {
 		t.Error(err)
 	}
+	if tr.From() != "b" {
+		t.Errorf("it comes from %q", tr.From())
+	}
+	if _, err := a.LongTransfer(context.Background(), "http://10.0.0.2/"); err == nil {
+		t.Error("a transfer of something else")
+	}
 	w.Close()
 	lab.Within(2*time.Second, "it breaks", func() bool { return tr.Err() != nil })
 	tr.Stop()

@@ -1,12 +1,16 @@
 package netlab
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +24,7 @@ const HealthPath = "/health"
 //
 //	/         the page
 //	/health   200, or 503 while it is unhealthy
-//	/stream   lines of the page every 20 ms, without end (see Host.LongTransfer)
+//	/stream   the page and a number, 1, 2, ..., as a line every 20 ms, without end (see Host.LongTransfer)
 //	/slow     the page after 1 s
 type WebServer struct {
 	listener  net.Listener
@@ -64,8 +68,8 @@ func (h *Host) WebServer(addr netip.AddrPort, page string) (*WebServer, error) {
 		w.requests.Add(1)
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
-		for {
-			if _, err := fmt.Fprintln(rw, w.page); err != nil {
+		for n := 1; ; n++ {
+			if _, err := fmt.Fprintln(rw, w.page, n); err != nil {
 				return
 			}
 			_ = http.NewResponseController(rw).Flush()
@@ -126,10 +130,12 @@ func (e *EchoServer) Addr() netip.AddrPort { return e.conn.LocalAddr().(*net.UDP
 // Close stops the server.
 func (e *EchoServer) Close() { _ = e.conn.Close() }
 
-// A Transfer is one long download over one connection.
+// A Transfer is one long download over one connection, of which every byte is checked.
 type Transfer struct {
 	cancel context.CancelFunc
 	done   chan struct{}
+	from   string
+	local  string
 
 	mu    sync.Mutex
 	bytes int64
@@ -139,10 +145,13 @@ type Transfer struct {
 }
 
 // LongTransfer starts a download from the host that goes on until Stop is called, the server ends it or the connection
-// breaks. The URL is one that sends without end, such as a WebServer's /stream. It returns when the first byte is there.
+// breaks. The URL is a WebServer's /stream: anything but the next line of that breaks the transfer too. It returns when the first
+// line is there.
 func (h *Host) LongTransfer(ctx context.Context, url string) (*Transfer, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	t := &Transfer{cancel: cancel, done: make(chan struct{})}
+	trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { t.local = i.Conn.LocalAddr().String() }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, url, nil)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -158,42 +167,55 @@ func (h *Host) LongTransfer(ctx context.Context, url string) (*Transfer, error) 
 		cancel()
 		return nil, fmt.Errorf("%s: transfer: status %s", h.name, resp.Status)
 	}
-	t := &Transfer{cancel: cancel, done: make(chan struct{}), last: time.Now()}
-	first := make(chan struct{})
+	lines := bufio.NewReader(resp.Body)
+	first, err := lines.ReadString('\n')
+	page, numbered := strings.CutSuffix(first, " 1\n")
+	if err != nil || !numbered {
+		resp.Body.Close()
+		cancel()
+		return nil, fmt.Errorf("%s: transfer: the first line is %q (%v)", h.name, first, err)
+	}
+	t.from, t.bytes, t.last = page, int64(len(first)), time.Now()
 	go func() {
 		defer close(t.done)
 		defer resp.Body.Close()
-		buf := make([]byte, 32<<10)
-		for begun := false; ; {
-			n, err := resp.Body.Read(buf)
-			t.mu.Lock()
-			now := time.Now()
-			if begun {
-				t.stall = max(t.stall, now.Sub(t.last))
-			}
-			t.last = now
-			t.bytes += int64(n)
-			if err != nil {
-				if err == io.EOF {
-					err = fmt.Errorf("the server ended it")
-				}
+		for n := 2; ; n++ {
+			if err := t.next(lines, fmt.Sprintf("%s %d\n", page, n)); err != nil {
 				if ctx.Err() == nil {
+					t.mu.Lock()
 					t.err = err
+					t.mu.Unlock()
 				}
-			}
-			t.mu.Unlock()
-			if !begun {
-				begun = true
-				close(first)
-			}
-			if err != nil {
 				return
 			}
 		}
 	}()
-	<-first
 	return t, nil
 }
+
+// next reads a line and wants it to be this one.
+func (t *Transfer) next(lines *bufio.Reader, want string) error {
+	line, err := lines.ReadString('\n')
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	t.stall = max(t.stall, now.Sub(t.last))
+	t.last = now
+	t.bytes += int64(len(line))
+	switch {
+	case err == io.EOF:
+		return errors.New("the server ended it")
+	case err == nil && line != want:
+		return fmt.Errorf("got %q, want %q", line, want)
+	}
+	return err
+}
+
+// From is the page of the server that sends.
+func (t *Transfer) From() string { return t.from }
+
+// Local is the client's end of the connection, address and port.
+func (t *Transfer) Local() string { return t.local }
 
 // Bytes counts what has arrived.
 func (t *Transfer) Bytes() int64 {

@@ -146,7 +146,9 @@ func serviceCommands(c *config.Config, vs *config.VirtualServer, e control.Event
 	switch {
 	case e.To == "up":
 		argv = vs.QuorumUp
-	case e.From == "up":
+	case e.From == "up", e.From == "unknown":
+		// Also of a pool that is found dead at the start: what a former run has announced
+		// would stand.
 		argv = vs.QuorumDown
 	}
 	return poolCommands(c, vs, argv, e)

@@ -112,8 +112,14 @@ func (p *parent) spawn(c *child) {
 	}
 	run := &process{ch: ch, spawned: now, lastCycle: now, alive: monotonic(), first: c.want.number, pending: c.want.number}
 	c.run = run
+	if p.logOrders[c.role] != nil {
+		p.tellLevel(c.role)
+	}
 	if c.role == RoleVRRP && len(p.standing) > 0 {
 		ch.Send(Message{Standing: &Standing{Orders: p.standing}}) // before the first configuration
+	}
+	if c.role == RoleCheckers {
+		p.tellRoles(run, c.want.config) // likewise
 	}
 	ch.sendEncoded(text) // waits in the socket while the program starts
 	null, err := os.Open(os.DevNull)
@@ -230,13 +236,13 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		if c.role == RoleCheckers {
 			p.relayPools()
 		} else {
-			p.relayRoles()
+			p.rolesSeen(m.Snapshot.VRRP)
 			p.relaySessions()
 		}
 	case m.Event != nil:
 		p.event(*m.Event)
 		if m.Event.Kind == "instance" {
-			p.relayRole(m.Event.Subject, m.Event.To)
+			p.roleSeen(m.Event.Subject, m.Event.To)
 		}
 	case m.RunScript != nil:
 		p.runScript(c, run, m.RunScript)
@@ -383,6 +389,9 @@ func (p *parent) gone(c *child, run *process) {
 	}
 	if clean {
 		c.resume, c.last = nil, nil
+		if c.role == RoleVRRP {
+			p.roles = nil
+		}
 		p.log.Info("child stopped", "process", string(c.role))
 	} else {
 		// A process that never had a configuration in force changed nothing in

@@ -26,10 +26,11 @@ func TestMain(m *testing.M) {
 	if role, ok := RoleOf(os.Args); ok {
 		f := &fakeChild{role: role, dir: os.Getenv("DIRECTOR_FAKE_DIR")}
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-		if role == RoleWeb {
-			os.Exit(RunWeb(log, nil, fakeWeb(f.dir)))
+		if work, is := map[Role]Work{RoleWeb: fakeWeb(f.dir), RoleSNMP: fakeSNMP(f.dir)}[role]; is {
+			os.Exit(RunObserver(role, log, nil, func(level string) error { f.note("level %q", level); return nil }, work))
 		}
-		os.Exit(RunChild(role, log, func() {}, f.run, func(c *Configure) { f.note("observed %d", c.Generation) }))
+		os.Exit(RunChild(role, log, func() {}, f.run, func(c *Configure) { f.note("observed %d", c.Generation) },
+			func(level string) error { f.note("level %q", level); return nil }))
 	}
 	if dir := os.Getenv("DIRECTOR_FAKE_PARENT"); dir != "" {
 		signals := make(chan os.Signal, 1)
@@ -93,7 +94,8 @@ func parseJSON(name string, text []byte) (*config.Config, []config.Warning, erro
 //
 // An instance or virtual server called "refuse" or "die" makes it refuse the
 // configuration or die of it, "silent" never acknowledge it; "script:NAME" makes
-// it run a track script, twice at once.
+// it run a track script, twice at once, "check:NAME" the scripts of three checks of its
+// server 10.0.0.1:80.
 type fakeChild struct {
 	role Role
 	dir  string
@@ -151,6 +153,8 @@ func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 			}
 		case m.Plan != nil:
 			f.plan(m.Plan)
+		case m.Roles != nil:
+			f.note("roles %v", m.Roles.States)
 		case m.ScriptDone != nil:
 			f.note("script %d %s ok=%v %s %q", m.ScriptDone.ID, m.ScriptDone.Name, m.ScriptDone.OK, m.ScriptDone.Result, m.ScriptDone.Output)
 		case m.Stop != nil:
@@ -234,6 +238,10 @@ func (f *fakeChild) configure(c *Configure) {
 		case strings.HasPrefix(name, "script:"):
 			for id := range uint64(2) {
 				f.ch.Send(Message{RunScript: &RunScript{ID: id, Name: strings.TrimPrefix(name, "script:")}})
+			}
+		case strings.HasPrefix(name, "check:"):
+			for i := range 3 {
+				f.ch.Send(Message{RunScript: &RunScript{ID: uint64(i), Check: &CheckScript{Service: name, Server: netip.MustParseAddrPort("10.0.0.1:80"), Index: i}}})
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -92,6 +93,60 @@ func TestRolesAreRelayed(t *testing.T) {
 	snapshot("BACKUP", "MASTER") // one of two families; no news
 	snapshot("FAULT", "BACKUP")
 	want("BACKUP")
+
+	// What is followed no more is not told, and told anew when it is followed again:
+	// before the configuration, so that nothing begins in another role.
+	configured := func(c *config.Config) (told []string) {
+		t.Helper()
+		p.number++
+		g, err := newGeneration(p.number, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.configure(p.children[RoleCheckers], g)
+		for {
+			switch m, err := child.Recv(); {
+			case err != nil:
+				t.Fatal(err)
+			case m.Configure != nil:
+				return told
+			default:
+				told = append(told, fmt.Sprint(m.Roles.States))
+			}
+		}
+	}
+	without := *c
+	without.IPVSSync = nil
+	if got := configured(&without); fmt.Sprint(got) != "[map[]]" {
+		t.Errorf("without: told %q", got)
+	}
+	snapshot("MASTER") // nobody follows it
+	p.message(p.children[RoleVRRP], vrrp, Message{Event: &control.Event{Kind: "instance", Subject: "web", To: "BACKUP"}}, 0)
+	if got := configured(c); fmt.Sprint(got) != "[map[web:BACKUP]]" {
+		t.Errorf("again: told %q", got)
+	}
+	if got := configured(c); got != nil {
+		t.Errorf("once more: told %q", got)
+	}
+}
+
+// A new checker process learns the roles before its configuration, from the newest event
+// and not from an older snapshot.
+func TestRolesOfANewProcess(t *testing.T) {
+	d := prepare(t)
+	c := conf("web", "farm")
+	c.IPVSSync = &config.IPVSSync{Interface: "eth1", Instance: "web"}
+	d.configure(c)
+	d.start()
+	d.says("director is ready")
+	d.await("checkers roles map.web:MASTER.", 1)
+	if err := syscall.Kill(d.process(RoleCheckers).PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	d.await("checkers applied 1", 2)
+	if got := d.log(); !strings.Contains(got, "checkers start\ncheckers roles map[web:MASTER]\ncheckers observed 1") {
+		t.Errorf("log\n%s", got)
+	}
 }
 
 // Checks follow BFD sessions: what they are goes to the checker child, also to one that

@@ -29,6 +29,7 @@ type Message struct {
 	Standing   *Standing   `json:",omitempty"`
 	Readiness  *Readiness  `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
+	LogLevel   *LogLevel   `json:",omitempty"`
 	Plan       *Configure  `json:",omitempty"` // asks what the configuration would do, and is not obeyed
 
 	// Child to parent.

@@ -57,6 +57,10 @@ type Options struct {
 	// Leftovers reports whether a child must run although the configuration has
 	// nothing for it, to take away what a former run left; nil means never.
 	Leftovers func(Role) bool
+	// LogLevel is the log level of the command line, which wins over the configuration;
+	// empty: none. OverrideLog puts another in its place, until it gets an empty word.
+	LogLevel    string
+	OverrideLog func(level string) error
 	// Configured is called with each configuration that comes into force, nil allowed.
 	Configured func(*config.Config)
 	// Signals carries SIGHUP (reload), SIGTERM and SIGINT (stop).
@@ -132,11 +136,13 @@ type parent struct {
 	planned   uint64 // of the newest plan
 	trial     *trial // nil: none
 	orders    map[uint64]*openOrder
+	roles     map[string]string           // the newest states of the VRRP instances, by name
 	standing  map[string]control.Override // of virtual routers, by instance
 	expiry    *time.Timer                 // of the one that ends first
 	lastOrder uint64
+	logOrders map[Role]*logOrder
 	ready     readyState
-	web       web
+	observers []*observer
 }
 
 // Run is the parent process. It returns when the daemon has stopped: nil after a
@@ -180,7 +186,9 @@ func Run(ctx context.Context, o Options) error {
 	p.start(warnings)
 	err = p.loop(ctx)
 	p.closeReadiness()
-	p.closeWeb()
+	for _, ob := range p.observers {
+		ob.close()
+	}
 
 	// A client that waits for the end of a stop sees its connection close: by
 	// then the next director must be able to start.
@@ -245,13 +253,16 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		inquiries: make(map[uint64]*inquiry),
 		plans:     make(map[uint64]*planning),
 		orders:    make(map[uint64]*openOrder),
+		logOrders: make(map[Role]*logOrder),
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
 		memory:    memory{log: o.Log},
-		web:       web{files: make(map[string]*os.File)},
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}
+	}
+	for _, k := range observerKinds(o) {
+		p.observers = append(p.observers, newObserver(p, k))
 	}
 	var err error
 	if p.own, err = schedulingOf(0); err != nil {
@@ -345,7 +356,9 @@ func (p *parent) inForce() {
 	if p.o.Configured != nil {
 		p.o.Configured(p.force.config)
 	}
-	p.applyWeb()
+	for _, ob := range p.observers {
+		ob.apply()
+	}
 	p.applyReadiness()
 }
 

@@ -89,6 +89,9 @@ func (pl *planning) ask(g *generation) {
 		c := p.child(role)
 		switch {
 		case c.answers():
+			if role == RoleCheckers {
+				p.tellRoles(c.run, c.want.config, g.config)
+			}
 			c.run.ch.sendEncoded(g.encode("Plan", pl.seq, nil))
 			pl.waiting[role] = c.run
 		case c.run != nil || c.want != nil:

@@ -194,6 +194,9 @@ func (p *parent) configure(c *child, g *generation) {
 		return
 	}
 	c.run.pending = g.number
+	if c.role == RoleCheckers {
+		p.tellRoles(c.run, g.config)
+	}
 	c.run.ch.sendEncoded(text)
 }
 

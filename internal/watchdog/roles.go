@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"director/config"
+	"director/internal/control"
 )
 
 // Roles tells the states of the VRRP instances that connection sync or virtual
@@ -28,43 +29,54 @@ func followed(c *config.Config) map[string]bool {
 // whenever that has changed. While the VRRP child is away its last word stands: its
 // addresses stay as well.
 func (p *parent) relayRoles() {
-	vrrp, checkers := p.child(RoleVRRP), p.child(RoleCheckers)
-	if !checkers.follows() || vrrp.last == nil || vrrp.last.VRRP == nil {
-		return
+	if c := p.child(RoleCheckers); c.follows() {
+		p.tellRoles(c.run, c.want.config)
 	}
-	names := followed(checkers.want.config)
-	if len(names) == 0 {
-		return
-	}
-	states := make(map[string]string, len(names))
-	for _, i := range vrrp.last.VRRP.Instances {
+}
+
+// rolesSeen takes the states of all instances from a snapshot.
+func (p *parent) rolesSeen(v *control.VRRP) {
+	p.roles = make(map[string]string, len(v.Instances))
+	for _, i := range v.Instances {
 		// One with both families has two entries.
-		if names[i.Name] && states[i.Name] != "MASTER" {
-			states[i.Name] = i.State
+		if p.roles[i.Name] != "MASTER" {
+			p.roles[i.Name] = i.State
 		}
 	}
-	tellRoles(checkers.run, states)
+	p.relayRoles()
 }
 
-// relayRole does so at once on a change; the next snapshot tells the same. That one
-// family of an instance with both is MASTER no more says nothing of the other.
-func (p *parent) relayRole(name, state string) {
-	c := p.child(RoleCheckers)
-	if !c.follows() || !followed(c.want.config)[name] {
+// roleSeen takes the new state of one instance from an event; the next snapshot tells the
+// same. That one family of an instance with both is MASTER no more says nothing of the
+// other.
+func (p *parent) roleSeen(name, state string) {
+	vrrp := p.child(RoleVRRP)
+	if vrrp.want == nil {
 		return
 	}
-	if in := instance(c.want.config, name); in != nil && state != "MASTER" && in.Family(true) && in.Family(false) {
+	in := instance(vrrp.want.config, name)
+	if in == nil || state != "MASTER" && in.Family(true) && in.Family(false) {
 		return
 	}
-	states := maps.Clone(c.run.roles)
-	if states == nil {
-		states = make(map[string]string, 1)
+	if p.roles == nil {
+		p.roles = make(map[string]string)
 	}
-	states[name] = state
-	tellRoles(c.run, states)
+	p.roles[name] = state
+	p.relayRoles()
 }
 
-func tellRoles(run *process, states map[string]string) {
+// tellRoles tells a checker process the states of the instances that these configurations
+// follow, unless it knows them. It is told before it gets a configuration: what follows
+// an instance must not begin in a role that the instance does not have.
+func (p *parent) tellRoles(run *process, configs ...*config.Config) {
+	states := make(map[string]string)
+	for _, c := range configs {
+		for name := range followed(c) {
+			if state, known := p.roles[name]; known {
+				states[name] = state
+			}
+		}
+	}
 	if maps.Equal(states, run.roles) {
 		return
 	}

@@ -69,6 +69,7 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 		Version: p.o.Version, RouterID: p.force.config.Global.RouterID, ConfigPath: p.o.ConfigPath,
 		Generation: p.force.number, LoadedAt: p.force.since, LastReload: p.reloads.last, Reloads: p.reloads.count,
 		Processes: []control.Process{{Role: "parent", PID: os.Getpid(), State: p.phase.String(), StartedAt: p.started}},
+		LogLevels: p.orderedLevels(),
 		Notify:    p.notifier.Status(), Readiness: p.readinessStatus(),
 	}
 	if t := p.trial; t != nil && t.began {
@@ -99,8 +100,10 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 		}
 		s.Processes = append(s.Processes, proc)
 	}
-	if p.web.settings != nil {
-		s.Processes = append(s.Processes, p.webState())
+	for _, o := range p.observers {
+		if o.settings != nil {
+			s.Processes = append(s.Processes, o.state())
+		}
 	}
 	return s
 }
@@ -221,6 +224,22 @@ func ask[T any](ctx context.Context, p *parent, f func(reply func(T))) (T, error
 // Status implements control.Handler.
 func (h handler) Status(ctx context.Context) (*control.Status, error) {
 	return ask(ctx, h.p, h.p.status)
+}
+
+// Overview implements control.Handler. Neither a child is asked nor the loop kept for
+// longer than it takes to join what is known.
+func (h handler) Overview(ctx context.Context, q control.OverviewQuery) (*control.Overview, error) {
+	type known struct {
+		status    *control.Status
+		namespace string
+	}
+	k, err := ask(ctx, h.p, func(reply func(known)) { reply(known{h.p.report(nil), h.p.force.config.Global.IPVSNamespace}) })
+	if err != nil {
+		return nil, err
+	}
+	o := k.status.Overview(q)
+	o.IPVSNamespace = k.namespace
+	return o, nil
 }
 
 // Reload implements control.Handler.

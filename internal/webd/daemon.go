@@ -31,6 +31,7 @@ type Daemon struct {
 	log      *slog.Logger
 	settings config.Web
 	registry *prometheus.Registry
+	names    names
 
 	view atomic.Pointer[view] // nil before the first state
 
@@ -47,6 +48,7 @@ type Daemon struct {
 func New(log *slog.Logger, settings config.Web, registry *prometheus.Registry) (*Daemon, error) {
 	d := &Daemon{
 		log: log, settings: settings, registry: registry,
+		names:   namesOf(settings.ServerName),
 		streams: newStreams(settings.MaxConnections / 2), digests: make(chan struct{}, maxDigests),
 	}
 	if err := registry.Register(newCollector(d.view.Load)); err != nil {

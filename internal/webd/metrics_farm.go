@@ -2,6 +2,7 @@ package webd
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -57,6 +58,15 @@ func serviceFamilies() []family {
 		simple("installed", gauge, "Whether the kernel has the virtual server.", func(s *control.Service) float64 { return truth(s.Installed) }),
 		simple("standby", gauge, "Whether the virtual server is kept out of the kernel's table because its VRRP instance is not MASTER.", func(s *control.Service) float64 { return truth(s.Standby) }),
 		simple("panic_guard", gauge, "Whether the panic guard keeps servers in service that are down.", func(s *control.Service) float64 { return truth(s.PanicGuard != nil && s.PanicGuard.Blocking) }),
+		{
+			name: "director_virtual_server_certificate_expiry_timestamp_seconds", kind: gauge, labels: id, per: "virtual server whose checks speak TLS",
+			help: "When the first certificate ends of those that its servers, sorry servers included, have shown to their checks.",
+			collect: services(func(s *control.Service, emit emit) {
+				if first := firstExpiry(s); !first.IsZero() {
+					emit(moment(first), s.Name)
+				}
+			}),
+		},
 		simple("quorum", gauge, "Weight of healthy servers that the virtual server needs to be up.", func(s *control.Service) float64 { return float64(s.Quorum) }),
 		simple("up_weight", gauge, "Total weight of its healthy servers.", func(s *control.Service) float64 { return float64(s.UpWeight) }),
 		{
@@ -182,7 +192,32 @@ func serverFamilies() []family {
 			collect: func(v *view, emit emit) {
 				eachCheck(v, func(c *control.CheckStatus, labels []string) { emit(c.Duration.Seconds(), labels...) })
 			},
+		}, {
+			name: "director_check_certificate_expiry_timestamp_seconds", kind: gauge, labels: check, per: "check of a real server that speaks TLS",
+			help: "When the first of the certificates ends that the server has shown to a check.",
+			collect: func(v *view, emit emit) {
+				eachCheck(v, func(c *control.CheckStatus, labels []string) {
+					if !c.Expires.IsZero() {
+						emit(moment(c.Expires), labels...)
+					}
+				})
+			},
 		}}
+}
+
+// firstExpiry returns when the first certificate of a pool's servers ends; zero: none
+// has shown one.
+func firstExpiry(s *control.Service) (first time.Time) {
+	for _, list := range [...][]control.Server{s.Servers, s.SorryServers} {
+		for i := range list {
+			for j := range list[i].Checks {
+				if at := list[i].Checks[j].Expires; !at.IsZero() && (first.IsZero() || at.Before(first)) {
+					first = at
+				}
+			}
+		}
+	}
+	return first
 }
 
 // orderedFamily counts the real servers that are not used as the configuration says.

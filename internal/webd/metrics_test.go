@@ -47,7 +47,7 @@ func sample() *control.Status {
 	six := instance
 	six.Family, six.State, six.Master, six.MasterPriority, six.Addresses = "ipv6", "BACKUP", "fe80::2", 200, nil
 	six.HeldBack = "reference 192.0.2.254 does not answer"
-	check := control.CheckStatus{Kind: "http", Target: "10.0.0.1:80", State: "up", Result: "status 200", Duration: 3 * time.Millisecond, Spent: time.Second, Passed: 300, Failed: 2}
+	check := control.CheckStatus{Kind: "http", Target: "10.0.0.1:80", State: "up", Result: "status 200", Duration: 3 * time.Millisecond, Spent: time.Second, Passed: 300, Failed: 2, Expires: time.Unix(1800000000, 0)}
 	counters := control.Counters{Connections: 1 << 40, InPackets: 2, OutPackets: 3, InBytes: 1 << 52, OutBytes: 5}
 	rates := control.Rates{Connections: 10, InPackets: 20, OutPackets: 30, InBytes: 40, OutBytes: 50}
 	return &control.Status{

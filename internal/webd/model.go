@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"director/internal/control"
+	"director/internal/watchdog"
 )
 
 // The page shows so much of a large farm at once.
@@ -75,10 +76,11 @@ type pageBFD struct {
 type pageFarm struct {
 	Total   int            `json:"total"`
 	States  map[string]int `json:"states"`
-	Servers map[string]int `json:"servers"`           // by health
-	Orders  string         `json:"orders,omitempty"`  // what is not as in the file
-	Guarded int            `json:"guarded,omitempty"` // virtual servers whose panic guard blocks
-	Matches int            `json:"matches"`           // of the filter
+	Servers map[string]int `json:"servers"`                    // by health
+	Orders  string         `json:"orders,omitempty"`           // what is not as in the file
+	Guarded int            `json:"guarded,omitempty"`          // virtual servers whose panic guard blocks
+	Ending  int            `json:"certificates_end,omitempty"` // virtual servers with a certificate that ends soon
+	Matches int            `json:"matches"`                    // of the filter
 	List    []pageService  `json:"list"`
 }
 
@@ -214,6 +216,9 @@ func farmOf(c *control.Checkers, h *history, q question) *pageFarm {
 		f.States[s.State]++
 		if s.PanicGuard != nil && s.PanicGuard.Blocking {
 			f.Guarded++
+		}
+		if s.Expiring != nil {
+			f.Ending++
 		}
 		for j := range s.Servers {
 			f.Servers[s.Servers[j].Health]++
@@ -382,6 +387,9 @@ func (p *pageState) judge(v *view) {
 		if f.Guarded > 0 {
 			add("bad", "the panic guard of %s keeps servers in service that are down", several(f.Guarded, "virtual server"))
 		}
+		if f.Ending > 0 {
+			add("warn", "certificates of %s end soon", several(f.Ending, "virtual server"))
+		}
 		if n := f.Servers["down"]; n > 0 {
 			add("warn", "%s down", several(n, "real server"))
 		}
@@ -395,6 +403,9 @@ func (p *pageState) judge(v *view) {
 	for _, s := range v.status.Processes {
 		if s.Unfit != "" {
 			add("warn", "%s does not run as configured: %s", s.Role, s.Unfit)
+		}
+		if watchdog.Role(s.Role) == watchdog.RoleSNMP && !asItShould(s) && s.State != "starting" {
+			add("warn", "%s %s: %s", s.Role, s.State, s.LastExit)
 		}
 	}
 	slices.SortStableFunc(p.Problems, func(a, b problem) int { return cmp.Compare(a.Level, b.Level) }) // bad before warn

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"director/internal/control"
+	"director/internal/watchdog"
 )
 
 // Limits on clients.
@@ -31,7 +32,7 @@ const (
 // server returns an HTTP server for one listener.
 func (d *Daemon) server(g *gate) *http.Server {
 	return &http.Server{
-		Handler:           g.wrap(d.handler()),
+		Handler:           g.wrap(d.names.guard(d.handler())),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
@@ -140,8 +141,8 @@ func (v *view) unwell(now time.Time) []string {
 	}
 	var list []string
 	for _, p := range v.status.Processes {
-		if p.Role == "web" {
-			continue // who else says this
+		if watchdog.Role(p.Role).Observer() {
+			continue // nothing waits for it
 		}
 		switch {
 		case p.Stale:

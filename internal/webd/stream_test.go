@@ -76,7 +76,7 @@ func TestSlowStreams(t *testing.T) {
 		}
 		defer c.Close()
 		c.(*net.TCPConn).SetReadBuffer(1024)
-		fmt.Fprint(c, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+		fmt.Fprint(c, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		line, err := bufio.NewReaderSize(c, 16).ReadString('\n')
 		if err != nil {
 			t.Fatal(err)
@@ -128,7 +128,7 @@ func TestGateCannotBeHeldByStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		fmt.Fprint(c, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+		fmt.Fprint(c, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		time.Sleep(5 * time.Millisecond)
 	}
 	client := http.Client{Timeout: 5 * time.Second}

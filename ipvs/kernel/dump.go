@@ -22,7 +22,7 @@ const dumpTries = 3
 // what was left out shows as an operation that fails with EEXIST, after which
 // the table should be dumped again.
 func (k *Kernel) Dump() (ipvs.Table, error) {
-	t, _, err := k.read(nil)
+	t, _, err := k.read(nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ipvs: dump: %w", err)
 	}
@@ -32,15 +32,16 @@ func (k *Kernel) Dump() (ipvs.Table, error) {
 // Stats returns the counters of every service and real server. Linux sums them
 // up every two seconds, so that they lag by as much; connections are counted at once.
 func (k *Kernel) Stats() (ipvs.Stats, error) {
-	_, s, err := k.read(nil)
+	_, s, err := k.read(nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ipvs: statistics: %w", err)
 	}
 	return s, nil
 }
 
-// read dumps the services that keep names; nil names all.
-func (k *Kernel) read(keep func(ipvs.ServiceKey) bool) (ipvs.Table, ipvs.Stats, error) {
+// read dumps the services that keep names, and the real servers of those that open names;
+// nil names all.
+func (k *Kernel) read(keep, open func(ipvs.ServiceKey) bool) (ipvs.Table, ipvs.Stats, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var table ipvs.Table
@@ -60,6 +61,9 @@ func (k *Kernel) read(keep func(ipvs.ServiceKey) bool) (ipvs.Table, ipvs.Stats, 
 		maps.DeleteFunc(stats, func(key ipvs.ServiceKey, _ *ipvs.ServiceStats) bool { return !keep(key) })
 	}
 	for key, e := range table {
+		if open != nil && !open(key) {
+			continue
+		}
 		err := settled(func() (twice bool, err error) {
 			e.Dests, stats[key].Dests, twice, err = k.conn.dests(key)
 			return twice, err

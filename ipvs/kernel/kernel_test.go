@@ -27,6 +27,7 @@ func TestKernel(t *testing.T) {
 	t.Run("timeouts", timeouts)
 	t.Run("unprivileged", unprivileged)
 	t.Run("statistics", statistics)
+	t.Run("weightless", weightless)
 	t.Run("sync daemon", syncDaemon)
 	t.Run("namespaces", namespaces)
 	t.Run("moby agrees", mobyAgrees)

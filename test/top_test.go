@@ -1,0 +1,166 @@
+package test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"director/internal/control"
+	"director/internal/netlab"
+	"director/internal/top"
+)
+
+// testTop watches real traffic with `director top`, loses the daemon, and finds it again.
+func testTop(t *testing.T) {
+	f := newFarm(t, 1, 2)
+	f.webServers(f.servers...)
+	h := f.directors[0]
+	f.Must(h.AddAddr("eth0", netip.MustParsePrefix(outsideVIP+"/24")))
+	f.Must(h.AddAddr("eth1", netip.MustParsePrefix(insideVIP+"/24")))
+	if _, err := h.Run("ipvsadm", "-A", "-t", "198.51.100.7:25", "-s", "lc"); err != nil {
+		t.Fatal(err)
+	}
+	d := startDirector(t, h, strings.Replace(plainFarm, `interval = "500ms"`, `interval = "200ms"`, 1))
+	d.WaitServer("web", "s1", "up")
+	d.WaitServer("web", "s2", "up")
+	d.WaitServer("web", "s3", "down")
+
+	watch, err := h.Start("top", d.argv("top", "--batch", "--json", "--expand", "--interval", "100ms", "--sort", "name")...)
+	f.Must(err)
+	newest := func() (doc top.Document, err error) {
+		file, err := os.Open(watch.LogPath())
+		if err != nil {
+			return doc, err
+		}
+		defer file.Close()
+		line := ""
+		for scan := bufio.NewScanner(file); scan.Scan(); {
+			line = scan.Text()
+		}
+		return doc, json.Unmarshal([]byte(line), &doc) // of half a line: the next try has it
+	}
+	shows := func(what string, right func(web top.Service, doc top.Document) bool) {
+		t.Helper()
+		f.Eventually(patience, what, func() error {
+			doc, err := newest()
+			if err != nil {
+				return err
+			}
+			for _, s := range doc.Services {
+				if s.Name == "web" && right(s, doc) {
+					return nil
+				}
+			}
+			return fmt.Errorf("it shows %+v", doc)
+		})
+	}
+	shows("the state of the farm", func(web top.Service, doc top.Document) bool {
+		in := map[string]bool{}
+		for _, s := range web.Servers {
+			in[s.Name+" "+s.Health] = s.In
+		}
+		return web.State == "up" && web.Up == 2 && web.Total == 3 && in["s1 up"] && in["s2 up"] && !in["s3 down"] &&
+			len(web.Servers) == 3 && doc.DaemonError == "" && len(doc.Services) == 2 && doc.Services[0].Name == "198.51.100.7:25/tcp"
+	})
+	over := make(chan struct{})
+	go func() { // clients, for as long as rates are looked at
+		defer close(over)
+		for begun := time.Now(); time.Since(begun) < 4*time.Second; {
+			_, _, _ = f.client.Get(farmURL, time.Second) // what is lost is lost
+		}
+	}()
+	moves := func(web top.Service, _ top.Document) bool {
+		r := web.Rates
+		return r.Connections > 0 && r.InPackets > 0 && r.OutPackets > 0 && r.InBytes > 0 && r.OutBytes > r.InBytes/10 && web.Inactive+web.Active > 0
+	}
+	shows("rates", moves)
+	d.Kill("parent")
+	shows("the daemon is lost, and the numbers go on", func(web top.Service, doc top.Document) bool {
+		return strings.Contains(doc.DaemonError, "not running") && moves(web, doc) && web.State == "up"
+	})
+	f.Eventually(patience, "only top is left", func() error {
+		if left := h.Processes(); len(left) != 1 {
+			return fmt.Errorf("%v", left)
+		}
+		return nil
+	})
+	<-over
+	d = startDirector(t, h, plainFarm)
+	shows("the daemon is back", func(_ top.Service, doc top.Document) bool { return doc.DaemonError == "" })
+	f.Must(watch.Stop(10 * time.Second))
+
+	out, err := d.CLI("top", "--once")
+	if err != nil || !strings.Contains(out, "VIRTUAL SERVER") || !strings.Contains(out, "+ web ") || !strings.Contains(out, "not director's") {
+		t.Errorf("top --once: %v\n%s", err, out)
+	}
+	if os.Getenv("DIRECTOR_BENCH") != "" {
+		d.Stop()
+		topMeasured(t, f, h)
+	}
+}
+
+// topMeasured measures what looking costs the processes of a daemon with 2,000 services and 40,000 servers.
+func topMeasured(t *testing.T, f *farm, h *netlab.Host) {
+	var text strings.Builder
+	text.WriteString("[global]\nchild_timeout = \"60s\"\n") // the machine is slow
+	for i := range 2000 {
+		fmt.Fprintf(&text, "[virtual_server.s%d]\naddress = \"192.0.%d.%d:80\"\nscheduler = \"rr\"\nreal_server = [", i, 2+i/250, 1+i%250)
+		for j := range 20 {
+			fmt.Fprintf(&text, "\"172.%d.%d.%d:80\",", 16+i/250, i%250, 1+j)
+		}
+		text.WriteString("]\n")
+	}
+	d := startDirector(t, h, text.String())
+	d.waitFor(5*patience, "the table", func(s control.Status) error {
+		if s.Checkers == nil || s.Checkers.Work.Operations < 42_000 {
+			return fmt.Errorf("not yet")
+		}
+		return nil
+	})
+	used := func() (parent, children time.Duration) {
+		for _, p := range d.Status().Processes {
+			if p.PID == 0 {
+				continue
+			}
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
+			f.Must(err)
+			fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+2:]))
+			var user, system int
+			fmt.Sscan(fields[11], &user)
+			fmt.Sscan(fields[12], &system)
+			took := time.Duration(user+system) * 10 * time.Millisecond
+			if p.Role == "parent" {
+				parent += took
+			} else {
+				children += took
+			}
+		}
+		return parent, children
+	}
+	const looks = 10
+	for what, args := range map[string][]string{
+		"top --once":                        {"top", "--once", "--json"},
+		"top --number 10, one page":         {"top", "--number", "1", "--json", "--filter", "s77"},
+		"status --json, for comparison":     {"status", "--json"},
+		"top --sort active, which asks all": {"top", "--once", "--sort", "active"},
+	} {
+		p0, c0 := used()
+		p1, c1 := used() // what asking for this costs by itself
+		begin := time.Now()
+		for range looks {
+			if _, err := d.CLI(args[0], args[1:]...); err != nil {
+				t.Error(err)
+			}
+		}
+		took := time.Since(begin)
+		p2, c2 := used()
+		t.Logf("%s: each look took %v; CPU of the parent %v, of its children %v", what, (took / looks).Round(time.Millisecond),
+			(p2-p1-(p1-p0))/looks, (c2-c1-(c1-c0))/looks)
+	}
+	d.Stop()
+}
