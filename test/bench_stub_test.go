@@ -31,7 +31,7 @@ func stubbed() int {
 		return watchdog.RunChild(role, log, func() {}, func(ctx context.Context, ch *watchdog.Channel) error {
 			return checkd.New(log, checkd.Options{RuntimeDir: filepath.Join(filepath.Dir(os.Getenv(stubEnv)), "run"),
 				OpenKernel: func(string) (checkd.Kernel, error) { return ipvstest.New(nil), nil }}).Run(ctx, ch)
-		}, nil)
+		}, nil, nil)
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM)

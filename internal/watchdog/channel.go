@@ -232,10 +232,11 @@ func (c *Channel) next() (o outgoing, ok bool) {
 	c.events -= n
 	o = c.queue[0]
 	if n > 1 {
-		o.message = Message{Events: make([]control.Event, n)}
-		for i := range n {
-			o.message.Events[i] = *c.queue[i].message.Event
+		pack := make(Events, n)
+		for i := range pack {
+			pack[i] = *c.queue[i].message.Event
 		}
+		o.message = Message{Events: &pack}
 	}
 	n = max(n, 1)
 	clear(c.queue[:n])
@@ -280,10 +281,12 @@ func (c *Channel) Recv() (Message, error) {
 			if c.observe != nil {
 				c.observe(m)
 			}
-			if c.unpacked = m.Events; len(m.Events) > 0 {
+			if m.Events == nil {
+				return m, nil
+			}
+			if c.unpacked = *m.Events; len(c.unpacked) > 0 {
 				return c.unpack(), nil
 			}
-			return m, nil
 		}
 	}
 }

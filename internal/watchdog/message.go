@@ -39,12 +39,15 @@ type Message struct {
 	Event    *control.Event `json:",omitempty"`
 	// Events are events on the way: a Channel packs those that wait one behind the other
 	// into one message, and Recv hands them out one by one.
-	Events    []control.Event `json:",omitempty"`
-	RunScript *RunScript      `json:",omitempty"`
-	Fence     *Fence          `json:",omitempty"`
-	Planned   *Planned        `json:",omitempty"`
-	Ordered   *Ordered        `json:",omitempty"`
+	Events    *Events    `json:",omitempty"`
+	RunScript *RunScript `json:",omitempty"`
+	Fence     *Fence     `json:",omitempty"`
+	Planned   *Planned   `json:",omitempty"`
+	Ordered   *Ordered   `json:",omitempty"`
 }
+
+// Events are at least one event, the oldest first.
+type Events []control.Event
 
 // Configure hands a child a generation of the configuration. The child applies
 // it and answers with an Ack.
