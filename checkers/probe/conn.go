@@ -53,6 +53,14 @@ func open(ctx context.Context, to Target, kind, proto int) (*conn, error) {
 		unix.Close(fd)
 		return nil, err
 	}
+	if kind != unix.SOCK_STREAM {
+		// Without it the kernel tells such a socket only of the ICMP errors that it takes
+		// for final. A router that knows no way to the server is not among them.
+		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
+		if family == unix.AF_INET6 {
+			unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
+		}
+	}
 	c := &conn{File: os.NewFile(uintptr(fd), "probe")}
 	if c.raw, err = c.SyscallConn(); err != nil {
 		c.File.Close()
@@ -92,6 +100,20 @@ type localError string
 
 func (e localError) Error() string { return string(e) }
 
+// prohibited is what a packet filter on the way says with ICMPv6 (RFC 4443 section
+// 3.1). The kernel makes EACCES of it, which is its own word as well, and of the same
+// in ICMP this.
+const prohibited = unix.EHOSTUNREACH
+
+// Read reads what has come, or the ICMP error that has.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.File.Read(b)
+	if errors.Is(err, unix.EACCES) {
+		err = os.NewSyscallError("read", prohibited)
+	}
+	return n, err
+}
+
 // Close closes the socket. A connection that both sides have not ended is
 // closed in the background by the kernel; see abort.
 func (c *conn) Close() error {
@@ -114,15 +136,21 @@ func (c *conn) connect(addr netip.AddrPort) error {
 		return err
 	}
 	var result error
+	waited := false
 	err = c.raw.Write(func(fd uintptr) bool {
 		// Asking again is how to learn the outcome: EALREADY while undecided,
 		// EISCONN when connected, else the error.
 		result = unix.Connect(int(fd), to)
 		switch result {
 		case unix.EINPROGRESS, unix.EALREADY, unix.EINTR:
+			waited = true
 			return false
 		case unix.EISCONN:
 			result = nil
+		case unix.EACCES:
+			if waited {
+				result = prohibited
+			}
 		}
 		return true
 	})

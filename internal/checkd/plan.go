@@ -2,6 +2,7 @@ package checkd
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -104,13 +105,16 @@ func (p *Plan) prepare() (func(context.Context, probe.Target, Query) probe.Resul
 	return nil, fmt.Errorf("there is no check of type %q", c.Kind)
 }
 
+// tlsVersions are the values of tls_min_version.
+var tlsVersions = map[string]uint16{"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+
 // secure returns how TLS is spoken; nil: not at all.
 func (p *Plan) secure() *probe.TLSSettings {
 	c := p.check
 	if !c.Encrypted() {
 		return nil
 	}
-	s := &probe.TLSSettings{Name: strings.TrimSuffix(c.ServerName, "."), Insecure: !c.Verify, WarnDays: c.ExpiryDays}
+	s := &probe.TLSSettings{Name: strings.TrimSuffix(c.ServerName, "."), Insecure: !c.Verify, WarnDays: c.ExpiryDays, MinVersion: tlsVersions[c.TLSMin]}
 	if c.CAFile != "" || c.ClientCert != "" {
 		s.Files = &probe.TLSFiles{CA: c.CAFile, Cert: c.ClientCert, Key: c.ClientKey}
 	}

@@ -37,10 +37,10 @@ func (h *Host) Nginx(addr netip.AddrPort, page string, o NginxOptions) (*Nginx, 
 	}
 	n := &Nginx{sick: filepath.Join(dir, "sick")}
 	_ = os.Remove(n.sick)
-	conf := strings.NewReplacer("DIR", dir, "ADDR", addr.String(), "HEALTH", HealthPath, "MORE", o.Server).Replace(nginxConf)
+	server := strings.NewReplacer("DIR", dir, "ADDR", addr.String(), "HEALTH", HealthPath, "MORE", o.Server).Replace(nginxServer)
 	confPath := filepath.Join(dir, "nginx.conf")
 	for path, text := range map[string]string{
-		confPath: conf, filepath.Join(dir, "www", "page"): page + "\n", filepath.Join(dir, "www", "ok"): "ok\n",
+		confPath: NginxConf(dir, server), filepath.Join(dir, "www", "page"): page + "\n", filepath.Join(dir, "www", "ok"): "ok\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			return nil, err
@@ -51,6 +51,23 @@ func (h *Host) Nginx(addr netip.AddrPort, page string, o NginxOptions) (*Nginx, 
 		return nil, err
 	}
 	return n, n.ready(addr)
+}
+
+const nginxServer = `server {
+		listen ADDR;
+		root DIR/www;
+		location / { try_files /page =404; }
+		location = HEALTH {
+			if (-e DIR/sick) { return 503; }
+			try_files /ok =404;
+		}
+		MORE
+	}`
+
+// NginxConf is the configuration of an nginx with one worker, in the foreground, all of its files below a folder. http is the
+// content of its http block.
+func NginxConf(dir, http string) string {
+	return strings.NewReplacer("DIR", dir, "HTTP", http).Replace(nginxConf)
 }
 
 const nginxConf = `daemon off;
@@ -67,16 +84,7 @@ http {
 	uwsgi_temp_path DIR/uwsgi;
 	scgi_temp_path DIR/scgi;
 	default_type text/plain;
-	server {
-		listen ADDR;
-		root DIR/www;
-		location / { try_files /page =404; }
-		location = HEALTH {
-			if (-e DIR/sick) { return 503; }
-			try_files /ok =404;
-		}
-		MORE
-	}
+	HTTP
 }
 `
 

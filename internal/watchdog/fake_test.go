@@ -94,7 +94,8 @@ func parseJSON(name string, text []byte) (*config.Config, []config.Warning, erro
 //
 // An instance or virtual server called "refuse" or "die" makes it refuse the
 // configuration or die of it, "silent" never acknowledge it; "script:NAME" makes
-// it run a track script, twice at once.
+// it run a track script, twice at once, "check:NAME" the scripts of three checks of its
+// server 10.0.0.1:80.
 type fakeChild struct {
 	role Role
 	dir  string
@@ -237,6 +238,10 @@ func (f *fakeChild) configure(c *Configure) {
 		case strings.HasPrefix(name, "script:"):
 			for id := range uint64(2) {
 				f.ch.Send(Message{RunScript: &RunScript{ID: id, Name: strings.TrimPrefix(name, "script:")}})
+			}
+		case strings.HasPrefix(name, "check:"):
+			for i := range 3 {
+				f.ch.Send(Message{RunScript: &RunScript{ID: uint64(i), Check: &CheckScript{Service: name, Server: netip.MustParseAddrPort("10.0.0.1:80"), Index: i}}})
 			}
 		}
 	}
