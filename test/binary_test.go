@@ -27,6 +27,9 @@ const binaryVersion = "1.2.3-test"
 const beside = 6
 
 func TestMain(m *testing.M) {
+	if os.Getenv(stubEnv) != "" {
+		os.Exit(stubbed())
+	}
 	flag.Parse()
 	if target := os.Getenv(floodEnv); target != "" {
 		floodForever(target)

@@ -65,6 +65,7 @@ func TestFarmPromises(t *testing.T) {
 		return
 	}
 	t.Run("arrivals", testArrivals)
+	t.Run("fifo beside keepalived", testFIFO)
 	t.Run("beside keepalived", testRivals)
 	t.Run("a large table", testLargeTable)
 	t.Run("connection sync", testSync)
