@@ -181,6 +181,9 @@ func (s *trapper) traps(nt *note) [][]gosnmp.SnmpPDU {
 		return [][]gosnmp.SnmpPDU{trap(oidGroupChange,
 			text(oidGroup+".2"+index, e.Subject), number(oidGroup+".3"+index, control.MIBState(e.To)), text(oidRouterID, s.routerID))}
 	}
+	if oid, vars, ok := s.farmTrap(nt.held, e); ok {
+		return [][]gosnmp.SnmpPDU{trap(oid, vars...)}
+	}
 	return [][]gosnmp.SnmpPDU{trap(s.settings.Enterprise+ownTrap, text(oidRouterID, s.routerID))}
 }
 
