@@ -45,6 +45,7 @@ func TestFarmFaults(t *testing.T) {
 	if !labtest.RequireIPVS(t, filepath.Dir(binary(t))) {
 		return
 	}
+	t.Run("checks under a flood", testCheckFlood)
 	t.Run("kill matrix", testKillMatrix)
 	t.Run("drain", testDrain)
 	t.Run("table", testTable)
@@ -64,6 +65,7 @@ func TestFarmPromises(t *testing.T) {
 		return
 	}
 	t.Run("arrivals", testArrivals)
+	t.Run("fifo beside keepalived", testFIFO)
 	t.Run("beside keepalived", testRivals)
 	t.Run("a large table", testLargeTable)
 	t.Run("connection sync", testSync)

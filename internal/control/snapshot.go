@@ -469,4 +469,11 @@ type Event struct {
 	Source     string    `json:"source,omitempty"`      // instances: the address of its adverts
 	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 	Author     string    `json:"author,omitempty"`      // kind maintenance: who ordered it
+	Pool       *Pool     `json:"pool,omitempty"`        // kinds service and server
+}
+
+// Pool counts the real servers of a virtual server.
+type Pool struct {
+	Up    int `json:"servers_up"` // as their checks say
+	Total int `json:"servers"`
 }

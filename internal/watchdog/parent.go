@@ -371,6 +371,9 @@ func (p *parent) loop(ctx context.Context) error {
 	defer close(p.over)
 	cancelled := ctx.Done()
 	for p.phase != ended {
+		if len(p.work) == 0 {
+			p.events.flush()
+		}
 		select {
 		case f := <-p.work:
 			f()
