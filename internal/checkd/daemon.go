@@ -440,6 +440,7 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 		if c.Server != "" {
 			e.Kind, e.Subject = "server", name+"/"+c.Server
 		}
+		e.Pool = count(s)
 		d.events = append(d.events, e)
 	}
 }

@@ -17,8 +17,12 @@ type Status struct {
 	LoadedAt   time.Time     `json:"loaded_at"`
 	LastReload *ReloadResult `json:"last_reload,omitempty"`
 	Reloads    Reloads       `json:"reloads"`
-	Trial      *Trial        `json:"trial,omitempty"` // what waits for its confirmation
-	Processes  []Process     `json:"processes"`
+	// FileChanged is when the configured file was written last, if that was after it was
+	// put in force; FileMissing says that it is not there any more.
+	FileChanged time.Time `json:"file_changed,omitzero"`
+	FileMissing bool      `json:"file_missing,omitempty"`
+	Trial       *Trial    `json:"trial,omitempty"` // what waits for its confirmation
+	Processes   []Process `json:"processes"`
 	// LogLevels are the processes that log otherwise than the configuration says.
 	LogLevels []LogLevel `json:"log_levels,omitempty"`
 	VRRP      *VRRP      `json:"vrrp,omitempty"`
@@ -465,4 +469,11 @@ type Event struct {
 	Source     string    `json:"source,omitempty"`      // instances: the address of its adverts
 	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 	Author     string    `json:"author,omitempty"`      // kind maintenance: who ordered it
+	Pool       *Pool     `json:"pool,omitempty"`        // kinds service and server
+}
+
+// Pool counts the real servers of a virtual server.
+type Pool struct {
+	Up    int `json:"servers_up"` // as their checks say
+	Total int `json:"servers"`
 }
