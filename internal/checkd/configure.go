@@ -391,6 +391,9 @@ func recall(last *control.Checkers) map[string]*checkers.Memory {
 		if s.Expiring != nil {
 			m.Expiring, m.ExpiringSince = s.Expiring.At, s.Expiring.Since
 		}
+		if s.NoVerdict != nil {
+			m.OverdueSince = s.NoVerdict.Since
+		}
 		for _, rs := range slices.Concat(s.Servers, s.SorryServers) {
 			key, err := netip.ParseAddrPort(rs.Address)
 			if err != nil {

@@ -61,6 +61,8 @@ type task struct {
 	phased bool
 	// mute says that the newest result was inconclusive, and that this was logged.
 	mute bool
+	// misses counts the inconclusive results since the last conclusive one.
+	misses int
 }
 
 // pending says whether a server waits for the task outside its pool.
@@ -85,6 +87,12 @@ func (t *task) pace() time.Duration {
 		}
 	}
 	return pace
+}
+
+// quickly returns the interval while a server is pending. What cannot be asked is asked
+// ever more rarely, down to the usual interval: the obstacle is not in the server.
+func (t *task) quickly() time.Duration {
+	return min(quick<<min(max(t.misses-1, 0), 16), t.interval)
 }
 
 // script names the script of a task to the parent.
@@ -257,7 +265,7 @@ func (s *scheduler) finish(now time.Time, t *task) {
 	case t.again:
 		t.again, next, shift = false, now, 0
 	case t.pending():
-		next, shift = t.started.Add(min(quick, t.interval)), 0
+		next, shift = t.started.Add(t.quickly()), 0
 	case !t.phased:
 		t.phased = true
 		next = t.started.Add(t.phase())
