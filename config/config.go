@@ -54,6 +54,7 @@ type Config struct {
 	Notify         Channels             `toml:"notify"`
 	Readiness      *Readiness           `toml:"readiness" json:",omitempty"` // nil: this host does not judge itself
 	Web            *Web                 `toml:"web" json:",omitempty"`       // nil: no web process
+	SNMP           *SNMPAgent           `toml:"snmp" json:",omitempty"`      // nil: no SNMP process
 	// What is there as long as the daemon lives.
 	StaticAddresses []StaticAddress `toml:"static_address" alias:"static_ipaddress static_addresses" json:",omitempty"`
 	StaticRoutes    []Route         `toml:"static_route" alias:"static_routes" json:",omitempty"`

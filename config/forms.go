@@ -93,6 +93,9 @@ func formProblem(form, s string) (what, allowed string) {
 		_, four := Granularity(s, false)
 		_, six := Granularity(s, true)
 		ok = four || six
+	case "agentx":
+		allowed = "the absolute path of a UNIX socket of at most 107 bytes, or tcp: with an address and a port such as \"tcp:127.0.0.1:705\""
+		_, _, ok = ParseAgentX(s)
 	case "listen":
 		allowed = `an address with a port such as "127.0.0.1:9650" or "[::1]:9650", or the absolute path of a UNIX socket`
 		_, _, ok = ParseListen(s)

@@ -206,6 +206,7 @@ func (v *validator) validate() {
 	v.readiness()
 	v.channels()
 	v.web()
+	v.snmpAgent()
 	v.processes()
 	if len(v.errs) == 0 {
 		v.plausible()

@@ -98,6 +98,7 @@ func referenceChapters() []struct {
 			{"Readiness", "readiness.md", atOnce},
 			{"ReadinessPeer", "readiness.md", atOnce},
 			{"Web", "monitoring.md", "takes effect at a reload: the web process is started again, which concerns nothing else."},
+			{"SNMPAgent", "snmp.md", "takes effect at a reload: the SNMP process is started again, which concerns nothing else."},
 		}},
 	}
 }

@@ -26,20 +26,63 @@ import (
 
 const webTable = "[web]\nlisten = [\"127.0.0.1:80\"]\nupdate_interval = \"250ms\"\n"
 
-// webPID waits until a web process other than the former one runs, and returns its number, and what /proc says of it.
-func (d *director) webPID(former int) (int, map[string]string) {
+// observerPID waits until an observer process other than the former one runs, and returns its number.
+func (d *director) observerPID(role string, former int) int {
 	d.t.Helper()
-	pid := d.WaitRespawn("web", former, 15*time.Second).PID
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return d.WaitRespawn(role, former, 15*time.Second).PID
+}
+
+// hasNoRights looks at a process from outside: it may do nothing, is called by its role, and has of the daemon the reading end
+// of a pipe and nothing else.
+func (d *director) hasNoRights(role string, pid int) {
+	t := d.t
+	t.Helper()
+	proc := func(name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
+	text, err := os.ReadFile(proc("status"))
 	if err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
 	status := make(map[string]string)
 	for _, line := range strings.Split(string(text), "\n") {
 		key, value, _ := strings.Cut(line, ":")
 		status[key] = strings.Join(strings.Fields(value), " ")
 	}
-	return pid, status
+	for key, want := range map[string]string{
+		"CapInh": "0000000000000000", "CapPrm": "0000000000000000", "CapEff": "0000000000000000", "CapBnd": "0000000000000000", "CapAmb": "0000000000000000",
+		"NoNewPrivs": "1", "Uid": "65534 65534 65534 65534", "Gid": "65534 65534 65534 65534", "Groups": "",
+	} {
+		if status[key] != want {
+			t.Errorf("%s of the %s process is %q, want %q", key, role, status[key], want)
+		}
+	}
+	if argv, err := os.ReadFile(proc("cmdline")); err != nil || strings.Trim(string(argv), "\x00") != "director: "+role {
+		t.Errorf("it is called %q", argv)
+	}
+	fds, err := os.ReadDir(proc("fd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var channels []string
+	for _, fd := range fds {
+		link, _ := os.Readlink(proc("fd/" + fd.Name()))
+		if strings.Contains(link, "director.sock") || strings.Contains(link, d.RuntimeDir()) {
+			t.Errorf("it has %s open", link)
+		}
+		if fd.Name() != "0" && fd.Name() != "1" && fd.Name() != "2" && strings.HasPrefix(link, "pipe:") {
+			info, err := os.ReadFile(proc("fdinfo/" + fd.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			channels = append(channels, fd.Name())
+			flags := regexp.MustCompile(`flags:\s+(\d+)`).FindStringSubmatch(string(info))
+			if n, err := strconv.ParseUint(flags[1], 8, 32); err != nil || n&unix.O_ACCMODE != unix.O_RDONLY {
+				t.Errorf("it can write to descriptor %s: flags %s", fd.Name(), flags[1])
+			}
+		}
+	}
+	if !slices.Equal(channels, []string{"3"}) {
+		t.Errorf("its pipes are descriptors %v, want 3 alone", channels)
+	}
 }
 
 // metric returns the value of a series, or what is wrong.
@@ -60,40 +103,8 @@ func TestWebHasNoRights(t *testing.T) {
 	p := newPair(t)
 	a := startDirector(t, p.a, webTable+vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))
 	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
-	pid, status := a.webPID(0)
-	for key, want := range map[string]string{
-		"CapInh": "0000000000000000", "CapPrm": "0000000000000000", "CapEff": "0000000000000000", "CapBnd": "0000000000000000", "CapAmb": "0000000000000000",
-		"NoNewPrivs": "1", "Uid": "65534 65534 65534 65534", "Gid": "65534 65534 65534 65534", "Groups": "",
-	} {
-		if status[key] != want {
-			t.Errorf("%s of the web process is %q, want %q", key, status[key], want)
-		}
-	}
-	if argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err != nil || strings.Trim(string(argv), "\x00") != "director: web" {
-		t.Errorf("it is called %q", argv)
-	}
-	// Of the daemon it has the reading end of a pipe and nothing else.
-	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	p.Must(err)
-	var channels []string
-	for _, fd := range fds {
-		link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd.Name()))
-		if strings.Contains(link, "director.sock") || strings.Contains(link, a.RuntimeDir()) {
-			t.Errorf("it has %s open", link)
-		}
-		if fd.Name() != "0" && fd.Name() != "1" && fd.Name() != "2" && strings.HasPrefix(link, "pipe:") {
-			info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd.Name()))
-			p.Must(err)
-			channels = append(channels, fd.Name())
-			flags := regexp.MustCompile(`flags:\s+(\d+)`).FindStringSubmatch(string(info))
-			if n, err := strconv.ParseUint(flags[1], 8, 32); err != nil || n&unix.O_ACCMODE != unix.O_RDONLY {
-				t.Errorf("it can write to descriptor %s: flags %s", fd.Name(), flags[1])
-			}
-		}
-	}
-	if !slices.Equal(channels, []string{"3"}) {
-		t.Errorf("its pipes are descriptors %v, want 3 alone", channels)
-	}
+	pid := a.observerPID("web", 0)
+	a.hasNoRights("web", pid)
 
 	p.Eventually(10*time.Second, "metrics of the instance", func() error {
 		n, err := metric(p.a, `director_vrrp_instance_state{family="ipv4",state="MASTER",vrrp_instance="VI_1"}`)
@@ -131,7 +142,7 @@ func TestWebHasNoRights(t *testing.T) {
 
 	before := a.Status()
 	p.Must(unix.Kill(pid, unix.SIGKILL))
-	again, _ := a.webPID(pid)
+	again := a.observerPID("web", pid)
 	if again == pid {
 		t.Error("it was not started again")
 	}
@@ -159,7 +170,7 @@ timeout = "3s"
 	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", "advert_interval = \"50ms\"\n")+"[vrrp_process]\nrt_priority = 20\n")
 	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
 	b.WaitInstance("VI_1", "BACKUP", 10*time.Second)
-	a.webPID(0)
+	a.observerPID("web", 0)
 	lateness := func() control.Lateness { return a.Status().VRRP.Lateness }
 	quiet := lateness()
 	time.Sleep(2 * time.Second)

@@ -19,6 +19,7 @@ import (
 	"director/config"
 	"director/internal/checkd"
 	"director/internal/logging"
+	"director/internal/snmpd"
 	"director/internal/vrrpd"
 	"director/internal/watchdog"
 	"director/internal/webd"
@@ -165,16 +166,11 @@ func runChild(role watchdog.Role) int {
 	}
 	defer flush()
 	log = log.With("process", string(role))
-	if role == watchdog.RoleWeb {
-		return watchdog.RunWeb(log, func(s *watchdog.WebSettings) {
+	observers := map[watchdog.Role]watchdog.Work{watchdog.RoleWeb: serveWeb(log), watchdog.RoleSNMP: serveSNMP(log)}
+	if work, ok := observers[role]; ok {
+		return watchdog.RunObserver(role, log, func(s *watchdog.Settings) {
 			configured(&config.Config{Global: config.Global{LogLevel: s.LogLevel, LogFormat: s.LogFormat}})
-		}, func(ctx context.Context, s *watchdog.WebSettings, feed *watchdog.Feed, listeners []net.Listener) error {
-			d, err := webd.New(log, s.Web, prometheus.NewRegistry())
-			if err != nil {
-				return err
-			}
-			return d.Run(ctx, feed, listeners)
-		})
+		}, work)
 	}
 	daemon := func(ctx context.Context, ch *watchdog.Channel) error {
 		// On few CPUs the loop would wait until the collector or another goroutine
@@ -188,4 +184,31 @@ func runChild(role watchdog.Role) int {
 		}
 	}
 	return watchdog.RunChild(role, log, flush, daemon, func(c *watchdog.Configure) { configured(c.Config) })
+}
+
+// serveWeb is the work of the web process.
+func serveWeb(log *slog.Logger) watchdog.Work {
+	return func(ctx context.Context, s *watchdog.Settings, feed *watchdog.Feed, sockets []*os.File) error {
+		listeners, err := watchdog.Listeners(sockets)
+		if err != nil {
+			return err
+		}
+		d, err := webd.New(log, *s.Web, prometheus.NewRegistry())
+		if err != nil {
+			return err
+		}
+		return d.Run(ctx, feed, listeners)
+	}
+}
+
+// serveSNMP is the work of the SNMP process.
+func serveSNMP(log *slog.Logger) watchdog.Work {
+	return func(ctx context.Context, s *watchdog.Settings, feed *watchdog.Feed, sockets []*os.File) error {
+		conn, err := net.FileConn(sockets[0])
+		if err != nil {
+			return err
+		}
+		sockets[0].Close()
+		return snmpd.New(log, *s.SNMP).Run(ctx, feed, conn)
+	}
 }

@@ -92,7 +92,8 @@ func globalKeywords() []keyword {
 	const (
 		names    = "the processes are called director, and tell what they are in their command lines"
 		state    = "`director status` and its --json show the state"
-		snmp     = "there is no SNMP agent; [notify.snmp] of director's own language sends traps, and metrics are for Prometheus"
+		rfc      = "the tables of VRRP-MIB and VRRPV3-MIB are not answered for; those of KEEPALIVED-MIB tell the same"
+		fresh    = "the SNMP process gets the counters every snmp.update_interval of director's own language"
 		firewall = "director makes a table of its own in nftables when it needs one"
 		buffers  = "director sets the sizes of its sockets' buffers itself"
 		own      = "BFD runs in the VRRP process: set it for that"
@@ -231,16 +232,16 @@ func globalKeywords() []keyword {
 		{"process_monitor_rcv_bufs_force", ignored(buffers), false},
 		{"rs_init_notifies", given, false}, // always so
 
-		{"snmp_socket", missing(snmp), false},
-		{"enable_snmp_vrrp", missing(snmp), false},
-		{"enable_snmp_keepalived", missing(snmp), false},
-		{"enable_snmp_checker", missing(snmp), false},
-		{"enable_snmp_rfc", missing(snmp), false},
-		{"enable_snmp_rfcv2", missing(snmp), false},
-		{"enable_snmp_rfcv3", missing(snmp), false},
-		{"enable_traps", missing(snmp), false},
-		{"snmp_vs_stats_update_interval", missing(snmp), false},
-		{"snmp_rs_stats_update_interval", missing(snmp), false},
+		{"snmp_socket", given, false}, // see translator.snmp
+		{"enable_snmp_vrrp", given, false},
+		{"enable_snmp_keepalived", given, false},
+		{"enable_snmp_checker", given, false},
+		{"enable_snmp_rfc", missing(rfc), false},
+		{"enable_snmp_rfcv2", missing(rfc), false},
+		{"enable_snmp_rfcv3", missing(rfc), false},
+		{"enable_traps", missing("director sends traps itself, to the manager of [notify.snmp] of director's own language"), false},
+		{"snmp_vs_stats_update_interval", ignored(fresh), false},
+		{"snmp_rs_stats_update_interval", ignored(fresh), false},
 		{"enable_dbus", missing("`director status --json` and the control socket tell programs the state"), false},
 		{"dbus_service_name", missing("see enable_dbus"), false},
 		{"dbus_no_interface_name", missing("see enable_dbus"), false},

@@ -3,6 +3,8 @@ package keepalived
 import (
 	"strings"
 	"time"
+
+	"director/config"
 )
 
 // globalDefs translates the block global_defs.
@@ -98,10 +100,53 @@ func (t *translator) fifo() {
 	}
 }
 
+// snmp translates what makes keepalived a subagent of SNMP.
+func (t *translator) snmp() {
+	socket := t.global["snmp_socket"]
+	var first *statement
+	objects := make(map[string]*statement)
+	for _, k := range [][]string{{"enable_snmp_keepalived", "vrrp", "virtual_server"}, {"enable_snmp_vrrp", "vrrp"}, {"enable_snmp_checker", "virtual_server"}} {
+		s := t.global[k[0]]
+		if s == nil {
+			continue
+		}
+		if first == nil {
+			first = s
+		}
+		for _, o := range k[1:] {
+			objects[o] = s
+		}
+	}
+	if first == nil {
+		if socket != nil {
+			t.NoEffectf(socket.at(), socket.key(), "there is no SNMP process: it needs enable_snmp_vrrp, enable_snmp_checker or enable_snmp_keepalived")
+		}
+		return
+	}
+	table := t.root.Table("snmp", first.at())
+	for _, o := range []string{"vrrp", "virtual_server"} {
+		if s := objects[o]; s != nil {
+			table.Add("objects", o, s.at())
+		}
+	}
+	if socket == nil || len(socket.args()) == 0 {
+		return
+	}
+	// net-snmp's form, of which this is what a socket of AgentX can be here.
+	at, name := socket.arg(1).at, socket.arg(1).text
+	name = strings.TrimPrefix(name, "unix:")
+	if _, _, ok := config.ParseAgentX(name); !ok {
+		t.LeftOutf(at, socket.key(), "%q is not used: allowed are the path of a UNIX socket and tcp: with an address and a port", name)
+		return
+	}
+	table.Set("socket", name, at)
+}
+
 // finishGlobal translates what needs several keywords together.
 func (t *translator) finishGlobal(root *scope) {
 	t.mail(root)
 	t.fifo()
+	t.snmp()
 	for name := range t.fileChecks {
 		if !t.fileUses[name] { // the checks have the file itself
 			t.root.Table("track_file", root.s.at()).Delete(name)

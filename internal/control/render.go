@@ -107,6 +107,9 @@ func (v View) processes(list []Process, vrrp *VRRP) (pl processList, calm bool) 
 			if len(proc.Listen) > 0 {
 				name += " at " + strings.Join(proc.Listen, " and ")
 			}
+			if len(proc.Connected) > 0 {
+				name += " with " + strings.Join(proc.Connected, " and ")
+			}
 			running = append(running, name)
 		case "not needed":
 			st = faint
@@ -140,6 +143,9 @@ func (v View) processes(list []Process, vrrp *VRRP) (pl processList, calm bool) 
 		}
 		if len(proc.Listen) > 0 {
 			t.note("", "serves "+strings.Join(proc.Listen, " and "), faint)
+		}
+		if len(proc.Connected) > 0 {
+			t.note("", "answers for "+strings.Join(proc.Connected, " and "), faint)
 		}
 		if proc.Unfit != "" {
 			t.note("!", "does not run as configured: "+proc.Unfit, warn)

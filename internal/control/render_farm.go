@@ -171,6 +171,11 @@ func (v View) server(t *table, r Server, prefix string) {
 	}
 	if r.Health == "down" && r.Reason != "" {
 		t.note("why", r.Reason, bad)
+		for _, c := range r.Checks {
+			if len(r.Checks) > 1 { // which of them pass tells as much as which fail
+				v.checkNote(t, c)
+			}
+		}
 	}
 	for _, c := range r.Checks {
 		if c.Advice != "" && prefix == "" {
@@ -182,20 +187,28 @@ func (v View) server(t *table, r Server, prefix string) {
 	}
 }
 
-// newestCheck describes the check that ran last; one that is down comes first.
+// checkNote tells how one check of several stands.
+func (v View) checkNote(t *table, c CheckStatus) {
+	what := strings.TrimSpace(c.Kind + " " + c.Target)
+	switch {
+	case c.LastRun.IsZero():
+		t.note("check", what+": not yet run", faint)
+	case c.State == "down":
+		t.note("check", what+" fails: "+c.Result, bad)
+	default:
+		t.note("check", what+" passes: "+c.Result, faint)
+	}
+}
+
+// newestCheck describes the check that ran last; the first that is down comes before it.
 func (v View) newestCheck(checks []CheckStatus) string {
 	if len(checks) == 0 {
 		return "-"
 	}
-	c := slices.MaxFunc(checks, func(a, b CheckStatus) int {
-		if down := (a.State == "down"); down != (b.State == "down") {
-			if down {
-				return 1
-			}
-			return -1
-		}
-		return a.LastRun.Compare(b.LastRun)
-	})
+	c := slices.MaxFunc(checks, func(a, b CheckStatus) int { return a.LastRun.Compare(b.LastRun) })
+	if i := slices.IndexFunc(checks, func(c CheckStatus) bool { return c.State == "down" }); i >= 0 {
+		c = checks[i]
+	}
 	if c.LastRun.IsZero() {
 		return c.Kind + ": not yet run"
 	}

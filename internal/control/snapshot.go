@@ -62,7 +62,7 @@ type Reloads struct {
 
 // Process is one of the daemon's processes.
 type Process struct {
-	Role      string    `json:"role"` // parent, vrrp, checkers, web
+	Role      string    `json:"role"` // parent, vrrp, checkers, web, snmp
 	PID       int       `json:"pid"`  // 0 while it is not running
 	State     string    `json:"state"`
 	StartedAt time.Time `json:"started_at"`
@@ -75,6 +75,8 @@ type Process struct {
 	Unfit      string `json:"unfit,omitempty"` // what of that could not be made as configured
 	// Listen is where the web process is reached.
 	Listen []string `json:"listen,omitempty"`
+	// Connected is the SNMP agent that the SNMP process has a session with.
+	Connected []string `json:"connected,omitempty"`
 }
 
 // VRRP is the VRRP child's part of a snapshot.
@@ -232,7 +234,7 @@ type Tracker struct {
 	State  string    `json:"state"` // up, down, unknown
 	Since  time.Time `json:"since"`
 	Detail string    `json:"detail"`           // what was found, for a person
-	Number int       `json:"number,omitempty"` // files: the number in it
+	Number int       `json:"number,omitempty"` // files: the number in it; processes: how many run
 }
 
 // Address is a virtual address and whether the kernel has it.

@@ -124,12 +124,12 @@ var cases = []struct {
 	{"virtual address on lo", "", func(f *Facts) {
 		f.Links[0].Addresses = append(f.Links[0].Addresses, netip.MustParsePrefix("192.0.2.80/32"))
 	}, []string{"broken local-server 4 192.0.2.80 is on lo"}},
-	{"through the virtual address", throughBase, set1("net/ipv4/conf/eth1/accept_local", "0"), []string{"broken through-vip 9 accept_local is off on eth1"}},
+	{"through the virtual address", throughBase, set1("net/ipv4/conf/eth1/accept_local", "0"), []string{"broken through-vip 6 accept_local is off on eth1"}},
 	{"through the virtual address, accepted", throughBase, set1("net/ipv4/conf/eth1/accept_local", "1"), nil},
 	{"through the virtual address, strict", throughBase, func(f *Facts) {
 		f.Sysctl["net/ipv4/conf/all/accept_local"], f.Sysctl["net/ipv4/conf/eth1/accept_local"] = "1", "0"
 		f.Sysctl["net/ipv4/conf/all/rp_filter"] = "1"
-	}, []string{"broken through-vip 9 whose rp_filter is 1"}},
+	}, []string{"broken through-vip 6 whose rp_filter is 1"}},
 	{"private services", throughBase, func(f *Facts) {
 		f.Sysctl["net/ipv4/conf/eth1/accept_local"] = "1"
 		f.Services = []Service{{Protocol: "fwmark", Mark: 1828716544}, {Protocol: "fwmark", Mark: 7}}

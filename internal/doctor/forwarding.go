@@ -172,11 +172,11 @@ func throughVIP(v *visit) {
 			continue
 		}
 		if on, ok := v.conf(way.Device, "accept_local"); ok && on == 0 {
-			v.add(Broken, s.path, fmt.Sprintf("%s is asked through %s, and accept_local is off on %s, where its answers come in", s.addr, vip, way.Device),
+			v.add(Broken, s.path[:2], fmt.Sprintf("real servers are asked through %s, and accept_local is off on %s, where their answers come in", vip, way.Device),
 				set("net/ipv4/conf/"+way.Device+"/accept_local", 1))
 		}
 		if strict, ok := v.conf(way.Device, "rp_filter"); ok && strict == 1 && v.index.virtuals[n].device != way.Device {
-			v.add(Broken, s.path, fmt.Sprintf("%s is asked through %s, which is put on %s, and its answers come in by %s, whose rp_filter is 1 (strict)", s.addr, vip, v.index.virtuals[n].device, way.Device),
+			v.add(Broken, s.path[:2], fmt.Sprintf("real servers are asked through %s, which is put on %s, and their answers come in by %s, whose rp_filter is 1 (strict)", vip, v.index.virtuals[n].device, way.Device),
 				set("net/ipv4/conf/"+way.Device+"/rp_filter", 2))
 		}
 	}

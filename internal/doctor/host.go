@@ -236,7 +236,7 @@ func daemon(v *visit) {
 			if a.Level == control.LevelAlarm {
 				severity = Broken
 			}
-			v.add(severity, []string{"vrrp_instance", a.Instance}, "alarm "+a.Code+": "+a.Reason, "director status")
+			v.add(severity, []string{"vrrp_instance", a.Instance}, "alarm "+a.Code+": "+a.Reason, alarmCure(a)...)
 		}
 		failures(s.VRRP.Failures)
 	}
@@ -248,6 +248,20 @@ func daemon(v *visit) {
 			v.add(Unwise, []string{"notify", c.Channel}, fmt.Sprintf("%d notifications by %s were given up, the newest error: %s", c.Dropped, c.Channel, orElse(c.LastError, "none")), "director status")
 		}
 	}
+}
+
+// alarmCure is what finds the cause of an alarm, beyond what its text says.
+func alarmCure(a control.Alarm) []string {
+	switch {
+	case strings.HasPrefix(a.Code, "peer_"), a.Code == "foreign_vrid", a.Code == "unknown_peer", a.Code == "several_owners", a.Code == "equal_priority":
+		return []string{"director check --peer FILE   # FILE: a copy of the other host's configuration"}
+	case a.Code == "foreign_mac", a.Code == "two_masters":
+		return []string{
+			"director doctor              # on the other host: does its firewall let adverts through?",
+			"tcpdump -ni " + quote(a.Interface) + " vrrp        # do its adverts arrive here?",
+		}
+	}
+	return []string{"director status"}
 }
 
 func times(n int) string {

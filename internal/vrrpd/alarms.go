@@ -217,8 +217,16 @@ func alarmStatus(r *router, a *vrrp.Alarm) control.Alarm {
 	return s
 }
 
-// alarmsOf lists the raised alarms of a router.
+// alarmsOf lists the raised alarms of a router. That another host has the address comes
+// last: it has many causes, and an alarm that names one says more.
 func alarmsOf(r *router, list []control.Alarm) []control.Alarm {
-	r.alarms.Raised(func(a *vrrp.Alarm) { list = append(list, alarmStatus(r, a)) })
-	return r.pathAlarms(list)
+	var foreign []control.Alarm
+	r.alarms.Raised(func(a *vrrp.Alarm) {
+		if a.Kind == vrrp.AlarmForeignMAC {
+			foreign = append(foreign, alarmStatus(r, a))
+			return
+		}
+		list = append(list, alarmStatus(r, a))
+	})
+	return r.pathAlarms(append(list, foreign...))
 }

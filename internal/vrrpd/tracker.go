@@ -189,8 +189,11 @@ func trackerStatus(t tracker) control.Tracker {
 		Kind: string(t.id().kind), Name: t.id().name,
 		State: t.verdict().String(), Since: t.since(), Detail: t.finding(),
 	}
-	if n, ok := t.(numbered); ok {
-		s.Number = n.number()
+	switch t := t.(type) {
+	case numbered:
+		s.Number = t.number()
+	case *process:
+		s.Number = t.count
 	}
 	return s
 }

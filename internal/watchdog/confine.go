@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// envConfine tells a web process that it has its rights yet, and what to become:
+// envConfine tells an observer process that it has its rights yet, and what to become:
 // user, group and how many files it may open.
 const envConfine = "DIRECTOR_CONFINE"
 
 const (
-	// webData bounds the memory of the web process, which holds the state of the
+	// observerData bounds the memory of an observer process, which holds the state of the
 	// farm a few times over.
-	webData = 2 << 30
-	// webNice has everything else run before it.
-	webNice = 10
-	// webOOMScore has the kernel end it before anything else of director, and before
+	observerData = 2 << 30
+	// observerNice has everything else run before it.
+	observerNice = 10
+	// observerOOMScore has the kernel end it before anything else of director, and before
 	// most of the rest.
-	webOOMScore = "800"
+	observerOOMScore = "800"
 )
 
 // confinement is what a process is to become that may do nothing.
@@ -53,7 +53,7 @@ func confine(c confinement) error {
 	runtime.LockOSThread()
 	parent := os.Getppid()
 	for resource, most := range map[int]uint64{
-		unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: uint64(c.files), unix.RLIMIT_DATA: webData, unix.RLIMIT_MEMLOCK: 0,
+		unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: uint64(c.files), unix.RLIMIT_DATA: observerData, unix.RLIMIT_MEMLOCK: 0,
 	} {
 		var have unix.Rlimit
 		if err := unix.Getrlimit(resource, &have); err != nil {
@@ -65,8 +65,8 @@ func confine(c confinement) error {
 		}
 	}
 	// What follows protects others from it and is not worth its failure.
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, webNice)
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte(webOOMScore), 0)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, observerNice)
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte(observerOOMScore), 0)
 	// Without CAP_SETPCAP the bounding set stays; nothing can be drawn from it
 	// without a new program that has rights of its own, and those are void.
 	for capability := uintptr(0); capability <= unix.CAP_LAST_CAP; capability++ {
@@ -116,7 +116,7 @@ func confine(c confinement) error {
 	return fmt.Errorf("start again without rights: %w (the program must be executable for everybody)", unix.Exec("/proc/self/exe", os.Args, env))
 }
 
-// confined reports what this process could still do beyond what a web process may.
+// confined reports what this process could still do beyond what an observer may.
 func confined() error {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -134,15 +134,15 @@ func confinedStatus(text string) error {
 	}
 	for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
 		if n, err := strconv.ParseUint(have[set], 16, 64); err != nil || n != 0 {
-			return fmt.Errorf("watchdog: the web process must not have capabilities, %s is %q", set, have[set])
+			return fmt.Errorf("watchdog: it must not have capabilities, %s is %q", set, have[set])
 		}
 	}
 	if have["NoNewPrivs"] != "1" {
-		return errors.New("watchdog: the web process could get new rights (NoNewPrivs is not 1)")
+		return errors.New("watchdog: it could get new rights (NoNewPrivs is not 1)")
 	}
 	for _, uid := range strings.Fields(have["Uid"]) {
 		if uid == "0" {
-			return errors.New("watchdog: the web process must not be root's")
+			return errors.New("watchdog: it must not be root's")
 		}
 	}
 	return nil

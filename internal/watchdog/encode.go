@@ -23,11 +23,11 @@ type generation struct {
 }
 
 func newGeneration(number uint64, c *config.Config) (*generation, error) {
-	// The channels of notification are the parent's, and so are their passwords; the web
-	// process is told of its table alone.
+	// The channels of notification are the parent's, and so are their passwords; the
+	// tables of the observers are theirs.
 	sent := *c
 	sent.Notify = config.Channels{}
-	sent.Web = nil
+	sent.Web, sent.SNMP = nil, nil
 	if sent.Readiness != nil { // and its weight, no key
 		sent.Readiness = &config.Readiness{Weight: c.Readiness.Weight}
 	}

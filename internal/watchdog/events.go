@@ -38,7 +38,9 @@ func (p *parent) event(e control.Event) {
 	}
 	p.log.LogAttrs(context.Background(), level, e.Kind+" state", attrs...)
 	p.notifier.Handle(e)
-	p.webHears(e)
+	for _, o := range p.observers {
+		o.hears(e)
+	}
 }
 
 // subjectKey is the log's key for what an event is about.

@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	if role, ok := RoleOf(os.Args); ok {
 		f := &fakeChild{role: role, dir: os.Getenv("DIRECTOR_FAKE_DIR")}
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-		if role == RoleWeb {
-			os.Exit(RunWeb(log, nil, fakeWeb(f.dir)))
+		if work, is := map[Role]Work{RoleWeb: fakeWeb(f.dir), RoleSNMP: fakeSNMP(f.dir)}[role]; is {
+			os.Exit(RunObserver(role, log, nil, work))
 		}
 		os.Exit(RunChild(role, log, func() {}, f.run, func(c *Configure) { f.note("observed %d", c.Generation) }))
 	}

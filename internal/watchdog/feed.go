@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/gob"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,21 +18,24 @@ import (
 	"director/internal/control"
 )
 
-// News is what the parent tells the web process: any of its fields is set.
+// News is what the parent tells an observer process: any of its fields is set.
 type News struct {
-	Settings *WebSettings    // the first, and only there
+	Settings *Settings       // the first, and only there
+	Config   *OpenConfig     // in force, before a state of it
 	Status   *control.Status // the whole, as it is now
 	Events   []control.Event // oldest first
 }
 
-// WebSettings are what the web process needs of the configuration.
-type WebSettings struct {
-	Web       config.Web
-	LogLevel  string
-	LogFormat string
-}
+// OpenConfig is a configuration without its secrets.
+type OpenConfig struct{ *config.Config }
 
-// Feed is the web process's end of the channel to the parent. It is the reading end
+// GobEncode writes it as JSON, in which secrets hide themselves.
+func (c OpenConfig) GobEncode() ([]byte, error) { return json.Marshal(c.Config) }
+
+// GobDecode implements gob.GobDecoder.
+func (c *OpenConfig) GobDecode(text []byte) error { return json.Unmarshal(text, &c.Config) }
+
+// Feed is an observer process's end of the channel to the parent. It is the reading end
 // of a pipe: nothing can be sent on it, and no type of this package lets anybody try.
 //
 // What comes is gob, not JSON: both ends are one program, and the state of a farm with
@@ -39,6 +43,7 @@ type WebSettings struct {
 type Feed struct {
 	file *os.File
 	news *gob.Decoder
+	rest *News // what came with the settings and was not asked for yet
 }
 
 // NewFeed reads from f, the reading end of a pipe, which it owns from then on. It
@@ -59,9 +64,28 @@ func NewFeed(f *os.File) (*Feed, error) {
 	return &Feed{file: f, news: gob.NewDecoder(bufio.NewReaderSize(f, feedChunk))}, nil
 }
 
+// settings waits for what the parent tells first. What comes with it is the next news.
+func (f *Feed) settings() (*Settings, error) {
+	n, err := f.Next()
+	if err != nil {
+		return nil, err
+	}
+	s := n.Settings
+	if s == nil || s.Web == nil && s.SNMP == nil {
+		return nil, errors.New("watchdog: the feed does not begin with settings")
+	}
+	n.Settings = nil
+	f.rest = &n
+	return s, nil
+}
+
 // Next waits for what the parent tells next. It returns io.EOF when the parent is
 // gone.
 func (f *Feed) Next() (News, error) {
+	if n := f.rest; n != nil {
+		f.rest = nil
+		return *n, nil
+	}
 	var n News
 	err := f.news.Decode(&n)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -119,14 +143,14 @@ func list[T any](l []T) []T {
 const (
 	// feedChunk is what is written at once: as much as a pipe holds.
 	feedChunk = 64 << 10
-	// feedPatience is how long the web process may leave a chunk unread before it is
+	// feedPatience is how long an observer may leave a chunk unread before it is
 	// taken for hanging.
 	feedPatience = 10 * time.Second
-	// maxFeedEvents bounds the events that wait for a web process that does not read.
+	// maxFeedEvents bounds the events that wait for an observer that does not read.
 	maxFeedEvents = maxEvents
 )
 
-// feeder is the parent's end of the channel to a web process. Its methods never wait:
+// feeder is the parent's end of the channel to an observer. Its methods never wait:
 // a newer status takes the place of one that was not yet written.
 type feeder struct {
 	pipe     *os.File
@@ -142,7 +166,7 @@ type feeder struct {
 	wake   chan struct{} // holds a token while news may be waiting
 }
 
-func newFeeder(pipe *os.File, settings *WebSettings, patience time.Duration, taken func(int), ended func(error)) *feeder {
+func newFeeder(pipe *os.File, settings *Settings, patience time.Duration, taken func(int), ended func(error)) *feeder {
 	f := &feeder{
 		pipe: pipe, patience: patience, taken: taken, ended: ended,
 		news: News{Settings: settings}, wake: make(chan struct{}, 1),
@@ -150,6 +174,11 @@ func newFeeder(pipe *os.File, settings *WebSettings, patience time.Duration, tak
 	f.wake <- struct{}{}
 	go f.write()
 	return f
+}
+
+// config has the configuration told, before what is told after it.
+func (f *feeder) config(c *config.Config) {
+	f.add(func(n *News) { n.Config = &OpenConfig{c} })
 }
 
 // status has the whole state told.
@@ -178,7 +207,7 @@ func (f *feeder) add(change func(*News)) {
 	}
 }
 
-// close ends the channel; the web process reads io.EOF.
+// close ends the channel; the process reads io.EOF.
 func (f *feeder) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

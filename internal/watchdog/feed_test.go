@@ -71,7 +71,7 @@ func TestFeedIsWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken := make(chan int, 10)
-	f := newFeeder(w, &WebSettings{}, feedPatience, func(n int) { taken <- n }, func(error) {})
+	f := newFeeder(w, &Settings{}, feedPatience, func(n int) { taken <- n }, func(error) {})
 	defer f.close()
 	feed, err := NewFeed(r)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"director/config"
@@ -30,6 +31,22 @@ func listen(address string) (*os.File, error) {
 	}
 	defer l.Close() // of the file, there is a duplicate
 	return l.(*net.TCPListener).File()
+}
+
+// Listeners makes of the sockets of a web process what it accepts connections from.
+func Listeners(sockets []*os.File) ([]net.Listener, error) {
+	list := make([]net.Listener, len(sockets))
+	for i, f := range sockets {
+		var err error
+		if list[i], err = net.FileListener(f); err != nil {
+			return nil, fmt.Errorf("watchdog: listening socket of %s: %w", f.Name(), err)
+		}
+		if u, ok := list[i].(*net.UnixListener); ok && strings.HasPrefix(f.Name(), "/") {
+			u.SetUnlinkOnClose(false) // the parent's to do
+		}
+		f.Close()
+	}
+	return list, nil
 }
 
 // listenUnix takes the place of a socket that a former director left behind. Anybody

@@ -137,7 +137,7 @@ type parent struct {
 	expiry    *time.Timer                 // of the one that ends first
 	lastOrder uint64
 	ready     readyState
-	web       web
+	observers []*observer
 }
 
 // Run is the parent process. It returns when the daemon has stopped: nil after a
@@ -181,7 +181,9 @@ func Run(ctx context.Context, o Options) error {
 	p.start(warnings)
 	err = p.loop(ctx)
 	p.closeReadiness()
-	p.closeWeb()
+	for _, ob := range p.observers {
+		ob.close()
+	}
 
 	// A client that waits for the end of a stop sees its connection close: by
 	// then the next director must be able to start.
@@ -249,10 +251,12 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
 		memory:    memory{log: o.Log},
-		web:       web{files: make(map[string]*os.File)},
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}
+	}
+	for _, k := range observerKinds(o) {
+		p.observers = append(p.observers, newObserver(p, k))
 	}
 	var err error
 	if p.own, err = schedulingOf(0); err != nil {
@@ -346,7 +350,9 @@ func (p *parent) inForce() {
 	if p.o.Configured != nil {
 		p.o.Configured(p.force.config)
 	}
-	p.applyWeb()
+	for _, ob := range p.observers {
+		ob.apply()
+	}
 	p.applyReadiness()
 }
 

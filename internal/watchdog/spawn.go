@@ -18,9 +18,10 @@ type Role string
 const (
 	RoleVRRP     Role = "vrrp"
 	RoleCheckers Role = "checkers"
-	// RoleWeb serves the read-only face. It is no part of any start, stop or reload of
-	// the others.
-	RoleWeb Role = "web"
+	// RoleWeb serves the read-only face over HTTP, RoleSNMP over AgentX. They are no part
+	// of any start, stop or reload of the others.
+	RoleWeb  Role = "web"
+	RoleSNMP Role = "snmp"
 )
 
 // Title is the argument vector's only element of a child of this role, and so
@@ -30,7 +31,7 @@ func (r Role) Title() string { return "director: " + string(r) }
 // RoleOf returns the role of the child process whose argument vector this is.
 func RoleOf(argv []string) (Role, bool) {
 	if len(argv) == 1 {
-		for _, r := range []Role{RoleCheckers, RoleVRRP, RoleWeb} {
+		for _, r := range []Role{RoleCheckers, RoleVRRP, RoleWeb, RoleSNMP} {
 			if argv[0] == r.Title() {
 				return r, true
 			}
@@ -68,7 +69,7 @@ type spawnRequest struct {
 }
 
 func newSpawner() *spawner {
-	s := &spawner{requests: make(chan spawnRequest, len(startOrder)+1)}
+	s := &spawner{requests: make(chan spawnRequest, len(startOrder)+2)}
 	go func() {
 		// Never unlocked: were the goroutine to leave its thread, another could
 		// end that thread.

@@ -99,8 +99,10 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 		}
 		s.Processes = append(s.Processes, proc)
 	}
-	if p.web.settings != nil {
-		s.Processes = append(s.Processes, p.webState())
+	for _, o := range p.observers {
+		if o.settings != nil {
+			s.Processes = append(s.Processes, o.state())
+		}
 	}
 	return s
 }

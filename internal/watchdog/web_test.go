@@ -24,11 +24,15 @@ import (
 //
 //	web.crash  ends at once
 //	web.deaf   does not read
-func fakeWeb(dir string) func(context.Context, *WebSettings, *Feed, []net.Listener) error {
+func fakeWeb(dir string) Work {
 	f := &fakeChild{role: RoleWeb, dir: dir}
-	return func(_ context.Context, s *WebSettings, feed *Feed, listeners []net.Listener) error {
+	return func(_ context.Context, s *Settings, feed *Feed, sockets []*os.File) error {
 		if _, ok := f.is("crash"); ok {
 			return fmt.Errorf("as told")
+		}
+		listeners, err := Listeners(sockets)
+		if err != nil {
+			return err
 		}
 		for _, l := range listeners {
 			go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -198,7 +202,7 @@ func TestFeederNeverWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken := make(chan int, 10)
-	f := newFeeder(w, &WebSettings{}, feedPatience, func(n int) { taken <- n }, func(error) {})
+	f := newFeeder(w, &Settings{}, feedPatience, func(n int) { taken <- n }, func(error) {})
 	big := control.Status{Version: strings.Repeat("x", 1<<20)}
 	began := time.Now()
 	for i := range 50 {
@@ -291,10 +295,10 @@ func TestNewsCarriesNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(g.text), `"Web"`) {
+	if strings.Contains(string(g.text), `"Web"`) || strings.Contains(string(g.text), `"Socket"`) {
 		t.Error("the children are told of the web process")
 	}
-	text, err := json.Marshal(News{Settings: &WebSettings{Web: *c.Web}})
+	text, err := json.Marshal(News{Settings: &Settings{Web: c.Web}})
 	if err != nil || strings.Contains(string(text), "Instances") {
 		t.Errorf("the web process is told of the configuration: %s %v", text, err)
 	}

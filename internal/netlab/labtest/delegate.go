@@ -36,6 +36,12 @@ import (
 // in share. A machine without ip_vs and without linux.uml fails the test; nothing is ever skipped.
 func RequireIPVS(t *testing.T, share ...string) bool {
 	t.Helper()
+	return RequireIPVSWriting(t, "", share...)
+}
+
+// RequireIPVSWriting is RequireIPVS for a test that writes files into dir, such as what it expects; "": nowhere.
+func RequireIPVSWriting(t *testing.T, dir string, share ...string) bool {
+	t.Helper()
 	if netlab.InUML() {
 		// Never boot from within: a kernel that lacks ip_vs in there is a failure, not a reason to try again.
 		if !netlab.HasIPVS() {
@@ -46,7 +52,7 @@ func RequireIPVS(t *testing.T, share ...string) bool {
 	if netlab.CanMakeHosts() && netlab.HasIPVS() {
 		return true
 	}
-	delegate(t, share)
+	delegate(t, dir, share)
 	return false
 }
 
@@ -57,12 +63,12 @@ func RequireLab(t *testing.T, share ...string) bool {
 	if netlab.InUML() || netlab.CanMakeHosts() {
 		return true
 	}
-	delegate(t, share)
+	delegate(t, "", share)
 	return false
 }
 
-// delegate runs the test inside User Mode Linux and gives t its result.
-func delegate(t *testing.T, share []string) {
+// delegate runs the test inside User Mode Linux, where it may write to dir, and gives t its result.
+func delegate(t *testing.T, dir string, share []string) {
 	t.Helper()
 	if strings.Contains(t.Name(), "/") {
 		t.Fatalf("%s is a subtest: only a top-level test can be run again inside User Mode Linux", t.Name())
@@ -84,7 +90,7 @@ func delegate(t *testing.T, share []string) {
 	}
 	args = append(args, forwardedFlags()...)
 	out := &innerOutput{name: t.Name(), live: testing.Verbose(), w: os.Stdout}
-	o := netlab.UMLOptions{Share: append([]string{moduleRoot(wd)}, share...), WorkDir: wd, Env: netlab.UMLEnv(), Stdout: out}
+	o := netlab.UMLOptions{Share: append([]string{moduleRoot(wd)}, share...), WorkDir: wd, Dir: dir, Env: netlab.UMLEnv(), Stdout: out}
 	code, err := runInside(t, ctx, o, args)
 	out.flush()
 	out.judge(t, code, err)

@@ -1,0 +1,137 @@
+package snmpd
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"director/config"
+	"director/internal/agentx"
+	"director/internal/control"
+)
+
+// keepalivedMIB is the root of KEEPALIVED-MIB, below Debian's number.
+var keepalivedMIB = agentx.OID{1, 3, 6, 1, 4, 1, 9586, 100, 5}
+
+// The parts of KEEPALIVED-MIB.
+var (
+	globalPart = keepalivedMIB.Append(1)
+	vrrpPart   = keepalivedMIB.Append(2)
+	checkPart  = keepalivedMIB.Append(3)
+)
+
+// subtrees are what is registered.
+func subtrees(a *config.SNMPAgent) []agentx.OID {
+	list := []agentx.OID{globalPart}
+	if a.Has("vrrp") {
+		list = append(list, vrrpPart)
+	}
+	if a.Has("virtual_server") {
+		list = append(list, checkPart)
+	}
+	return list
+}
+
+// state is what a view is made of. The configuration and the status are never changed.
+type state struct {
+	config *config.Config
+	status *control.Status
+	links  map[string]int // the numbers of the host's interfaces
+}
+
+// objects are all object types that are answered for, with their rows.
+func (s *state) objects(a *config.SNMPAgent) []agentx.Object {
+	list := s.global()
+	if a.Has("vrrp") {
+		list = append(list, s.vrrp()...)
+	}
+	if a.Has("virtual_server") {
+		list = append(list, s.farm()...)
+	}
+	return list
+}
+
+// column is an object type of a table: its number below the table's entry, and its
+// value in a row; the zero Value: that row has none.
+type column[R any] struct {
+	number uint32
+	value  func(*R) agentx.Value
+}
+
+// table makes objects of the columns of a table. The rows ascend by their index, which
+// is nil where it is the place of the row, counted from 1.
+func table[R any](entry agentx.OID, rows []R, index func(*R) agentx.OID, columns []column[R]) []agentx.Object {
+	names := make([]agentx.OID, len(rows))
+	for i := range rows {
+		if index == nil {
+			names[i] = agentx.OID{uint32(i + 1)}
+		} else {
+			names[i] = index(&rows[i])
+		}
+	}
+	list := make([]agentx.Object, len(columns))
+	for i, c := range columns {
+		list[i] = agentx.Object{Name: entry.Append(c.number), Rows: names, Value: func(row int) agentx.Value { return c.value(&rows[row]) }}
+	}
+	return list
+}
+
+// scalars are objects with one value each, by their numbers below a part.
+func scalars(part agentx.OID, values map[uint32]agentx.Value) []agentx.Object {
+	rows := []agentx.OID{{0}}
+	list := make([]agentx.Object, 0, len(values))
+	for number, value := range values {
+		list = append(list, agentx.Object{Name: part.Append(number), Rows: rows, Value: func(int) agentx.Value { return value }})
+	}
+	return list
+}
+
+// none is no value.
+var none = agentx.Value{}
+
+// yes is a TruthValue, and any other pair of which 1 is the better one.
+func yes(b bool) agentx.Value {
+	if b {
+		return agentx.Integer(1)
+	}
+	return agentx.Integer(2)
+}
+
+// text is a DisplayString, none when it is empty.
+func text(s string) agentx.Value {
+	if s == "" {
+		return none
+	}
+	return agentx.Text(s)
+}
+
+// command is an argument vector as keepalived shows it, none when it is empty.
+func command(argv []string) agentx.Value {
+	if len(argv) == 0 {
+		return none
+	}
+	return agentx.Text("'" + strings.Join(argv, "' '") + "'")
+}
+
+// seconds and micros are whole units of a span, what is left over rounded down.
+func seconds(d config.Duration) agentx.Value { return agentx.Gauge(uint64(d.D() / time.Second)) }
+func micros(d config.Duration) agentx.Value  { return agentx.Gauge(uint64(d.D() / time.Microsecond)) }
+
+// addressType is an InetAddressType (RFC 4001): ipv4(1) or ipv6(2).
+func addressType(a netip.Addr) agentx.Value {
+	switch {
+	case a.Unmap().Is4():
+		return agentx.Integer(1)
+	case a.Is6():
+		return agentx.Integer(2)
+	}
+	return none
+}
+
+// address is the InetAddress that goes with addressType.
+func address(a netip.Addr) agentx.Value {
+	if !a.IsValid() {
+		return none
+	}
+	return agentx.Text(string(a.Unmap().WithZone("").AsSlice()))
+}

@@ -1,0 +1,290 @@
+package test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"director/internal/control"
+	"director/internal/netlab"
+)
+
+// mibDir has KEEPALIVED-MIB, of Debian's keepalived. What that imports is not in Debian's main archive; testdata/smi.txt has as
+// much of it as is used.
+const mibDir = "/usr/share/snmp/mibs"
+
+// snmpAgent is net-snmp's snmpd on a host, which takes subagents at a socket.
+type snmpAgent struct {
+	*netlab.Process
+	p    *pair
+	host *netlab.Host
+}
+
+// agentSocket is where the snmpd of a host takes subagents.
+func agentSocket(h *netlab.Host) string { return h.Path("agentx") }
+
+func (p *pair) startSnmpd(h *netlab.Host) *snmpAgent {
+	p.t.Helper()
+	conf, err := h.WriteFile("snmpd.conf", "master agentx\nagentXSocket "+agentSocket(h)+"\nagentAddress udp:127.0.0.1:161\nrocommunity public\nrwcommunity private\ndontLogTCPWrappersConnects yes\n")
+	p.Must(err)
+	a := &snmpAgent{p.Start(h, "snmpd", "env", "MIBS=", "SNMP_PERSISTENT_DIR="+h.Path("snmpd"), "snmpd", "-f", "-C", "-c", conf, "-Lo"), p, h}
+	p.Within(10*time.Second, "snmpd is ready", func() bool { return strings.Contains(a.Log(), "NET-SNMP version") })
+	return a
+}
+
+// run runs one of net-snmp's commands with the MIB.
+func (a *snmpAgent) run(command string, args ...string) (string, error) {
+	argv := []string{command, "-M", a.host.Path("mibs") + ":" + mibDir, "-m", "KEEPALIVED-MIB", "-v2c", "-c", "private", "-r", "1", "-t", "5"}
+	if err := os.MkdirAll(a.host.Path("mibs"), 0o755); err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile("testdata/smi.txt")
+	if err == nil {
+		_, err = a.host.WriteFile("mibs/smi.txt", string(text))
+	}
+	if err != nil {
+		return "", err
+	}
+	return a.host.Run(append(append(argv, "127.0.0.1"), args...)...)
+}
+
+// walk returns what a command finds below KEEPALIVED-MIB, by names.
+func (a *snmpAgent) walk(command string, args ...string) map[string]string {
+	a.p.t.Helper()
+	out, err := a.run(command, append(args, "KEEPALIVED-MIB::keepalived")...)
+	a.p.Must(err)
+	all := make(map[string]string)
+	for _, m := range regexp.MustCompile(`(?m)^KEEPALIVED-MIB::(\S+) = (.*)$`).FindAllStringSubmatch(out, -1) {
+		all[m[1]] = strings.TrimSpace(m[2])
+	}
+	return all
+}
+
+// waitFor waits until an object has a value, as net-snmp shows it.
+func (a *snmpAgent) waitFor(object, want string) {
+	a.p.t.Helper()
+	a.p.Eventually(15*time.Second, a.host.Name()+": "+object+" is "+want, func() error {
+		out, err := a.run("snmpget", "KEEPALIVED-MIB::"+object)
+		if err == nil && !strings.HasSuffix(strings.TrimSpace(out), want) {
+			err = fmt.Errorf("%s", out)
+		}
+		return err
+	})
+}
+
+// snmpConf is a configuration of keepalived that both programs run.
+func snmpConf(socket, folder string) string {
+	return `global_defs {
+  router_id lb-a
+  enable_snmp_vrrp
+  snmp_socket ` + socket + `
+  notification_email {
+    ops@example.com
+    night@example.com
+  }
+  notification_email_from lb@example.com
+  smtp_server 127.0.0.1 26
+  smtp_connect_timeout 7
+  script_user root
+  enable_script_security
+}
+vrrp_script chk {
+  script "/usr/bin/test -e /etc/passwd"
+  interval 1
+  weight -10
+  rise 2
+  fall 3
+}
+vrrp_track_file tf {
+  file ` + folder + `/tracked
+  weight 1
+}
+vrrp_instance VI_1 {
+  state BACKUP
+  interface eth0
+  virtual_router_id 51
+  priority 100
+  version 3
+  advert_int 0.1
+  preempt_delay 3
+  garp_master_delay 7
+  smtp_alert
+  track_script {
+    chk
+  }
+  track_file {
+    tf weight 1
+  }
+  track_interface {
+    lo weight 20
+  }
+  virtual_ipaddress {
+    192.0.2.100/24 dev eth0 label eth0:v
+    192.0.2.101/32 dev eth0
+  }
+  virtual_ipaddress_excluded {
+    2001:db8::100/64 dev eth0
+  }
+  virtual_routes {
+    198.51.100.0/24 via 192.0.2.254 dev eth0 metric 5
+  }
+  virtual_rules {
+    from 192.0.2.100 table 100 priority 1000
+  }
+  notify_master "/usr/bin/true master"
+  notify_backup "/usr/bin/true backup"
+  notify_fault "/usr/bin/true fault"
+  notify_stop "/usr/bin/true stop"
+  notify "/usr/bin/true all"
+}
+vrrp_instance VI_2 {
+  interface eth0
+  virtual_router_id 52
+  priority 90
+  advert_int 0.1
+  version 3
+  nopreempt
+  virtual_ipaddress {
+    192.0.2.110/24 dev eth0
+  }
+}
+vrrp_instance VI_3 {
+  interface eth0
+  virtual_router_id 53
+  priority 90
+  version 2
+  authentication {
+    auth_type PASS
+    auth_pass geheim
+  }
+  unicast_peer {
+    192.0.2.9
+  }
+  virtual_ipaddress {
+    192.0.2.120/24 dev eth0
+  }
+}
+vrrp_sync_group G {
+  group {
+    VI_2
+    VI_3
+  }
+  notify_master "/usr/bin/true m"
+}
+static_ipaddress {
+  192.0.2.77/32 dev eth0
+}
+`
+}
+
+// TestSNMPAgent: snmpd answers for director's tables, beside keepalived's own for the same configuration; whatever becomes of
+// either process, the other and VRRP go on.
+func TestSNMPAgent(t *testing.T) {
+	t.Parallel()
+	p := newPair6(t)
+	p.Must(p.portB.Cut()) // both shall be MASTER
+	var agents []*snmpAgent
+	_, err := p.client.WriteFile("tracked", "3\n")
+	p.Must(err)
+	for _, h := range []*netlab.Host{p.a, p.b} {
+		agents = append(agents, p.startSnmpd(h))
+	}
+	ours, theirs := agents[0], agents[1]
+	a := startWithConf(t, p.a, snmpConf(agentSocket(p.a), p.client.Dir()))
+	path, err := p.b.WriteFile(netlab.KeepalivedConf, snmpConf(agentSocket(p.b), p.client.Dir()))
+	p.Must(err)
+	p.Start(p.b, "keepalived", "keepalived", "-n", "-l", "-D", "--vrrp", "-f", path,
+		"-p", p.b.Path("keepalived.pid"), "-r", p.b.Path("keepalived-vrrp.pid"), "-c", p.b.Path("keepalived-checkers.pid"))
+	for _, agent := range agents {
+		for i := range 3 {
+			agent.waitFor(fmt.Sprintf("vrrpInstanceState.%d", i+1), "master(2)")
+		}
+		agent.waitFor("vrrpScriptResult.1", "good(3)")
+		agent.waitFor("vrrpInstanceEffectivePriority.1", "123")
+	}
+	compare(t, ours.walk("snmpwalk"), theirs.walk("snmpwalk"))
+	if by, bulk := ours.walk("snmpwalk"), ours.walk("snmpbulkwalk", "-Cr25"); len(by) < 200 || len(by) != len(bulk) {
+		t.Errorf("snmpwalk finds %d objects, snmpbulkwalk %d", len(by), len(bulk))
+	}
+	if out, err := ours.run("snmpset", "KEEPALIVED-MIB::vrrpInstanceBasePriority.1", "i", "99"); err == nil || !strings.Contains(err.Error()+out, "notWritable") {
+		t.Errorf("a set: %v %s", err, out)
+	}
+
+	pid := a.observerPID("snmp", 0)
+	a.hasNoRights("snmp", pid)
+	before := a.Status()
+	p.Must(unix.Kill(pid, unix.SIGKILL))
+	again := a.observerPID("snmp", pid)
+	ours.waitFor("vrrpInstanceState.1", "master(2)")
+
+	// The agent restarts: the subagent comes back, and says meanwhile why it is not there.
+	p.Must(ours.Stop(10 * time.Second))
+	a.waitFor(15*time.Second, "status says why there is no SNMP process", func(s control.Status) error {
+		r, err := findRole(s, "snmp")
+		if err == nil && (r.PID != 0 || !strings.Contains(r.LastExit, "connect: ")) {
+			err = fmt.Errorf("%+v", r)
+		}
+		return err
+	})
+	ours = p.startSnmpd(p.a)
+	back := a.observerPID("snmp", again)
+	ours.waitFor("vrrpInstanceState.1", "master(2)")
+
+	after := a.Status()
+	if after.VRRP.Instances[0].Transitions != before.VRRP.Instances[0].Transitions || after.Processes[1].PID != before.Processes[1].PID {
+		t.Errorf("what happened to SNMP concerned others: %+v, before %+v", after.Processes, before.Processes)
+	}
+	p.Must(a.Process.Stop(20 * time.Second))
+	p.Within(5*time.Second, "the SNMP process is gone with the daemon", func() bool { return unix.Kill(back, 0) == unix.ESRCH })
+}
+
+// compare holds the objects of two agents against each other. Those that may differ are a table of docs/snmp.md, and all of
+// them do.
+func compare(t *testing.T, ours, theirs map[string]string) {
+	t.Helper()
+	page, err := os.ReadFile("../docs/snmp.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## Beside keepalived")
+	section, _, _ = strings.Cut(section, "\n## ")
+	differs := make(map[string]bool)
+	for _, line := range strings.Split(section, "\n") {
+		row, is := strings.CutPrefix(line, "|")
+		if !is {
+			continue
+		}
+		first, _, _ := strings.Cut(row, "|")
+		for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(first, -1) {
+			differs[m[1]] = false
+		}
+	}
+	names := maps.Clone(ours)
+	maps.Copy(names, theirs)
+	same := 0
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		object, _, _ := strings.Cut(name, ".")
+		_, may := differs[object]
+		switch {
+		case ours[name] == theirs[name]:
+			same++
+		case may:
+			differs[object] = true
+		default:
+			t.Errorf("%s: director has %q, keepalived %q", name, ours[name], theirs[name])
+		}
+	}
+	for object, does := range differs {
+		if !does {
+			t.Errorf("docs/snmp.md says that %s differs, which it does not", object)
+		}
+	}
+	t.Logf("%d of %d values are the same", same, len(names))
+}
