@@ -308,7 +308,7 @@ func (d *Daemon) result(now time.Time, a answer) {
 			d.log.Info("can probe again", "probe", t.Label())
 		}
 	}
-	for _, u := range t.users {
+	for _, u := range t.users.list {
 		if t.logFailures && r.Outcome == checkers.Fail && u.server.Override().Order != checkers.Maintenance {
 			d.log.Info("check failed", "service", u.service.source.Name, "server", u.server.Config.Name, "check", t.Label(), "reason", r.Text)
 		}

@@ -34,18 +34,11 @@ const (
 	scriptGrace = 10 * time.Second
 )
 
-// user is a check of a server of a service that wants a task's results.
-type user struct {
-	service *service
-	server  *checkers.Server
-	check   *checkers.Check
-}
-
 // task asks one query again and again, at its interval from start to start and
 // never twice at the same time. Its results go to all its users.
 type task struct {
 	order
-	users []user
+	users users
 
 	due     time.Time     // of the next start; meaningless while running
 	shift   time.Duration // of it what chance has added
@@ -67,14 +60,14 @@ type task struct {
 
 // pending says whether a server waits for the task outside its pool.
 func (t *task) pending() bool {
-	return slices.ContainsFunc(t.users, func(u user) bool { return u.service.pool.Pending(u.server) })
+	return slices.ContainsFunc(t.users.list, user.pending)
 }
 
 // pace returns the interval that its users want now: the shortest, where they are
 // not of one mind.
 func (t *task) pace() time.Duration {
 	var pace time.Duration
-	for i, u := range t.users {
+	for i, u := range t.users.list {
 		want := t.interval
 		switch h := &u.check.Health; {
 		case h.Changing():
@@ -97,7 +90,7 @@ func (t *task) quickly() time.Duration {
 
 // script names the script of a task to the parent.
 func (t *task) script() watchdog.CheckScript {
-	u := t.users[0]
+	u := t.users.list[0]
 	return watchdog.CheckScript{Service: u.service.source.Name, Server: u.server.Config.Key, Index: slices.Index(u.server.Checks, u.check)}
 }
 
@@ -152,11 +145,11 @@ func (s *scheduler) attach(now time.Time, o order, u user) *task {
 		t = &task{order: o, index: -1}
 		s.tasks[o.schedule] = t
 	}
-	t.users = append(t.users, u)
+	t.users.add(u)
 	switch {
 	case t.running:
 		// Its result will serve the new user as well.
-	case t.pending():
+	case u.pending():
 		s.wait(t, now)
 	case t.index < 0:
 		t.phased = true
@@ -165,10 +158,10 @@ func (s *scheduler) attach(now time.Time, o order, u user) *task {
 	return t
 }
 
-// detach takes u from its task, which ends when it was the last.
-func (s *scheduler) detach(t *task, u user) {
-	t.users = slices.DeleteFunc(t.users, func(o user) bool { return o == u })
-	if len(t.users) > 0 {
+// detach takes the user with a check from its task, which ends when it was the last.
+func (s *scheduler) detach(t *task, c *checkers.Check) {
+	t.users.remove(c)
+	if len(t.users.list) > 0 {
 		return
 	}
 	t.dropped = true
