@@ -87,6 +87,7 @@ type Check struct {
 	// TLS, for https, tls, and for others with TLS or StartTLS.
 	TLS        bool   `toml:"tls" default:"false" json:",omitempty" when:"type=tcp|smtp|grpc|redis|ldap|agent"`
 	Verify     bool   `toml:"verify" default:"true" json:",omitempty" when:"type=tcp|https|tls|smtp|grpc|redis|ldap|agent"`
+	TLSMin     string `toml:"tls_min_version" oneof:"1.0 1.1 1.2 1.3" default:"1.2" json:",omitempty" when:"type=tcp|https|tls|smtp|grpc|redis|ldap|agent"`
 	CAFile     string `toml:"ca_file" form:"file" default:"=the system's" json:",omitempty" when:"type=tcp|https|tls|smtp|grpc|redis|ldap|agent" alias:"ca"`
 	ServerName string `toml:"server_name" form:"dnsname" default:"=host without its port, else the address" json:",omitempty" when:"type=tcp|https|tls|smtp|grpc|redis|ldap|agent" alias:"sni_name sni enable_sni"`
 	ClientCert string `toml:"client_cert" form:"file" json:",omitempty" when:"type=tcp|https|tls|smtp|grpc|redis|ldap|agent" alias:"certificate"`

@@ -73,7 +73,7 @@ func (v *validator) resolveCheck(e place, c *Check) {
 		c.URLs[i].inherit(c)
 	}
 	if !c.Encrypted() {
-		c.Verify, c.ExpiryDays = false, 0
+		c.Verify, c.ExpiryDays, c.TLSMin = false, 0, ""
 	}
 }
 
@@ -216,7 +216,7 @@ func (v *validator) checkTLS(e place, c *Check) {
 		v.errorf(e.child("starttls"), "contradicts tls, allowed is one of them: with tls the connection is encrypted from its start")
 	}
 	if !c.Encrypted() {
-		for _, key := range [...]string{"verify", "ca_file", "server_name", "client_cert", "client_key", "expiry_warning_days"} {
+		for _, key := range [...]string{"verify", "tls_min_version", "ca_file", "server_name", "client_cert", "client_key", "expiry_warning_days"} {
 			if child := e.child(key); child.exists() && v.ok(child) {
 				v.errorf(child.atKey(), "has no meaning without TLS, allowed is it together with %s", c.encryption())
 			}

@@ -8,6 +8,7 @@ func (v *validator) plausible() {
 	v.sameLink()
 	v.lateTriggers()
 	v.ownServers()
+	v.directorServers()
 }
 
 // sameLink looks for one number on two interfaces that are probably on one link: the
@@ -90,6 +91,56 @@ func (v *validator) ownServers() {
 				v.warnf(at, "%s is a virtual address of %s, which one of the directors has: what is sent there is balanced once more", addr, ref(in))
 			} else if vs.Address.IsValid() && addr == vs.Address.Addr() {
 				v.warnf(at, "%s is the address of the virtual server itself: what is sent there is balanced once more", addr)
+			}
+		}
+	}
+}
+
+// directorServers looks for directors that are real servers of direct routing or of a
+// tunnel: the packet comes with the virtual address, for which their IPVS has the service
+// while they are backups as well. Whether backups are told to pass such packets on
+// (net.ipv4.vs.backup_only, while the backup daemon of connection sync runs) is a matter
+// of the host: director doctor looks at that.
+func (v *validator) directorServers() {
+	if s := v.cfg.IPVSSync; s != nil && s.Instance != "" {
+		return
+	}
+	directors := make(map[netip.Addr]place)
+	add := func(a netip.Addr, at place) {
+		if _, known := directors[a]; a.IsValid() && !known {
+			directors[a] = at
+		}
+	}
+	tables := v.root.child("vrrp_instance")
+	for i := range v.cfg.Instances {
+		in, at := &v.cfg.Instances[i], tables.child(v.cfg.Instances[i].Name)
+		for _, ipv6 := range [...]bool{false, true} {
+			add(in.Source.Of(ipv6), at.child("mcast_src_ip"))
+			add(in.UnicastSource.Of(ipv6), at.child("unicast_src_ip"))
+		}
+		for _, p := range in.Peers {
+			add(p.Address, at.child("unicast_peer"))
+		}
+		for _, h := range in.Heartbeats {
+			for _, p := range h.Peers {
+				add(p.Address, at.child("heartbeat"))
+			}
+		}
+	}
+	if r := v.cfg.Readiness; r != nil {
+		for _, p := range r.Peers {
+			add(p.Address.Addr(), v.root.child("readiness").child("peer"))
+		}
+	}
+	for i := range v.cfg.VirtualServers {
+		vs := &v.cfg.VirtualServers[i]
+		list := v.root.child("virtual_server").child(vs.Name).child("real_server").list()
+		for j := range vs.RealServers {
+			rs := &vs.RealServers[j]
+			who, is := directors[rs.Address.Addr()]
+			if is && rs.Forwarding != NAT && vs.ActiveWith == "" {
+				v.warnf(list[j].asShort("address").child("address"), "%s is a director, see %s: its IPVS balances once more what the MASTER sends there, perhaps back to the MASTER; "+
+					"active_with has the service in the table of the MASTER alone, and so have [ipvs_sync] with vrrp_instance and net.ipv4.vs.backup_only = 1", rs.Address.Addr(), ref(who))
 			}
 		}
 	}

@@ -41,8 +41,13 @@ func (v *validator) pooling(at place, vs *VirtualServer) {
 	if omega := at.child("omega"); vs.Omega && v.cfg.Global.KeepIPVSOnStop && v.ok(omega) {
 		v.warnf(omega, "has no effect with global.keep_ipvs_on_stop = true: the service goes on after the stop")
 	}
-	if with := at.child("active_with"); vs.ActiveWith != "" && v.ok(with) && !v.names.instances.has(vs.ActiveWith) {
-		v.unknownName(with, "vrrp_instance", vs.ActiveWith, v.names.instances.list)
+	if with := at.child("active_with"); vs.ActiveWith != "" && v.ok(with) {
+		if !v.names.instances.has(vs.ActiveWith) {
+			v.unknownName(with, "vrrp_instance", vs.ActiveWith, v.names.instances.list)
+		}
+		if v.cfg.IPVSSync != nil {
+			v.warnf(with, "does without much of ipvs_sync: at a takeover the address is there before the service, and a connection that sends anything in between is reset; the others count for no real server")
+		}
 	}
 }
 

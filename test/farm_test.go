@@ -45,6 +45,7 @@ func TestFarmFaults(t *testing.T) {
 	if !labtest.RequireIPVS(t, filepath.Dir(binary(t))) {
 		return
 	}
+	t.Run("checks under a flood", testCheckFlood)
 	t.Run("kill matrix", testKillMatrix)
 	t.Run("drain", testDrain)
 	t.Run("table", testTable)
@@ -63,9 +64,12 @@ func TestFarmPromises(t *testing.T) {
 	if !labtest.RequireIPVS(t, filepath.Dir(binary(t))) {
 		return
 	}
+	t.Run("arrivals", testArrivals)
+	t.Run("fifo beside keepalived", testFIFO)
 	t.Run("beside keepalived", testRivals)
 	t.Run("a large table", testLargeTable)
 	t.Run("connection sync", testSync)
+	t.Run("long transfers", testLongTransfers)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'

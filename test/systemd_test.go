@@ -235,6 +235,16 @@ cp @UNIT@ /etc/systemd/system/director.service`))
 			t.Errorf("left behind: %v", p)
 		}
 	}
+	// Attributes are fields of the journal: of the children, whose rights are few, as well.
+	for match, want := range map[string]string{
+		"DIRECTOR_INSTANCE=outside DIRECTOR_TO=STOP DIRECTOR_REASON_CODE=stopped": `msg="instance state" instance=outside from=MASTER to=STOP`,
+		"DIRECTOR_PROCESS=vrrp SYSLOG_IDENTIFIER=director PRIORITY=6":             "process=vrrp",
+	} {
+		found, err := inside(append([]string{"journalctl", "--no-pager", "--unit=director", "--output=cat"}, strings.Fields(match)...)...)
+		if err != nil || !strings.Contains(found, want) {
+			t.Errorf("journalctl %s: %v\n%s", match, err, found)
+		}
+	}
 	journal, err := inside("journalctl", "--no-pager", "--unit=director", "--output=cat")
 	f.Must(err)
 	for _, want := range []string{

@@ -2,20 +2,12 @@ package probe
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -31,8 +23,6 @@ import (
 type server struct {
 	t     *testing.T
 	argv  []string
-	as    *syscall.Credential
-	env   []string
 	cmd   *exec.Cmd
 	ended chan struct{}
 	log   labtest.Buffer
@@ -43,8 +33,7 @@ func (s *server) start() {
 	s.t.Helper()
 	s.cmd = exec.Command(s.argv[0], s.argv[1:]...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	s.cmd.Env = append(os.Environ(), s.env...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.as, Pdeathsig: syscall.SIGKILL}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	s.cmd.WaitDelay = time.Second
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -152,121 +141,27 @@ func local(t *testing.T) Target {
 
 func port(to Target) string { return strconv.Itoa(int(to.Addr.Port())) }
 
-func write(t *testing.T, name, text string) string {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-// userOf returns the credential of a user, and gives it the folder.
-func userOf(t *testing.T, name, folder string) *syscall.Credential {
-	t.Helper()
-	u, err := user.Lookup(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, _ := strconv.Atoi(u.Uid)
-	gid, _ := strconv.Atoi(u.Gid)
-	for dir := folder; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		os.Chmod(dir, 0o755)
-	}
-	if err := os.Chown(folder, uid, gid); err != nil {
-		t.Fatal(err)
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-}
-
-func must(t *testing.T, as *syscall.Credential, argv ...string) {
-	t.Helper()
-	c := exec.Command(argv[0], argv[1:]...)
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: as}
-	c.Dir = "/"
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", argv, err, out)
-	}
-}
-
-// authority is a certificate authority in a folder.
-type authority struct {
-	t    *testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string
-}
-
-func newAuthority(t *testing.T) *authority {
-	a := &authority{t: t, dir: t.TempDir()}
-	a.cert = &x509.Certificate{Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign, NotAfter: time.Now().Add(1000 * 24 * time.Hour)}
-	a.file = a.sign("ca", a.cert)
-	return a
-}
-
-// server makes the certificate of a server that is good for so many days, with its
-// key in the same file.
-func (a *authority) server(name string, days int) string {
-	return a.sign(name, &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: []string{"www.example.com"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-100 * 24 * time.Hour), NotAfter: time.Now().Add(time.Duration(days)*24*time.Hour + time.Hour),
-	})
-}
-
-func (a *authority) sign(name string, c *x509.Certificate) string {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	if a.key == nil {
-		a.key = key
-	}
-	c.SerialNumber = big.NewInt(time.Now().UnixNano())
-	der, err := x509.CreateCertificate(rand.Reader, c, a.cert, key.Public(), a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	if c == a.cert {
-		if a.cert, err = x509.ParseCertificate(der); err != nil {
-			a.t.Fatal(err)
-		}
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...)
-	return write(a.t, filepath.Join(a.dir, name+".pem"), string(text))
-}
-
 func TestNginx(t *testing.T) {
 	t.Parallel()
-	ca, dir := newAuthority(t), t.TempDir()
+	ca, dir := labtest.NewAuthority(t, t.TempDir()), t.TempDir()
 	clear, h2c, secure, soon, late, mutual := local(t), local(t), local(t), local(t), local(t), local(t)
-	good, ends, ended := ca.server("good", 100), ca.server("soon", 5), ca.server("late", -1)
-	conf := write(t, dir+"/nginx.conf", fmt.Sprintf(`
-daemon off; worker_processes 1; pid %s/pid; error_log stderr; user root;
-events {}
-http {
-	access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
+	good, ends, ended := ca.Server("good", 100), ca.Server("soon", 5), ca.Server("late", -1)
+	nginx := labtest.Nginx(t, dir, fmt.Sprintf(`
 	server {
 		listen 127.0.0.1:%s; listen 127.0.0.1:%s http2; listen 127.0.0.1:%s ssl http2;
-		ssl_certificate %s; ssl_certificate_key %[5]s;
+		ssl_certificate %s; ssl_certificate_key %[4]s;
 		location / { return 200 "status: OK, $request_method $http_host $server_protocol $http_x_check\n"; }
 		location /fixed { return 200 "hello\n"; }
 		location /sick { return 503; }
 		location /away { return 302 http://127.0.0.1:1/; }
 	}
-	server { listen 127.0.0.1:%s ssl; ssl_certificate %s; ssl_certificate_key %[7]s; }
-	server { listen 127.0.0.1:%s ssl; ssl_certificate %s; ssl_certificate_key %[9]s; }
-	server { listen 127.0.0.1:%s ssl; ssl_certificate %[5]s; ssl_certificate_key %[5]s; ssl_client_certificate %[11]s; ssl_verify_client on; location / { return 200 in; } }
-}`, dir, port(clear), port(h2c), port(secure), good, port(soon), ends, port(late), ended, port(mutual), ca.file))
-	trusted := TLSSettings{Files: &TLSFiles{CA: ca.file}, Name: "www.example.com", WarnDays: 14}
+	server { listen 127.0.0.1:%s ssl; ssl_certificate %s; ssl_certificate_key %[6]s; }
+	server { listen 127.0.0.1:%s ssl; ssl_certificate %s; ssl_certificate_key %[8]s; }
+	server { listen 127.0.0.1:%s ssl; ssl_certificate %[4]s; ssl_certificate_key %[4]s; ssl_client_certificate %[10]s; ssl_verify_client on; location / { return 200 in; } }
+`, port(clear), port(h2c), port(secure), good, port(soon), ends, port(late), ended, port(mutual), ca.File))
+	trusted := TLSSettings{Files: &TLSFiles{CA: ca.File}, Name: "www.example.com", WarnDays: 14}
 	with := func(change func(*TLSSettings)) *TLSSettings {
-		s := TLSSettings{Files: &TLSFiles{CA: ca.file}, Name: "www.example.com", WarnDays: 14}
+		s := TLSSettings{Files: &TLSFiles{CA: ca.File}, Name: "www.example.com", WarnDays: 14}
 		change(&s)
 		return &s
 	}
@@ -277,7 +172,7 @@ http {
 		return func(ctx context.Context) Result { return TLS(ctx, to, *s) }
 	}
 	md5sum := []byte{0xb1, 0x94, 0x6a, 0xc9, 0x24, 0x92, 0xd2, 0x34, 0x7c, 0x62, 0x35, 0xb4, 0xd2, 0x61, 0x11, 0x84} // of "hello\n"
-	c := trial{server: &server{t: t, argv: []string{"/usr/sbin/nginx", "-c", conf, "-p", dir}},
+	c := trial{server: &server{t: t, argv: nginx},
 		good: get(secure, HTTPSettings{Version: "2", TLS: &trusted, Host: "www.example.com", Path: "/x", Header: []string{"X-Check: yes"},
 			Body: "OK, GET www.example.com HTTP/2.0 yes"}),
 		say: "status 200",
@@ -308,7 +203,7 @@ http {
 			"no such file":           {hand(secure, with(func(s *TLSSettings) { s.Files = &TLSFiles{CA: "/no/such/file"} })), Local, "no such file"},
 			"no certificate of ours": {get(mutual, HTTPSettings{TLS: &trusted}), BadStatus, "400"},
 			"a certificate of ours": {get(mutual, HTTPSettings{TLS: with(func(s *TLSSettings) {
-				s.Files = &TLSFiles{CA: ca.file, Cert: good, Key: good}
+				s.Files = &TLSFiles{CA: ca.File, Cert: good, Key: good}
 			}), Body: "in"}), Passed, ""},
 			"gRPC": {func(ctx context.Context) Result { return GRPC(ctx, h2c, GRPCSettings{}) }, BadAnswer, "no gRPC server"},
 		}}
@@ -336,18 +231,11 @@ http {
 
 func TestPostgreSQL(t *testing.T) {
 	t.Parallel()
-	bin, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if len(bin) == 0 {
-		t.Fatal("PostgreSQL is not installed")
-	}
-	dir, to := t.TempDir(), local(t)
-	as := userOf(t, "postgres", dir)
-	must(t, as, bin[0]+"/initdb", "-D", dir+"/data", "-A", "trust", "--no-sync", "-N")
+	to := local(t)
 	ask := func(user, database string) func(context.Context) Result {
 		return func(ctx context.Context) Result { return Postgres(ctx, to, user, database) }
 	}
-	c := trial{server: &server{t: t, as: as, argv: []string{bin[0] + "/postgres", "-D", dir + "/data", "-p", port(to), "-h", "127.0.0.1",
-		"-k", dir, "-F", "-c", "max_connections=5", "-c", "shared_buffers=1MB"}},
+	c := trial{server: &server{t: t, argv: labtest.Postgres(t, t.TempDir(), to.Addr, "-c", "max_connections=5")},
 		good: ask("postgres", "postgres"), say: "takes sessions",
 		wrong: map[string]wrong{
 			"no user":      {ask("", ""), Passed, "takes connections"},
@@ -373,7 +261,7 @@ func TestRedisServer(t *testing.T) {
 		defer cancel()
 		return info("role:slave")(ctx)
 	}
-	c := trial{server: &server{t: t, argv: []string{"/usr/bin/redis-server", "--bind", "127.0.0.1", "--port", port(to), "--save", "", "--requirepass", "secret", "--dir", t.TempDir()}},
+	c := trial{server: &server{t: t, argv: labtest.Redis(t, t.TempDir(), to.Addr, "--requirepass", "secret")},
 		good: ask(RedisSettings{Password: "secret"}), say: "PONG",
 		wrong: map[string]wrong{
 			"with a user":     {ask(RedisSettings{User: "default", Password: "secret"}), Passed, ""},
@@ -388,15 +276,12 @@ func TestRedisServer(t *testing.T) {
 
 func TestMariaDB(t *testing.T) {
 	t.Parallel()
-	dir, to := t.TempDir(), local(t)
-	as := userOf(t, "mysql", dir)
-	must(t, as, "/usr/bin/mariadb-install-db", "--no-defaults", "--datadir="+dir+"/data", "--auth-root-authentication-method=normal", "--skip-test-db")
-	init := write(t, dir+"/init.sql", "CREATE USER IF NOT EXISTS 'check'@'%';\nCREATE USER IF NOT EXISTS 'locked'@'%' IDENTIFIED BY 'secret';\n")
+	to := local(t)
+	const users = "CREATE USER IF NOT EXISTS 'check'@'%';\nCREATE USER IF NOT EXISTS 'locked'@'%' IDENTIFIED BY 'secret';\n"
 	ask := func(user string) func(context.Context) Result {
 		return func(ctx context.Context) Result { return MySQL(ctx, to, user) }
 	}
-	c := trial{server: &server{t: t, as: as, argv: []string{"/usr/sbin/mariadbd", "--no-defaults", "--datadir=" + dir + "/data", "--bind-address=127.0.0.1",
-		"--port=" + port(to), "--socket=" + dir + "/s", "--pid-file=" + dir + "/pid", "--init-file=" + init, "--innodb-buffer-pool-size=8M", "--innodb-flush-log-at-trx-commit=0"}},
+	c := trial{server: &server{t: t, argv: labtest.MariaDB(t, t.TempDir(), to.Addr, users)},
 		good: ask("check"), say: "logged in as \"check\"",
 		wrong: map[string]wrong{
 			"greeting only":    {ask(""), Passed, "server "},
@@ -408,22 +293,12 @@ func TestMariaDB(t *testing.T) {
 
 func TestSlapd(t *testing.T) {
 	t.Parallel()
-	dir, to := t.TempDir(), local(t)
-	conf := write(t, dir+"/slapd.conf", fmt.Sprintf(`
-include /etc/ldap/schema/core.schema
-modulepath /usr/lib/ldap
-moduleload back_mdb
-database mdb
-suffix "dc=example,dc=com"
-rootdn "cn=check,dc=example,dc=com"
-rootpw secret
-directory %s
-`, dir))
+	to := local(t)
 	ask := func(s LDAPSettings) func(context.Context) Result {
 		return func(ctx context.Context) Result { return LDAP(ctx, to, s) }
 	}
 	name := "cn=check,dc=example,dc=com"
-	c := trial{server: &server{t: t, argv: []string{"/usr/sbin/slapd", "-d", "0", "-f", conf, "-h", "ldap://127.0.0.1:" + port(to)}},
+	c := trial{server: &server{t: t, argv: labtest.Slapd(t, t.TempDir(), to.Addr)},
 		good: ask(LDAPSettings{RootDSE: true}), say: "root entry found",
 		wrong: map[string]wrong{
 			"anonymous":      {ask(LDAPSettings{}), Passed, "bound"},
@@ -437,8 +312,8 @@ directory %s
 
 func TestNSD(t *testing.T) {
 	t.Parallel()
-	dir, to := t.TempDir(), local(t)
-	zone := write(t, dir+"/zone", `$ORIGIN example.com.
+	to := local(t)
+	zone := `$ORIGIN example.com.
 @ 60 SOA ns hostmaster 7 2 3 4 5
 @ 60 NS ns
 @ 60 MX 10 mail
@@ -450,36 +325,17 @@ www 60 TXT "all is" " well"
 alias 60 CNAME www
 _x._tcp 60 SRV 1 2 3 www
 web 60 HTTPS 1 . alpn=h2
-`)
-	var many strings.Builder
+`
 	for i := range 200 {
-		fmt.Fprintf(&many, "many 60 A 10.0.0.%d\n", i)
+		zone += fmt.Sprintf("many 60 A 10.0.0.%d\n", i)
 	}
-	write(t, zone, readFile(t, zone)+many.String())
-	conf := write(t, dir+"/nsd.conf", fmt.Sprintf(`
-server:
-  ip-address: 127.0.0.1@%s
-  username: ""
-  zonesdir: "%s"
-  database: ""
-  pidfile: ""
-  xfrdfile: "%[2]s/xfrd"
-  zonelistfile: "%[2]s/zones"
-  xfrdir: "%[2]s"
-  server-count: 1
-remote-control:
-  control-enable: no
-zone:
-  name: example.com
-  zonefile: zone
-`, port(to), dir))
 	ask := func(s DNSSettings) func(context.Context) Result {
 		return func(ctx context.Context) Result { return DNS(ctx, to, s) }
 	}
 	one := func(name string, kind uint16, answers ...string) func(context.Context) Result {
 		return ask(DNSSettings{Name: name + ".example.com", Type: kind, Answers: answers})
 	}
-	c := trial{server: &server{t: t, argv: []string{"/usr/sbin/nsd", "-d", "-c", conf}},
+	c := trial{server: &server{t: t, argv: labtest.NSD(t, t.TempDir(), zone, to.Addr)},
 		good: one("www", 1, "192.0.2.2", "192.0.2.1"), say: "NOERROR, 2 answers",
 		wrong: map[string]wrong{
 			"over TCP":        {ask(DNSSettings{Name: "example.com.", Type: 6, TCP: true, Answers: []string{"NS.example.com hostmaster.example.com. 7 2 3 4 5"}}), Passed, ""},
@@ -505,20 +361,10 @@ zone:
 	c.run()
 }
 
-func readFile(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 func TestSMTPServer(t *testing.T) {
 	t.Parallel()
-	ca, to := newAuthority(t), local(t)
-	good := ca.server("mail", 100)
-	trusted := &TLSSettings{Files: &TLSFiles{CA: ca.file}}
+	ca, to := labtest.NewAuthority(t, t.TempDir()), local(t)
+	trusted := &TLSSettings{Files: &TLSFiles{CA: ca.File}}
 	ask := func(to Target, s SMTPSettings) func(context.Context) Result {
 		return func(ctx context.Context) Result { return SMTP(ctx, to, s) }
 	}
@@ -540,8 +386,7 @@ func TestSMTPServer(t *testing.T) {
 		}
 	})
 	full := serve(t, func(c net.Conn) { fmt.Fprint(c, "421 too many of you\r\n"); c.Close() })
-	c := trial{server: &server{t: t, argv: []string{"/usr/bin/python3", "-m", "aiosmtpd", "-n", "-l", "127.0.0.1:" + port(to),
-		"--tlscert", good, "--tlskey", good, "--no-requiretls"}},
+	c := trial{server: &server{t: t, argv: labtest.Mail(t, t.TempDir(), to.Addr, ca.Server("mail", 100))},
 		good: ask(to, SMTPSettings{StartTLS: true, TLS: trusted}), say: "banner",
 		wrong: map[string]wrong{
 			"in clear":          {ask(to, SMTPSettings{Helo: "lb.example.com"}), Passed, "banner"},

@@ -60,7 +60,7 @@ func (s *stream) encrypt(to Target, secure *TLSSettings) error {
 	}
 	client := tls.Client(s.Conn, config)
 	if err := client.Handshake(); err != nil {
-		return err
+		return secure.hint(err)
 	}
 	state := client.ConnectionState()
 	s.cert = secure.expiry(state.PeerCertificates, time.Now())

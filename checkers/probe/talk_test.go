@@ -3,8 +3,13 @@ package probe
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -341,6 +346,53 @@ func TestCanceledKindsLeaveNothing(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatalf("%d goroutines are left:\n%s", left, stacks())
+		}
+	}
+}
+
+// Servers of an older time, and what their failure says. The second one is of TLS 1.2, and
+// knows key exchange by RSA only.
+func TestOldTLS(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := func(least, most uint16, suites ...uint16) Target {
+		config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: least, MaxVersion: most, CipherSuites: suites}
+		return serve(t, func(c net.Conn) { sayNoMore(tls.Server(c, config)) })
+	}
+	const lower, rsaHint = "a lower tls_min_version takes older servers", `with tls_min_version = "1.0" key exchange by RSA`
+	old, elder := server(tls.VersionTLS10, tls.VersionTLS10, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA), server(tls.VersionTLS11, tls.VersionTLS11, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA)
+	byRSA, today := server(tls.VersionTLS12, tls.VersionTLS12, tls.TLS_RSA_WITH_AES_128_GCM_SHA256), server(tls.VersionTLS12, tls.VersionTLS13)
+	for name, test := range map[string]struct {
+		to     Target
+		least  uint16
+		detail string // empty: good
+	}{
+		"TLS 1.0":                        {old, 0, "TLS 1.2 or later is asked for: " + lower},
+		"TLS 1.0, from 1.1":              {old, tls.VersionTLS11, "TLS 1.1 or later is asked for: " + lower},
+		"TLS 1.0, from 1.0":              {old, tls.VersionTLS10, ""},
+		"TLS 1.1":                        {elder, tls.VersionTLS12, "TLS 1.2 or later is asked for: " + lower},
+		"TLS 1.1, from 1.1":              {elder, tls.VersionTLS11, ""},
+		"key exchange by RSA":            {byRSA, 0, rsaHint},
+		"key exchange by RSA, from 1.0":  {byRSA, tls.VersionTLS10, ""},
+		"key exchange by RSA, only 1.3":  {byRSA, tls.VersionTLS13, "TLS 1.3 or later is asked for: " + lower},
+		"today's":                        {today, 0, ""},
+		"today's, from 1.0":              {today, tls.VersionTLS10, ""},
+		"today's, from 1.3":              {today, tls.VersionTLS13, ""},
+		"TLS 1.0, nothing left to lower": {server(tls.VersionTLS10, tls.VersionTLS10, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA), tls.VersionTLS10, "handshake failure"},
+	} {
+		r := TLS(within(t, 5*time.Second), test.to, TLSSettings{Insecure: true, MinVersion: test.least})
+		if r.OK != (test.detail == "") || !strings.Contains(r.Detail, test.detail) || strings.Contains(r.Detail, "...") || !r.OK && r.Reason != BadAnswer {
+			t.Errorf("%s: %+v", name, r)
+		}
+		if test.detail == "handshake failure" && strings.Contains(r.Detail, "tls_min_version") {
+			t.Errorf("%s: %+v", name, r)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -23,6 +25,10 @@ type TLSSettings struct {
 	Name string
 	// Insecure accepts any certificate.
 	Insecure bool
+	// MinVersion is the lowest version that is good, such as tls.VersionTLS12; 0 means
+	// that. Below it also what servers of that time need is offered: key exchange by
+	// RSA, CBC, 3DES and RC4.
+	MinVersion uint16
 	// Files are the files with the authorities and with our own certificate; nil
 	// means the system's authorities, and no certificate.
 	Files *TLSFiles
@@ -46,7 +52,12 @@ func TLS(ctx context.Context, to Target, s TLSSettings) Result {
 
 // config returns what package tls wants to know.
 func (s *TLSSettings) config(to Target) (*tls.Config, error) {
-	c := &tls.Config{ServerName: s.Name, InsecureSkipVerify: s.Insecure, NextProtos: s.Protocols}
+	c := &tls.Config{ServerName: s.Name, InsecureSkipVerify: s.Insecure, NextProtos: s.Protocols, MinVersion: cmp.Or(s.MinVersion, tls.VersionTLS12)}
+	if s.old() {
+		for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+			c.CipherSuites = append(c.CipherSuites, suite.ID)
+		}
+	}
 	if c.ServerName == "" {
 		c.ServerName = to.Addr.Addr().WithZone("").String()
 	}
@@ -61,6 +72,25 @@ func (s *TLSSettings) config(to Target) (*tls.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// old says that versions before 1.2 are good.
+func (s *TLSSettings) old() bool { return s.MinVersion != 0 && s.MinVersion < tls.VersionTLS12 }
+
+// hint adds to the error of a handshake what may help, if the server speaks TLS and no
+// version, or no cipher, that is good here.
+func (s *TLSSettings) hint(err error) error {
+	text := err.Error()
+	least := cmp.Or(s.MinVersion, tls.VersionTLS12)
+	switch {
+	case least == tls.VersionTLS10:
+	case strings.Contains(text, "protocol version not supported"), // the server's alert
+		strings.Contains(text, "server selected unsupported protocol version"):
+		return fmt.Errorf("%w (%s or later is asked for: a lower tls_min_version takes older servers)", err, tls.VersionName(least))
+	case !s.old() && strings.Contains(text, "remote error: tls: handshake failure"):
+		return fmt.Errorf("%w (perhaps an old server: with tls_min_version = \"1.0\" key exchange by RSA and old ciphers are offered)", err)
+	}
+	return err
 }
 
 // expiry is when the first certificate of a server's chain ends.

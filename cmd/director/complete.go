@@ -234,6 +234,7 @@ func addCompletion(root *cobra.Command, o *options) {
 		"director convert": files(1, "conf", "cf"), "director ipvs restore": files(1),
 		"director drain": order, "director maintain": order, "director ready": order, "director weight": order,
 		"director vrrp release": router, "director vrrp prefer": router, "director vrrp auto": router,
+		"director log level": words("debug", "info", "warn", "error", control.LogAuto),
 		"director explain": func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -253,7 +254,7 @@ func addCompletion(root *cobra.Command, o *options) {
 		"log-level": words("debug", "info", "warn", "error"), "log-format": words("text", "json"), "report": words("text", "json"),
 		"color": words(string(colourAuto), string(colourAlways), string(colourNever)),
 		"netns": namespaces, "sort": words(top.Orders()...), "process": listOf(processes),
-		"kind": listOf(words("address", "alarm", "apply", "bfd", "gate", "group", "instance", "ipvs", "maintenance", "process", "reload", "script",
+		"kind": listOf(words("address", "alarm", "apply", "bfd", "gate", "group", "instance", "ipvs", "loglevel", "maintenance", "process", "reload", "script",
 			"server", "service", "tracker")),
 		"subject":     listOf(o.completes(eventSubjects, subjectService)),
 		"tcp-service": o.kernelServices("tcp"), "udp-service": o.kernelServices("udp"), "sctp-service": o.kernelServices("sctp"),

@@ -102,6 +102,8 @@ func TestCompletion(t *testing.T) {
 		{"status |", nothing},
 		{"status --color |", "auto always never " + names},
 		{"run --log-level |", "debug info warn error " + names},
+		{"log level |", "debug info warn error auto " + names},
+		{"log level debug --process vrrp,c|", "vrrp,checkers " + names},
 		{"completion |", "bash fish zsh " + names},
 	} {
 		t.Setenv("DIRECTOR_RUNTIME_DIR", daemon) // the folder goes by the environment, as it does in a shell

@@ -51,8 +51,29 @@ func TestDoctorProbe(t *testing.T) {
 	if r := doctorSays(exe, "doctor", "--json", "-c", path); has(r, answers) {
 		t.Error("it asked without --probe")
 	}
+	// It is a real server of direct routing: then it has to keep still, and does.
+	farm := filepath.Join(dir, "farm.toml")
+	text, err := os.ReadFile(path)
+	lab.Must(err)
+	lab.Must(os.WriteFile(farm, append(text, "[virtual_server.web]\naddress = \"192.0.2.80:80\"\nforwarding = \"dr\"\nreal_server = [\"192.0.2.2\"]\ncheck = { type = \"tcp\" }\n"...), 0o644))
+	still := "the real server 192.0.2.2 answers for 192.0.2.80 on eth0 (" + mac.String() + "), unless that is the other director"
+	if r := doctorSays(exe, "doctor", "--json", "-c", farm, "--probe"); !has(r, still) || has(r, answers) {
+		t.Errorf("not found: %s\n%+v", still, r.Findings)
+	}
+	lab.Run(b, "ip", "addr", "del", "192.0.2.80/24", "dev", "eth0")
+	lab.Run(b, "ip", "addr", "add", "192.0.2.80/32", "dev", "lo")
+	if r := doctorSays(exe, "doctor", "--json", "-c", farm, "--probe"); !has(r, still) {
+		t.Errorf("not found with the address on lo: %s\n%+v", still, r.Findings)
+	}
+	for _, cure := range []string{"net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2"} {
+		lab.Run(b, "sysctl", "-w", cure)
+	}
+	if r := doctorSays(exe, "doctor", "--json", "-c", farm, "--probe"); has(r, still) || has(r, answers) {
+		t.Errorf("it keeps still: %+v", r.Findings)
+	}
+	lab.Run(b, "ip", "addr", "add", "192.0.2.80/24", "dev", "eth0")
 	// A copy, because the test's own folder is root's alone.
-	text, err := os.ReadFile(exe)
+	text, err = os.ReadFile(exe)
 	lab.Must(err)
 	own := filepath.Join(dir, "director")
 	lab.Must(os.WriteFile(own, text, 0o755))

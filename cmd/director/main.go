@@ -172,7 +172,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newPlan(o), newApply(o), newConfirm(o), newUndo(o))
 	root.AddCommand(newSchema(), newInit())
 	root.AddCommand(newOrders(o)...)
-	root.AddCommand(newVRRP(o), newTop(o))
+	root.AddCommand(newVRRP(o), newTop(o), newLogCommand(o))
 	root.AddCommand(manual()...)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -61,11 +61,11 @@ func run(ctx context.Context, o *options, level, format string) error {
 	if os.Getpid() == 1 {
 		return asInit()
 	}
-	log, configured, flush, err := newLog(level, format)
+	l, err := newLog(level, format)
 	if err != nil {
 		return &usageError{err}
 	}
-	defer flush()
+	defer l.flush()
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
@@ -96,9 +96,9 @@ func run(ctx context.Context, o *options, level, format string) error {
 		Foresee:    foresee(dir),
 		CheckWeb:   webd.Check,
 		Diagnose:   func(ctx context.Context) ([]string, error) { return brokenHere(ctx, path, dir) },
-		Log:        log,
-		Configured: configured,
-		Signals:    signals,
+		Log:        l.log,
+		Configured: l.configured, LogLevel: level, OverrideLog: l.settings.Override,
+		Signals: signals,
 	})
 }
 
@@ -109,28 +109,38 @@ func stateDir() string {
 	return first
 }
 
-// newLog returns the log on standard error, a function that makes it obey a
-// configuration where the command line is silent, and one that writes what is queued.
-func newLog(level, format string) (log *slog.Logger, configured func(*config.Config), flush func(), err error) {
-	settings := &logging.Settings{}
-	if err := settings.Set(level, format); err != nil {
-		return nil, nil, nil, err
+// processLog is the log of this process, on standard error or in the journal.
+type processLog struct {
+	log      *slog.Logger
+	settings *logging.Settings
+	flush    func() // writes what is queued
+	// What the command line says wins over the configuration.
+	level, format string
+}
+
+func newLog(level, format string) (*processLog, error) {
+	l := &processLog{settings: &logging.Settings{}, level: level, format: format}
+	if err := l.settings.Set(level, format); err != nil {
+		return nil, err
 	}
-	out := logging.NewAsync(os.Stderr)
-	log = logging.New(out, settings, logging.Timestamps(os.Stderr, os.Getenv("JOURNAL_STREAM")))
-	configured = func(c *config.Config) {
-		l, f := c.Global.LogLevel, c.Global.LogFormat
-		if level != "" {
-			l = ""
-		}
-		if format != "" {
-			f = ""
-		}
-		if err := settings.Set(l, f); err != nil {
-			log.Warn("log settings", "reason", err)
-		}
+	log, flush := logging.Open(os.Stderr, os.Getenv("JOURNAL_STREAM"), l.settings)
+	l.log, l.flush = log, func() { flush(logFlush) }
+	return l, nil
+}
+
+// configured makes the log obey a configuration where the command line is silent.
+func (l *processLog) configured(c *config.Config) { l.obey(c.Global.LogLevel, c.Global.LogFormat) }
+
+func (l *processLog) obey(level, format string) {
+	if l.level != "" {
+		level = ""
 	}
-	return log, configured, func() { out.Close(logFlush) }, nil
+	if l.format != "" {
+		format = ""
+	}
+	if err := l.settings.Set(level, format); err != nil {
+		l.log.Warn("log settings", "reason", err)
+	}
 }
 
 // newChild is the hidden command by which a child can be named on a command
@@ -159,18 +169,16 @@ func newChild() *cobra.Command {
 
 // runChild is the life of a child process. It returns the exit status.
 func runChild(role watchdog.Role) int {
-	log, configured, flush, err := newLog(os.Getenv(envLogLevel), os.Getenv(envLogFormat))
+	l, err := newLog(os.Getenv(envLogLevel), os.Getenv(envLogFormat))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "director:", err)
 		return exitFailure
 	}
-	defer flush()
-	log = log.With("process", string(role))
+	defer l.flush()
+	log := l.log.With("process", string(role))
 	observers := map[watchdog.Role]watchdog.Work{watchdog.RoleWeb: serveWeb(log), watchdog.RoleSNMP: serveSNMP(log)}
 	if work, ok := observers[role]; ok {
-		return watchdog.RunObserver(role, log, func(s *watchdog.Settings) {
-			configured(&config.Config{Global: config.Global{LogLevel: s.LogLevel, LogFormat: s.LogFormat}})
-		}, work)
+		return watchdog.RunObserver(role, log, func(s *watchdog.Settings) { l.obey(s.LogLevel, s.LogFormat) }, l.settings.Override, work)
 	}
 	daemon := func(ctx context.Context, ch *watchdog.Channel) error {
 		// On few CPUs the loop would wait until the collector or another goroutine
@@ -183,7 +191,7 @@ func runChild(role watchdog.Role) int {
 			return checkd.New(log, checkd.Options{RuntimeDir: os.Getenv(envRuntimeDir), StateDir: stateDir()}).Run(ctx, ch)
 		}
 	}
-	return watchdog.RunChild(role, log, flush, daemon, func(c *watchdog.Configure) { configured(c.Config) })
+	return watchdog.RunChild(role, log, l.flush, daemon, func(c *watchdog.Configure) { l.configured(c.Config) }, l.settings.Override)
 }
 
 // serveWeb is the work of the web process.

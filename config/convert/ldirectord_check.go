@@ -253,7 +253,8 @@ func (c *check) tls(t *config.Tree) {
 		t.Set("tls", true, c.at)
 	}
 	t.Set("verify", false, c.at)
-	c.ours = append(c.ours, "verify")
+	t.Set("tls_min_version", "1.0", c.at) // ldirectord takes what OpenSSL takes
+	c.ours = append(c.ours, "verify", "tls_min_version")
 }
 
 // http translates a request.

@@ -171,6 +171,7 @@ func (sc *scope) http() {
 	}
 	if sc.s.key() == "SSL_GET" {
 		sc.imply(sc.t, "verify", false, at)
+		sc.imply(sc.t, "tls_min_version", "1.0", at) // keepalived takes what OpenSSL takes
 	}
 	var urls []*statement
 	for _, k := range sc.s.kids {

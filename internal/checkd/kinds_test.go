@@ -3,6 +3,7 @@ package checkd
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -82,6 +83,11 @@ func TestKeysReachTheProbe(t *testing.T) {
 	secure.EnableHTTP2 = true
 	secure.StartTLS()
 	defer secure.Close()
+	old := httptest.NewUnstartedServer(plain.Config.Handler)
+	old.TLS = &tls.Config{MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}}
+	old.StartTLS()
+	defer old.Close()
+	oldWeb := old.Listener.Addr().String()
 	web, tlsWeb := plain.Listener.Addr().String(), secure.Listener.Addr().String()
 	dir := t.TempDir()
 	ca := filepath.Join(dir, "ca.pem")
@@ -152,6 +158,11 @@ func TestKeysReachTheProbe(t *testing.T) {
 	}
 	if r := asked(t, fmt.Sprintf(`type = "tls", %s, expiry_warning_days = %d`, trusted, min(days, 3650)), tlsWeb); days < 3650 && r.Warning == "" {
 		t.Errorf("no warning: %+v", r)
+	}
+	for version, good := range map[string]bool{"1.0": true, "1.1": true, "1.2": false, "1.3": false} {
+		if r := asked(t, fmt.Sprintf(`type = "tls", %s, tls_min_version = %q`, trusted, version), oldWeb); r.OK != good {
+			t.Errorf("TLS 1.1 with tls_min_version %s: %+v", version, r)
+		}
 	}
 	if r := asked(t, `type = "file", weight = 2, file = "`+state+`"`, web); r.Advice.String() != "+6" {
 		t.Errorf("file: %+v", r)

@@ -10,6 +10,17 @@ import (
 // This file is about what pools do by themselves as time goes by, and what they
 // raise alarms for.
 
+// count counts the real servers of a service.
+func count(s *service) *control.Pool {
+	p := &control.Pool{Total: len(s.pool.Servers())}
+	for _, rs := range s.pool.Servers() {
+		if rs.State == checkers.Up {
+			p.Up++
+		}
+	}
+	return p
+}
+
 // planRise notes when a pool has something to do by itself.
 func (d *Daemon) planRise(s *service) {
 	at, ok := s.pool.Next()
@@ -109,7 +120,7 @@ func (d *Daemon) farewell(now time.Time) {
 		tell := func(kind, subject, from string) {
 			d.events = append(d.events, control.Event{
 				Time: now, Generation: d.generation, Kind: kind, Subject: subject,
-				From: from, To: checkers.Down.String(), Reason: "director stops", Code: "stopped",
+				From: from, To: checkers.Down.String(), Reason: "director stops", Code: "stopped", Pool: count(s),
 			})
 		}
 		for _, rs := range s.pool.Servers() {

@@ -21,10 +21,10 @@ import (
 const quick = 100 * time.Millisecond
 
 const (
-	// grid is the time that probes start at a multiple of: those that are due at
-	// about the same time share one wake-up of the process, which costs more than
-	// the probe.
-	grid = 10 * time.Millisecond
+	// Probes that are due at about the same time share one wake-up of the process, which
+	// costs more than the probe: they start at multiples of a twentieth of the time that
+	// they have waited, within these bounds.
+	grid, wideGrid = 10 * time.Millisecond, 50 * time.Millisecond
 	// lateLimit is how late a probe may start without a word about it, and
 	// lateMemory how long probes must be in time to be called so again.
 	lateLimit  = time.Second
@@ -41,13 +41,15 @@ type task struct {
 	users users
 
 	due     time.Time     // of the next start; meaningless while running
+	at      time.Time     // when it starts: due, or soon after it in company
 	shift   time.Duration // of it what chance has added
 	index   int           // in the heap of waiting tasks, -1 outside
 	started time.Time     // of the newest start, as planned
 	running bool
-	cancel  context.CancelFunc // of the running probe
-	dropped bool               // nobody wants it any more
-	again   bool               // to be run again as soon as it has ended
+	cancel  func()          // of the running probe
+	poll    *probe.Exchange // of a simple probe, while there is a poller
+	dropped bool            // nobody wants it any more
+	again   bool            // to be run again as soon as it has ended
 
 	// phased says that the task has its place in the interval. New servers are
 	// probed at once, all at the same time; afterwards they are spread.
@@ -120,6 +122,10 @@ type scheduler struct {
 	ctx     context.Context
 	limit   int
 	answers chan answer // has room for every running probe: reporting never blocks
+	// poller makes the simple probes and reports on polled, where there is room likewise;
+	// nil: all are made by ask.
+	poller *probe.Poller
+	polled chan []probe.Answer
 	// mark returns the mark that leads onto a passage, 0 while it is not open.
 	mark func(passage) uint32
 	// sessions are the BFD sessions as the parent told of them last.
@@ -150,10 +156,10 @@ func (s *scheduler) attach(now time.Time, o order, u user) *task {
 	case t.running:
 		// Its result will serve the new user as well.
 	case u.pending():
-		s.wait(t, now)
+		s.wait(now, t, now)
 	case t.index < 0:
 		t.phased = true
-		s.wait(t, now.Add(t.phase()))
+		s.wait(now, t, now.Add(t.phase()))
 	}
 	return t
 }
@@ -174,15 +180,35 @@ func (s *scheduler) detach(t *task, c *checkers.Check) {
 	}
 }
 
+// poll makes simple probes with a poller, until ctx ends.
+func (s *scheduler) poll(ctx context.Context) error {
+	var err error
+	s.polled = make(chan []probe.Answer, s.limit)
+	if s.poller, err = probe.NewPoller(func(list []probe.Answer) { s.polled <- list }); err == nil {
+		s.probes.Go(func() { s.poller.Run(ctx) })
+	}
+	return err
+}
+
 // wait lets t wait until due, or until its present due time where that is earlier.
-func (s *scheduler) wait(t *task, due time.Time) {
-	if t.index < 0 {
-		t.due, t.shift = due, 0
+func (s *scheduler) wait(now time.Time, t *task, due time.Time) {
+	switch {
+	case t.index < 0:
+		t.due, t.at, t.shift = due, company(now, due), 0
 		heap.Push(&s.waiting, t)
-	} else if due.Before(t.due) {
-		t.due, t.shift = due, 0
+	case due.Before(t.due):
+		t.due, t.at, t.shift = due, company(now, due), 0
 		heap.Fix(&s.waiting, t.index)
 	}
+}
+
+// company returns when a probe that waits from now until due is started.
+func company(now, due time.Time) time.Time {
+	step := min(max(due.Sub(now)/20, grid), wideGrid).Truncate(grid)
+	if off := time.Duration(due.UnixNano()) % step; off > 0 {
+		due = due.Add(step - off)
+	}
+	return due
 }
 
 // next returns when the next probes are to be started; false: not before a
@@ -191,25 +217,28 @@ func (s *scheduler) next() (time.Time, bool) {
 	if len(s.waiting) == 0 || s.running >= s.limit {
 		return time.Time{}, false
 	}
-	due := s.waiting[0].due
-	if off := time.Duration(due.UnixNano()) % grid; off > 0 {
-		due = due.Add(grid - off)
-	}
-	return due, true
+	return s.waiting[0].at, true
 }
 
 // start starts the probes that are due.
 func (s *scheduler) start(now time.Time) {
-	for len(s.waiting) > 0 && s.running < s.limit && !s.waiting[0].due.After(now) {
+	var simple []*probe.Exchange
+	for len(s.waiting) > 0 && s.running < s.limit && !s.waiting[0].at.After(now) {
 		t := heap.Pop(&s.waiting).(*task)
 		// The interval counts from the planned start: what the grid and the process'
 		// own delay add once must not add up.
 		t.started = t.due.Add(-t.shift)
-		if late := now.Sub(t.due); late > 2*grid {
+		if late := now.Sub(t.at); late > 2*grid {
 			t.started = now
 			if late > lateLimit {
 				s.lastLate = now
 			}
+		}
+		t.running = true
+		s.running++
+		if x := s.simple(t); x != nil {
+			simple = append(simple, x)
+			continue
 		}
 		limit, ask, query := t.timeout, s.ask, t.Query
 		if t.Kind == config.CheckScript {
@@ -227,13 +256,30 @@ func (s *scheduler) start(now time.Time) {
 			}
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, limit)
-		t.running, t.cancel = true, cancel
-		s.running++
+		t.cancel = cancel
 		s.probes.Go(func() {
 			defer cancel()
 			s.answers <- answer{t, now, ask(ctx, query, t.plan)}
 		})
 	}
+	if len(simple) > 0 {
+		s.poller.Ask(simple)
+	}
+}
+
+// simple returns the next probe of a task for the poller; nil: it is none for it.
+func (s *scheduler) simple(t *task) *probe.Exchange {
+	if s.poller == nil {
+		return nil
+	}
+	if t.poll == nil {
+		if t.poll = t.plan.exchange(t.Query); t.poll == nil {
+			return nil
+		}
+		t.poll.Owner = t
+	}
+	t.cancel = func() { s.poller.Cancel(t.poll) }
+	return t.poll
 }
 
 // late says whether probes had to wait recently because too many were under way.
@@ -266,7 +312,7 @@ func (s *scheduler) finish(now time.Time, t *task) {
 	if next.Before(now) {
 		next = now
 	}
-	s.wait(t, next.Add(shift))
+	s.wait(now, t, next.Add(shift))
 	t.shift = shift
 }
 
@@ -276,14 +322,14 @@ func (s *scheduler) hurry(now time.Time, t *task) {
 		t.again = true
 		return
 	}
-	s.wait(t, now)
+	s.wait(now, t, now)
 }
 
-// waitingTasks is a heap of tasks, the earliest due first.
+// waitingTasks is a heap of tasks, the earliest to start first.
 type waitingTasks []*task
 
 func (w waitingTasks) Len() int           { return len(w) }
-func (w waitingTasks) Less(i, j int) bool { return w[i].due.Before(w[j].due) }
+func (w waitingTasks) Less(i, j int) bool { return w[i].at.Before(w[j].at) }
 func (w waitingTasks) Swap(i, j int) {
 	w[i], w[j] = w[j], w[i]
 	w[i].index, w[j].index = i, j

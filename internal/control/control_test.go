@@ -34,6 +34,10 @@ type daemon struct {
 
 func (d *daemon) Status(context.Context) (*Status, error) { return d.status, d.err }
 
+func (d *daemon) LogLevels(_ context.Context, q LogQuery) ([]LogLevel, error) {
+	return []LogLevel{{Process: "vrrp", Level: q.Level, Ordered: true, Author: q.Author}}, d.err
+}
+
 func (d *daemon) Overview(_ context.Context, q OverviewQuery) (*Overview, error) {
 	if d.status == nil {
 		return nil, d.err

@@ -52,6 +52,7 @@ type Response struct {
 	Plan     *Plan         `json:"plan,omitempty"`
 	Apply    *ApplyResult  `json:"apply,omitempty"`
 	Order    *OrderResult  `json:"order,omitempty"`
+	Log      []LogLevel    `json:"log,omitempty"`
 	Overview *Overview     `json:"overview,omitempty"`
 }
 

@@ -69,6 +69,7 @@ func (v View) header(p *page, s *Status) {
 	p.line(styled(s.RouterID, bold), text("  director "+s.Version+up))
 	p.line(text(fmt.Sprintf("%s  generation %d, in force for %s", s.ConfigPath, s.Generation, v.age(s.LoadedAt))))
 	v.trial(p, s.Trial)
+	v.logLevels(p, s.LogLevels)
 	if r := s.LastReload; r != nil {
 		if r.OK {
 			p.line(text("last reload "+v.ago(r.At)+" "), styled("succeeded", good))

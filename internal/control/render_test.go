@@ -50,6 +50,11 @@ func troubled() *Status {
 		{Role: "checkers", State: "respawn in 4s", Restarts: 5, LastExit: "exit status 1"},
 		{Role: "web", PID: 1500, State: "running", StartedAt: at(3 * time.Hour), Listen: []string{"127.0.0.1:9650", "[::1]:9650"}},
 	}
+	s.LogLevels = []LogLevel{
+		{Process: "vrrp", Level: "debug", Configured: "info", Ordered: true, Author: "root for alice", Until: at(-9 * time.Minute)},
+		{Process: "checkers", Level: "debug", Configured: "info", Ordered: true, Author: "root for alice", Until: at(-9 * time.Minute)},
+		{Process: "web", Level: "error", Configured: "info", Ordered: true, Author: "root"},
+	}
 	s.VRRP.Repairs = 1
 	s.VRRP.Instances = []Instance{
 		{

@@ -47,6 +47,9 @@ type Handler interface {
 	Stop(ctx context.Context) error
 	// Overview returns the state in short, as it is known without asking anybody.
 	Overview(ctx context.Context, q OverviewQuery) (*Overview, error)
+	// LogLevels tells what each process logs, after it has put another level in force if
+	// one is ordered.
+	LogLevels(ctx context.Context, q LogQuery) ([]LogLevel, error)
 	Planner
 	Applier
 }
@@ -241,6 +244,8 @@ func (s *Listener) answer(req Request, uid uint32) Response {
 		res, err = s.plan(req)
 	case OpApply, OpConfirm, OpUndo:
 		res, err = s.apply(req, uid)
+	case OpLog:
+		res.Log, err = s.logLevels(req.Args, uid)
 	case OpOrder:
 		res.Order, err = s.order(req.Args, uid)
 	default:

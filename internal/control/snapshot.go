@@ -19,8 +19,10 @@ type Status struct {
 	Reloads    Reloads       `json:"reloads"`
 	Trial      *Trial        `json:"trial,omitempty"` // what waits for its confirmation
 	Processes  []Process     `json:"processes"`
-	VRRP       *VRRP         `json:"vrrp,omitempty"`
-	Checkers   *Checkers     `json:"checkers,omitempty"`
+	// LogLevels are the processes that log otherwise than the configuration says.
+	LogLevels []LogLevel `json:"log_levels,omitempty"`
+	VRRP      *VRRP      `json:"vrrp,omitempty"`
+	Checkers  *Checkers  `json:"checkers,omitempty"`
 	// Readiness is whether this host could serve, nil where it does not judge itself.
 	Readiness *Readiness `json:"readiness,omitempty"`
 	// Notify lists the ways in which changes of state are told.
@@ -471,4 +473,11 @@ type Event struct {
 	Source     string    `json:"source,omitempty"`      // instances: the address of its adverts
 	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 	Author     string    `json:"author,omitempty"`      // kind maintenance: who ordered it
+	Pool       *Pool     `json:"pool,omitempty"`        // kinds service and server
+}
+
+// Pool counts the real servers of a virtual server.
+type Pool struct {
+	Up    int `json:"servers_up"` // as their checks say
+	Total int `json:"servers"`
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"director/config"
@@ -32,13 +33,42 @@ func (v *visit) masters() map[string]bool {
 	return master
 }
 
+// stranger says that a MAC address is that of another host.
+func (v *visit) stranger(mac string) bool {
+	return mac != "" && !slices.ContainsFunc(v.Facts.Links, func(l Link) bool { return l.MAC == mac })
+}
+
+// masterOf returns the address of the router that an instance knows as MASTER, if it is
+// on the link of a virtual address.
+func (v *visit) masterOf(a virtual) (master netip.Addr) {
+	if v.Facts.Daemon == nil || v.Facts.Daemon.VRRP == nil {
+		return master
+	}
+	for _, in := range v.Facts.Daemon.VRRP.Instances {
+		if m, err := netip.ParseAddr(in.Master); in.Name == a.in.Name && err == nil && m.Is6() == a.addr().Is6() {
+			master = m.WithZone("")
+		}
+	}
+	return master
+}
+
 // vipAnswered: this host does not hear itself, so a master hears nobody, and a backup
-// hears the master.
+// hears the master. Behind direct routing and tunnels each real server has the address
+// as well, and one that answers for it was not told to keep still.
 func vipAnswered(v *visit) {
 	master := v.masters()
+	servers := servers(v.Config)
 	for _, a := range v.index.virtuals {
 		mac, asked := v.Facts.Answers[a.addr()]
-		if !asked || slices.ContainsFunc(v.Facts.Links, func(l Link) bool { return mac != "" && l.MAC == mac }) {
+		if !asked || mac != "" && !v.stranger(mac) {
+			continue
+		}
+		if s, is := v.serverWith(servers, mac, a); is {
+			severity, unless := Broken, ""
+			if v.Facts.Daemon == nil {
+				severity, unless = Unwise, ", unless that is the other director"
+			}
+			v.add(severity, s.path, fmt.Sprintf("the real server %s answers for %s on %s (%s)%s", s.addr, a.addr(), a.below, mac, unless), keepStill(s.addr, a.addr())...)
 			continue
 		}
 		switch {
@@ -53,6 +83,39 @@ func vipAnswered(v *visit) {
 				"director status   # here and on the other hosts: is one MASTER, and on the same link?")
 		}
 	}
+}
+
+// serverWith finds the real server behind a virtual address that has a MAC address and
+// is not the MASTER.
+func (v *visit) serverWith(list []server, mac string, a virtual) (server, bool) {
+	if mac == "" {
+		return server{}, false
+	}
+	if m := v.masterOf(a); m.IsValid() && v.Facts.Answers[m] == mac {
+		return server{}, false
+	}
+	n := slices.IndexFunc(list, func(s server) bool {
+		return s.forward != config.NAT && v.Facts.Answers[s.addr] == mac && slices.ContainsFunc(v.fronts(s.vs), func(f front) bool { return f.addr == a.addr() })
+	})
+	if n < 0 {
+		return server{}, false
+	}
+	return list[n], true
+}
+
+// keepStill is what makes a real server have a virtual address and not answer for it.
+// Over IPv6 no host answers for an address of its loopback.
+func keepStill(server, vip netip.Addr) []string {
+	there := fmt.Sprintf("   # on %s, and in its sysctl.conf", server)
+	prefix := netip.PrefixFrom(vip, vip.BitLen())
+	move := []string{
+		fmt.Sprintf("ip addr show to %s   # on %s: it belongs on lo", vip, server),
+		fmt.Sprintf("ip addr del %s dev DEVICE; ip addr add %s dev lo   # there, when it is on another interface", prefix, prefix),
+	}
+	if vip.Is6() {
+		return move
+	}
+	return append([]string{set("net/ipv4/conf/all/arp_ignore", 1) + there, set("net/ipv4/conf/all/arp_announce", 2) + there}, move...)
 }
 
 // vipTaken: with a daemon, an address on a host that is not its master; without one,
@@ -179,7 +242,7 @@ const (
 )
 
 // Traffic lists the packets that have to pass this host's firewall: adverts of every
-// instance over every path, and those of BFD.
+// instance over every path, and those of BFD, of connection sync and of readiness.
 func Traffic(c *config.Config) (all []Packet) {
 	both := func(p Packet, source, target netip.Addr) {
 		what := p.What
@@ -219,6 +282,21 @@ func Traffic(c *config.Config) (all []Packet) {
 			port = 4784
 		}
 		both(Packet{Path: []string{"bfd", b.Name}, What: fmt.Sprintf("BFD (UDP port %d) with %s", port, b.Neighbor), Device: b.Interface, Protocol: protocolUDP, Port: port, IPv6: b.Neighbor.Is6()}, b.Neighbor, netip.Addr{})
+	}
+	if s := c.IPVSSync; s != nil {
+		both(Packet{Path: []string{"ipvs_sync"}, What: fmt.Sprintf("connection sync (UDP port %d) to %s on %s", s.Port, s.Group, s.Interface), Device: s.Interface, Protocol: protocolUDP, Port: s.Port, IPv6: s.Group.Is6()}, netip.Addr{}, s.Group)
+	}
+	if r := c.Readiness; r != nil {
+		for i, p := range r.Peers {
+			path := []string{"readiness", "peer", "[" + strconv.Itoa(i) + "]"}
+			packet := Packet{Path: path, Protocol: protocolUDP, IPv6: p.Address.Addr().Is6()}
+			in, out := packet, packet
+			in.In, in.Port, in.Source, in.Target = true, r.Listen.Port(), p.Address.Addr(), r.Listen.Addr()
+			in.What = fmt.Sprintf("incoming readiness reports (UDP port %d) of %s", in.Port, in.Source)
+			out.Port, out.Target = p.Address.Port(), p.Address.Addr()
+			out.What = fmt.Sprintf("outgoing readiness reports (UDP port %d) to %s", out.Port, out.Target)
+			all = append(all, in, out)
+		}
 	}
 	return all
 }

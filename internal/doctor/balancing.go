@@ -3,8 +3,10 @@ package doctor
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"director/config"
+	"director/internal/control"
 )
 
 // modules: what the kernel has not got and cannot load. What it loads by itself when
@@ -35,33 +37,50 @@ func modules(v *visit) {
 	}
 }
 
-// failing tells which servers are taken out when their checks fail.
-func failing(v *visit, removed bool) (all []server) {
+// expireNodest: connections to a server that was removed.
+func expireNodest(v *visit) {
+	const setting = "net/ipv4/vs/expire_nodest_conn"
 	for _, s := range servers(v.Config) {
-		if !s.sorry && s.inhibit != removed {
+		if n, ok := v.sysctl(setting); ok && n == 0 && !s.sorry && !s.inhibit {
+			v.add(Unwise, s.path[:2], "servers that fail are removed, and net.ipv4.vs.expire_nodest_conn is 0", set(setting, 1))
+		}
+	}
+}
+
+// quiescing tells which servers stay with weight 0 at times: when they fail, leave the
+// file, or by order of an operator that is in force now.
+func quiescing(v *visit) (all []server) {
+	ordered := make(map[string]bool) // virtual servers
+	if v.Facts.Daemon != nil && v.Facts.Daemon.Checkers != nil {
+		for _, s := range v.Facts.Daemon.Checkers.Services {
+			ordered[s.Name] = slices.ContainsFunc(s.Servers, func(r control.Server) bool { return r.Override != nil && r.EffectiveWeight == 0 })
+		}
+	}
+	for _, s := range servers(v.Config) {
+		if s.inhibit || !s.sorry && (s.weight == 0 || s.vs.DrainOnRemove > 0 || ordered[s.vs.Name]) {
 			all = append(all, s)
 		}
 	}
 	return all
 }
 
-// expireNodest: connections to a server that was removed.
-func expireNodest(v *visit) {
-	const setting = "net/ipv4/vs/expire_nodest_conn"
-	for _, s := range failing(v, true) {
-		if n, ok := v.sysctl(setting); ok && n == 0 {
-			v.add(Unwise, s.path[:2], "servers that fail are removed, and net.ipv4.vs.expire_nodest_conn is 0", set(setting, 1))
-		}
-	}
-}
-
 // expireTemplate: persistence to a server with weight 0. To one that was removed it
 // ends by itself.
 func expireTemplate(v *visit) {
 	const setting = "net/ipv4/vs/expire_quiescent_template"
-	for _, s := range failing(v, false) {
+	for _, s := range quiescing(v) {
 		if n, ok := v.sysctl(setting); ok && n == 0 && s.vs.PersistenceTimeout > 0 {
-			v.add(Unwise, sub(s.path[:2], "persistence_timeout"), "servers that fail get weight 0, and net.ipv4.vs.expire_quiescent_template is 0", set(setting, 1))
+			v.add(Unwise, sub(s.path[:2], "persistence_timeout"), "servers that fail or are drained stay with weight 0, and net.ipv4.vs.expire_quiescent_template is 0", set(setting, 1))
+		}
+	}
+}
+
+// connReuse: only where the default, 1, was changed.
+func connReuse(v *visit) {
+	const setting = "net/ipv4/vs/conn_reuse_mode"
+	for _, s := range quiescing(v) {
+		if n, ok := v.sysctl(setting); ok && n == 0 && s.vs.Protocol != config.UDP {
+			v.add(Unwise, s.path[:2], "servers that fail or are drained stay with weight 0, and net.ipv4.vs.conn_reuse_mode is 0", set(setting, 1))
 		}
 	}
 }

@@ -81,14 +81,16 @@ func replaced(pairs ...string) string { return strings.NewReplacer(pairs...).Rep
 // throughBase has a check through the virtual address.
 var throughBase = replaced(`"nat"`, `"dr"`, `"tcp"`, "\"tcp\"\nthrough_vip = true")
 
-// Each case is a host and a configuration, and what is found: "severity id line part
-// of what was found". All findings are listed.
-var cases = []struct {
+// finding is a host and a configuration, and what is found: "severity id line part of
+// what was found". All findings are listed.
+type finding struct {
 	name  string
 	text  string // empty: base
 	facts func(*Facts)
 	want  []string
-}{
+}
+
+var cases = []finding{
 	{name: "nothing"},
 	{"forwarding off", "", set1("net/ipv4/ip_forward", "0"), []string{"broken ip-forward 8 net.ipv4.ip_forward is off"}},
 	{"forwarding off, direct routing", replaced(`"nat"`, `"dr"`), set1("net/ipv4/ip_forward", "0"), nil},
@@ -116,8 +118,8 @@ var cases = []struct {
 	{"server behind a router", replaced(`"nat"`, `"dr"`), func(f *Facts) { f.Ways[addr("10.0.0.11")] = Way{Device: "eth0", Gateway: addr("192.0.2.254")} },
 		[]string{"broken direct-routing 9 behind the router 192.0.2.254"}},
 	{"director is a real server", replaced(`"nat"`, `"dr"`, "10.0.0.11", "192.0.2.1"), func(f *Facts) { f.Ways[addr("192.0.2.1")] = Way{Local: true, Device: "lo"} },
-		[]string{"unwise local-server 9 192.0.2.1 is this host"}},
-	{"director is a real server, quiet", replaced(`"nat"`, `"dr"`, "10.0.0.11", "192.0.2.1"), func(f *Facts) {
+		[]string{"broken own-loop 9 192.0.2.1 is this host, and its IPVS", "unwise local-server 9 192.0.2.1 is this host"}},
+	{"director is a real server, quiet", replaced(`"nat"`, "\"dr\"\nactive_with = \"web\"", "10.0.0.11", "192.0.2.1"), func(f *Facts) {
 		f.Ways[addr("192.0.2.1")] = Way{Local: true, Device: "lo"}
 		f.Sysctl["net/ipv4/conf/all/arp_ignore"], f.Sysctl["net/ipv4/conf/all/arp_announce"] = "1", "2"
 	}, nil},
@@ -336,7 +338,7 @@ func manyIPv6(n int) string {
 
 func TestFindings(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, tc := range cases {
+	for _, tc := range slices.Concat(cases, farmCases) {
 		t.Run(tc.name, func(t *testing.T) {
 			text := tc.text
 			if text == "" {
@@ -377,7 +379,7 @@ func TestFindings(t *testing.T) {
 // What is not known says nothing: a host of which nothing could be seen has no
 // findings but those that follow from the configuration alone.
 func TestNothingKnown(t *testing.T) {
-	for _, tc := range cases {
+	for _, tc := range slices.Concat(cases, farmCases) {
 		text := tc.text
 		if text == "" {
 			text = base

@@ -25,8 +25,8 @@ type Facts struct {
 	Modules Modules
 	// Services are those in the kernel's IPVS table, nil: not known.
 	Services []Service
-	// Answers holds the MAC address that answered for a virtual address on its link,
-	// empty: nobody did. Addresses that were not asked for are not in it.
+	// Answers holds the MAC address that answered for an address of Probes and Suspects
+	// on its link, empty: nobody did. Addresses that were not asked for are not in it.
 	Answers map[netip.Addr]string
 	// Firewall holds the fate of the packets of Traffic, by their names; nil: not known.
 	Firewall  map[string]Fate

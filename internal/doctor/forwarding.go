@@ -91,7 +91,7 @@ func (v *visit) master(name string) string {
 func sendRedirects(v *visit) {
 	for _, s := range servers(v.Config) {
 		way, ok := v.Facts.Ways[s.addr]
-		if s.forward != config.NAT || !s.addr.Is4() || !ok || way.Device == "" || way.Local || way.Gateway.IsValid() || way.Device != v.deviceOf(s.vs.Address.Addr()) {
+		if s.forward != config.NAT || !s.addr.Is4() || !ok || way.Device == "" || way.Local || way.Gateway.IsValid() || !slices.Contains(v.entrances(s.vs), entrance{way.Device, false}) {
 			continue
 		}
 		if n, ok := v.conf(way.Device, "send_redirects"); ok && n == 1 {
@@ -151,8 +151,13 @@ func localServer(v *visit) {
 		}
 	}
 	for _, s := range servers(v.Config) {
-		if a := s.vs.Address.Addr(); s.forward != config.NAT && a.Is4() && v.Facts.Ways[s.addr].Local {
-			quiet(s.path, a, Unwise, fmt.Sprintf("the real server %s is this host, and arp_ignore and arp_announce do not keep it quiet about %s while it is a backup", s.addr, a))
+		if s.forward == config.NAT || !v.Facts.Ways[s.addr].Local {
+			continue
+		}
+		for _, f := range v.fronts(s.vs) {
+			if f.addr.Is4() {
+				quiet(s.path, f.addr, Unwise, fmt.Sprintf("the real server %s is this host, and arp_ignore and arp_announce do not keep it quiet about %s while it is a backup", s.addr, f.addr))
+			}
 		}
 	}
 	for _, a := range v.index.virtuals {
@@ -185,15 +190,22 @@ func throughVIP(v *visit) {
 // largeReceive: the kernel switches LRO off by itself where it forwards; IPVS with
 // direct routing and tunnels does not count as that.
 func largeReceive(v *visit) {
+	if n, known := v.sysctl("net/ipv4/ip_forward"); !known || n != 0 {
+		return
+	}
 	for _, s := range servers(v.Config) {
-		l, ok := v.link(v.deviceOf(s.vs.Address.Addr()))
-		if n, known := v.sysctl("net/ipv4/ip_forward"); ok && l.LargeReceive && known && n == 0 && s.forward != config.NAT {
-			v.add(Unwise, s.path[:2], "large-receive-offload is on on "+l.Name, "ethtool -K "+quote(l.Name)+" lro off")
+		if s.forward == config.NAT {
+			continue
+		}
+		for _, e := range v.entrances(s.vs) {
+			if l, ok := v.link(e.device); ok && l.LargeReceive {
+				v.add(Unwise, s.path[:2], "large-receive-offload is on on "+l.Name, "ethtool -K "+quote(l.Name)+" lro off")
+			}
 		}
 	}
 }
 
-// tunnelMTU: a packet of the clients' size with the outer header must fit.
+// tunnelMTU: a packet of the clients' size with the outer headers must fit.
 func tunnelMTU(v *visit) {
 	for _, s := range servers(v.Config) {
 		way, ok := v.Facts.Ways[s.addr]
@@ -201,27 +213,51 @@ func tunnelMTU(v *visit) {
 			continue
 		}
 		out, known := v.link(way.Device)
-		in, from := v.link(v.deviceOf(s.vs.Address.Addr()))
-		if !known || !from {
+		if !known {
 			continue
-		}
-		header := 20
-		if s.addr.Is6() {
-			header = 40
 		}
 		room := out.MTU
 		if way.MTU > 0 {
 			room = min(room, way.MTU)
 		}
-		if room < in.MTU+header {
+		header, what := outerHeader(s)
+		for _, e := range v.entrances(s.vs) {
+			in, from := v.link(e.device)
+			if !from || room >= in.MTU+header {
+				continue
+			}
 			mss := room - header - 40 // of IP and TCP
-			if s.vs.Address.Addr().Is6() {
+			if e.ipv6 {
 				mss -= 20
 			}
-			v.add(Unwise, s.path, fmt.Sprintf("clients' packets of up to %d bytes come in by %s, and the way to %s by %s carries %d: %d with the tunnel's header taken off",
-				in.MTU, in.Name, s.addr, out.Name, room, room-header),
+			v.add(Unwise, s.path, fmt.Sprintf("clients' packets of up to %d bytes come in by %s, and the way to %s by %s carries %d: %d without the headers of the tunnel, %d bytes for %s",
+				in.MTU, in.Name, s.addr, out.Name, room, room-header, header, what),
 				fmt.Sprintf("ip link set %s mtu %d   # and so on the whole way", quote(out.Name), in.MTU+header),
 				fmt.Sprintf("ip route replace default via GATEWAY advmss %d   # or this on each real server", mss))
 		}
 	}
+}
+
+// outerHeader returns how many bytes IPVS puts before a packet that it sends to a server
+// through a tunnel, at most, and what they are (ip_vs_tunnel_xmit, RFC 2784,
+// draft-ietf-intarea-gue).
+func outerHeader(s server) (size int, what string) {
+	size, what = 20, "IPv4"
+	if s.addr.Is6() {
+		size, what = 40, "IPv6"
+	}
+	if s.tunnel == nil {
+		return size, what
+	}
+	switch {
+	case s.tunnel.Type == "gue" && s.tunnel.Checksum == "remote-checksum":
+		return size + 8 + 4 + 8, what + ", UDP and GUE with the offsets of the checksum"
+	case s.tunnel.Type == "gue":
+		return size + 8 + 4, what + ", UDP and GUE"
+	case s.tunnel.Type == "gre" && s.tunnel.Checksum == "checksum":
+		return size + 4 + 4, what + " and GRE with a checksum"
+	case s.tunnel.Type == "gre":
+		return size + 4, what + " and GRE"
+	}
+	return size, what
 }

@@ -242,6 +242,13 @@ func daemon(v *visit) {
 	}
 	if s.Checkers != nil {
 		failures(s.Checkers.Failures)
+		if n := s.Checkers.Repairs; n > 0 {
+			severity := Note
+			if n > manyRepairs {
+				severity = Unwise
+			}
+			v.add(severity, nil, fmt.Sprintf("%d differences in the IPVS table were put right that somebody else had made: a program or a person writes to it", n), "director events   # says what was changed, and when")
+		}
 	}
 	for _, c := range s.Notify {
 		if c.Dropped > 0 {
@@ -249,6 +256,9 @@ func daemon(v *visit) {
 		}
 	}
 }
+
+// manyRepairs of the IPVS table are more than the work of a hand.
+const manyRepairs = 5
 
 // alarmCure is what finds the cause of an alarm, beyond what its text says.
 func alarmCure(a control.Alarm) []string {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -45,6 +46,8 @@ type server struct {
 	path    []string
 	addr    netip.Addr
 	forward config.Forwarding
+	tunnel  *config.TunnelOptions // nil: IP in IP, or no tunnel
+	weight  int
 	inhibit bool
 	sorry   bool
 	through bool // it is asked through the virtual address
@@ -56,10 +59,10 @@ func servers(c *config.Config) (all []server) {
 		vs := &c.VirtualServers[n]
 		path := []string{"virtual_server", vs.Name}
 		for i, rs := range vs.RealServers {
-			all = append(all, server{vs, sub(path, "real_server", "["+strconv.Itoa(i)+"]"), rs.Address.Addr(), rs.Forwarding, rs.Inhibit, false, config.Through(rs.Checks)})
+			all = append(all, server{vs, sub(path, "real_server", "["+strconv.Itoa(i)+"]"), rs.Address.Addr(), rs.Forwarding, rs.Tunnel, rs.Weight, rs.Inhibit, false, config.Through(rs.Checks)})
 		}
 		for i, s := range vs.SorryServers {
-			all = append(all, server{vs, sub(path, "sorry_server", "["+strconv.Itoa(i)+"]"), s.Address.Addr(), s.Forwarding, s.Inhibit, true, config.Through(s.Checks)})
+			all = append(all, server{vs, sub(path, "sorry_server", "["+strconv.Itoa(i)+"]"), s.Address.Addr(), s.Forwarding, s.Tunnel, 1, s.Inhibit, true, config.Through(s.Checks)})
 		}
 	}
 	return all
@@ -105,6 +108,34 @@ func Probes(c *config.Config) (all []Probe) {
 	return all
 }
 
+// Suspects lists further questions, once it is known who answers for virtual addresses:
+// of direct routing and tunnels a real server has the address as well, and must keep
+// still about it. Where the instance waits for a master, that one is asked for, too.
+func Suspects(c *config.Config, f *Facts) (all []Probe) {
+	v := &visit{Input: Input{Config: c, Facts: f}}
+	v.index = newIndex(v.Input)
+	answered := make(map[netip.Addr]bool)
+	for _, a := range v.index.virtuals {
+		if v.stranger(f.Answers[a.addr()]) {
+			answered[a.addr()] = true
+			if m := v.masterOf(a); m.IsValid() {
+				all = append(all, Probe{a.below, m})
+			}
+		}
+	}
+	for _, s := range servers(c) {
+		way := f.Ways[s.addr]
+		if s.forward == config.NAT || way.Local || way.Device == "" || way.Gateway.IsValid() {
+			continue
+		}
+		if slices.ContainsFunc(v.fronts(s.vs), func(f front) bool { return answered[f.addr] }) {
+			all = append(all, Probe{way.Device, s.addr})
+		}
+	}
+	slices.SortFunc(all, func(a, b Probe) int { return cmp.Or(strings.Compare(a.Device, b.Device), a.Addr.Compare(b.Addr)) })
+	return slices.Compact(all)
+}
+
 // peer is another router that is spoken to by unicast.
 type peer struct {
 	path   []string
@@ -144,7 +175,11 @@ func needs(c *config.Config) (all []need) {
 		path := []string{"virtual_server", vs.Name}
 		all = append(all, need{"ip_vs", path, "virtual servers", false},
 			need{"ip_vs_" + vs.Scheduler, sub(path, "scheduler"), "the scheduler " + vs.Scheduler, false})
-		if vs.Address.Port() == 21 && vs.Protocol == config.TCP && vs.Forwarding == config.NAT {
+		if vs.PersistenceEngine != "" {
+			all = append(all, need{"ip_vs_pe_" + vs.PersistenceEngine, sub(path, "persistence_engine"), "persistence by " + vs.PersistenceEngine, false})
+		}
+		ftp := func(id config.ServiceID) bool { return id.Address.Port() == 21 && id.Protocol == config.TCP }
+		if vs.Forwarding == config.NAT && slices.ContainsFunc(vs.Services(), ftp) {
 			all = append(all, need{"ip_vs_ftp", sub(path, "address"), "active and passive FTP behind NAT", true})
 		}
 	}
@@ -177,10 +212,57 @@ type index struct {
 	clients  map[netip.Addr]string     // the interface of the link by which clients of an address come in
 	holders  map[netip.Addr][]string   // the interfaces that have an address
 	networks map[string][]netip.Prefix // of an interface, by its own and its virtual addresses
+	fronts   map[*config.VirtualServer][]front
+}
+
+// front is an address that clients of a virtual server send to.
+type front struct {
+	addr   netip.Addr
+	device string // by which they come in; empty: it is not known
+}
+
+// fronts lists the addresses of a virtual server. Which packets a firewall marks is not
+// known here: behind a mark may be every virtual address of its family, with active_with
+// those of that instance.
+func (v *visit) fronts(vs *config.VirtualServer) []front {
+	list, known := v.index.fronts[vs]
+	if known {
+		return list
+	}
+	for _, id := range vs.Services() {
+		if id.FWMark == 0 {
+			list = append(list, front{id.Address.Addr(), v.deviceOf(id.Address.Addr())})
+			continue
+		}
+		for _, a := range v.index.virtuals {
+			if a.addr().Is6() == (id.Family == "ipv6") && (vs.ActiveWith == "" || vs.ActiveWith == a.in.Name) {
+				list = append(list, front{a.addr(), a.below})
+			}
+		}
+	}
+	v.index.fronts[vs] = list
+	return list
+}
+
+// entrance is an interface by which clients of a virtual server come in.
+type entrance struct {
+	device string
+	ipv6   bool
+}
+
+// entrances lists them, as far as they are known.
+func (v *visit) entrances(vs *config.VirtualServer) (list []entrance) {
+	for _, f := range v.fronts(vs) {
+		if e := (entrance{f.device, f.addr.Is6()}); e.device != "" && !slices.Contains(list, e) {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 func newIndex(in Input) *index {
-	x := &index{virtuals(in.Config), make(map[string]Link), make(map[netip.Addr]string), make(map[netip.Addr][]string), make(map[string][]netip.Prefix)}
+	x := &index{virtuals(in.Config), make(map[string]Link), make(map[netip.Addr]string), make(map[netip.Addr][]string), make(map[string][]netip.Prefix),
+		make(map[*config.VirtualServer][]front)}
 	for _, l := range in.Facts.Links {
 		x.links[l.Name] = l
 		for _, p := range l.Addresses {

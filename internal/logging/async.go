@@ -16,7 +16,8 @@ const maxQueued = 4096
 // queue is full, further lines are dropped; their number is written as a line
 // of its own when it moves again.
 type Async struct {
-	w io.Writer
+	w    io.Writer
+	each bool // a Write beneath for each line, as datagrams need it
 
 	mu      sync.Mutex
 	lines   [][]byte
@@ -30,6 +31,14 @@ type Async struct {
 // NewAsync returns a writer in front of w. Each Write must be one line.
 func NewAsync(w io.Writer) *Async {
 	a := &Async{w: w, changed: make(chan struct{}), report: droppedLine}
+	go a.run()
+	return a
+}
+
+// newAsyncEach returns a writer that hands each Write to w by itself, and tells of lost
+// ones by what report returns.
+func newAsyncEach(w io.Writer, report func(dropped uint64) []byte) *Async {
+	a := &Async{w: w, each: true, changed: make(chan struct{}), report: report}
 	go a.run()
 	return a
 }
@@ -72,13 +81,18 @@ func (a *Async) run() {
 			<-changed
 			a.mu.Lock()
 		}
-		text := bytes.Join(a.lines, nil)
+		lines := a.lines
 		if a.dropped > 0 {
-			text = append(text, a.report(a.dropped)...)
+			lines = append(lines, a.report(a.dropped))
+		}
+		if !a.each {
+			lines = [][]byte{bytes.Join(lines, nil)}
 		}
 		a.lines, a.dropped, a.busy = nil, 0, true
 		a.mu.Unlock()
-		_, _ = a.w.Write(text) // there is nowhere to report that the log cannot be written
+		for _, text := range lines {
+			_, _ = a.w.Write(text) // there is nowhere to report that the log cannot be written
+		}
 		a.mu.Lock()
 		a.busy = false
 		a.signal()

@@ -1,6 +1,7 @@
 // Package logging sets up the daemon's log: slog as text or JSON on standard
-// error, with a level and a format that a reload can change, and a writer that
-// never makes its caller wait.
+// error, or with fields to systemd's journal; with a level and a format that can be
+// changed at run time, lines that repeat counted, and a writer that never makes its
+// caller wait.
 package logging
 
 import (
@@ -10,8 +11,10 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // The formats.
@@ -23,19 +26,36 @@ const (
 // Settings are what can be changed while the daemon runs. The zero value is
 // level info and format text.
 type Settings struct {
-	level slog.LevelVar
+	level slog.LevelVar // in force
 	json  atomic.Bool
+
+	mu         sync.Mutex
+	configured slog.Level
+	override   *slog.Level // nil: none
+}
+
+// ParseLevel returns the level of a word: debug, info, warn, error.
+func ParseLevel(word string) (slog.Level, error) {
+	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if strings.EqualFold(l.String(), word) {
+			return l, nil
+		}
+	}
+	return 0, fmt.Errorf("log level %q: must be debug, info, warn or error", word)
 }
 
 // Set puts a level (debug, info, warn, error) and a format (text, json) in
 // force. An empty word changes nothing.
 func (s *Settings) Set(level, format string) error {
 	if level != "" {
-		var l slog.Level
-		if err := l.UnmarshalText([]byte(level)); err != nil {
-			return fmt.Errorf("log level %q: must be debug, info, warn or error", level)
+		l, err := ParseLevel(level)
+		if err != nil {
+			return err
 		}
-		s.level.Set(l)
+		s.mu.Lock()
+		s.configured = l
+		s.settle()
+		s.mu.Unlock()
 	}
 	switch format {
 	case "":
@@ -47,23 +67,74 @@ func (s *Settings) Set(level, format string) error {
 	return nil
 }
 
+// Override puts a level in the place of the one of Set, until it is called with an empty
+// word.
+func (s *Settings) Override(level string) error {
+	var o *slog.Level
+	if level != "" {
+		l, err := ParseLevel(level)
+		if err != nil {
+			return err
+		}
+		o = &l
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.override = o
+	s.settle()
+	return nil
+}
+
+// settle puts the level in force that counts. s.mu is held.
+func (s *Settings) settle() {
+	l := s.configured
+	if s.override != nil {
+		l = *s.override
+	}
+	s.level.Set(l)
+}
+
+// Open returns the log of a process on f, its standard error, and what writes the lines
+// that are still queued, at most for a time. journalStream is the environment's
+// JOURNAL_STREAM: when journald reads f, and the format is text, entries go to it in its
+// native protocol, with each attribute as a field.
+func Open(f *os.File, journalStream string, s *Settings) (log *slog.Logger, flush func(time.Duration)) {
+	return open(f, journalStream, JournalSocket, s)
+}
+
+func open(f *os.File, journalStream, socket string, s *Settings) (*slog.Logger, func(time.Duration)) {
+	lines := NewAsync(f)
+	timestamps := Timestamps(f, journalStream)
+	h := newHandler(lines, s, timestamps)
+	var entries *Async
+	if !timestamps {
+		if j := dialJournal(socket, f); j != nil {
+			entries = newAsyncEach(j, droppedEntry)
+			h.text = newJournalHandler(entries, h.opts)
+		}
+	}
+	counted := newRepeatHandler(h)
+	return slog.New(counted), func(limit time.Duration) {
+		counted.all.close()
+		lines.Close(limit)
+		if entries != nil {
+			entries.Close(limit)
+		}
+	}
+}
+
 // New returns a logger that writes to w. Lines have no time of their own when
 // timestamps is false, as fits a log that is kept by journald.
 func New(w io.Writer, s *Settings, timestamps bool) *slog.Logger {
+	return slog.New(newHandler(w, s, timestamps))
+}
+
+func newHandler(w io.Writer, s *Settings, timestamps bool) *handler {
 	opts := &slog.HandlerOptions{Level: &s.level}
 	if !timestamps {
-		opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}
+		opts.ReplaceAttr = withoutTime
 	}
-	return slog.New(&handler{
-		settings: s,
-		text:     slog.NewTextHandler(w, opts),
-		json:     slog.NewJSONHandler(w, opts),
-	})
+	return &handler{settings: s, opts: opts, text: slog.NewTextHandler(w, opts), json: slog.NewJSONHandler(w, opts)}
 }
 
 // Timestamps reports whether lines on f need a time of their own: not when
@@ -85,6 +156,7 @@ func Timestamps(f *os.File, journalStream string) bool {
 // settings name at that moment.
 type handler struct {
 	settings   *Settings
+	opts       *slog.HandlerOptions
 	text, json slog.Handler
 }
 
@@ -105,10 +177,10 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 
 // WithAttrs implements slog.Handler.
 func (h *handler) WithAttrs(a []slog.Attr) slog.Handler {
-	return &handler{h.settings, h.text.WithAttrs(a), h.json.WithAttrs(a)}
+	return &handler{h.settings, h.opts, h.text.WithAttrs(a), h.json.WithAttrs(a)}
 }
 
 // WithGroup implements slog.Handler.
 func (h *handler) WithGroup(name string) slog.Handler {
-	return &handler{h.settings, h.text.WithGroup(name), h.json.WithGroup(name)}
+	return &handler{h.settings, h.opts, h.text.WithGroup(name), h.json.WithGroup(name)}
 }

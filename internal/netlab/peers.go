@@ -37,10 +37,10 @@ func (h *Host) Nginx(addr netip.AddrPort, page string, o NginxOptions) (*Nginx, 
 	}
 	n := &Nginx{sick: filepath.Join(dir, "sick")}
 	_ = os.Remove(n.sick)
-	conf := strings.NewReplacer("DIR", dir, "ADDR", addr.String(), "HEALTH", HealthPath, "MORE", o.Server).Replace(nginxConf)
+	server := strings.NewReplacer("DIR", dir, "ADDR", addr.String(), "HEALTH", HealthPath, "MORE", o.Server).Replace(nginxServer)
 	confPath := filepath.Join(dir, "nginx.conf")
 	for path, text := range map[string]string{
-		confPath: conf, filepath.Join(dir, "www", "page"): page + "\n", filepath.Join(dir, "www", "ok"): "ok\n",
+		confPath: NginxConf(dir, server), filepath.Join(dir, "www", "page"): page + "\n", filepath.Join(dir, "www", "ok"): "ok\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			return nil, err
@@ -53,21 +53,7 @@ func (h *Host) Nginx(addr netip.AddrPort, page string, o NginxOptions) (*Nginx, 
 	return n, n.ready(addr)
 }
 
-const nginxConf = `daemon off;
-user root;
-worker_processes 1;
-pid DIR/nginx.pid;
-error_log stderr notice;
-events { worker_connections 512; }
-http {
-	access_log off;
-	client_body_temp_path DIR/body;
-	proxy_temp_path DIR/proxy;
-	fastcgi_temp_path DIR/fastcgi;
-	uwsgi_temp_path DIR/uwsgi;
-	scgi_temp_path DIR/scgi;
-	default_type text/plain;
-	server {
+const nginxServer = `server {
 		listen ADDR;
 		root DIR/www;
 		location / { try_files /page =404; }
@@ -76,7 +62,29 @@ http {
 			try_files /ok =404;
 		}
 		MORE
-	}
+	}`
+
+// NginxConf is the configuration of an nginx with one worker, in the foreground, all of its files below a folder. http is the
+// content of its http block.
+func NginxConf(dir, http string) string {
+	return strings.NewReplacer("DIR", dir, "HTTP", http).Replace(nginxConf)
+}
+
+const nginxConf = `daemon off;
+user root;
+worker_processes 1;
+pid DIR/nginx.pid;
+error_log stderr notice;
+events { worker_connections 4096; }
+http {
+	access_log off;
+	client_body_temp_path DIR/body;
+	proxy_temp_path DIR/proxy;
+	fastcgi_temp_path DIR/fastcgi;
+	uwsgi_temp_path DIR/uwsgi;
+	scgi_temp_path DIR/scgi;
+	default_type text/plain;
+	HTTP
 }
 `
 

@@ -176,6 +176,14 @@ func (p *Process) Signal(sig os.Signal) error {
 	return err
 }
 
+// SignalGroup sends a signal to all of the process's group, such as the workers of a server.
+func (p *Process) SignalGroup(sig syscall.Signal) error {
+	if err := unix.Kill(-p.Pid(), sig); err != nil {
+		return fmt.Errorf("%s: signal %s to all of %s: %w", p.host.name, sig, p.name, err)
+	}
+	return nil
+}
+
 // Stop asks the process to end (SIGTERM) and, when it has not after timeout, kills its process group and returns an error.
 func (p *Process) Stop(timeout time.Duration) error {
 	if err := p.Signal(syscall.SIGTERM); err != nil {

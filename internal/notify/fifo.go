@@ -171,7 +171,7 @@ func fifoService(s *config.VirtualServer) string {
 
 func fifoAddress(a netip.AddrPort, p config.Protocol) string {
 	if p == "" { // behind a firewall mark
-		return fmt.Sprintf("[%s]:%d", a.Addr(), a.Port())
+		p = "none"
 	}
 	return fmt.Sprintf("[%s]:%s:%d", a.Addr(), p, a.Port())
 }

@@ -51,7 +51,7 @@ func TestFIFO(t *testing.T) {
 	}
 	text, err := io.ReadAll(r)
 	want := "INSTANCE \"VI_1\" MASTER 100\nVS [10.0.0.1]:tcp:80 UP\nVS [2001:db8::1]:udp:53 DOWN\n" +
-		"RS [1.2.3.4]:tcp:80 [10.0.0.1]:tcp:80 DOWN\nVS FWM 3 DOWN\nVS FWM 3 UP\nRS [1.2.3.4]:0 FWM 3 UP\n"
+		"RS [1.2.3.4]:tcp:80 [10.0.0.1]:tcp:80 DOWN\nVS FWM 3 DOWN\nVS FWM 3 UP\nRS [1.2.3.4]:none:0 FWM 3 UP\n"
 	if err != nil || string(text) != want {
 		t.Errorf("got %q, %v", text, err)
 	}

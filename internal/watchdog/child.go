@@ -112,6 +112,9 @@ func (p *parent) spawn(c *child) {
 	}
 	run := &process{ch: ch, spawned: now, lastCycle: now, alive: monotonic(), first: c.want.number, pending: c.want.number}
 	c.run = run
+	if p.logOrders[c.role] != nil {
+		p.tellLevel(c.role)
+	}
 	if c.role == RoleVRRP && len(p.standing) > 0 {
 		ch.Send(Message{Standing: &Standing{Orders: p.standing}}) // before the first configuration
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -316,6 +317,33 @@ func TestScriptWarnings(t *testing.T) {
 		"f:5: warning: vrrp_instance.web.notify.master: " + no,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestCheckScripts shows that checks which have the same script for the same target
+// share one run, and that none is run twice at a time.
+func TestCheckScripts(t *testing.T) {
+	d := prepare(t)
+	c := conf("", "check:x")
+	c.Global.ScriptUser = "root"
+	check := config.Check{Kind: config.CheckScript, Timeout: config.Duration(5 * time.Second),
+		Command: []string{"/bin/sh", "-c", "echo begin >> " + d.dir + "/log; sleep 0.3; echo end >> " + d.dir + "/log; exit 4"}}
+	dynamic, patient := check, check
+	dynamic.Dynamic, patient.Timeout = true, config.Duration(6*time.Second)
+	c.VirtualServers[0].RealServers = []config.RealServer{{Address: netip.MustParseAddrPort("10.0.0.1:80"), Checks: []config.Check{check, dynamic, patient}}}
+	d.configure(c)
+	d.start()
+	for id := range 3 {
+		d.await(regexp.QuoteMeta(fmt.Sprintf(`checkers script %d  ok=false exit status 4 ""`, id)), 1)
+	}
+	var order []string
+	for _, line := range strings.Split(d.log(), "\n") {
+		if line == "begin" || line == "end" {
+			order = append(order, line)
+		}
+	}
+	if diff := cmp.Diff([]string{"begin", "end", "begin", "end"}, order); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -30,6 +30,9 @@ func (p *parent) event(e control.Event) {
 	if e.Author != "" {
 		attrs = append(attrs, slog.String("author", e.Author))
 	}
+	if e.Code != "" && e.Kind != control.KindAlarm {
+		attrs = append(attrs, slog.String("reason_code", e.Code))
+	}
 	attrs = append(attrs, slog.Uint64("generation", e.Generation), slog.Uint64("seq", e.Seq))
 	level := slog.LevelInfo
 	switch e.To {
@@ -57,6 +60,8 @@ func subjectKey(e control.Event) string {
 		return "instance"
 	case "maintenance":
 		return "server"
+	case "loglevel":
+		return "process"
 	case "":
 		return "subject"
 	}

@@ -27,9 +27,10 @@ func TestMain(m *testing.M) {
 		f := &fakeChild{role: role, dir: os.Getenv("DIRECTOR_FAKE_DIR")}
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 		if work, is := map[Role]Work{RoleWeb: fakeWeb(f.dir), RoleSNMP: fakeSNMP(f.dir)}[role]; is {
-			os.Exit(RunObserver(role, log, nil, work))
+			os.Exit(RunObserver(role, log, nil, func(level string) error { f.note("level %q", level); return nil }, work))
 		}
-		os.Exit(RunChild(role, log, func() {}, f.run, func(c *Configure) { f.note("observed %d", c.Generation) }))
+		os.Exit(RunChild(role, log, func() {}, f.run, func(c *Configure) { f.note("observed %d", c.Generation) },
+			func(level string) error { f.note("level %q", level); return nil }))
 	}
 	if dir := os.Getenv("DIRECTOR_FAKE_PARENT"); dir != "" {
 		signals := make(chan os.Signal, 1)
@@ -93,7 +94,8 @@ func parseJSON(name string, text []byte) (*config.Config, []config.Warning, erro
 //
 // An instance or virtual server called "refuse" or "die" makes it refuse the
 // configuration or die of it, "silent" never acknowledge it; "script:NAME" makes
-// it run a track script, twice at once.
+// it run a track script, twice at once, "check:NAME" the scripts of three checks of its
+// server 10.0.0.1:80.
 type fakeChild struct {
 	role Role
 	dir  string
@@ -236,6 +238,10 @@ func (f *fakeChild) configure(c *Configure) {
 		case strings.HasPrefix(name, "script:"):
 			for id := range uint64(2) {
 				f.ch.Send(Message{RunScript: &RunScript{ID: id, Name: strings.TrimPrefix(name, "script:")}})
+			}
+		case strings.HasPrefix(name, "check:"):
+			for i := range 3 {
+				f.ch.Send(Message{RunScript: &RunScript{ID: uint64(i), Check: &CheckScript{Service: name, Server: netip.MustParseAddrPort("10.0.0.1:80"), Index: i}}})
 			}
 		}
 	}

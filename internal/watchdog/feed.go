@@ -24,6 +24,7 @@ type News struct {
 	Config   *OpenConfig     // in force, before a state of it
 	Status   *control.Status // the whole, as it is now
 	Events   []control.Event // oldest first
+	LogLevel *LogLevel       // in place of that of Settings
 }
 
 // OpenConfig is a configuration without its secrets.
@@ -44,6 +45,8 @@ type Feed struct {
 	file *os.File
 	news *gob.Decoder
 	rest *News // what came with the settings and was not asked for yet
+	// level is called with each log level that is ordered, unless it is nil.
+	level func(*LogLevel)
 }
 
 // NewFeed reads from f, the reading end of a pipe, which it owns from then on. It
@@ -93,6 +96,9 @@ func (f *Feed) Next() (News, error) {
 	}
 	if err != nil {
 		return News{}, fmt.Errorf("watchdog: feed: %w", err)
+	}
+	if n.LogLevel != nil && f.level != nil {
+		f.level(n.LogLevel)
 	}
 	if n.Status != nil {
 		keepLists(n.Status)
@@ -184,6 +190,11 @@ func (f *feeder) config(c *config.Config) {
 // status has the whole state told.
 func (f *feeder) status(s *control.Status) {
 	f.add(func(n *News) { n.Status = s })
+}
+
+// level has a log level told.
+func (f *feeder) level(level string) {
+	f.add(func(n *News) { n.LogLevel = &LogLevel{Level: level} })
 }
 
 // event has events told; the oldest are left out when too many wait.

@@ -232,6 +232,9 @@ func (o *observer) spawn(become confinement) {
 		func(size int) { p.post(func() { o.told(run, size) }) },
 		func(err error) { p.post(func() { o.deaf(run, err) }) })
 	o.tellConfig()
+	if p.logOrders[o.kind.role] != nil {
+		p.tellLevel(o.kind.role)
+	}
 	if o.kind.events {
 		run.feed.event(p.events.after(0, 0)...)
 	}

@@ -57,6 +57,10 @@ type Options struct {
 	// Leftovers reports whether a child must run although the configuration has
 	// nothing for it, to take away what a former run left; nil means never.
 	Leftovers func(Role) bool
+	// LogLevel is the log level of the command line, which wins over the configuration;
+	// empty: none. OverrideLog puts another in its place, until it gets an empty word.
+	LogLevel    string
+	OverrideLog func(level string) error
 	// Configured is called with each configuration that comes into force, nil allowed.
 	Configured func(*config.Config)
 	// Signals carries SIGHUP (reload), SIGTERM and SIGINT (stop).
@@ -136,6 +140,7 @@ type parent struct {
 	standing  map[string]control.Override // of virtual routers, by instance
 	expiry    *time.Timer                 // of the one that ends first
 	lastOrder uint64
+	logOrders map[Role]*logOrder
 	ready     readyState
 	observers []*observer
 }
@@ -248,6 +253,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		inquiries: make(map[uint64]*inquiry),
 		plans:     make(map[uint64]*planning),
 		orders:    make(map[uint64]*openOrder),
+		logOrders: make(map[Role]*logOrder),
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
 		memory:    memory{log: o.Log},
@@ -361,6 +367,9 @@ func (p *parent) loop(ctx context.Context) error {
 	defer close(p.over)
 	cancelled := ctx.Done()
 	for p.phase != ended {
+		if len(p.work) == 0 {
+			p.events.flush()
+		}
 		select {
 		case f := <-p.work:
 			f()

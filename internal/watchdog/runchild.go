@@ -21,10 +21,10 @@ const orphanLimit = 15 * time.Second
 // log should tell the role in each of its lines; flush, which may take a moment, writes what of it is still queued.
 //
 // observe, unless it is nil, is called with each Configure before the daemon
-// gets it. Stopping is the parent's to say: signals that a terminal or a service
+// gets it, and level with each log level that the parent orders. Stopping is the parent's to say: signals that a terminal or a service
 // manager sends to all processes at once are ignored, because the order of
 // the stop would be lost.
-func RunChild(role Role, log *slog.Logger, flush func(), run func(context.Context, *Channel) error, observe func(*Configure)) int {
+func RunChild(role Role, log *slog.Logger, flush func(), run func(context.Context, *Channel) error, observe func(*Configure), level func(string) error) int {
 	nameProcess(role.Title())
 	ch, err := ChildChannel()
 	if err != nil {
@@ -34,6 +34,11 @@ func RunChild(role Role, log *slog.Logger, flush func(), run func(context.Contex
 	defer ch.Close()
 	memory := memory{log: log}
 	ch.observe = func(m Message) {
+		if m.LogLevel != nil && level != nil {
+			if err := level(m.LogLevel.Level); err != nil {
+				log.Warn("log level", "reason", err)
+			}
+		}
 		if m.Configure == nil {
 			return
 		}

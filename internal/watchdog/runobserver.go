@@ -18,9 +18,9 @@ type Work func(ctx context.Context, s *Settings, feed *Feed, sockets []*os.File)
 
 // RunObserver is the whole life of an observer process: it gives up every right, takes
 // the feed (file descriptor 3) and its sockets (those from 4), and works until the
-// parent is gone. configured, unless it is nil, is called with the settings before. It
-// returns the exit status.
-func RunObserver(role Role, log *slog.Logger, configured func(*Settings), work Work) int {
+// parent is gone. configured, unless it is nil, is called with the settings before, and
+// level with each log level that the parent orders. It returns the exit status.
+func RunObserver(role Role, log *slog.Logger, configured func(*Settings), level func(string) error, work Work) int {
 	nameProcess(role.Title())
 	if text := os.Getenv(envConfine); text != "" {
 		c, err := parseConfinement(text)
@@ -40,7 +40,14 @@ func RunObserver(role Role, log *slog.Logger, configured func(*Settings), work W
 	SurviveLostLog()
 	// The collector is to work harder before the kernel refuses more (RLIMIT_DATA).
 	debug.SetMemoryLimit(observerData * 3 / 4)
-	err := observe(configured, work)
+	err := observe(configured, func(l *LogLevel) {
+		if level == nil {
+			return
+		}
+		if err := level(l.Level); err != nil {
+			log.Warn("log level", "reason", err)
+		}
+	}, work)
 	var departure Departure
 	switch {
 	case err == nil:
@@ -53,11 +60,12 @@ func RunObserver(role Role, log *slog.Logger, configured func(*Settings), work W
 	return 1
 }
 
-func observe(configured func(*Settings), work Work) error {
+func observe(configured func(*Settings), level func(*LogLevel), work Work) error {
 	feed, err := NewFeed(os.NewFile(childFD, "feed"))
 	if err != nil {
 		return err
 	}
+	feed.level = level
 	s, err := feed.settings()
 	if errors.Is(err, io.EOF) {
 		return nil

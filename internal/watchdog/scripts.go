@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"director/checkers/probe"
 	"director/config"
@@ -183,21 +184,25 @@ func (s scripts) end() {
 	s.running.Wait()
 }
 
-// scriptRun is a track script that runs.
+// scriptRun is a script that runs.
 type scriptRun struct {
-	by   *process
-	next *scriptRequest // by a later process of the child, when this one is done
+	by *process
+	// waiting asked for it meanwhile: checks of one script and target that are made at
+	// different times, and a process that has replaced the one that asked first.
+	waiting []scriptRequest
 }
 
 type scriptRequest struct {
-	c   *child
-	run *process
-	ask *RunScript
+	c     *child
+	run   *process
+	ask   *RunScript
+	limit time.Duration
 }
 
 // runScript runs a script of the configuration for a child. The same script
-// never runs twice at a time: a second request of the same process is answered
-// at once; that of a process which replaced it waits for the end of the first.
+// never runs twice at a time. A second request of the same process for a track
+// script is answered at once; one for a check's script gets the result of the first,
+// if the time limit is the same. Any other waits for the end of the first.
 func (p *parent) runScript(c *child, run *process, ask *RunScript) {
 	if p.phase == stopping {
 		run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: p.stopReason()}})
@@ -217,11 +222,11 @@ func (p *parent) runScript(c *child, run *process, ask *RunScript) {
 		return
 	}
 	if active := p.scripts.active[key]; active != nil {
-		if active.by == run {
+		if active.by == run && ask.Check == nil {
 			run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: "still running"}})
 			return
 		}
-		active.next = &scriptRequest{c, run, ask}
+		active.waiting = append(active.waiting, scriptRequest{c, run, ask, command.Timeout})
 		return
 	}
 	active := &scriptRun{by: run}
@@ -230,14 +235,20 @@ func (p *parent) runScript(c *child, run *process, ask *RunScript) {
 		r := script.Run(p.scripts.ctx, command)
 		p.post(func() {
 			delete(p.scripts.active, key)
-			if c.run == run {
-				run.ch.Send(Message{ScriptDone: &ScriptDone{
-					ID: ask.ID, Name: ask.Name, OK: r.OK, Ran: r.Err == nil, Exit: r.ExitStatus, Result: r.String(),
-					Output: script.LastBytes(r.Output, maxScriptOutput), Duration: r.Duration,
-				}})
+			done := ScriptDone{
+				Name: ask.Name, OK: r.OK, Ran: r.Err == nil, Exit: r.ExitStatus, Result: r.String(),
+				Output: script.LastBytes(r.Output, maxScriptOutput), Duration: r.Duration,
 			}
-			if next := active.next; next != nil && next.c.run == next.run {
-				p.runScript(next.c, next.run, next.ask)
+			for _, asked := range append([]scriptRequest{{c, run, ask, command.Timeout}}, active.waiting...) {
+				switch {
+				case asked.c.run != asked.run: // it has gone
+				case asked.run == run && asked.limit == command.Timeout:
+					its := done
+					its.ID = asked.ask.ID
+					run.ch.Send(Message{ScriptDone: &its})
+				default:
+					p.runScript(asked.c, asked.run, asked.ask)
+				}
 			}
 		})
 	})

@@ -28,6 +28,10 @@ const (
 // what ps shows. RoleOf is its inverse.
 func (r Role) Title() string { return "director: " + string(r) }
 
+// Observer says that a process of this role only shows what director does: the others
+// do their work without it.
+func (r Role) Observer() bool { return r == RoleWeb || r == RoleSNMP }
+
 // RoleOf returns the role of the child process whose argument vector this is.
 func RoleOf(argv []string) (Role, bool) {
 	if len(argv) == 1 {

@@ -69,6 +69,7 @@ func (p *parent) report(silent map[Role]bool) *control.Status {
 		Version: p.o.Version, RouterID: p.force.config.Global.RouterID, ConfigPath: p.o.ConfigPath,
 		Generation: p.force.number, LoadedAt: p.force.since, LastReload: p.reloads.last, Reloads: p.reloads.count,
 		Processes: []control.Process{{Role: "parent", PID: os.Getpid(), State: p.phase.String(), StartedAt: p.started}},
+		LogLevels: p.orderedLevels(),
 		Notify:    p.notifier.Status(), Readiness: p.readinessStatus(),
 	}
 	if t := p.trial; t != nil && t.began {

@@ -8,7 +8,7 @@ import (
 
 // daemonFamilies are about the daemon itself.
 func daemonFamilies() []family {
-	perProcess := "process of the daemon (3 or 4)"
+	perProcess := "process of the daemon (3 to 5)"
 	processes := func(f func(control.Process, emit)) func(*view, emit) {
 		return func(v *view, emit emit) {
 			for _, p := range v.status.Processes {

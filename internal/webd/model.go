@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"director/internal/control"
+	"director/internal/watchdog"
 )
 
 // The page shows so much of a large farm at once.
@@ -405,6 +406,9 @@ func (p *pageState) judge(v *view) {
 	for _, s := range v.status.Processes {
 		if s.Unfit != "" {
 			add("warn", "%s does not run as configured: %s", s.Role, s.Unfit)
+		}
+		if watchdog.Role(s.Role) == watchdog.RoleSNMP && !asItShould(s) && s.State != "starting" {
+			add("warn", "%s %s: %s", s.Role, s.State, s.LastExit)
 		}
 	}
 	slices.SortStableFunc(p.Problems, func(a, b problem) int { return cmp.Compare(a.Level, b.Level) }) // bad before warn

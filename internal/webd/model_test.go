@@ -48,6 +48,9 @@ func TestVerdict(t *testing.T) {
 		{"a kernel call", func(s *control.Status) { s.Checkers.Failures = []control.KernelFail{{What: "x"}} }, "warn", []string{"warn failing now: 1 call of the kernel"}},
 		{"a reload", func(s *control.Status) { s.LastReload = &control.ReloadResult{Errors: []string{"director.toml:3: no"}} }, "warn",
 			[]string{"warn the last reload was refused: director.toml:3: no"}},
+		{"an SNMP agent", func(s *control.Status) {
+			s.Processes = append(s.Processes, control.Process{Role: "snmp", State: "respawn in 2s", LastExit: "connection refused"})
+		}, "warn", []string{"warn snmp respawn in 2s: connection refused"}},
 		{"a priority", func(s *control.Status) { s.Processes[1].Unfit = "no real time" }, "warn", []string{"warn vrrp does not run as configured: no real time"}},
 	} {
 		t.Run(test.what, func(t *testing.T) {

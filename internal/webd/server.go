@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"director/internal/control"
+	"director/internal/watchdog"
 )
 
 // Limits on clients.
@@ -140,8 +141,8 @@ func (v *view) unwell(now time.Time) []string {
 	}
 	var list []string
 	for _, p := range v.status.Processes {
-		if p.Role == "web" {
-			continue // who else says this
+		if watchdog.Role(p.Role).Observer() {
+			continue // nothing waits for it
 		}
 		switch {
 		case p.Stale:

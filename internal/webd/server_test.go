@@ -49,6 +49,9 @@ func TestHealth(t *testing.T) {
 	}{
 		{"all is well", well, "/healthz", 200, "ok"},
 		{"the web process does not judge itself", change(func(s *control.Status) { s.Processes[3].State = "starting" }), "/healthz", 200, "ok"},
+		{"an SNMP agent that is away is not waited for", change(func(s *control.Status) {
+			s.Processes = append(s.Processes, control.Process{Role: "snmp", State: "respawn in 4s"})
+		}), "/healthz", 200, "ok"},
 		{"a process is not needed", change(func(s *control.Status) { s.Processes[2].State = "not needed" }), "/healthz", 200, "ok"},
 		{"a process is dead", change(func(s *control.Status) { s.Processes[2].State = "respawn in 4s" }), "/healthz", 503, "checkers respawn in 4s"},
 		{"a process hangs", change(func(s *control.Status) { s.Processes[1].Stale = true }), "/healthz", 503, "vrrp does not answer"},

@@ -114,7 +114,8 @@ func lines(name string) ([]string, error) {
 var globalSettings = []string{
 	"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/ip_nonlocal_bind", "net/ipv6/ip_nonlocal_bind",
 	"net/ipv4/vs/expire_nodest_conn", "net/ipv4/vs/expire_quiescent_template", "net/ipv4/vs/sloppy_tcp",
-	"net/ipv4/vs/conntrack", "net/ipv4/vs/snat_reroute",
+	"net/ipv4/vs/conntrack", "net/ipv4/vs/snat_reroute", "net/ipv4/vs/conn_reuse_mode",
+	"net/ipv4/vs/backup_only", "net/ipv4/vs/sync_threshold", "net/ipv4/vs/sync_refresh_period", "net/ipv4/vs/sync_version",
 	"net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max",
 	"kernel/sched_rt_runtime_us", "kernel/modules_disabled",
 }
