@@ -31,7 +31,7 @@ func Checks() []Check {
 			"packets of connections to a server that was taken out are dropped silently, until the client or a time limit gives up; with UDP, where clients use a port again and again, for ever", expireNodest},
 		{"expire-template", Unwise, "`vs.expire_quiescent_template` with persistence where servers stay with weight 0, as they failed or are drained",
 			"a client that is bound to such a server is sent there again with each new connection", expireTemplate},
-		{"conn-reuse", Unwise, "`vs.conn_reuse_mode` where servers stay with weight 0, as they failed or are drained",
+		{"conn-reuse", Unwise, "`vs.conn_reuse_mode` (0, without `vs.expire_nodest_conn`) where servers stay with weight 0, as they failed or are drained",
 			"a client that uses the port of a former connection again is sent to the server of that one, whose weight is 0: with many clients behind one address it gets new connections for ever", connReuse},
 		{"ipvs-sync", Broken, "`vs.backup_only`, `vs.sync_threshold`, `vs.sync_refresh_period` and `vs.sync_version` with connection sync",
 			"what the other director has not been told of breaks at the takeover", syncSettings},

@@ -63,6 +63,11 @@ func answering(state string, more ...func(*Facts)) func(*Facts) {
 // kept is base whose servers stay with weight 0 when they fail.
 var kept = replaced("forwarding =", "inhibit_on_failure = true\nforwarding =")
 
+// reusing is a kernel that schedules nothing anew when a client uses a port again.
+func reusing(f *Facts) {
+	f.Sysctl["net/ipv4/vs/conn_reuse_mode"], f.Sysctl["net/ipv4/vs/expire_nodest_conn"] = "0", "0"
+}
+
 // ordered is a daemon with a drained server.
 func ordered(f *Facts) {
 	f.Daemon, f.DaemonCaps = master(), ^uint64(0)
@@ -126,14 +131,16 @@ var farmCases = []finding{
 	{"old messages, IPv6", replaced("192.0.2.80:80", "[2001:db8::80]:80", `"192.0.2.80/24"`, `"fe80::80/64", "2001:db8::80/64"`, "10.0.0.11", "2001:db8:1::11") + following, set1("net/ipv4/vs/sync_version", "0"),
 		[]string{"broken ipvs-sync 12 know no IPv6"}},
 
-	{"reuse", kept, set1("net/ipv4/vs/conn_reuse_mode", "0"), []string{"unwise conn-reuse 6 conn_reuse_mode is 0"}},
-	{"reuse, by default", kept, set1("net/ipv4/vs/conn_reuse_mode", "1"), nil},
-	{"reuse, servers that go", base, set1("net/ipv4/vs/conn_reuse_mode", "0"), nil},
-	{"reuse, drained at the end", replaced("forwarding =", "drain_on_remove = \"60s\"\nforwarding ="), set1("net/ipv4/vs/conn_reuse_mode", "0"), []string{"unwise conn-reuse 6 are drained"}},
+	{"reuse", kept, reusing, []string{"unwise conn-reuse 6 conn_reuse_mode and expire_nodest_conn are 0"}},
+	{"reuse, by default", kept, func(f *Facts) { reusing(f); f.Sysctl["net/ipv4/vs/conn_reuse_mode"] = "1" }, nil},
+	{"reuse, scheduled anew", kept, set1("net/ipv4/vs/conn_reuse_mode", "0"), nil},
+	{"reuse, servers that go", base, reusing, []string{"unwise expire-nodest 6 is 0"}},
+	{"reuse, drained at the end", replaced("forwarding =", "drain_on_remove = \"60s\"\nforwarding ="), reusing, []string{"unwise expire-nodest 6 is 0", "unwise conn-reuse 6 are drained"}},
 	{"reuse and persistence, drained now", replaced("forwarding =", "persistence_timeout = \"60s\"\nforwarding ="), func(f *Facts) {
 		ordered(f)
-		f.Sysctl["net/ipv4/vs/conn_reuse_mode"], f.Sysctl["net/ipv4/vs/expire_quiescent_template"] = "0", "0"
-	}, []string{"unwise conn-reuse 6 are drained", "unwise expire-template 8 are drained"}},
+		reusing(f)
+		f.Sysctl["net/ipv4/vs/expire_quiescent_template"] = "0"
+	}, []string{"unwise expire-nodest 6 is 0", "unwise conn-reuse 6 are drained", "unwise expire-template 8 are drained"}},
 
 	{"a server answers the master", among, answering("MASTER"), []string{"broken vip-answered 9 192.0.2.11 answers for 192.0.2.80 on eth0 (02:00:00:00:00:09)"}},
 	{"a server answers the backup", among, answering("BACKUP"), []string{"broken vip-answered 9 192.0.2.11 answers for"}},
