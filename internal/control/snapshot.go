@@ -17,8 +17,12 @@ type Status struct {
 	LoadedAt   time.Time     `json:"loaded_at"`
 	LastReload *ReloadResult `json:"last_reload,omitempty"`
 	Reloads    Reloads       `json:"reloads"`
-	Trial      *Trial        `json:"trial,omitempty"` // what waits for its confirmation
-	Processes  []Process     `json:"processes"`
+	// FileChanged is when the configured file was written last, if that was after it was
+	// put in force; FileMissing says that it is not there any more.
+	FileChanged time.Time `json:"file_changed,omitzero"`
+	FileMissing bool      `json:"file_missing,omitempty"`
+	Trial       *Trial    `json:"trial,omitempty"` // what waits for its confirmation
+	Processes   []Process `json:"processes"`
 	// LogLevels are the processes that log otherwise than the configuration says.
 	LogLevels []LogLevel `json:"log_levels,omitempty"`
 	VRRP      *VRRP      `json:"vrrp,omitempty"`
