@@ -17,7 +17,7 @@ func Checks() []Check {
 			"direct routing puts the packet with the virtual address into a frame for the server, and a router sends such a packet back to the director", directRouting},
 		{"local-server", Broken, "this director as one of its own real servers, and virtual addresses on its loopback",
 			"a host that has the virtual address for its own programs must not answer ARP for it, or clients reach it instead of the master", localServer},
-		{"own-loop", Broken, "this director as a real server of direct routing or a tunnel without `active_with`",
+		{"own-loop", Unwise, "this director as a real server of direct routing or a tunnel without `active_with`",
 			"what the master sends to this host, the IPVS of this host schedules once more, perhaps back to the master, and the connection does not come about", ownLoop},
 		{"through-vip", Broken, "`accept_local` and `rp_filter` where checks have `through_vip`",
 			"while this host is master, the kernel drops what comes from the virtual address: the checks say nothing, and their servers keep the state they have", throughVIP},

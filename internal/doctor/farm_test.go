@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"director/internal/control"
 )
@@ -107,10 +108,10 @@ var farmCases = []finding{
 		f.Modules.State["ip_vs_pe_sip"] = "missing"
 	}, []string{"broken modules 10 no module ip_vs_pe_sip, needed for persistence by sip"}},
 
-	{"sent to itself", loops(""), local(), []string{"broken own-loop 9 192.0.2.1 is this host"}},
+	{"sent to itself", loops(""), local(), []string{"unwise own-loop 9 192.0.2.1 is this host"}},
 	{"sent to itself, in the table of the master alone", strings.Replace(loops(""), `"dr"`, "\"dr\"\nactive_with = \"web\"", 1), local(), nil},
-	{"sent to itself, sync all the time", loops(syncing), local(set1(backupOnly, "0")), []string{"broken own-loop 9 192.0.2.1 is this host"}},
-	{"sent to itself, sync with the instance", loops(following), local(set1(backupOnly, "0")), []string{"broken own-loop 9 192.0.2.1 is this host"}},
+	{"sent to itself, sync all the time", loops(syncing), local(set1(backupOnly, "0")), []string{"unwise own-loop 9 192.0.2.1 is this host"}},
+	{"sent to itself, sync with the instance", loops(following), local(set1(backupOnly, "0")), []string{"unwise own-loop 9 192.0.2.1 is this host"}},
 	{"sent to itself, backups quiet", loops(following), local(set1(backupOnly, "1")), nil},
 	{"sent to itself, not known whether backups are quiet", loops(following), local(), nil},
 
@@ -160,6 +161,12 @@ var farmCases = []finding{
 		f.Daemon, f.DaemonCaps = master(), ^uint64(0)
 		f.Daemon.Checkers = &control.Checkers{Repairs: 200}
 	}, []string{"unwise daemon 0 200 differences in the IPVS table"}},
+
+	{"alarms of a farm", base, func(f *Facts) {
+		f.Daemon, f.DaemonCaps = master(), ^uint64(0)
+		f.Daemon.Checkers = &control.Checkers{Services: []control.Service{{Name: "web", PanicGuard: &control.PanicGuard{Blocking: true},
+			Expiring: &control.Expiring{At: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}}}}
+	}, []string{"broken daemon 6 alarm panic_guard", "unwise daemon 6 alarm certificate_ends: a certificate of its servers ends on 2026-12-01"}},
 
 	{"firewall and sync", base + syncing, func(f *Facts) {
 		for _, p := range Traffic(mustParse(base + syncing)) {
