@@ -191,34 +191,43 @@ func (s *scale) masters(host int, limit time.Duration) map[[2]int][]time.Time {
 }
 
 // cpu is the computing time of all processes of a host.
-func (s *scale) cpu(host int) time.Duration {
-	var sum time.Duration
+func (s *scale) cpu(host int) (sum time.Duration) {
 	for _, p := range s.hosts[host].Processes() {
-		tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.Pid))
-		for _, t := range tasks {
-			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/schedstat", p.Pid, t.Name()))
-			if f := strings.Fields(string(text)); len(f) > 0 {
-				ns, _ := strconv.ParseInt(f[0], 10, 64)
-				sum += time.Duration(ns)
-			}
+		sum += cpuTime(p.Pid)
+	}
+	return sum
+}
+
+// cpuTime is the computing time of a process so far.
+func cpuTime(pid int) (sum time.Duration) {
+	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, t := range tasks {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/schedstat", pid, t.Name()))
+		if f := strings.Fields(string(text)); len(f) > 0 {
+			ns, _ := strconv.ParseInt(f[0], 10, 64)
+			sum += time.Duration(ns)
 		}
 	}
 	return sum
 }
 
 // memory is the proportional share of memory of all processes of a host, in kilobytes.
-func (s *scale) memory(host int) float64 {
-	var sum int
+func (s *scale) memory(host int) (sum float64) {
 	for _, p := range s.hosts[host].Processes() {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.Pid))
-		for line := range bytes.Lines(text) {
-			if f := strings.Fields(string(line)); len(f) > 1 && f[0] == "Pss:" {
-				kb, _ := strconv.Atoi(f[1])
-				sum += kb
-			}
+		sum += pss(p.Pid)
+	}
+	return sum
+}
+
+// pss is the proportional share of memory of a process, in kilobytes.
+func pss(pid int) (kb float64) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	for line := range bytes.Lines(text) {
+		if f := strings.Fields(string(line)); len(f) > 1 && f[0] == "Pss:" {
+			kb, _ = strconv.ParseFloat(f[1], 64)
 		}
 	}
-	return float64(sum)
+	return kb
 }
 
 // each runs a benchmark for both programs and every size, those of one size beside each other.

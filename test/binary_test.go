@@ -27,7 +27,13 @@ const binaryVersion = "1.2.3-test"
 const beside = 6
 
 func TestMain(m *testing.M) {
+	if os.Getenv(stubEnv) != "" {
+		os.Exit(stubbed())
+	}
 	flag.Parse()
+	if target := os.Getenv(floodEnv); target != "" {
+		floodForever(target)
+	}
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
 	if !chosen {

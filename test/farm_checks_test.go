@@ -29,6 +29,7 @@ func TestFarmChecks(t *testing.T) {
 		return
 	}
 	t.Run("kinds", testCheckKinds)
+	t.Run("recovery, beside keepalived", testRecovery)
 }
 
 // checkWeight is the weight of the real servers, checkRhythm how they are asked. The time limit is the one that a server must exceed to

@@ -56,12 +56,21 @@ func testDirectRouting(t *testing.T) {
 func (f *farm) outsideServers(n int) {
 	f.t.Helper()
 	for i := range n {
-		h := f.Host(fmt.Sprintf("s%d", len(f.servers)+1))
-		f.Connect(h, "eth0", f.front, fmt.Sprintf("192.0.2.%d/24", i+11))
-		f.Must(h.Sysctl("net.ipv4.conf.all.arp_ignore", "1"))
-		f.Must(h.Sysctl("net.ipv4.conf.all.arp_announce", "2"))
-		f.servers = append(f.servers, h)
+		f.servers = append(f.servers, f.outsideServer(fmt.Sprintf("s%d", len(f.servers)+1), fmt.Sprintf("192.0.2.%d/24", i+11)))
 	}
+}
+
+// outsideServer makes one of them, with virtual addresses on its loopback device.
+func (f *farm) outsideServer(name, prefix string, vips ...string) *netlab.Host {
+	f.t.Helper()
+	h := f.Host(name)
+	f.Connect(h, "eth0", f.front, prefix)
+	f.Must(h.Sysctl("net.ipv4.conf.all.arp_ignore", "1"))
+	f.Must(h.Sysctl("net.ipv4.conf.all.arp_announce", "2"))
+	for _, vip := range vips {
+		f.Must(h.AddAddr("lo", netip.MustParsePrefix(vip+"/32")))
+	}
+	return h
 }
 
 // testTunnel is the farm whose servers are behind a router and hold the VIP on a tunnel device: the director wraps requests

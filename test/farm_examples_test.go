@@ -143,21 +143,3 @@ func (f *farm) endTunnel(h *netlab.Host) {
 	f.Must(h.Sysctl("net/ipv4/conf/tunl0/rp_filter", "0"))
 	f.Must(h.AddAddr("tunl0", netip.MustParsePrefix(outsideVIP+"/32")))
 }
-
-// The kernel has the same services of both languages; no server of theirs is there.
-func exampleSeveral(t *testing.T) {
-	f := newFarm(t, 1, 0)
-	const table = `
-		-A -t 192.0.2.80:25 -s lc
-		-A -t 192.0.2.80:80 -s wlc
-		-A -t 192.0.2.80:443 -s wlc
-		-a -t 192.0.2.80:443 -r 10.0.0.20:443 -m -w 1
-		-A -u 192.0.2.80:53 -s rr -o
-		-A -f 7 -s wrr -p 600`
-	d := startDirector(t, f.directors[0], exampleFile(t, "09-several-daemons/a.toml"))
-	waitTable(t, d.host, table)
-	d.Stop()
-	d = startWithConf(t, f.directors[0], exampleFile(t, "09-several-daemons/a.conf"))
-	waitTable(t, d.host, table)
-	d.Stop()
-}

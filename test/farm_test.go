@@ -45,6 +45,7 @@ func TestFarmFaults(t *testing.T) {
 	if !labtest.RequireIPVS(t, filepath.Dir(binary(t))) {
 		return
 	}
+	t.Run("checks under a flood", testCheckFlood)
 	t.Run("kill matrix", testKillMatrix)
 	t.Run("drain", testDrain)
 	t.Run("table", testTable)

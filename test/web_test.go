@@ -1,26 +1,19 @@
 package test
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"director/internal/control"
 	"director/internal/netlab"
 )
 
@@ -152,109 +145,4 @@ func TestWebHasNoRights(t *testing.T) {
 	}
 	p.Must(a.Process.Stop(20 * time.Second))
 	p.Within(5*time.Second, "the web process is gone with the daemon", func() bool { return unix.Kill(again, 0) == unix.ESRCH })
-}
-
-// TestWebFlood has thousands of slow and hostile clients: the adverts and the scripts of the director go on as if they were not
-// there, and honest clients are served.
-func TestWebFlood(t *testing.T) {
-	p := newPair(t)
-	// A script that does not answer in time, once, is a FAULT.
-	conf := vrrp("VI_1", 51, 150, "192.0.2.100/24", "advert_interval = \"50ms\"\ntrack_script = [\"well\"]\n") + `
-[vrrp_script.well]
-script = ["/bin/true"]
-user = "nobody"
-interval = "250ms"
-timeout = "3s"
-`
-	a := startDirector(t, p.a, webTable+"max_connections = 200\n"+conf+"[vrrp_process]\nrt_priority = 20\n")
-	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", "advert_interval = \"50ms\"\n")+"[vrrp_process]\nrt_priority = 20\n")
-	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
-	b.WaitInstance("VI_1", "BACKUP", 10*time.Second)
-	a.observerPID("web", 0)
-	lateness := func() control.Lateness { return a.Status().VRRP.Lateness }
-	quiet := lateness()
-	time.Sleep(2 * time.Second)
-	quiet = since(lateness(), quiet)
-
-	before, other, begun := a.Status(), b.Status(), lateness()
-	const many = 3000
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
-	defer cancel()
-	opened, wait := flood(ctx, p.a, many)
-	defer wait()
-	answered := 0
-	for ctx.Err() == nil {
-		if _, err := metric(p.a, "director_config_generation"); err == nil {
-			answered++
-		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-		}
-	}
-	flooded := since(lateness(), begun)
-	after, otherAfter := a.Status(), b.Status()
-	t.Logf("%d clients; timers at most so late for 95 of 100: %v quiet, %v flooded (latest %v); %d honest scrapes answered",
-		opened.Load(), quiet.Within(0.95), flooded.Within(0.95), flooded.Max, answered)
-	if after.VRRP.Instances[0].Transitions != before.VRRP.Instances[0].Transitions || otherAfter.VRRP.Instances[0].Transitions != other.VRRP.Instances[0].Transitions {
-		t.Error("the flood led to a change of state")
-	}
-	if late := flooded.Within(0.95); late > max(10*quiet.Within(0.95), 10*time.Millisecond) {
-		t.Errorf("95 of 100 timers were up to %v late, %v without the flood", late, quiet.Within(0.95))
-	}
-	if opened.Load() < many || answered == 0 {
-		t.Errorf("%d of %d clients came, %d honest ones were answered", opened.Load(), many, answered)
-	}
-}
-
-// since is what was measured after a former report.
-func since(now, former control.Lateness) control.Lateness {
-	d := control.Lateness{Count: now.Count - former.Count, Max: now.Max}
-	for i, b := range now.Buckets {
-		d.Buckets = append(d.Buckets, control.LatenessBucket{AtMost: b.AtMost, Count: b.Count - former.Buckets[i].Count})
-	}
-	return d
-}
-
-// flood has so many slow and hostile clients connect to port 80 of a host's loopback address, until ctx is done; wait waits for
-// their end.
-func flood(ctx context.Context, h *netlab.Host, many int) (opened *atomic.Int64, wait func()) {
-	attacks := []func(net.Conn){
-		func(net.Conn) {}, // says nothing
-		func(c net.Conn) { fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") },
-		func(c net.Conn) { // asks and does not read
-			for range 50 {
-				fmt.Fprint(c, "GET /api/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
-			}
-		},
-		func(c net.Conn) { fmt.Fprint(c, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n") },
-		func(c net.Conn) { fmt.Fprint(c, "\x16\x03\x01\x02\x00", strings.Repeat("\x00", 1000)) },
-		func(c net.Conn) { // reads one byte at a time
-			fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-			one := make([]byte, 1)
-			for ctx.Err() == nil {
-				if _, err := c.Read(one); err != nil {
-					return
-				}
-				time.Sleep(100 * time.Millisecond)
-			}
-		},
-	}
-	opened = &atomic.Int64{}
-	var clients sync.WaitGroup
-	for i := range many {
-		clients.Go(func() {
-			c, err := h.DialContext(ctx, "tcp", "127.0.0.1:80")
-			opened.Add(1)
-			if err != nil {
-				return // no room, or the end
-			}
-			defer c.Close()
-			context.AfterFunc(ctx, func() { c.Close() })
-			attacks[i%len(attacks)](c)
-			io.Copy(io.Discard, io.LimitReader(bufio.NewReader(c), 1)) // until it is thrown out, or the end
-			<-ctx.Done()
-		})
-	}
-	return opened, clients.Wait
 }

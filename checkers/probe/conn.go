@@ -30,13 +30,36 @@ func open(ctx context.Context, to Target, kind, proto int) (*conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	fd, err := socket(&to, kind, proto)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(ctx, fd)
+}
+
+// newConn makes a conn of a socket, which is closed when that fails.
+func newConn(ctx context.Context, fd int) (*conn, error) {
+	c := &conn{File: os.NewFile(uintptr(fd), "probe")}
+	var err error
+	if c.raw, err = c.SyscallConn(); err != nil {
+		c.File.Close()
+		return nil, err
+	}
+	// The end of the context, be it its deadline or its caller, ends what the
+	// socket is waiting for.
+	c.stop = context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
+	return c, nil
+}
+
+// socket returns an unconnected socket as the target wants it.
+func socket(to *Target, kind, proto int) (int, error) {
 	family := unix.AF_INET
 	if to.Addr.Addr().Is6() {
 		family = unix.AF_INET6
 	}
 	fd, err := unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return -1, os.NewSyscallError("socket", err)
 	}
 	if to.Device != "" {
 		err := os.NewSyscallError("bind to interface", unix.BindToDevice(fd, to.Device))
@@ -46,12 +69,12 @@ func open(ctx context.Context, to Target, kind, proto int) (*conn, error) {
 		}
 		if err != nil {
 			unix.Close(fd)
-			return nil, err
+			return -1, err
 		}
 	}
 	if err := to.options(fd); err != nil {
 		unix.Close(fd)
-		return nil, err
+		return -1, err
 	}
 	if kind != unix.SOCK_STREAM {
 		// Without it the kernel tells such a socket only of the ICMP errors that it takes
@@ -61,15 +84,7 @@ func open(ctx context.Context, to Target, kind, proto int) (*conn, error) {
 			unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
 		}
 	}
-	c := &conn{File: os.NewFile(uintptr(fd), "probe")}
-	if c.raw, err = c.SyscallConn(); err != nil {
-		c.File.Close()
-		return nil, err
-	}
-	// The end of the context, be it its deadline or its caller, ends what the
-	// socket is waiting for.
-	c.stop = context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
-	return c, nil
+	return fd, nil
 }
 
 // options sets what the target wants of a socket beside the interface.
@@ -124,9 +139,7 @@ func (c *conn) Close() error {
 // abort makes the following Close send a reset and forget the connection at
 // once. Close never waits: a linger time of zero is the only one used.
 func (c *conn) abort() {
-	c.raw.Control(func(fd uintptr) {
-		unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	})
+	c.raw.Control(func(fd uintptr) { forget(int(fd)) })
 }
 
 // connect connects the socket and waits until that is decided.
@@ -166,12 +179,7 @@ func connectTCP(ctx context.Context, to Target) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The acknowledgement that ends the handshake is held back: with a request it
-	// travels in the same packet, and where the probe ends here it is never sent,
-	// so that the server's program does not even see the connection.
-	c.raw.Control(func(fd uintptr) {
-		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
-	})
+	c.raw.Control(func(fd uintptr) { holdBack(int(fd)) })
 	if to.ConnectTimeout > 0 {
 		c.limit(ctx, time.Now().Add(to.ConnectTimeout))
 	}
@@ -184,6 +192,16 @@ func connectTCP(ctx context.Context, to Target) (*conn, error) {
 		c.limit(ctx, time.Time{})
 	}
 	return c, nil
+}
+
+// holdBack keeps the acknowledgement that ends the handshake: with a request it
+// travels in the same packet, and where the probe ends there it is never sent, so
+// that the server's program does not even see the connection.
+func holdBack(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0) }
+
+// forget makes closing a socket send a reset and forget the connection at once.
+func forget(fd int) {
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
 // limit sets a deadline before that of the context, or takes it back; the end of

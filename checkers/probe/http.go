@@ -97,6 +97,11 @@ func HTTP(ctx context.Context, to Target, s HTTPSettings) Result {
 		c.raw.abort()
 		return broken(ctx, start, "send request", err)
 	}
+	return s.receive(ctx, start, c)
+}
+
+// receive reads the reply to a request and judges it.
+func (s *HTTPSettings) receive(ctx context.Context, start time.Time, c *stream) Result {
 	// The handshake's bytes are not the reply's. The reader has none yet.
 	c.budget.N = maxHead
 	reply, err := readHead(c.in, s.method())

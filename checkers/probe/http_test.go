@@ -111,6 +111,7 @@ func TestHTTPAnswers(t *testing.T) {
 		{"closes at once", script(t, hangUp), HTTPSettings{}, BadAnswer, "read reply: the server closed"},
 		{"resets at once", script(t, sendRST), HTTPSettings{}, Reset, "read reply: connection reset by peer"},
 		{"not HTTP", script(t, hangUp, "220 mail ESMTP\r\n"), HTTPSettings{}, BadAnswer, "read reply: malformed HTTP"},
+		{"not HTTP, and does not hang up", script(t, sayNoMore, "220 mail ESMTP\r\n"), HTTPSettings{}, BadAnswer, "read reply: malformed HTTP"},
 		{"control characters", script(t, hangUp, "HTTP/1.1 599 \x1b[31mred\r\nContent-Length: 0\r\n\r\n"), HTTPSettings{}, BadStatus, "status 599 [31mred, want"},
 		{"endless header", script(t, hangUp, head, strings.Repeat("X-Filler: 0123456789\r\n", 10000)), HTTPSettings{}, BadAnswer, "header of more than 65536 bytes"},
 		{"hangs before the reply", script(t, sayNoMore), HTTPSettings{}, Timeout, "read reply: no answer after"},
@@ -129,12 +130,20 @@ func TestHTTPAnswers(t *testing.T) {
 			if test.want == Timeout {
 				limit = 200 * time.Millisecond
 			}
-			got := HTTP(within(t, limit), test.to, test.settings)
-			if got.Reason != test.want || got.OK != (test.want == Passed) || !strings.Contains(got.Detail, test.detail) {
-				t.Errorf("got %+v, want reason %s, detail with %q", got, test.want, test.detail)
-			}
-			if test.want == Timeout && (got.Duration < limit || got.Duration > 10*limit) {
-				t.Errorf("took %s, the limit is %s", got.Duration, limit)
+			for _, way := range []struct {
+				name string
+				ask  func() Result
+			}{
+				{"alone", func() Result { return HTTP(within(t, limit), test.to, test.settings) }},
+				{"by a poller", func() Result { return polled(t, &Exchange{To: test.to, Timeout: limit, HTTP: &test.settings})[0] }},
+			} {
+				got := way.ask()
+				if got.Reason != test.want || got.OK != (test.want == Passed) || !strings.Contains(got.Detail, test.detail) {
+					t.Errorf("%s: got %+v, want reason %s, detail with %q", way.name, got, test.want, test.detail)
+				}
+				if test.want == Timeout && (got.Duration < limit || got.Duration > 10*limit) {
+					t.Errorf("%s: took %s, the limit is %s", way.name, got.Duration, limit)
+				}
 			}
 		})
 	}
@@ -195,6 +204,9 @@ func TestHTTPLeavesNothingBehind(t *testing.T) {
 	to := web(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
 	for range 20 {
 		if r := HTTP(within(t, 5*time.Second), to, HTTPSettings{}); !r.OK {
+			t.Fatal(r)
+		}
+		if r := polled(t, &Exchange{To: to, Timeout: 5 * time.Second, HTTP: &HTTPSettings{}})[0]; !r.OK {
 			t.Fatal(r)
 		}
 	}

@@ -169,7 +169,7 @@ func printable(text string, limit int) string {
 // classify finds the reason behind err. The context is asked first: ending it
 // breaks the socket's calls with errors of their own.
 func classify(ctx context.Context, err error) Reason {
-	if errors.Is(ctx.Err(), context.Canceled) {
+	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, context.Canceled) {
 		return Canceled
 	}
 	if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {

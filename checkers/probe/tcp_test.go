@@ -32,12 +32,17 @@ func TestTCP(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := TCP(within(t, 200*time.Millisecond), test.to)
-			if got.Reason != test.want || got.OK != (test.want == Passed) || !strings.HasPrefix(got.Detail, test.detail) {
-				t.Errorf("got %+v, want reason %s, detail %q", got, test.want, test.detail)
-			}
-			if got.Duration <= 0 || got.Duration > 2*time.Second {
-				t.Errorf("duration %s", got.Duration)
+			const limit = 200 * time.Millisecond
+			for way, got := range map[string]Result{
+				"alone":       TCP(within(t, limit), test.to),
+				"by a poller": polled(t, &Exchange{To: test.to, Timeout: limit})[0],
+			} {
+				if got.Reason != test.want || got.OK != (test.want == Passed) || !strings.HasPrefix(got.Detail, test.detail) {
+					t.Errorf("%s: got %+v, want reason %s, detail %q", way, got, test.want, test.detail)
+				}
+				if got.Duration <= 0 || got.Duration > 2*time.Second {
+					t.Errorf("%s: duration %s", way, got.Duration)
+				}
 			}
 		})
 	}
@@ -61,6 +66,9 @@ func TestTCPLeavesNothingBehind(t *testing.T) {
 	const probes = 50
 	for range probes {
 		if r := TCP(within(t, time.Second), to); !r.OK {
+			t.Fatal(r)
+		}
+		if r := polled(t, &Exchange{To: to, Timeout: time.Second})[0]; !r.OK {
 			t.Fatal(r)
 		}
 	}
@@ -111,6 +119,8 @@ func TestNoDescriptorLeaks(t *testing.T) {
 		TCP(within(t, time.Second), closed)
 		TCP(within(t, 5*time.Millisecond), silent)
 		HTTP(within(t, time.Second), closed, HTTPSettings{})
+		polled(t, &Exchange{To: good, Timeout: time.Second}, &Exchange{To: closed, Timeout: time.Second}, &Exchange{To: silent, Timeout: 20 * time.Millisecond},
+			&Exchange{To: good, Timeout: time.Second, HTTP: &HTTPSettings{}}, &Exchange{To: closed, Timeout: time.Second, HTTP: &HTTPSettings{}})
 		Ping(within(t, time.Second), Target{Addr: netip.MustParseAddrPort("127.0.0.1:0")})
 	}
 	for range 100 { // the accepting goroutines may still hold their end

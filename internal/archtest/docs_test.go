@@ -25,8 +25,8 @@ func anchor(heading string) string {
 	return strings.ReplaceAll(regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(heading, ""), " ", "-")
 }
 
-// TestDocumentation looks at the pages: none is too long, and every link within the
-// tree leads to a file and, behind a #, to one of its headings.
+// TestDocumentation looks at the pages: none is too long, docs/README.md lists each, and
+// every link within the tree leads to a file and, behind a #, to one of its headings.
 func TestDocumentation(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(pages) < 5 {
@@ -35,11 +35,18 @@ func TestDocumentation(t *testing.T) {
 	headings := regexp.MustCompile(`(?m)^#+ .*$`)
 	fences := regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 	links := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	index, err := os.ReadFile("../../docs/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	seen := 0
 	for _, page := range append(pages, "../../README.md", "../../CHANGELOG.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if name := filepath.Base(page); name != "README.md" && name != "CHANGELOG.md" && !strings.Contains(string(index), "("+name) {
+			t.Errorf("docs/README.md does not list %s", name)
 		}
 		if n := strings.Count(string(text), "\n"); n > maxPage && !lookedUp(page) {
 			t.Errorf("%s has %d lines, allowed are %d", page, n, maxPage)

@@ -3,8 +3,8 @@
 //
 // One goroutine, the loop in Run, owns everything: the pools, the wanted table,
 // our picture of the kernel's table, and the calls to the kernel. Around it there
-// are only the reader of the parent's channel and one goroutine for each probe
-// under way; they hand over what they have and touch nothing else.
+// are only the reader of the parent's channel, the poller of simple probes and one goroutine
+// for each other probe under way; they hand over what they have and touch nothing else.
 //
 // What happens with a result: probe -> Pool.Step -> wanted entry -> ipvs.Diff
 // against our picture -> Kernel.Apply -> the picture is updated by what truly
@@ -113,6 +113,8 @@ type Daemon struct {
 	opts Options
 	ch   Channel
 
+	polls bool // simple probes are made by a probe.Poller
+
 	table    *table
 	whole    whole
 	schedule *scheduler
@@ -132,6 +134,7 @@ type Daemon struct {
 	byKey        map[ipvs.ServiceKey]*service
 	changed      map[*service]struct{}  // their entry is to be made again
 	rising       map[*service]time.Time // weights rise with time; when the next does
+	riseAt       time.Time              // when the first of them does, or before
 	recordStale  bool                   // the record of owned services differs from the file
 	ackWaits     bool                   // the first Ack is still to be sent
 	ackBy        time.Time              // when it is sent at the latest
@@ -166,6 +169,7 @@ func New(log *slog.Logger, opts Options) *Daemon {
 		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{}, rising: map[*service]time.Time{}, roles: map[string]string{},
 		marks: map[passage]uint32{},
 	}
+	d.polls = opts.Probe == nil
 	d.table = newTable(log, d.repaired)
 	return d
 }
@@ -182,6 +186,11 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 	d.schedule = newScheduler(ctx, d.opts.Probe, d.opts.MaxProbes)
 	d.schedule.scripts.send = ch.Send
 	d.schedule.mark = d.mark
+	if d.polls {
+		if err := d.schedule.poll(ctx); err != nil {
+			d.log.Warn("probes take more processor time than they need", "reason", err)
+		}
+	}
 	d.files = fileWatches{changed: make(chan string), ctx: ctx, running: &d.schedule.probes, ends: map[string]context.CancelFunc{}}
 	defer func() {
 		cancel()
@@ -210,6 +219,8 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 			}
 		case a := <-d.schedule.answers:
 			d.answered(a)
+		case list := <-d.schedule.polled:
+			d.polled(list)
 		case path := <-d.files.changed:
 			d.fileChanged(time.Now(), path)
 		case <-timer.C:
@@ -278,6 +289,14 @@ func (d *Daemon) answered(a answer) {
 	}
 }
 
+// polled takes answers to simple probes.
+func (d *Daemon) polled(list []probe.Answer) {
+	now := time.Now()
+	for _, a := range list {
+		d.result(now, answer{a.Exchange.Owner.(*task), a.At, a.Result})
+	}
+}
+
 // result gives one answer to all who asked.
 func (d *Daemon) result(now time.Time, a answer) {
 	t := a.task
@@ -295,7 +314,11 @@ func (d *Daemon) result(now time.Time, a answer) {
 	case t.Through.valid() && d.doubtPassage(now, a):
 		r.Outcome, r.Text = checkers.Inconclusive, closedPassage(t.Through).String()
 	}
-	if mute := r.Outcome == checkers.Inconclusive; mute != t.mute {
+	mute := r.Outcome == checkers.Inconclusive
+	if t.misses++; !mute {
+		t.misses = 0
+	}
+	if mute != t.mute {
 		t.mute = mute
 		if mute {
 			d.log.Error("cannot probe; the servers keep their state", "probe", t.Label(), "reason", r.Text)
@@ -303,7 +326,7 @@ func (d *Daemon) result(now time.Time, a answer) {
 			d.log.Info("can probe again", "probe", t.Label())
 		}
 	}
-	for _, u := range t.users {
+	for _, u := range t.users.list {
 		if t.logFailures && r.Outcome == checkers.Fail && u.server.Override().Order != checkers.Maintenance {
 			d.log.Info("check failed", "service", u.service.source.Name, "server", u.server.Config.Name, "check", t.Label(), "reason", r.Text)
 		}
@@ -411,7 +434,7 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 		switch c.Reason {
 		case checkers.WeightChanged:
 			continue // status tells; a busy agent would fill the log
-		case checkers.PanicBegan, checkers.PanicEnded, checkers.CertificateEnds, checkers.CertificateGood:
+		case checkers.PanicBegan, checkers.PanicEnded, checkers.CertificateEnds, checkers.CertificateGood, checkers.VerdictsMissing, checkers.VerdictsCame:
 			d.events = append(d.events, d.alarm(now, s, c))
 			continue
 		}
@@ -422,6 +445,7 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 		if c.Server != "" {
 			e.Kind, e.Subject = "server", name+"/"+c.Server
 		}
+		e.Pool = count(s)
 		d.events = append(d.events, e)
 	}
 }

@@ -1,9 +1,11 @@
 package checkd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"math"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -20,6 +22,10 @@ type Plan struct {
 	check *config.Check
 	ask   func(context.Context, probe.Target, Query) probe.Result
 	err   error
+	// A simple check can be made by a probe.Poller: one connection, and with http
+	// one request on it.
+	simple  bool
+	request *probe.HTTPSettings
 }
 
 // NewPlan makes a check ready. A check that cannot be carried out fails to say
@@ -35,11 +41,7 @@ func Ask(ctx context.Context, q Query, p *Plan) probe.Result {
 	if p.err != nil {
 		return probe.Result{Reason: probe.Local, Detail: p.err.Error()}
 	}
-	c := p.check
-	to := probe.Target{Addr: q.Target, Source: c.BindAddress, Device: c.BindInterface, Mark: c.Mark}
-	if c.ConnectTimeout < c.Timeout {
-		to.ConnectTimeout = c.ConnectTimeout.D()
-	}
+	to := p.target(q)
 	if q.Through.valid() {
 		to.Mark = q.Mark
 		if err := to.GoThrough(q.Through.server); err != nil {
@@ -47,6 +49,30 @@ func Ask(ctx context.Context, q Query, p *Plan) probe.Result {
 		}
 	}
 	return p.ask(ctx, to, q)
+}
+
+// target is what the probe is sent to.
+func (p *Plan) target(q Query) probe.Target {
+	c := p.check
+	to := probe.Target{Addr: q.Target, Source: c.BindAddress, Device: c.BindInterface, Mark: c.Mark}
+	if c.ConnectTimeout < c.Timeout {
+		to.ConnectTimeout = c.ConnectTimeout.D()
+	}
+	return to
+}
+
+// exchange returns the probe as one for a probe.Poller; nil when it is none of those.
+func (p *Plan) exchange(q Query) *probe.Exchange {
+	if !p.simple || p.err != nil || q.Through.valid() {
+		return nil
+	}
+	x := &probe.Exchange{To: p.target(q), Timeout: p.check.Timeout.D()}
+	if p.request != nil {
+		asked := *p.request
+		asked.Host = cmp.Or(asked.Host, q.Host)
+		x.HTTP = &asked
+	}
+	return x
 }
 
 // prepare returns the function that asks.
@@ -125,6 +151,7 @@ func (p *Plan) tcp(secure *probe.TLSSettings) (func(context.Context, probe.Targe
 	c := p.check
 	expect, err := match(c)
 	if secure == nil && c.Send == "" && c.Expect == "" && c.ExpectRegexp == "" {
+		p.simple = true
 		return func(ctx context.Context, to probe.Target, _ Query) probe.Result { return probe.TCP(ctx, to) }, err
 	}
 	s := probe.TalkSettings{Send: sent(c.Send), Expect: expect, TLS: secure}
@@ -163,6 +190,9 @@ func (p *Plan) http(secure *probe.TLSSettings) (func(context.Context, probe.Targ
 			s.TLS = &with
 		}
 		list[i] = s
+	}
+	if len(list) == 1 && secure == nil && list[0].Version != "2" {
+		p.simple, p.request = true, &list[0]
 	}
 	return func(ctx context.Context, to probe.Target, q Query) probe.Result {
 		if q.Host == "" {
@@ -219,7 +249,7 @@ func judgeFile(c *config.Check, r observe.Reading) probe.Result {
 	case r.Err != nil && c.UpWhen == "zero":
 		return probe.Result{Reason: probe.Local, Detail: r.Err.Error()}
 	case c.FileWeight != 0:
-		value := min(max(int64(r.Number)*int64(c.FileWeight), -65535), 65535)
+		value := min(max(int64(r.Number)*int64(c.FileWeight), -math.MaxInt32), math.MaxInt32)
 		return probe.Result{OK: true, Detail: text, Advice: checkers.Advice{Weighing: checkers.Additional, Value: int(value)}}
 	case c.UpWhen == "exists" && r.Missing, c.UpWhen == "missing" && !r.Missing, c.UpWhen == "zero" && r.Number != 0:
 		if c.UpWhen == "missing" {

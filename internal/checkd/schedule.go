@@ -21,10 +21,10 @@ import (
 const quick = 100 * time.Millisecond
 
 const (
-	// grid is the time that probes start at a multiple of: those that are due at
-	// about the same time share one wake-up of the process, which costs more than
-	// the probe.
-	grid = 10 * time.Millisecond
+	// Probes that are due at about the same time share one wake-up of the process, which
+	// costs more than the probe: they start at multiples of a twentieth of the time that
+	// they have waited, within these bounds.
+	grid, wideGrid = 10 * time.Millisecond, 50 * time.Millisecond
 	// lateLimit is how late a probe may start without a word about it, and
 	// lateMemory how long probes must be in time to be called so again.
 	lateLimit  = time.Second
@@ -34,45 +34,42 @@ const (
 	scriptGrace = 10 * time.Second
 )
 
-// user is a check of a server of a service that wants a task's results.
-type user struct {
-	service *service
-	server  *checkers.Server
-	check   *checkers.Check
-}
-
 // task asks one query again and again, at its interval from start to start and
 // never twice at the same time. Its results go to all its users.
 type task struct {
 	order
-	users []user
+	users users
 
 	due     time.Time     // of the next start; meaningless while running
+	at      time.Time     // when it starts: due, or soon after it in company
 	shift   time.Duration // of it what chance has added
 	index   int           // in the heap of waiting tasks, -1 outside
 	started time.Time     // of the newest start, as planned
 	running bool
-	cancel  context.CancelFunc // of the running probe
-	dropped bool               // nobody wants it any more
-	again   bool               // to be run again as soon as it has ended
+	cancel  func()          // of the running probe
+	poll    *probe.Exchange // of a simple probe, while there is a poller
+	dropped bool            // nobody wants it any more
+	again   bool            // to be run again as soon as it has ended
 
 	// phased says that the task has its place in the interval. New servers are
 	// probed at once, all at the same time; afterwards they are spread.
 	phased bool
 	// mute says that the newest result was inconclusive, and that this was logged.
 	mute bool
+	// misses counts the inconclusive results since the last conclusive one.
+	misses int
 }
 
 // pending says whether a server waits for the task outside its pool.
 func (t *task) pending() bool {
-	return slices.ContainsFunc(t.users, func(u user) bool { return u.service.pool.Pending(u.server) })
+	return slices.ContainsFunc(t.users.list, user.pending)
 }
 
 // pace returns the interval that its users want now: the shortest, where they are
 // not of one mind.
 func (t *task) pace() time.Duration {
 	var pace time.Duration
-	for i, u := range t.users {
+	for i, u := range t.users.list {
 		want := t.interval
 		switch h := &u.check.Health; {
 		case h.Changing():
@@ -87,9 +84,15 @@ func (t *task) pace() time.Duration {
 	return pace
 }
 
+// quickly returns the interval while a server is pending. What cannot be asked is asked
+// ever more rarely, down to the usual interval: the obstacle is not in the server.
+func (t *task) quickly() time.Duration {
+	return min(quick<<min(max(t.misses-1, 0), 16), t.interval)
+}
+
 // script names the script of a task to the parent.
 func (t *task) script() watchdog.CheckScript {
-	u := t.users[0]
+	u := t.users.list[0]
 	return watchdog.CheckScript{Service: u.service.source.Name, Server: u.server.Config.Key, Index: slices.Index(u.server.Checks, u.check)}
 }
 
@@ -119,6 +122,10 @@ type scheduler struct {
 	ctx     context.Context
 	limit   int
 	answers chan answer // has room for every running probe: reporting never blocks
+	// poller makes the simple probes and reports on polled, where there is room likewise;
+	// nil: all are made by ask.
+	poller *probe.Poller
+	polled chan []probe.Answer
 	// mark returns the mark that leads onto a passage, 0 while it is not open.
 	mark func(passage) uint32
 	// sessions are the BFD sessions as the parent told of them last.
@@ -144,23 +151,23 @@ func (s *scheduler) attach(now time.Time, o order, u user) *task {
 		t = &task{order: o, index: -1}
 		s.tasks[o.schedule] = t
 	}
-	t.users = append(t.users, u)
+	t.users.add(u)
 	switch {
 	case t.running:
 		// Its result will serve the new user as well.
-	case t.pending():
-		s.wait(t, now)
+	case u.pending():
+		s.wait(now, t, now)
 	case t.index < 0:
 		t.phased = true
-		s.wait(t, now.Add(t.phase()))
+		s.wait(now, t, now.Add(t.phase()))
 	}
 	return t
 }
 
-// detach takes u from its task, which ends when it was the last.
-func (s *scheduler) detach(t *task, u user) {
-	t.users = slices.DeleteFunc(t.users, func(o user) bool { return o == u })
-	if len(t.users) > 0 {
+// detach takes the user with a check from its task, which ends when it was the last.
+func (s *scheduler) detach(t *task, c *checkers.Check) {
+	t.users.remove(c)
+	if len(t.users.list) > 0 {
 		return
 	}
 	t.dropped = true
@@ -173,15 +180,35 @@ func (s *scheduler) detach(t *task, u user) {
 	}
 }
 
+// poll makes simple probes with a poller, until ctx ends.
+func (s *scheduler) poll(ctx context.Context) error {
+	var err error
+	s.polled = make(chan []probe.Answer, s.limit)
+	if s.poller, err = probe.NewPoller(func(list []probe.Answer) { s.polled <- list }); err == nil {
+		s.probes.Go(func() { s.poller.Run(ctx) })
+	}
+	return err
+}
+
 // wait lets t wait until due, or until its present due time where that is earlier.
-func (s *scheduler) wait(t *task, due time.Time) {
-	if t.index < 0 {
-		t.due, t.shift = due, 0
+func (s *scheduler) wait(now time.Time, t *task, due time.Time) {
+	switch {
+	case t.index < 0:
+		t.due, t.at, t.shift = due, company(now, due), 0
 		heap.Push(&s.waiting, t)
-	} else if due.Before(t.due) {
-		t.due, t.shift = due, 0
+	case due.Before(t.due):
+		t.due, t.at, t.shift = due, company(now, due), 0
 		heap.Fix(&s.waiting, t.index)
 	}
+}
+
+// company returns when a probe that waits from now until due is started.
+func company(now, due time.Time) time.Time {
+	step := min(max(due.Sub(now)/20, grid), wideGrid).Truncate(grid)
+	if off := time.Duration(due.UnixNano()) % step; off > 0 {
+		due = due.Add(step - off)
+	}
+	return due
 }
 
 // next returns when the next probes are to be started; false: not before a
@@ -190,25 +217,28 @@ func (s *scheduler) next() (time.Time, bool) {
 	if len(s.waiting) == 0 || s.running >= s.limit {
 		return time.Time{}, false
 	}
-	due := s.waiting[0].due
-	if off := time.Duration(due.UnixNano()) % grid; off > 0 {
-		due = due.Add(grid - off)
-	}
-	return due, true
+	return s.waiting[0].at, true
 }
 
 // start starts the probes that are due.
 func (s *scheduler) start(now time.Time) {
-	for len(s.waiting) > 0 && s.running < s.limit && !s.waiting[0].due.After(now) {
+	var simple []*probe.Exchange
+	for len(s.waiting) > 0 && s.running < s.limit && !s.waiting[0].at.After(now) {
 		t := heap.Pop(&s.waiting).(*task)
 		// The interval counts from the planned start: what the grid and the process'
 		// own delay add once must not add up.
 		t.started = t.due.Add(-t.shift)
-		if late := now.Sub(t.due); late > 2*grid {
+		if late := now.Sub(t.at); late > 2*grid {
 			t.started = now
 			if late > lateLimit {
 				s.lastLate = now
 			}
+		}
+		t.running = true
+		s.running++
+		if x := s.simple(t); x != nil {
+			simple = append(simple, x)
+			continue
 		}
 		limit, ask, query := t.timeout, s.ask, t.Query
 		if t.Kind == config.CheckScript {
@@ -226,13 +256,30 @@ func (s *scheduler) start(now time.Time) {
 			}
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, limit)
-		t.running, t.cancel = true, cancel
-		s.running++
+		t.cancel = cancel
 		s.probes.Go(func() {
 			defer cancel()
 			s.answers <- answer{t, now, ask(ctx, query, t.plan)}
 		})
 	}
+	if len(simple) > 0 {
+		s.poller.Ask(simple)
+	}
+}
+
+// simple returns the next probe of a task for the poller; nil: it is none for it.
+func (s *scheduler) simple(t *task) *probe.Exchange {
+	if s.poller == nil {
+		return nil
+	}
+	if t.poll == nil {
+		if t.poll = t.plan.exchange(t.Query); t.poll == nil {
+			return nil
+		}
+		t.poll.Owner = t
+	}
+	t.cancel = func() { s.poller.Cancel(t.poll) }
+	return t.poll
 }
 
 // late says whether probes had to wait recently because too many were under way.
@@ -257,7 +304,7 @@ func (s *scheduler) finish(now time.Time, t *task) {
 	case t.again:
 		t.again, next, shift = false, now, 0
 	case t.pending():
-		next, shift = t.started.Add(min(quick, t.interval)), 0
+		next, shift = t.started.Add(t.quickly()), 0
 	case !t.phased:
 		t.phased = true
 		next = t.started.Add(t.phase())
@@ -265,7 +312,7 @@ func (s *scheduler) finish(now time.Time, t *task) {
 	if next.Before(now) {
 		next = now
 	}
-	s.wait(t, next.Add(shift))
+	s.wait(now, t, next.Add(shift))
 	t.shift = shift
 }
 
@@ -275,14 +322,14 @@ func (s *scheduler) hurry(now time.Time, t *task) {
 		t.again = true
 		return
 	}
-	s.wait(t, now)
+	s.wait(now, t, now)
 }
 
-// waitingTasks is a heap of tasks, the earliest due first.
+// waitingTasks is a heap of tasks, the earliest to start first.
 type waitingTasks []*task
 
 func (w waitingTasks) Len() int           { return len(w) }
-func (w waitingTasks) Less(i, j int) bool { return w[i].due.Before(w[j].due) }
+func (w waitingTasks) Less(i, j int) bool { return w[i].at.Before(w[j].at) }
 func (w waitingTasks) Swap(i, j int) {
 	w[i], w[j] = w[j], w[i]
 	w[i].index, w[j].index = i, j

@@ -64,7 +64,7 @@ func (w *world) run() {
 		ask = w.ask
 	}
 	if w.real {
-		ask = Ask
+		ask = nil
 	}
 	w.daemon = New(slog.New(slog.NewTextHandler(&w.log, nil)), Options{
 		RuntimeDir: w.dir, OpenKernel: open, Probe: ask, MaxProbes: w.max,

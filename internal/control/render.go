@@ -39,7 +39,6 @@ func Render(w io.Writer, s *Status, v View) error {
 		v.vrrp(p, s.VRRP)
 	}
 	if s.Checkers != nil {
-		v.overrides(p, s.Checkers)
 		v.services(p, s.Checkers.Services)
 		v.sync(p, s.Checkers.Sync)
 	}
@@ -68,6 +67,7 @@ func (v View) header(p *page, s *Status) {
 	}
 	p.line(styled(s.RouterID, bold), text("  director "+s.Version+up))
 	p.line(text(fmt.Sprintf("%s  generation %d, in force for %s", s.ConfigPath, s.Generation, v.age(s.LoadedAt))))
+	v.verdict(p, s)
 	v.trial(p, s.Trial)
 	v.logLevels(p, s.LogLevels)
 	if r := s.LastReload; r != nil {

@@ -75,7 +75,7 @@ user root;
 worker_processes 1;
 pid DIR/nginx.pid;
 error_log stderr notice;
-events { worker_connections 512; }
+events { worker_connections 4096; }
 http {
 	access_log off;
 	client_body_temp_path DIR/body;

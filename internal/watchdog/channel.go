@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"director/internal/control"
 )
 
 const (
@@ -20,6 +22,9 @@ const (
 	childFD = 3
 	// maxQueuedEvents bounds what a child keeps for a parent that does not read.
 	maxQueuedEvents = 10_000
+	// maxPacked is how many events travel in one message: a farm that starts has one for
+	// each server, and a message costs more than what it says.
+	maxPacked = 256
 )
 
 // Channel carries Messages between the parent and one child. It is safe for
@@ -39,10 +44,11 @@ type Channel struct {
 	err     error         // why writing ended
 	wake    chan struct{} // closed and replaced whenever queue, writing or err changed
 
-	reading sync.Mutex
-	buf     []byte
-	message assembler
-	observe func(Message)
+	reading  sync.Mutex
+	buf      []byte
+	message  assembler
+	unpacked []control.Event // received together and not handed out yet
+	observe  func(Message)
 }
 
 // outgoing is a message that waits to be written: the value, or its text when
@@ -136,8 +142,10 @@ func (c *Channel) Send(m Message) {
 	}
 	if m.Event != nil {
 		if c.events >= maxQueuedEvents {
+			// What is before the oldest event is little, what is behind it is not.
 			i := slices.IndexFunc(c.queue, func(o outgoing) bool { return o.message.Event != nil })
-			c.queue = slices.Delete(c.queue, i, i+1)
+			copy(c.queue[1:], c.queue[:i])
+			c.queue = c.queue[1:]
 			c.events--
 			c.dropped++
 		}
@@ -217,12 +225,22 @@ func (c *Channel) next() (o outgoing, ok bool) {
 		<-wake
 		c.mu.Lock()
 	}
-	o = c.queue[0]
-	c.queue[0] = outgoing{}
-	c.queue = c.queue[1:]
-	if o.message.Event != nil {
-		c.events--
+	n := 0
+	for n < min(len(c.queue), maxPacked) && c.queue[n].message.Event != nil {
+		n++
 	}
+	c.events -= n
+	o = c.queue[0]
+	if n > 1 {
+		pack := make(Events, n)
+		for i := range pack {
+			pack[i] = *c.queue[i].message.Event
+		}
+		o.message = Message{Events: &pack}
+	}
+	n = max(n, 1)
+	clear(c.queue[:n])
+	c.queue = c.queue[n:]
 	c.writing = true
 	return o, true
 }
@@ -234,6 +252,9 @@ func (c *Channel) next() (o outgoing, ok bool) {
 func (c *Channel) Recv() (Message, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
+	if len(c.unpacked) > 0 {
+		return c.unpack(), nil
+	}
 	if c.buf == nil {
 		c.buf = make([]byte, packetSize+1) // one more than is ever sent, to notice a longer packet
 	}
@@ -260,9 +281,21 @@ func (c *Channel) Recv() (Message, error) {
 			if c.observe != nil {
 				c.observe(m)
 			}
-			return m, nil
+			if m.Events == nil {
+				return m, nil
+			}
+			if c.unpacked = *m.Events; len(c.unpacked) > 0 {
+				return c.unpack(), nil
+			}
 		}
 	}
+}
+
+// unpack returns the next of several events that were received together.
+func (c *Channel) unpack() Message {
+	e := &c.unpacked[0]
+	c.unpacked = c.unpacked[1:]
+	return Message{Event: e}
 }
 
 // Flush waits until everything queued was written. It returns an error when

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,9 +191,66 @@ func TestEventsAreBounded(t *testing.T) {
 			t.Errorf("dropped %d, want 3", n)
 		}
 		parent.Recv()
-		m, err := parent.Recv()
-		if err != nil || m.Event == nil || m.Event.Seq != 3 {
-			t.Errorf("oldest event kept: %+v, %v, want number 3", m.Event, err)
+		for i := 3; i < maxQueuedEvents+3; i++ {
+			if m, err := parent.Recv(); err != nil || m.Event == nil || m.Event.Seq != uint64(i) {
+				t.Fatalf("got %+v, %v, want event %d", m, err, i)
+			}
+		}
+		if m, err := parent.Recv(); err != nil || m.Ack == nil {
+			t.Errorf("after the events: %+v, %v, want the Ack", m, err)
+		}
+	})
+}
+
+// counted counts what is written.
+type counted struct {
+	net.Conn
+	writes atomic.Int64
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+// Events that wait one behind the other travel together, and nothing else changes places with them.
+func TestEventsArePacked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		conn := &counted{Conn: b}
+		parent, child := newChannel(a), newChannel(conn)
+		defer parent.Close()
+		defer child.Close()
+		child.Send(Message{Pong: &Ping{Seq: 1}})
+		synctest.Wait() // the writer holds this one
+		const n = 3*maxPacked + 1
+		for i := range n {
+			child.Send(Message{Event: &control.Event{Seq: uint64(i)}})
+		}
+		child.Send(Message{Pong: &Ping{Seq: 2}})
+		child.Send(Message{Event: &control.Event{Seq: n}})
+		var got []string
+		for range n + 3 {
+			m, err := parent.Recv()
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case m.Event != nil:
+				got = append(got, fmt.Sprint("event ", m.Event.Seq))
+			case m.Pong != nil:
+				got = append(got, fmt.Sprint("pong ", m.Pong.Seq))
+			}
+		}
+		want := []string{"pong 1"}
+		for i := range n {
+			want = append(want, fmt.Sprint("event ", i))
+		}
+		want = append(want, "pong 2", fmt.Sprint("event ", n))
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+		if w := conn.writes.Load(); w != 7 { // three packed ones and the one left over
+			t.Errorf("%d writes, want 7", w)
 		}
 	})
 }

@@ -30,8 +30,9 @@ type journal struct {
 	log    *slog.Logger
 	path   string
 	file   *os.File // nil: events are kept in memory only
-	size   int64
-	failed bool // which has been told
+	size   int64    // with what is in buffer
+	buffer []byte   // lines that are not in the file yet, see flush
+	failed bool     // which has been told
 
 	list []control.Event // the oldest at next, once full
 	next int
@@ -70,7 +71,8 @@ func (j *journal) open() {
 	// A process that was killed while it wrote left half a line.
 	last := make([]byte, 1)
 	if _, err := f.ReadAt(last, j.size-1); err == nil && last[0] != '\n' {
-		j.write([]byte("\n"))
+		j.buffer = append(j.buffer, '\n')
+		j.size++
 	}
 }
 
@@ -82,7 +84,7 @@ func (j *journal) fails(err error) {
 	}
 }
 
-// add numbers an event and keeps it.
+// add numbers an event and keeps it. On disk it is after the next flush.
 func (j *journal) add(e control.Event) control.Event {
 	j.seq++
 	e.Seq = j.seq
@@ -98,23 +100,28 @@ func (j *journal) add(e control.Event) control.Event {
 	if j.size+int64(len(line)) >= journalSize {
 		j.turn()
 	}
-	j.write(append(line, '\n'))
+	j.buffer = append(append(j.buffer, line...), '\n')
+	j.size += int64(len(line)) + 1
 	return e
 }
 
-func (j *journal) write(line []byte) {
-	if j.file == nil {
+// flush writes what was added: many events that come together in one system call. It is
+// called before anything is waited for.
+func (j *journal) flush() {
+	if len(j.buffer) == 0 {
 		return
 	}
-	n, err := j.file.Write(line)
-	j.size += int64(n)
-	if err != nil {
-		j.fails(err)
+	if j.file != nil {
+		if _, err := j.file.Write(j.buffer); err != nil {
+			j.fails(err)
+		}
 	}
+	j.buffer = j.buffer[:0]
 }
 
 // turn begins a new file.
 func (j *journal) turn() {
+	j.flush()
 	j.file.Close()
 	j.file = nil
 	if err := os.Rename(j.path, j.path+".1"); err != nil {
@@ -149,6 +156,7 @@ func (j *journal) after(seq uint64, limit int) []control.Event {
 }
 
 func (j *journal) close() {
+	j.flush()
 	if j.file != nil {
 		j.file.Close()
 	}

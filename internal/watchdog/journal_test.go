@@ -21,7 +21,14 @@ func TestJournal(t *testing.T) {
 	for _, to := range []string{"BACKUP", "MASTER", "BACKUP"} {
 		j.add(control.Event{Kind: "instance", Subject: "web", To: to})
 	}
-	j.write([]byte(`{"seq":4,"kind":"insta`)) // killed
+	if early, err := ReadJournal(dir); err != nil || len(early) != 0 {
+		t.Errorf("before the flush: %+v, %v", early, err)
+	}
+	j.flush()
+	if early, err := ReadJournal(dir); err != nil || len(early) != 3 {
+		t.Errorf("after the flush: %+v, %v", early, err)
+	}
+	j.buffer = append(j.buffer, `{"seq":4,"kind":"insta`...) // killed
 	j.close()
 
 	j = openJournal(dir, quiet())
@@ -39,6 +46,7 @@ func TestJournal(t *testing.T) {
 	if got := j.after(4, 0); len(got) != 0 {
 		t.Errorf("after the last: %+v", got)
 	}
+	j.flush()
 	left, err := ReadJournal(dir)
 	if err != nil || len(left) != 4 || left[3].Seq != 4 {
 		t.Errorf("left behind: %+v, %v", left, err)

@@ -33,15 +33,21 @@ type Message struct {
 	Plan       *Configure  `json:",omitempty"` // asks what the configuration would do, and is not obeyed
 
 	// Child to parent.
-	Ack       *Ack           `json:",omitempty"`
-	Pong      *Ping          `json:",omitempty"`
-	Snapshot  *Snapshot      `json:",omitempty"`
-	Event     *control.Event `json:",omitempty"`
-	RunScript *RunScript     `json:",omitempty"`
-	Fence     *Fence         `json:",omitempty"`
-	Planned   *Planned       `json:",omitempty"`
-	Ordered   *Ordered       `json:",omitempty"`
+	Ack      *Ack           `json:",omitempty"`
+	Pong     *Ping          `json:",omitempty"`
+	Snapshot *Snapshot      `json:",omitempty"`
+	Event    *control.Event `json:",omitempty"`
+	// Events are events on the way: a Channel packs those that wait one behind the other
+	// into one message, and Recv hands them out one by one.
+	Events    *Events    `json:",omitempty"`
+	RunScript *RunScript `json:",omitempty"`
+	Fence     *Fence     `json:",omitempty"`
+	Planned   *Planned   `json:",omitempty"`
+	Ordered   *Ordered   `json:",omitempty"`
 }
+
+// Events are at least one event, the oldest first.
+type Events []control.Event
 
 // Configure hands a child a generation of the configuration. The child applies
 // it and answers with an Ack.
