@@ -79,6 +79,7 @@ type checkFarm struct {
 	ca      *labtest.Authority
 	d       *director
 	targets []target
+	began   time.Time
 	seen    uint64 // the last event that was judged
 }
 
@@ -89,14 +90,13 @@ const (
 )
 
 func testCheckKinds(t *testing.T) {
-	f := &checkFarm{farm: newFarm(t, 1, 1)}
+	f := &checkFarm{farm: newFarm(t, 1, 1), began: time.Now()}
 	f.host = f.servers[0]
 	f.Run(f.host, "ip", "route", "del", "default") // nor a name server, that would be asked in vain for seconds
 	f.ca = labtest.NewAuthority(t, f.host.Path("ca"))
 	f.Must(f.host.Sysctl("net.ipv4.icmp_ratelimit", "0")) // of a closed port each datagram is to learn
 	f.Must(f.directors[0].AddAddr("eth1", netip.MustParsePrefix("2001:db8:b::1/64")))
 	f.Must(f.host.AddAddr("eth0", netip.MustParsePrefix(checkServer6+"/64")))
-	began := time.Now()
 	trials := []*trial{f.databases(), f.mariadb(), f.web(), f.haproxy(), f.names(), f.mail(), f.grpc(), f.redis(), f.directory(), f.ping(), f.script(), f.files()}
 	conf := "[global]\nscript_user = \"root\"\nchild_timeout = \"1m\"\n" // it may get no processor for a while
 	for _, c := range trials {
@@ -106,11 +106,11 @@ func testCheckKinds(t *testing.T) {
 		}
 	}
 	f.listening()
-	t.Logf("the servers have started after %v", time.Since(began).Round(time.Millisecond))
+	t.Logf("the servers have started after %v", time.Since(f.began).Round(time.Millisecond))
 	f.d = startDirector(t, f.directors[0], conf+mixedFarm)
 	f.d.WaitServers()
 	f.waitTable()
-	t.Logf("%d virtual servers are up after %v", len(f.targets), time.Since(began).Round(time.Millisecond))
+	t.Logf("%d virtual servers are up after %v", len(f.targets), time.Since(f.began).Round(time.Millisecond))
 	f.seen = f.events()[len(f.events())-1].Seq
 
 	for i, more := 0, true; more; i++ {
@@ -235,7 +235,7 @@ func (f *checkFarm) waitTable(faults ...fault) {
 func (f *checkFarm) suffer(what string, faults ...fault) {
 	f.t.Helper()
 	t := f.t
-	t.Logf("%s:", what)
+	t.Logf("%s, %v after the start:", what, time.Since(f.began).Round(100*time.Millisecond))
 	out, warnings := map[string]string{}, map[string]string{}
 	for _, one := range faults {
 		if one.what != "" {
