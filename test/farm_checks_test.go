@@ -32,13 +32,16 @@ func TestFarmChecks(t *testing.T) {
 	t.Run("recovery, beside keepalived", testRecovery)
 }
 
-// checkWeight is the weight of the real servers, checkRhythm how they are asked. The time limit is the one that a server must exceed to
-// be slow, and no other on a busy machine.
+// checkWeight is the weight of the real servers, checkRhythm how they are asked, checkBack the interval after which one that is well again is
+// asked. The time limit is the one that a server must exceed to be slow, and no other on a busy machine.
 const (
-	checkWeight   = 8
-	checkInterval = time.Second
-	checkRhythm   = `interval = "1s", timeout = "3s", rise = 1, fall = 2`
+	checkWeight = 8
+	checkRhythm = `interval = "2s", interval_changing = "500ms", interval_down = "1s", timeout = "3s", rise = 1, fall = 2`
+	checkBack   = time.Second
 )
+
+// checkPatience is for waits that many servers must be ready for, which share one slow processor.
+const checkPatience = 4 * patience
 
 // A target is a virtual server with one real server.
 type target struct {
@@ -108,7 +111,7 @@ func testCheckKinds(t *testing.T) {
 	f.listening()
 	t.Logf("the servers have started after %v", time.Since(f.began).Round(time.Millisecond))
 	f.d = startDirector(t, f.directors[0], conf+mixedFarm)
-	f.d.WaitServers()
+	f.d.WaitServersWithin(checkPatience)
 	f.waitTable()
 	t.Logf("%d virtual servers are up after %v", len(f.targets), time.Since(f.began).Round(time.Millisecond))
 	f.seen = f.events()[len(f.events())-1].Seq
@@ -221,7 +224,7 @@ func (f *checkFarm) table(faults []fault) string {
 // waitTable waits until the kernel's table is what it is to be under the faults, and goes on without.
 func (f *checkFarm) waitTable(faults ...fault) {
 	f.t.Helper()
-	if err := netlab.EventuallyWithin(patience, func() error {
+	if err := netlab.EventuallyWithin(checkPatience, func() error {
 		if diff := cmp.Diff(sortLines(f.table(faults)), ipvsTable(f.t, f.d.host)); diff != "" {
 			return fmt.Errorf("ipvsadm -Sn (-want +got):\n%s", diff)
 		}
@@ -286,7 +289,7 @@ func (f *checkFarm) suffer(what string, faults ...fault) {
 		}
 	}
 	f.waitTable()
-	f.d.WaitServers()
+	f.d.WaitServersWithin(checkPatience)
 	f.judge(ended, faults)
 }
 
@@ -320,8 +323,8 @@ func (f *checkFarm) judge(ended time.Time, faults []fault) {
 			}
 			took := last[name+"/s"].Sub(ended)
 			f.t.Logf("%s was back %v after the fault", name, took.Round(time.Millisecond))
-			if took > checkInterval+5*time.Second && !one.starts {
-				f.t.Errorf("%s was back %v after the fault, want at most %v and what a busy machine adds", name, took, checkInterval)
+			if took > checkBack+5*time.Second && !one.starts {
+				f.t.Errorf("%s was back %v after the fault, want at most %v and what a busy machine adds", name, took, checkBack)
 			}
 		}
 	}
@@ -359,7 +362,7 @@ func (f *checkFarm) run(name string, argv []string, slow, dead map[string]string
 // listening waits until all servers do: several of them start slowly in the company of checks.
 func (f *checkFarm) listening() {
 	f.t.Helper()
-	f.Eventually(2*patience, "all servers listen", func() error {
+	f.Eventually(checkPatience, "all servers listen", func() error {
 		for _, v := range f.targets {
 			if v.udp || v.port == noPort {
 				continue
