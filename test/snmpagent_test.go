@@ -324,3 +324,28 @@ func compare(t *testing.T, ours, theirs map[string]string) {
 	}
 	t.Logf("%d of %d values are the same", same, len(names))
 }
+
+// TestSNMPAgentHangs: an SNMP agent that does nothing any more is left, and taken again when it goes on; VRRP does not notice.
+func TestSNMPAgentHangs(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	agent := p.startSnmpd(p.a)
+	a := startDirector(t, p.a, fmt.Sprintf("[snmp]\nsocket = %q\ntimeout = \"1s\"\nping_interval = \"1s\"\n", agentSocket(p.a))+
+		vrrp("VI", 51, 100, "192.0.2.100/24", fast))
+	agent.waitFor("vrrpInstanceState.1", "master(2)")
+	before := a.Status()
+	p.Must(agent.Signal(unix.SIGSTOP))
+	a.waitFor(15*time.Second, "the silence is noticed", func(s control.Status) error {
+		r, err := findRole(s, "snmp")
+		if err == nil && !strings.Contains(r.LastExit, "does not answer in time") {
+			err = fmt.Errorf("%+v", r)
+		}
+		return err
+	})
+	p.Must(agent.Signal(unix.SIGCONT))
+	agent.waitFor("vrrpInstanceState.1", "master(2)")
+	after := a.Status()
+	if after.VRRP.Instances[0].Transitions != before.VRRP.Instances[0].Transitions || after.Processes[1].PID != before.Processes[1].PID {
+		t.Errorf("the agent's silence concerned others: %+v, before %+v", after.Processes, before.Processes)
+	}
+}
