@@ -70,6 +70,7 @@ func TestFarmPromises(t *testing.T) {
 	t.Run("a large table", testLargeTable)
 	t.Run("connection sync", testSync)
 	t.Run("long transfers", testLongTransfers)
+	t.Run("snmp beside keepalived", testSNMPFarm)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'
