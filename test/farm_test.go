@@ -66,6 +66,7 @@ func TestFarmPromises(t *testing.T) {
 	}
 	t.Run("arrivals", testArrivals)
 	t.Run("fifo beside keepalived", testFIFO)
+	t.Run("pool down here, up at the peer", testPoolDownHere)
 	t.Run("beside keepalived", testRivals)
 	t.Run("a large table", testLargeTable)
 	t.Run("connection sync", testSync)
