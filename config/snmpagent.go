@@ -12,8 +12,9 @@ type SNMPAgent struct {
 	// Socket is where the agent takes subagents: an absolute path, or tcp: with an
 	// address and a port.
 	Socket string `toml:"socket" form:"agentx" default:"/var/agentx/master" alias:"agentx_socket snmp_socket"`
-	// Objects lists the parts of the tree that are answered for.
-	Objects []string `toml:"objects" oneof:"vrrp virtual_server" default:"=vrrp and virtual_server"`
+	// Objects lists the parts of the tree that are answered for: two of KEEPALIVED-MIB,
+	// VRRP-MIB (RFC 2787) and VRRPV3-MIB (RFC 6527).
+	Objects []string `toml:"objects" oneof:"vrrp virtual_server rfc2787 rfc6527" default:"=vrrp and virtual_server"`
 	// Context is the SNMP context that the objects are in.
 	Context string `toml:"context" form:"text" default:"=the default context"`
 	// User is the user[:group] that the process runs as.
@@ -28,9 +29,6 @@ type SNMPAgent struct {
 	// happens; a change of state is there at once. Large farms are told more rarely.
 	UpdateInterval Duration `toml:"update_interval" default:"5s" min:"250ms" max:"1m" alias:"snmp_vs_stats_update_interval snmp_rs_stats_update_interval"`
 }
-
-// snmpObjects are all that SNMPAgent.Objects may list, and its default.
-func snmpObjects() []string { return []string{"vrrp", "virtual_server"} }
 
 // Has says that a part of the tree is answered for.
 func (a *SNMPAgent) Has(objects string) bool { return slices.Contains(a.Objects, objects) }
@@ -56,9 +54,9 @@ func (v *validator) snmpAgent() {
 	objects := at.child("objects")
 	switch {
 	case !objects.exists():
-		a.Objects = snmpObjects()
+		a.Objects = []string{"vrrp", "virtual_server"}
 	case len(a.Objects) == 0 && v.ok(objects):
-		v.errorf(objects, "an empty list is not allowed, required is at least one of %s", strings.Join(snmpObjects(), " and "))
+		v.errorf(objects, "an empty list is not allowed, required is at least one of vrrp, virtual_server, rfc2787 and rfc6527")
 	}
 	v.duplicates(objects.list(), a.Objects)
 	if at := at.child("context"); v.ok(at) && len(a.Context) > 32 {

@@ -40,8 +40,8 @@ func tellFarm(t *testing.T) {
 	s := newStory(t, 2, func(text string) string { return text })
 	s.say(`# A web farm, set up and broken
 
-What the [README](../README.md) says, done on two directors and two web servers, and what its commands print; then five faults that users meet: how each one shows, and how it is
-repaired. A test does all of it and holds this page. Times, process numbers and counters are made alike; of what ` + "`director doctor`" + ` finds, what is about the test's own machine is
+What the [README](../README.md) says, done on two directors and two web servers, and what its commands print; then four faults that users meet, how each one shows and how it is
+repaired, and a planned change. A test does all of it and holds this page. Times, process numbers and counters are made alike; of what ` + "`director doctor`" + ` finds, what is about the test's own machine is
 left out. [transcript-pair.md](transcript-pair.md) has the faults between two directors.
 
 ` + "`lb1`, `lb2`, `web1` and so on are the hosts; lb1 and lb2 have the file of the README, lb2 with `priority = 90`." + `

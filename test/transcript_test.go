@@ -57,6 +57,7 @@ type story struct {
 	open   bool // the page is within a block of commands
 }
 
+// emptyStory has no hosts yet.
 func emptyStory(t *testing.T) *story {
 	t.Helper()
 	return &story{
@@ -179,18 +180,17 @@ func (s *story) try(host, command string) (string, error) {
 }
 
 // show runs a command, tells it, and wants it to print some words. Blanks do not count.
-func (s *story) show(host, command string, words ...string) string {
+func (s *story) show(host, command string, words ...string) {
 	s.t.Helper()
 	out := s.run(host, command)
 	s.tell(host, command, out)
 	if err := contains(out, words); err != nil {
 		s.t.Errorf("%s# %s: %v", host, command, err)
 	}
-	return out
 }
 
 // await repeats a command until it prints the words, and tells that.
-func (s *story) await(host, command string, words ...string) string {
+func (s *story) await(host, command string, words ...string) {
 	s.t.Helper()
 	var out string
 	s.Eventually(patience, host+"# "+command, func() error {
@@ -198,7 +198,6 @@ func (s *story) await(host, command string, words ...string) string {
 		return contains(out, words)
 	})
 	s.tell(host, command, out)
-	return out
 }
 
 // contains wants words in a text, or not where they begin with a tilde.
@@ -213,7 +212,7 @@ func contains(out string, words []string) error {
 	return nil
 }
 
-// edit changes the file of a director in force and reloads it.
+// edit changes something in the README's file of a director.
 func (s *story) edit(name, old, new string) {
 	s.t.Helper()
 	s.lb[name].WriteConfig(replaced(s.t, s.config[name], old, new))

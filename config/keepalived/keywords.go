@@ -92,7 +92,6 @@ func globalKeywords() []keyword {
 	const (
 		names    = "the processes are called director, and tell what they are in their command lines"
 		state    = "`director status` and its --json show the state"
-		rfc      = "the tables of VRRP-MIB and VRRPV3-MIB are not answered for; those of KEEPALIVED-MIB tell the same"
 		fresh    = "the SNMP process gets the counters every snmp.update_interval of director's own language"
 		firewall = "director makes a table of its own in nftables when it needs one"
 		buffers  = "director sets the sizes of its sockets' buffers itself"
@@ -236,9 +235,9 @@ func globalKeywords() []keyword {
 		{"enable_snmp_vrrp", given, false},
 		{"enable_snmp_keepalived", given, false},
 		{"enable_snmp_checker", given, false},
-		{"enable_snmp_rfc", missing(rfc), false},
-		{"enable_snmp_rfcv2", missing(rfc), false},
-		{"enable_snmp_rfcv3", missing(rfc), false},
+		{"enable_snmp_rfc", given, false},
+		{"enable_snmp_rfcv2", given, false},
+		{"enable_snmp_rfcv3", given, false},
 		{"enable_traps", missing("director sends traps itself, to the manager of [notify.snmp] of director's own language"), false},
 		{"snmp_vs_stats_update_interval", ignored(fresh), false},
 		{"snmp_rs_stats_update_interval", ignored(fresh), false},

@@ -105,7 +105,10 @@ func (t *translator) snmp() {
 	socket := t.global["snmp_socket"]
 	var first *statement
 	objects := make(map[string]*statement)
-	for _, k := range [][]string{{"enable_snmp_keepalived", "vrrp", "virtual_server"}, {"enable_snmp_vrrp", "vrrp"}, {"enable_snmp_checker", "virtual_server"}} {
+	for _, k := range [][]string{
+		{"enable_snmp_keepalived", "vrrp", "virtual_server"}, {"enable_snmp_vrrp", "vrrp"}, {"enable_snmp_checker", "virtual_server"},
+		{"enable_snmp_rfc", "rfc2787", "rfc6527"}, {"enable_snmp_rfcv2", "rfc2787"}, {"enable_snmp_rfcv3", "rfc6527"},
+	} {
 		s := t.global[k[0]]
 		if s == nil {
 			continue
@@ -119,12 +122,12 @@ func (t *translator) snmp() {
 	}
 	if first == nil {
 		if socket != nil {
-			t.NoEffectf(socket.at(), socket.key(), "there is no SNMP process: it needs enable_snmp_vrrp, enable_snmp_checker or enable_snmp_keepalived")
+			t.NoEffectf(socket.at(), socket.key(), "there is no SNMP process: it needs enable_snmp_keepalived or another of these")
 		}
 		return
 	}
 	table := t.root.Table("snmp", first.at())
-	for _, o := range []string{"vrrp", "virtual_server"} {
+	for _, o := range []string{"vrrp", "virtual_server", "rfc2787", "rfc6527"} {
 		if s := objects[o]; s != nil {
 			table.Add("objects", o, s.at())
 		}

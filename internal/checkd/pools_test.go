@@ -304,6 +304,32 @@ func TestCertificateAlarm(t *testing.T) {
 	})
 }
 
+// Changes of state tell how many real servers are up.
+func TestChangesCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.run()
+		w.configure(configOf("web: a1 b1 c1", sorry("s")))
+		w.pass(time.Minute)
+		w.farm.set(refused, "b")
+		w.pass(time.Minute)
+		w.farm.set(refused, "a", "c")
+		w.pass(time.Minute)
+		counts := map[string]control.Pool{}
+		for _, m := range w.parent.take(func(m watchdog.Message) bool { return m.Event != nil }) {
+			if e := m.Event; e.Pool == nil {
+				t.Errorf("%s %s>%s has no counts", e.Subject, e.From, e.To)
+			} else {
+				counts[e.Subject+" "+e.To] = *e.Pool
+			}
+		}
+		if counts["web/b down"] != (control.Pool{Up: 2, Total: 3}) || counts["web sorry"] != (control.Pool{Up: 0, Total: 3}) || counts["web up"].Total != 3 {
+			t.Errorf("counts %v", counts)
+		}
+		w.kill()
+	})
+}
+
 // The stop of director with omega.
 func TestOmega(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -28,13 +28,13 @@ func TestRenderEvents(t *testing.T) {
 	if err := RenderEvents(&out, history(), View{Now: renderNow}); err != nil {
 		t.Fatal(err)
 	}
-	want := `2026-11-20 08:00:00.000  process    vrrp            starting -> running  generation 1 is in force after 8ms
-08:57:00.000  instance   web             BACKUP -> MASTER    no advert from 10.0.0.2 (priority 90) for 3.609s
+	want := `2026-11-20 08:00:00.000  process      vrrp               starting -> running  generation 1 is in force after 8ms
+08:57:00.000  instance     web                BACKUP -> MASTER    no advert from 10.0.0.2 (priority 90) for 3.609s
 `
 	if !strings.HasPrefix(out.String(), want) {
 		t.Errorf("got\n%s, want it to begin with\n%s", out.String(), want)
 	}
-	if !strings.HasSuffix(out.String(), "08:59:30.000  alarm      web             clear -> raised     two_masters: two[31m lines\n") {
+	if !strings.HasSuffix(out.String(), "08:59:30.000  alarm        web                clear -> raised     two_masters: two[31m lines\n") {
 		t.Errorf("got\n%s", out.String())
 	}
 	if strings.Contains(out.String(), "\x1b") {

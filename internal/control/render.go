@@ -39,7 +39,6 @@ func Render(w io.Writer, s *Status, v View) error {
 		v.vrrp(p, s.VRRP)
 	}
 	if s.Checkers != nil {
-		v.overrides(p, s.Checkers)
 		v.services(p, s.Checkers.Services)
 		v.sync(p, s.Checkers.Sync)
 	}
@@ -68,6 +67,7 @@ func (v View) header(p *page, s *Status) {
 	}
 	p.line(styled(s.RouterID, bold), text("  director "+s.Version+up))
 	p.line(text(fmt.Sprintf("%s  generation %d, in force for %s", s.ConfigPath, s.Generation, v.age(s.LoadedAt))))
+	v.verdict(p, s)
 	v.trial(p, s.Trial)
 	v.logLevels(p, s.LogLevels)
 	if r := s.LastReload; r != nil {
@@ -243,12 +243,12 @@ func dash(s string) string {
 	return s
 }
 
-// age is the time from t to now in at most two units: 2m13s, 3d4h.
-func (v View) age(t time.Time) string {
+// Age is the time from t to now in at most two units: 2m13s, 3d4h; - for a time that is not known.
+func Age(now, t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	d := max(0, v.Now.Sub(t)).Truncate(time.Second)
+	d := max(0, now.Sub(t)).Truncate(time.Second)
 	day := 24 * time.Hour
 	switch {
 	case d >= day:
@@ -261,6 +261,9 @@ func (v View) age(t time.Time) string {
 		return fmt.Sprintf("%ds", d/time.Second)
 	}
 }
+
+// age is the time from t to the moment of the view.
+func (v View) age(t time.Time) string { return Age(v.Now, t) }
 
 func (v View) ago(t time.Time) string {
 	if t.IsZero() {

@@ -6,27 +6,47 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // RenderEvents writes events as text for a person, one line each, oldest first.
 func RenderEvents(w io.Writer, list []Event, v View) error {
 	p := &page{colour: v.Colour}
-	for i := range list {
-		v.event(p, &list[i])
-	}
+	v.events(p, list)
 	_, err := w.Write(p.out.Bytes())
 	return err
 }
 
-func (v View) event(p *page, e *Event) {
+// The columns of events: at least so wide, so that those that come one by one (--follow)
+// stand beneath each other, and at most so wide, so that one long name spoils nothing.
+const (
+	kindWidth    = 11
+	leastSubject = 14
+	mostSubject  = 24
+	leastChange  = 18
+)
+
+func (v View) events(p *page, list []Event) {
+	subject := leastSubject
+	for i := range list {
+		if n := utf8.RuneCountInString(list[i].Subject); n <= mostSubject {
+			subject = max(subject, n)
+		}
+	}
+	for i := range list {
+		v.event(p, &list[i], subject)
+	}
+}
+
+func (v View) event(p *page, e *Event, subject int) {
 	put := func(s string, st style, width int) {
 		p.put(cell{text: s, style: st}, width)
 		p.out.WriteString("  ")
 	}
 	put(v.moment(e.Time), faint, 0)
-	put(e.Kind, plain, 9)
-	put(e.Subject, bold, 14)
-	put(e.From+" -> "+e.To, eventStyle(e), 18)
+	put(e.Kind, plain, kindWidth)
+	put(e.Subject, bold, subject)
+	put(e.From+" -> "+e.To, eventStyle(e), leastChange)
 	why := e.Reason
 	if e.Alarm != nil && e.Code != "" {
 		why = e.Code + ": " + why
@@ -163,9 +183,7 @@ func Explain(w io.Writer, s *Status, subject string, events []Event, v View) err
 		p.put(cell{text: "nothing has happened since the daemon keeps a history", style: faint}, 0)
 		p.end()
 	}
-	for i := range past {
-		v.event(p, &past[i])
-	}
+	v.events(p, past)
 	_, err := w.Write(p.out.Bytes())
 	return err
 }

@@ -9,67 +9,94 @@ import (
 )
 
 func (v View) services(p *page, list []Service) {
-	for _, s := range list {
-		p.line()
-		t := table{head: []string{"VIRTUAL SERVER", "ADDRESS", "STATE", "FOR", "WEIGHT/QUORUM", "SCHEDULER", "FORWARDING", "ACTIVE", "INACTIVE", "WHY"}}
-		st := healthStyle(s.State)
-		if s.State == "sorry" {
-			st = bad
-		}
-		var active, inactive uint64
-		for _, r := range s.Servers {
-			active += uint64(r.Active)
-			inactive += uint64(r.Inactive)
-		}
-		address := s.Address
-		if n := len(s.Members); n > 1 {
-			address = fmt.Sprintf("%s and %d more", address, n-1)
-		}
-		t.add(styled(s.Name, bold), text(address), styled(s.State, st), number(v.age(s.Since)), number(fmt.Sprintf("%d/%d", s.UpWeight, s.Quorum)),
-			text(s.Scheduler), text(s.Forwarding), number(fmt.Sprint(active)), number(fmt.Sprint(inactive)), text(s.Reason))
-		for i, m := range s.Members {
-			switch {
-			case i >= shownMembers && i == len(s.Members)-1 || i < shownMembers:
-				v.member(&t, m, s.Standby)
-			case i == shownMembers:
-				t.note("group "+s.Group, fmt.Sprintf("... %d more ...", len(s.Members)-shownMembers-1), faint)
-			}
-		}
-		if len(s.Options) > 0 {
-			t.note("", strings.Join(s.Options, ", "), faint)
-		}
-		if c := s.Counters; c != (Counters{}) {
-			t.note("", fmt.Sprintf("%d connections, in %s, out %s; now %d/s, in %s/s, out %s/s", c.Connections, bytesText(c.InBytes), bytesText(c.OutBytes),
-				s.Rates.Connections, bytesText(s.Rates.InBytes), bytesText(s.Rates.OutBytes)), faint)
-		}
-		if g := s.PanicGuard; g != nil && g.Blocking {
-			t.note("!", fmt.Sprintf("panic guard: weight %d of %d (%d%%) stays in service although servers are down", g.Needs, g.Of, g.Threshold), bad)
-		}
+	if len(list) > roomy && !v.All {
+		v.manyServices(p, list)
+		return
+	}
+	for i := range list {
+		v.service(p, &list[i], false)
+	}
+}
+
+// service shows one virtual server and its real servers; in brief only those of them that
+// are not in order.
+func (v View) service(p *page, s *Service, brief bool) {
+	p.line()
+	t := table{head: []string{"VIRTUAL SERVER", "ADDRESS", "STATE", "FOR", "WEIGHT/QUORUM", "SCHEDULER", "FORWARDING", "ACTIVE", "INACTIVE", "WHY"}}
+	st := healthStyle(s.State)
+	if s.State == "sorry" {
+		st = bad
+	}
+	var active, inactive uint64
+	for _, r := range s.Servers {
+		active += uint64(r.Active)
+		inactive += uint64(r.Inactive)
+	}
+	address := s.Address
+	if n := len(s.Members); n > 1 {
+		address = fmt.Sprintf("%s and %d more", address, n-1)
+	}
+	t.add(styled(s.Name, bold), text(address), styled(s.State, st), number(v.age(s.Since)), number(fmt.Sprintf("%d/%d", s.UpWeight, s.Quorum)),
+		text(s.Scheduler), text(s.Forwarding), number(fmt.Sprint(active)), number(fmt.Sprint(inactive)), text(s.Reason))
+	for i, m := range s.Members {
 		switch {
-		case s.Standby:
-			t.note("", fmt.Sprintf("on standby: not in the kernel's table while the instance %s is not MASTER here", s.ActiveWith), faint)
-		case s.ActiveWith != "":
-			t.note("", "in the kernel's table while the instance "+s.ActiveWith+" is MASTER here", faint)
+		case i >= shownMembers && i == len(s.Members)-1 || i < shownMembers:
+			v.member(&t, m, s.Standby)
+		case i == shownMembers:
+			t.note("group "+s.Group, fmt.Sprintf("... %d more ...", len(s.Members)-shownMembers-1), faint)
 		}
-		if !s.Installed && !s.Standby && len(s.Members) == 0 {
-			t.note("!", "the kernel does not have this service", bad)
-		}
-		p.table("", t)
-		if len(s.Servers)+len(s.Leaving)+len(s.SorryServers) == 0 {
-			continue
-		}
-		t = table{head: []string{"SERVER", "HEALTH", "FOR", "WEIGHT", "KERNEL", "ACTIVE", "INACTIVE", "LAST CHECK"}}
-		for _, r := range s.Servers {
+	}
+	if len(s.Options) > 0 {
+		t.note("", strings.Join(s.Options, ", "), faint)
+	}
+	if c := s.Counters; c != (Counters{}) {
+		t.note("", fmt.Sprintf("%d connections, in %s, out %s; now %d/s, in %s/s, out %s/s", c.Connections, bytesText(c.InBytes), bytesText(c.OutBytes),
+			s.Rates.Connections, bytesText(s.Rates.InBytes), bytesText(s.Rates.OutBytes)), faint)
+	}
+	if g := s.PanicGuard; g != nil && g.Blocking {
+		t.note("!", fmt.Sprintf("panic guard: weight %d of %d (%d%%) stays in service although servers are down", g.Needs, g.Of, g.Threshold), bad)
+	}
+	if s.NoVerdict != nil {
+		t.note("!", "no verdict about servers for "+v.age(s.NoVerdict.Since)+": their checks cannot be made", bad)
+	}
+	switch {
+	case s.Standby:
+		t.note("", fmt.Sprintf("on standby: not in the kernel's table while the instance %s is not MASTER here", s.ActiveWith), faint)
+	case s.ActiveWith != "":
+		t.note("", "in the kernel's table while the instance "+s.ActiveWith+" is MASTER here", faint)
+	}
+	if !s.Installed && !s.Standby && len(s.Members) == 0 {
+		t.note("!", "the kernel does not have this service", bad)
+	}
+	p.table("", t)
+	if len(s.Servers)+len(s.Leaving)+len(s.SorryServers) == 0 {
+		return
+	}
+	t = table{head: []string{"SERVER", "HEALTH", "FOR", "WEIGHT", "KERNEL", "ACTIVE", "INACTIVE", "LAST CHECK"}}
+	calm, more := 0, 0
+	for _, r := range s.Servers {
+		switch {
+		case brief && r.inOrder():
+			calm++
+		case brief && len(s.Servers) > manyShown && len(t.rows) >= 2*manyShown:
+			more++
+		default:
 			v.server(&t, r, "")
 		}
-		for _, l := range s.Leaving {
-			v.leaving(&t, l)
-		}
-		for _, r := range s.SorryServers {
-			v.server(&t, r, "sorry server ")
-		}
-		p.table("  ", t)
 	}
+	if more > 0 {
+		t.note("", plural(uint64(more), "more server that is not in order", "more servers that are not in order"), bad)
+	}
+	if calm > 0 {
+		t.note("", plural(uint64(calm), "server", "servers")+" in order", faint)
+	}
+	for _, l := range s.Leaving {
+		v.leaving(&t, l)
+	}
+	for _, r := range s.SorryServers {
+		v.server(&t, r, "sorry server ")
+	}
+	p.table("  ", t)
 }
 
 // shownMembers is how many services of a group are listed, and the last one.

@@ -7,14 +7,6 @@ import (
 	"time"
 )
 
-// overrides says in one line how many servers are not as the configuration has them.
-func (v View) overrides(p *page, c *Checkers) {
-	if line := c.OverridesLine(); line != "" {
-		p.line()
-		p.line(styled("not as in the file: "+line, warn))
-	}
-}
-
 // OverridesLine counts what operators have ordered and the servers that leave; it is
 // empty when everything is as the configuration has it.
 func (c *Checkers) OverridesLine() string {

@@ -36,6 +36,36 @@ func calm() *Status {
 	}
 }
 
+// farm has many virtual servers, of which a few are not in order, or as many as bad says.
+func farm(services, bad int) *Status {
+	s := calm()
+	s.FileChanged = at(5 * time.Minute)
+	s.Checkers = &Checkers{Reconciled: at(time.Minute)}
+	for i := range services {
+		v := Service{Name: fmt.Sprintf("web%04d", i), Address: fmt.Sprintf("192.0.2.%d:80/tcp", i%250), Scheduler: "wlc", Forwarding: "nat", State: "up", Since: at(time.Hour),
+			Reason: "quorum gained: healthy weight 1, 1 needed", Quorum: 1, Installed: true}
+		for j := range 4 {
+			r := Server{Name: fmt.Sprintf("app%d", j), Address: fmt.Sprintf("10.0.0.%d:80", j), Health: "up", Since: at(time.Hour), Weight: 1, EffectiveWeight: 1, KernelWeight: 1, Installed: true, Active: 7}
+			if i < bad && j == 0 {
+				r.Health, r.Reason, r.Installed, r.KernelWeight = "down", "check failed: tcp: connection refused", false, -1
+			}
+			v.Servers = append(v.Servers, r)
+		}
+		v.UpWeight = 4
+		if i < bad {
+			v.UpWeight = 3
+		}
+		if bad > 30 && i == 50 {
+			v.State, v.Reason = "down", "quorum lost: healthy weight 3, 4 needed"
+		}
+		s.Checkers.Services = append(s.Checkers.Services, v)
+	}
+	if services > 7 {
+		s.Checkers.Services[7].Servers[2].Override = &Override{Order: VerbDrain, Author: "root", Since: at(time.Minute), Reason: "kernel"}
+	}
+	return s
+}
+
 func troubled() *Status {
 	s := calm()
 	s.Generation = 3
@@ -179,6 +209,9 @@ func TestRender(t *testing.T) {
 		{"troubled_all", troubled(), View{All: true}},
 		{"many", many(), View{}},
 		{"alarms", split(), View{}},
+		{"farm", farm(12, 2), View{}},
+		{"farm_large", farm(2000, 1), View{}},
+		{"farm_broken", farm(100, 60), View{}},
 		{"colour", troubled(), View{Colour: true}},
 		{"empty", &Status{Version: "0.1.0", RouterID: "lb1"}, View{}},
 	} {

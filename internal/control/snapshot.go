@@ -17,8 +17,12 @@ type Status struct {
 	LoadedAt   time.Time     `json:"loaded_at"`
 	LastReload *ReloadResult `json:"last_reload,omitempty"`
 	Reloads    Reloads       `json:"reloads"`
-	Trial      *Trial        `json:"trial,omitempty"` // what waits for its confirmation
-	Processes  []Process     `json:"processes"`
+	// FileChanged is when the configured file was written last, if that was after it was
+	// put in force; FileMissing says that it is not there any more.
+	FileChanged time.Time `json:"file_changed,omitzero"`
+	FileMissing bool      `json:"file_missing,omitempty"`
+	Trial       *Trial    `json:"trial,omitempty"` // what waits for its confirmation
+	Processes   []Process `json:"processes"`
 	// LogLevels are the processes that log otherwise than the configuration says.
 	LogLevels []LogLevel `json:"log_levels,omitempty"`
 	VRRP      *VRRP      `json:"vrrp,omitempty"`
@@ -342,6 +346,9 @@ type Service struct {
 	// Expiring is the certificate that ends first of those that its checks warn of;
 	// nil: they warn of none.
 	Expiring *Expiring `json:"certificate_ends,omitempty"`
+	// NoVerdict says that servers have waited for their first verdict for too long, as
+	// their checks cannot be made; nil: none has.
+	NoVerdict *NoVerdict `json:"no_verdict,omitempty"`
 	// ActiveWith is the VRRP instance that the service is in the kernel's table with;
 	// Standby says that it is kept out of it now.
 	ActiveWith string   `json:"active_with,omitempty"`
@@ -364,6 +371,11 @@ type PanicGuard struct {
 type Expiring struct {
 	At    time.Time `json:"at"`    // when it ends
 	Since time.Time `json:"since"` // when the alarm was raised
+}
+
+// NoVerdict is the alarm about servers whose checks bring no verdict.
+type NoVerdict struct {
+	Since time.Time `json:"since"` // when it was raised
 }
 
 // ServiceMember is one of the kernel's services that a group stands for.
@@ -465,4 +477,11 @@ type Event struct {
 	Source     string    `json:"source,omitempty"`      // instances: the address of its adverts
 	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 	Author     string    `json:"author,omitempty"`      // kind maintenance: who ordered it
+	Pool       *Pool     `json:"pool,omitempty"`        // kinds service and server
+}
+
+// Pool counts the real servers of a virtual server.
+type Pool struct {
+	Up    int `json:"servers_up"` // as their checks say
+	Total int `json:"servers"`
 }

@@ -170,8 +170,8 @@ func (s *trapper) traps(nt *note) [][]gosnmp.SnmpPDU {
 	case e.Kind == "instance" && i != nil:
 		index := "." + strconv.Itoa(1+slices.IndexFunc(nt.held.config.Instances, func(o config.Instance) bool { return o.Name == i.Name }))
 		list := [][]gosnmp.SnmpPDU{trap(oidInstanceChange,
-			text(oidInstance+".2"+index, i.Name), number(oidInstance+".4"+index, vrrpState(e.To)),
-			number(oidInstance+".5"+index, vrrpState(i.InitialState)), text(oidRouterID, s.routerID))}
+			text(oidInstance+".2"+index, i.Name), number(oidInstance+".4"+index, control.MIBState(e.To)),
+			number(oidInstance+".5"+index, control.MIBState(i.InitialState)), text(oidRouterID, s.routerID))}
 		if vars := newMaster(i, e); vars != nil {
 			list = append(list, trap(oidNewMaster, vars...))
 		}
@@ -179,7 +179,10 @@ func (s *trapper) traps(nt *note) [][]gosnmp.SnmpPDU {
 	case e.Kind == "group" && nt.held.groups[e.Subject] != nil:
 		index := "." + strconv.Itoa(1+slices.IndexFunc(nt.held.config.Groups, func(o config.SyncGroup) bool { return o.Name == e.Subject }))
 		return [][]gosnmp.SnmpPDU{trap(oidGroupChange,
-			text(oidGroup+".2"+index, e.Subject), number(oidGroup+".3"+index, vrrpState(e.To)), text(oidRouterID, s.routerID))}
+			text(oidGroup+".2"+index, e.Subject), number(oidGroup+".3"+index, control.MIBState(e.To)), text(oidRouterID, s.routerID))}
+	}
+	if oid, vars, ok := s.farmTrap(nt.held, e); ok {
+		return [][]gosnmp.SnmpPDU{trap(oid, vars...)}
 	}
 	return [][]gosnmp.SnmpPDU{trap(s.settings.Enterprise+ownTrap, text(oidRouterID, s.routerID))}
 }
@@ -210,36 +213,11 @@ func newMaster(i *config.Instance, e *control.Event) []gosnmp.SnmpPDU {
 	if addr.Is6() {
 		family = 2
 	}
-	// vrrpv3StatisticsNewMasterReason.
-	reason := 1 // priority: the owner, a router that goes on, or one whose master gave up
-	switch e.Code {
-	case "preempted":
-		reason = 2
-	case "master_down":
-		reason = 3
-	}
 	row := fmt.Sprintf(".%d.%d.%d", ifi.Index, i.VRID, family)
 	return []gosnmp.SnmpPDU{
 		{Name: oidMasterIPAddr + row, Type: gosnmp.OctetString, Value: addr.WithZone("").AsSlice()},
-		number(oidNewMasterReason+row, reason),
+		number(oidNewMasterReason+row, control.MIBMasterReason(e.Code)),
 	}
-}
-
-// vrrpState is a state as KEEPALIVED-MIB numbers it (VrrpState).
-func vrrpState(s string) int {
-	switch s {
-	case "INIT":
-		return 0
-	case "BACKUP":
-		return 1
-	case "MASTER":
-		return 2
-	case "FAULT":
-		return 3
-	case "STOP":
-		return 5 // shutdown
-	}
-	return 4 // unknown
 }
 
 func text(oid, value string) gosnmp.SnmpPDU {

@@ -185,7 +185,7 @@ func TestTrapFailures(t *testing.T) {
 		t.Error("a fourth retry, allowed are three")
 	}
 	for state, want := range map[string]int{"INIT": 0, "BACKUP": 1, "MASTER": 2, "FAULT": 3, "STOP": 5, "?": 4} {
-		if got := vrrpState(state); got != want {
+		if got := control.MIBState(state); got != want {
 			t.Errorf("%s is %d", state, got)
 		}
 	}

@@ -94,8 +94,8 @@ func (s *state) static() staticItems {
 
 // link is the number of an interface, none while the host has no such.
 func (s *state) link(name string) agentx.Value {
-	if n := s.links[name]; n > 0 {
-		return agentx.Integer(n)
+	if l, has := s.links[name]; has {
+		return agentx.Integer(l.index)
 	}
 	return none
 }

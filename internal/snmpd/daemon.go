@@ -1,6 +1,6 @@
 // Package snmpd is the read-only face of director to network management: an AgentX
 // subagent (RFC 2741) that answers the host's SNMP agent for the objects of
-// KEEPALIVED-MIB. It runs in a process without any right that is told the
+// KEEPALIVED-MIB and of the standard MIBs of VRRP. It runs in a process without any right that is told the
 // configuration and the state by the parent, which has also opened its connection; it
 // can say nothing to the parent but why it ends.
 package snmpd
@@ -40,7 +40,7 @@ type Feed interface {
 // Run answers on conn, which it owns, until the feed ends, the connection is of no use
 // any more (a watchdog.Departure) or ctx is done.
 func (d *Daemon) Run(ctx context.Context, feed Feed, conn net.Conn) error {
-	var s state
+	s := state{refresh: d.settings.UpdateInterval.D()}
 	for d.view.Load() == nil { // without a state there is nothing to register
 		n, err := feed.Next()
 		if errors.Is(err, io.EOF) {
@@ -94,9 +94,9 @@ func (d *Daemon) take(s *state, n watchdog.News) error {
 		// Rows that need the number of an interface are left out, nothing else.
 		d.log.Warn("interfaces cannot be listed", "reason", err)
 	}
-	s.links = make(map[string]int, len(links))
+	s.links = make(map[string]link, len(links))
 	for _, l := range links {
-		s.links[l.Name] = l.Index
+		s.links[l.Name] = link{l.Index, string(l.HardwareAddr)}
 	}
 	v, err := agentx.NewView(s.objects(&d.settings))
 	if err != nil {

@@ -20,14 +20,37 @@ var (
 	checkPart  = keepalivedMIB.Append(3)
 )
 
-// subtrees are what is registered.
-func subtrees(a *config.SNMPAgent) []agentx.OID {
-	list := []agentx.OID{globalPart}
-	if a.Has("vrrp") {
-		list = append(list, vrrpPart)
+// The standard MIBs of VRRP: VRRP-MIB (RFC 2787) of version 2 and VRRPV3-MIB (RFC
+// 6527).
+var (
+	rfc2787MIB = agentx.OID{1, 3, 6, 1, 2, 1, 68}
+	rfc6527MIB = agentx.OID{1, 3, 6, 1, 2, 1, 207}
+)
+
+// module is a part of the tree that is registered by itself.
+type module struct {
+	root    agentx.OID
+	objects func(*state) []agentx.Object
+}
+
+// modules are those that settings ask for.
+func modules(a *config.SNMPAgent) []module {
+	var list []module
+	if a.Has("vrrp") || a.Has("virtual_server") {
+		list = append(list, module{globalPart, (*state).global})
 	}
-	if a.Has("virtual_server") {
-		list = append(list, checkPart)
+	for _, m := range []struct {
+		name string
+		module
+	}{
+		{"vrrp", module{vrrpPart, (*state).vrrp}},
+		{"virtual_server", module{checkPart, (*state).farm}},
+		{"rfc2787", module{rfc2787MIB, (*state).rfc2787}},
+		{"rfc6527", module{rfc6527MIB, (*state).rfc6527}},
+	} {
+		if a.Has(m.name) {
+			list = append(list, m.module)
+		}
 	}
 	return list
 }
@@ -36,17 +59,21 @@ func subtrees(a *config.SNMPAgent) []agentx.OID {
 type state struct {
 	config *config.Config
 	status *control.Status
-	links  map[string]int // the numbers of the host's interfaces
+	links  map[string]link // the host's interfaces
+	// refresh is how often the state comes.
+	refresh time.Duration
+}
+
+// link is an interface of the host.
+type link struct {
+	index int
+	mac   string
 }
 
 // objects are all object types that are answered for, with their rows.
-func (s *state) objects(a *config.SNMPAgent) []agentx.Object {
-	list := s.global()
-	if a.Has("vrrp") {
-		list = append(list, s.vrrp()...)
-	}
-	if a.Has("virtual_server") {
-		list = append(list, s.farm()...)
+func (s *state) objects(a *config.SNMPAgent) (list []agentx.Object) {
+	for _, m := range modules(a) {
+		list = append(list, m.objects(s)...)
 	}
 	return list
 }

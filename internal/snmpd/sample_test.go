@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -30,18 +31,25 @@ func sample(t *testing.T) (*agentx.View, *state) {
 	held := func(prefix, device string, installed bool) control.Address {
 		return control.Address{Prefix: netip.MustParsePrefix(prefix), Device: device, Installed: installed}
 	}
-	s := &state{config: c, links: map[string]int{"lo": 1, "eth0": 2, "eth1": 3, "eth2": 4}, status: &control.Status{
+	s := &state{config: c, refresh: 5 * time.Second, links: map[string]link{"lo": {index: 1}, "eth0": {2, "\x02\x00\x00\x00\x00\x02"}, "eth1": {3, "\x02\x00\x00\x00\x00\x03"}, "eth2": {index: 4}}, status: &control.Status{
 		Version: "1.2.3", RouterID: "lb-a",
 		VRRP: &control.VRRP{
 			Instances: []control.Instance{
-				{Name: "VI_4", Family: "ipv4", State: "MASTER", Priority: 90, MulticastGroup: "224.0.0.18",
+				{Name: "VI_4", Family: "ipv4", State: "MASTER", Code: "master_down", Priority: 90, MulticastGroup: "224.0.0.18", Source: "192.0.2.1",
+					AdvertInterval: time.Second, AdvertsHeard: 1<<32 + 7,
+					Moves:     []control.Move{{To: "MASTER", Count: 2}, {To: "BACKUP", Count: 5}, {To: "MASTER", Count: 1}},
+					Discards:  map[string]uint64{"bad_checksum": 1, "wrong_version": 2, "zero_interval": 3, "interval_mismatch": 4, "wrong_ttl": 5, "wrong_type": 6, "no_address": 7, "truncated": 8},
+					Dropped:   []control.Dropped{{Reason: "wrong_ttl", Last: time.Unix(5, 0)}, {Reason: "bad_checksum", Last: time.Unix(9, 0)}, {Reason: "no_address", Last: time.Unix(10, 0)}},
 					Addresses: []control.Address{held("192.0.2.100/24", "eth0", true), held("192.0.2.101/32", "eth0", true), held("198.51.100.1/32", "eth1", true)},
 					Routes:    []control.KernelItem{{Installed: true}, {}}, Rules: []control.KernelItem{{}, {Installed: true}}},
 				{Name: "both", Family: "ipv4", State: "MASTER", Priority: 100, MulticastGroup: "224.0.0.18", Addresses: []control.Address{held("192.0.2.110/24", "eth0", true)},
 					Routes: []control.KernelItem{{Installed: true}}},
-				{Name: "both", Family: "ipv6", State: "BACKUP", HeldBack: "a gate", Priority: 101, MulticastGroup: "ff02::12",
+				{Name: "both", Family: "ipv6", State: "BACKUP", HeldBack: "a gate", Priority: 101, MulticastGroup: "ff02::12", Source: "fe80::1%eth0", Master: "fe80::2%eth0",
 					Addresses: []control.Address{held("2001:db8::110/64", "eth0", false)}, Routes: []control.KernelItem{{}}},
-				{Name: "old", Family: "ipv4", State: "FAULT", Priority: 100, Addresses: []control.Address{held("192.0.2.120/24", "eth1", false)}},
+				{Name: "old", Family: "ipv4", State: "FAULT", Priority: 100, Source: "192.0.2.1", AdvertInterval: 2 * time.Second,
+					Moves: []control.Move{{To: "MASTER", Count: 4}}, AdvertsHeard: 9,
+					Discards:  map[string]uint64{"bad_checksum": 11, "wrong_version": 12, "wrong_password": 13, "wrong_auth_type": 14, "wrong_ttl": 15},
+					Addresses: []control.Address{held("192.0.2.120/24", "eth1", false)}},
 			},
 			Groups:   []control.Group{{Name: "G", State: "FAULT"}},
 			Scripts:  []control.Script{{Name: "nginx", State: "down"}},
@@ -72,7 +80,7 @@ func sample(t *testing.T) (*agentx.View, *state) {
 // TestSample compares a walk of the sample with a list that was read by people.
 func TestSample(t *testing.T) {
 	v, _ := sample(t)
-	mib := readMIB(t)
+	mib := readMIBs(t)
 	var b strings.Builder
 	for at := v.Next(agentx.Range{}); at.Value.Type != agentx.TypeEndOfMIBView; at = v.Next(agentx.Range{Start: at.Name}) {
 		n := len(at.Name)

@@ -40,15 +40,15 @@ func newSession(conn net.Conn, settings config.SNMPAgent, view func() *agentx.Vi
 		Header:  agentx.Header{Type: agentx.Open},
 		Timeout: seconds, Name: keepalivedMIB, Description: "director",
 	}}
-	for _, subtree := range subtrees(&settings) {
+	for _, m := range modules(&settings) {
 		s.ask = append(s.ask, &agentx.PDU{
 			Header:  agentx.Header{Type: agentx.Register},
-			Context: settings.Context, Timeout: seconds, Priority: priority, Name: subtree,
+			Context: settings.Context, Timeout: seconds, Priority: priority, Name: m.root,
 		})
 	}
 	s.ask = append(s.ask, &agentx.PDU{
 		Header:  agentx.Header{Type: agentx.AddAgentCaps},
-		Context: settings.Context, Name: keepalivedMIB, Description: "KEEPALIVED-MIB, answered by director, read-only",
+		Context: settings.Context, Name: keepalivedMIB, Description: "director, read-only: KEEPALIVED-MIB and the MIBs of VRRP",
 	})
 	return s
 }

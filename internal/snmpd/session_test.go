@@ -49,7 +49,7 @@ func begin(t *testing.T, settings config.SNMPAgent) *master {
 
 func agent() config.SNMPAgent {
 	return config.SNMPAgent{
-		Objects: []string{"vrrp", "virtual_server"}, Timeout: config.Duration(5 * time.Second), PingInterval: config.Duration(15 * time.Second),
+		Objects: []string{"vrrp", "virtual_server", "rfc2787", "rfc6527"}, Timeout: config.Duration(5 * time.Second), PingInterval: config.Duration(15 * time.Second),
 	}
 }
 
@@ -131,7 +131,7 @@ func TestSession(t *testing.T) {
 		settings.Context = "lb"
 		m := begin(t, settings)
 		const root = "1.3.6.1.4.1.9586.100.5"
-		if got, want := strings.Join(m.open(), "\n"), "Open  "+root+"\nRegister lb "+root+".1\nRegister lb "+root+".2\nRegister lb "+root+".3\nAddAgentCaps lb "+root; got != want {
+		if got, want := strings.Join(m.open(), "\n"), "Open  "+root+"\nRegister lb "+root+".1\nRegister lb "+root+".2\nRegister lb "+root+".3\nRegister lb 1.3.6.1.2.1.68\nRegister lb 1.3.6.1.2.1.207\nAddAgentCaps lb "+root; got != want {
 			t.Errorf("it registered\n%s, want\n%s", got, want)
 		}
 		if a := m.ask(routerID, "lb", 7); a.Error != 0 || len(a.Variables) != 1 || a.Variables[0].Value.Bytes != "lb" {

@@ -61,7 +61,7 @@ func (s *state) trackedTable(number uint32, kind config.TrackKind, owners [][]co
 			n++
 			at := n
 			if kind == config.KindInterface {
-				at = uint32(s.links[use.Name])
+				at = uint32(s.links[use.Name].index)
 			}
 			if at > 0 {
 				rows = append(rows, trackedRow{agentx.OID{uint32(i + 1), at}, use})

@@ -45,7 +45,7 @@ func (s *state) instances() []instanceRow {
 	return rows
 }
 
-// The states of VrrpState.
+// The states that instances have, as control.MIBState numbers them.
 const (
 	stateInit = iota
 	stateBackup
@@ -53,21 +53,6 @@ const (
 	stateFault
 	stateUnknown
 )
-
-// stateOf numbers a state as VrrpState does.
-func stateOf(s string) int {
-	switch s {
-	case "INIT":
-		return stateInit
-	case "BACKUP":
-		return stateBackup
-	case "MASTER":
-		return stateMaster
-	case "FAULT":
-		return stateFault
-	}
-	return stateUnknown
-}
 
 // state is that of the family that serves the least: an instance in both families is
 // MASTER where both are.
@@ -78,7 +63,7 @@ func (r *instanceRow) state() int {
 	}
 	least := len(worst) - 1
 	for _, in := range r.now {
-		least = min(least, slices.Index(worst[:], stateOf(in.State)))
+		least = min(least, slices.Index(worst[:], control.MIBState(in.State)))
 	}
 	return worst[least]
 }
@@ -156,7 +141,7 @@ func (s *state) instanceTable(rows []instanceRow) []agentx.Object {
 		{2, func(r *instanceRow) agentx.Value { return text(r.Name) }},
 		{3, func(r *instanceRow) agentx.Value { return agentx.Gauge(uint64(r.VRID)) }},
 		{4, func(r *instanceRow) agentx.Value { return agentx.Integer(r.state()) }},
-		{5, func(r *instanceRow) agentx.Value { return agentx.Integer(stateOf(r.InitialState)) }},
+		{5, func(r *instanceRow) agentx.Value { return agentx.Integer(control.MIBState(r.InitialState)) }},
 		{6, func(r *instanceRow) agentx.Value { return agentx.Integer(r.wanted()) }},
 		{7, func(r *instanceRow) agentx.Value { return agentx.Integer(int(r.Priority)) }},
 		{8, func(r *instanceRow) agentx.Value {
@@ -219,7 +204,7 @@ func (s *state) groups() []agentx.Object {
 	var members []memberRow
 	for i := range s.config.Groups {
 		g := &s.config.Groups[i]
-		rows = append(rows, groupRow{g, stateOf(now[g.Name])})
+		rows = append(rows, groupRow{g, control.MIBState(now[g.Name])})
 		for j, name := range g.Members {
 			members = append(members, memberRow{agentx.OID{uint32(i + 1), uint32(j + 1)}, name})
 		}

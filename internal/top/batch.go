@@ -22,6 +22,7 @@ type Batch struct {
 // Print writes the view without steering a terminal. It reads all real servers.
 func Print(ctx context.Context, out io.Writer, source Source, s Settings, b Batch) error {
 	m := newModel(s, batchWidth, 1<<30)
+	m.bare = !s.Colour
 	tick := time.NewTicker(s.Interval)
 	defer tick.Stop()
 	w := Want{All: true}
@@ -56,6 +57,7 @@ func (m *model) print(out io.Writer, b Batch) error {
 	for n := range m.shown {
 		lines = append(lines, m.row(n))
 	}
+	m.cursor = 0
 	if b.Count != 1 {
 		lines = append(lines, "")
 	}

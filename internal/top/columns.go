@@ -7,7 +7,7 @@ import (
 
 // The widths of the columns; the name gets what is left.
 const (
-	stateWidth   = 7
+	stateWidth   = 8
 	upWidth      = 7
 	rateWidth    = 5
 	countWidth   = 6

@@ -46,6 +46,7 @@ type model struct {
 	typing        bool   // the filter is being typed
 	before        string // what it was
 	done          bool
+	bare          bool // text without any looks
 }
 
 // place is a line of the list: a service, or with server >= 0 a real server of it.

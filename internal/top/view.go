@@ -33,10 +33,13 @@ type line struct {
 	b      strings.Builder
 	left   int // columns that are free
 	colour bool
+	bare   bool  // nothing but text
 	base   style // the one look of the whole line, if it has one
 }
 
-func (m *model) line(base style) *line { return &line{left: m.width, colour: m.Colour, base: base} }
+func (m *model) line(base style) *line {
+	return &line{left: m.width, colour: m.Colour, bare: m.bare, base: base}
+}
 
 // put adds text, cut where the line is full.
 func (l *line) put(s string, st style) {
@@ -49,7 +52,7 @@ func (l *line) put(s string, st style) {
 		s = string(r)
 	}
 	l.left -= utf8.RuneCountInString(s)
-	if s == "" || l.base != plain || st == plain || st.colour() && !l.colour {
+	if s == "" || l.base != plain || st == plain || l.bare || st.colour() && !l.colour {
 		l.b.WriteString(s)
 		return
 	}
@@ -73,7 +76,7 @@ func (l *line) number(s string, width int, st style) {
 
 // end returns the text; a marked line is filled to its end.
 func (l *line) end() string {
-	if l.base == plain {
+	if l.base == plain || l.bare {
 		return strings.TrimRight(l.b.String(), " ")
 	}
 	return "\x1b[" + string(l.base) + "m" + l.b.String() + strings.Repeat(" ", l.left) + "\x1b[0m"
@@ -113,20 +116,6 @@ func short(n uint64) string {
 		digits = 1
 	}
 	return fmt.Sprintf("%.*f%c", digits, x, "kMGTPE"[unit])
-}
-
-func ago(now, t time.Time) string {
-	d := max(0, now.Sub(t)).Truncate(time.Second)
-	day := 24 * time.Hour
-	switch {
-	case d >= day:
-		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	}
-	return d.String()
 }
 
 // page is how many lines the list has.
@@ -173,7 +162,7 @@ func (m *model) head() []string {
 		first.put("director top", bold)
 	} else {
 		first.put(v.RouterID, bold)
-		first.put(fmt.Sprintf("  director %s  up %s  generation %d", v.Version, ago(m.sample.At, v.StartedAt), v.Generation), plain)
+		first.put(fmt.Sprintf("  director %s  up %s  generation %d", v.Version, control.Age(m.sample.At, v.StartedAt), v.Generation), plain)
 	}
 	clock := "waiting for numbers"
 	if m.seen {
@@ -239,7 +228,7 @@ func (m *model) processes(v *control.Overview) string {
 			l.put(" without an answer", bad)
 		}
 		if p.Restarts > 0 {
-			l.put(fmt.Sprintf(" (%d restarts)", p.Restarts), warn)
+			l.put(fmt.Sprintf(" (restarts: %d)", p.Restarts), warn)
 		}
 	}
 	return l.end()

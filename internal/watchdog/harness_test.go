@@ -57,11 +57,17 @@ func conf(instances, servers string) *config.Config {
 
 func (d *daemon) configure(c *config.Config) {
 	d.t.Helper()
+	d.file("config", configText(d.t, c))
+}
+
+// configText is the text that parseJSON makes a configuration of.
+func configText(t *testing.T, c *config.Config) string {
+	t.Helper()
 	text, err := json.Marshal(c)
 	if err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
-	d.file("config", string(text))
+	return string(text)
 }
 
 func (d *daemon) file(name, text string) {

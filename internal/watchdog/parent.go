@@ -141,6 +141,7 @@ type parent struct {
 	expiry    *time.Timer                 // of the one that ends first
 	lastOrder uint64
 	logOrders map[Role]*logOrder
+	file      fileStamp // the configured file, as it was when it was put in force
 	ready     readyState
 	observers []*observer
 }
@@ -352,6 +353,9 @@ func (p *parent) warn(warnings []config.Warning) {
 
 // inForce makes the process itself obey the configuration in force.
 func (p *parent) inForce() {
+	if p.trial == nil && !p.force.back { // what is on trial is another file
+		p.file = stampOf(p.o.ConfigPath)
+	}
 	p.memory.configured(false)
 	if p.o.Configured != nil {
 		p.o.Configured(p.force.config)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"director/internal/control"
 )
 
@@ -223,7 +225,37 @@ func ask[T any](ctx context.Context, p *parent, f func(reply func(T))) (T, error
 
 // Status implements control.Handler.
 func (h handler) Status(ctx context.Context) (*control.Status, error) {
-	return ask(ctx, h.p, h.p.status)
+	var was fileStamp
+	s, err := ask(ctx, h.p, func(reply func(*control.Status)) {
+		was = h.p.file
+		h.p.status(reply)
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Not in the loop: the file may be on a disk that does not answer.
+	if now := stampOf(h.p.o.ConfigPath); now == (fileStamp{}) {
+		s.FileMissing = true
+	} else if now != was {
+		s.FileChanged = time.Unix(0, max(now.written, now.changed))
+	}
+	return s, nil
+}
+
+// fileStamp tells one state of a file from another; zero: there is none.
+type fileStamp struct {
+	inode            uint64
+	size             int64
+	written, changed int64 // its text, and anything of it; nanoseconds since 1970
+}
+
+// stampOf looks at a file.
+func stampOf(path string) fileStamp {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return fileStamp{}
+	}
+	return fileStamp{inode: st.Ino, size: st.Size, written: st.Mtim.Nano(), changed: st.Ctim.Nano()}
 }
 
 // Overview implements control.Handler. Neither a child is asked nor the loop kept for
