@@ -2,12 +2,14 @@ package checkers
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
 
-// maxWeight is the greatest weight that advice can lead to.
-const maxWeight = 65535
+// maxWeight is the greatest weight that advice can lead to: the greatest that the kernel
+// takes, and the configuration.
+const maxWeight = math.MaxInt32
 
 // Weighing is how a server's word about its weight is meant.
 type Weighing uint8
@@ -137,8 +139,8 @@ func (c *Check) heed(r Result) Outcome {
 
 // Weight returns the weight that the server has in the kernel while it is in
 // service: the configured one or the one that was ordered, as its checks advise, and
-// 0 by order of an operator. Of several absolute weights
-// the least counts; percentages are applied to that one after the other, and then
+// 0 by order of an operator. Of several absolute weights the least counts, and none
+// beside an ordered one; percentages are applied to that one after the other, and then
 // what is to be added is. A percentage that is not 0 leaves a weight that is not 0.
 func (s *Server) Weight() int32 {
 	if s.override.Order != NoOrder {
@@ -157,7 +159,7 @@ func (s *Server) offered() int32 {
 		}
 		switch v := int64(c.Advice.Value); c.Advice.Weighing {
 		case Absolute:
-			if !set || v < weight {
+			if s.override.Weighing == Keep && (!set || v < weight) {
 				weight, set = v, true
 			}
 		case Additional:
@@ -166,7 +168,7 @@ func (s *Server) offered() int32 {
 	}
 	for _, c := range s.Checks {
 		if c.Advice.Weighing == Percent {
-			weight = clamp((weight*int64(max(c.Advice.Value, 0)) + 99) / 100)
+			weight = clamp((weight*clamp(int64(c.Advice.Value)) + 99) / 100)
 		}
 	}
 	for _, c := range s.Checks {

@@ -38,7 +38,8 @@ func TestAdvice(t *testing.T) {
 		{"a little is not nothing", []string{"p 1%"}, "a:1 b:10"},
 		{"nothing", []string{"p 0%"}, "a:0 b:10"},
 		{"more than all", []string{"p 250%"}, "a:25 b:10"},
-		{"far more", []string{"p 10000000%"}, "a:65535 b:10"},
+		{"far more", []string{"p 10000000%"}, "a:1000000 b:10"},
+		{"beyond all sense", []string{"p 4000000000000%"}, "a:214748365 b:10"},
 		{"the last word counts", []string{"p 50%", "p 20%"}, "a:2 b:10"},
 		{"no word leaves it", []string{"p 50%", "p"}, "a:5 b:10"},
 		{"absolute", []string{"p =3"}, "a:3 b:10"},
@@ -149,7 +150,7 @@ func TestWeightsFollowFromTheLastWords(t *testing.T) {
 		make := func() PoolConfig {
 			var servers []ServerConfig
 			for _, n := range names {
-				weights[n] = rapid.SampledFrom([]int{0, 1, 2, 7, 100, 65535}).Draw(t, "weight")
+				weights[n] = rapid.SampledFrom([]int{0, 1, 2, 7, 100, 100_000, maxWeight}).Draw(t, "weight")
 				servers = append(servers, server(n, int32(weights[n]), "agent", "script"))
 			}
 			return with(pool(servers...), weighing)

@@ -24,6 +24,8 @@ const (
 	PanicEnded                    // a pool: it keeps none any more
 	CertificateEnds               // a pool: a certificate of a server ends soon, or has ended
 	CertificateGood               // a pool: none ends soon any more
+	VerdictsMissing               // a pool: a server has waited for its first verdict for too long
+	VerdictsCame                  // a pool: none does any more
 	Resumed                       // the state of the former process, found again
 	reasonCount
 )
@@ -32,7 +34,8 @@ var reasonNames = [...]string{
 	NotChecked: "not_checked", ChecksPassed: "checks_passed", CheckFailed: "check_failed", NoChecks: "no_checks",
 	QuorumGained: "quorum_gained", QuorumLost: "quorum_lost", SorryChanged: "sorry_server_changed", WeightChanged: "weight_changed",
 	RampBegan: "ramp_up_began", RampEnded: "ramp_up_ended", PanicBegan: "panic_guard", PanicEnded: "panic_guard_ended",
-	CertificateEnds: "certificate_ends", CertificateGood: "certificate_good", Resumed: "resumed",
+	CertificateEnds: "certificate_ends", CertificateGood: "certificate_good",
+	VerdictsMissing: "no_verdict", VerdictsCame: "no_verdict_over", Resumed: "resumed",
 }
 
 // String returns the reason's stable name, fit for a metric label.
@@ -55,7 +58,12 @@ type Change struct {
 func (c Change) Why() string { return why(c.Reason, c.Detail) }
 
 // Why returns why the server is in its state.
-func (s *Server) Why() string { return why(s.Reason, s.Detail) }
+func (s *Server) Why() string {
+	if s.overdue {
+		return "no verdict: " + s.obstacle()
+	}
+	return why(s.Reason, s.Detail)
+}
 
 func why(r Reason, detail string) string {
 	text := strings.ReplaceAll(r.String(), "_", " ")

@@ -17,6 +17,8 @@ type Memory struct {
 	// Expiring is the end of the certificate that the pool warned of, and since when
 	// it did; zero: of none.
 	Expiring, ExpiringSince time.Time
+	// OverdueSince is since when verdicts were missing; zero: none was.
+	OverdueSince time.Time
 	// Standby says that the pool was kept out of the kernel's table, which
 	// therefore decides nothing.
 	Standby bool
@@ -53,9 +55,13 @@ type CheckMemory struct {
 func (p *Pool) recall(m *Memory) {
 	p.guarding, p.guardedSince = !m.GuardedSince.IsZero(), m.GuardedSince
 	p.expiring, p.expiringSince = m.Expiring, m.ExpiringSince
+	p.overdue, p.overdueSince = !m.OverdueSince.IsZero(), m.OverdueSince
 	for _, s := range p.All() {
 		known, ok := m.Servers[s.Config.Key]
 		if ok {
+			if p.overdue && known.State == Unknown {
+				s.Since = known.Since // it does not get the time once more
+			}
 			s.recall(known, p.heldSorry, m.Standby)
 		}
 	}

@@ -23,6 +23,9 @@ type Override struct {
 	// weight, Percent being hundredths of that. What checks advise comes on top.
 	Weighing Weighing
 	Value    int
+	// Cut takes a server in maintenance out of the table although it is inhibited: what
+	// connections it has are at their end.
+	Cut bool
 }
 
 // MaxOverride is the greatest weight that can be ordered, as in the configuration.
@@ -80,7 +83,7 @@ func (s *Server) base() int32 {
 // ordered returns the place that an order gives a server, and whether one does.
 func (p *Pool) ordered(s *Server) (Place, bool) {
 	away := Out
-	if s.Config.Inhibit {
+	if s.Config.Inhibit && !s.override.Cut {
 		away = Quiesced
 	}
 	switch s.override.Order {

@@ -98,7 +98,7 @@ func TestAdviceOnTopOfAnOrderedWeight(t *testing.T) {
 		override, advice string
 		want             int32
 	}{
-		{"=10", "50%", 5}, {"=10", "=3", 3}, {"50%", "50%", 1}, {"=10", "drain", 0}, {"=10", "+2", 12}, {"drain", "=3", 0}, {"maint", "+9", 0},
+		{"=10", "50%", 5}, {"=10", "=3", 10}, {"50%", "=3", 2}, {"50%", "50%", 1}, {"=10", "drain", 0}, {"=10", "+2", 12}, {"drain", "=3", 0}, {"maint", "+9", 0},
 	} {
 		p, _ := NewPool(pool(server("a", 4, "agent")), nil, nil, t0)
 		s := p.Servers()[0]
@@ -301,4 +301,35 @@ func TestLossNames(t *testing.T) {
 			t.Errorf("loss %d has no name", l)
 		}
 	}
+}
+
+// An ordered weight is in force whatever absolute weight a check sets; shares and drains
+// count on top of it, and the check's weight is back with the order's end.
+func TestOrderedWeightAndAdvice(t *testing.T) {
+	heavy := with(pool(server("a", 100_000, "script", "agent"), server("b", 10)), weighing)
+	p, _ := NewPool(heavy, nil, nil, t0)
+	a := p.Servers()[0]
+	say := func(check int, advice string) { p.Step(t0, a, a.Checks[check], says(Pass, advice, false)) }
+	expect := func(what string, want int32) {
+		t.Helper()
+		if got := a.Weight(); got != want {
+			t.Errorf("%s: weight %d, want %d", what, got, want)
+		}
+	}
+	say(0, "100%") // what a dynamic script means by exit status 0
+	say(1, "")
+	expect("the configured weight", 100_000)
+	say(0, "=200")
+	expect("the script's weight", 200)
+	p.Order(a, Override{Weighing: Absolute, Value: 7}, t0)
+	expect("ordered", 7)
+	p.Order(a, Override{Weighing: Percent, Value: 50}, t0)
+	expect("half of the file's", 50_000)
+	say(1, "10%")
+	expect("a tenth of that", 5000)
+	say(1, "drain")
+	expect("drained", 0)
+	say(1, "100% ready")
+	p.Order(a, Override{}, t0)
+	expect("the script's weight again", 200)
 }

@@ -1,6 +1,7 @@
 package checkers
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,12 +80,14 @@ func (p *Pool) guard(now time.Time, changes []Change) []Change {
 	var down []*Server
 	for _, s := range p.servers {
 		s.Kept = false
-		if s.State == Down && s.Weight() > 0 && !s.dismissed() {
+		bad := s.State == Down || s.overdue && s.held != In
+		if bad && s.Weight() > 0 && !s.dismissed() {
 			down = append(down, s)
 		}
 	}
 	if missing > 0 {
-		slices.SortStableFunc(down, func(a, b *Server) int { return b.Since.Compare(a.Since) })
+		// Of whom nothing bad is known comes before those that are down.
+		slices.SortStableFunc(down, func(a, b *Server) int { return cmp.Or(cmp.Compare(a.State, b.State), b.Since.Compare(a.Since)) })
 	}
 	var kept []string
 	for _, s := range down {

@@ -46,6 +46,9 @@ type Pool struct {
 
 	expiring      time.Time // the end of the certificate that is warned of; zero: none is
 	expiringSince time.Time
+
+	overdue      bool // a server waits for its first verdict for too long
+	overdueSince time.Time
 }
 
 // NewPool makes a pool out of its configuration, what the kernel's table holds
@@ -179,6 +182,7 @@ func (p *Pool) count(now time.Time, s *Server, c *Check, r Result) []Change {
 // changes that it brings: which servers stay in service although they are down,
 // whether there is a quorum, which sorry server answers, whose weight rises.
 func (p *Pool) judge(now time.Time, changes []Change) []Change {
+	changes = p.await(now, changes)
 	changes = p.guard(now, changes)
 	changes = p.judgeQuorum(now, changes)
 	changes = p.chooseSorry(changes)
@@ -221,7 +225,7 @@ func (p *Pool) Weights() Weights {
 			w.Up += weight
 		case s.State == Unknown && s.held == In:
 			w.Held += weight
-		case s.State == Unknown:
+		case s.State == Unknown && !s.overdue:
 			w.Pending += weight
 		}
 	}

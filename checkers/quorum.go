@@ -4,7 +4,7 @@ package checkers
 type Weights struct {
 	Up      int // healthy servers
 	Held    int // servers without a verdict that are in service
-	Pending int // servers without a verdict that are not
+	Pending int // servers without a verdict that are not, and that may still come
 }
 
 // Quorum says whether enough of a pool is healthy. It is gained when the

@@ -85,13 +85,8 @@ func (s *Server) ramping(why Reason, detail string) Change {
 	return Change{Server: s.Config.Name, From: s.State, To: s.State, Reason: why, Detail: detail}
 }
 
-// Tick moves the weights that rise with time. It returns the changes that follow,
-// and whether the Entry is another one now.
-func (p *Pool) Tick(now time.Time) ([]Change, bool) { return p.warm(now, nil) }
-
-// Next returns when Tick has something to do; false: not before something else
-// happens.
-func (p *Pool) Next() (time.Time, bool) {
+// rises returns when the next weight rises; false: none does.
+func (p *Pool) rises() (time.Time, bool) {
 	var next time.Time
 	for _, s := range p.servers {
 		if s.ramp.began.IsZero() {

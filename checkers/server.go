@@ -39,6 +39,8 @@ type ServerConfig struct {
 	// service. 0: it has it at once.
 	RampUp time.Duration
 	Checks []CheckConfig // none: always up
+	// VerdictWithin is how long at most the first verdict is waited for. 0: for ever.
+	VerdictWithin time.Duration
 }
 
 // Place is where a server stands in the kernel's table.
@@ -109,6 +111,7 @@ type Server struct {
 	heldWeight int32 // the weight that was found with it
 	trusted    bool  // held in service without having been found there
 	ramp       ramp
+	overdue    bool // the first verdict is waited for no longer
 }
 
 // verdict joins the checks' states: down when one is down, up when all are up,

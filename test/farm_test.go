@@ -66,10 +66,12 @@ func TestFarmPromises(t *testing.T) {
 	}
 	t.Run("arrivals", testArrivals)
 	t.Run("fifo beside keepalived", testFIFO)
+	t.Run("pool down here, up at the peer", testPoolDownHere)
 	t.Run("beside keepalived", testRivals)
 	t.Run("a large table", testLargeTable)
 	t.Run("connection sync", testSync)
 	t.Run("long transfers", testLongTransfers)
+	t.Run("snmp beside keepalived", testSNMPFarm)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'

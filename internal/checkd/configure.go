@@ -271,7 +271,7 @@ func (d *Daemon) remove(now time.Time, s *service) {
 	d.maintenance.stale = d.maintenance.stale || len(s.pool.Leaving()) > 0
 	for _, rs := range s.pool.All() {
 		for _, c := range rs.Checks {
-			d.schedule.detach(s.tasks[c], user{s, rs, c})
+			d.schedule.detach(s.tasks[c], c)
 		}
 	}
 	delete(d.changed, s)
@@ -294,7 +294,7 @@ func (d *Daemon) assign(now time.Time, s *service, f farm) {
 			delete(s.tasks, c)
 			if t == nil || t.schedule != o.schedule {
 				if t != nil {
-					d.schedule.detach(t, u)
+					d.schedule.detach(t, c)
 				}
 				t = d.schedule.attach(now, o, u)
 			}
@@ -302,8 +302,7 @@ func (d *Daemon) assign(now time.Time, s *service, f farm) {
 		}
 	}
 	for c, t := range s.tasks { // checks that are no more
-		i := slices.IndexFunc(t.users, func(u user) bool { return u.check == c })
-		d.schedule.detach(t, t.users[i])
+		d.schedule.detach(t, c)
 	}
 	s.tasks = tasks
 }
@@ -390,6 +389,9 @@ func recall(last *control.Checkers) map[string]*checkers.Memory {
 		}
 		if s.Expiring != nil {
 			m.Expiring, m.ExpiringSince = s.Expiring.At, s.Expiring.Since
+		}
+		if s.NoVerdict != nil {
+			m.OverdueSince = s.NoVerdict.Since
 		}
 		for _, rs := range slices.Concat(s.Servers, s.SorryServers) {
 			key, err := netip.ParseAddrPort(rs.Address)

@@ -134,6 +134,7 @@ type Daemon struct {
 	byKey        map[ipvs.ServiceKey]*service
 	changed      map[*service]struct{}  // their entry is to be made again
 	rising       map[*service]time.Time // weights rise with time; when the next does
+	riseAt       time.Time              // when the first of them does, or before
 	recordStale  bool                   // the record of owned services differs from the file
 	ackWaits     bool                   // the first Ack is still to be sent
 	ackBy        time.Time              // when it is sent at the latest
@@ -313,7 +314,11 @@ func (d *Daemon) result(now time.Time, a answer) {
 	case t.Through.valid() && d.doubtPassage(now, a):
 		r.Outcome, r.Text = checkers.Inconclusive, closedPassage(t.Through).String()
 	}
-	if mute := r.Outcome == checkers.Inconclusive; mute != t.mute {
+	mute := r.Outcome == checkers.Inconclusive
+	if t.misses++; !mute {
+		t.misses = 0
+	}
+	if mute != t.mute {
 		t.mute = mute
 		if mute {
 			d.log.Error("cannot probe; the servers keep their state", "probe", t.Label(), "reason", r.Text)
@@ -321,7 +326,7 @@ func (d *Daemon) result(now time.Time, a answer) {
 			d.log.Info("can probe again", "probe", t.Label())
 		}
 	}
-	for _, u := range t.users {
+	for _, u := range t.users.list {
 		if t.logFailures && r.Outcome == checkers.Fail && u.server.Override().Order != checkers.Maintenance {
 			d.log.Info("check failed", "service", u.service.source.Name, "server", u.server.Config.Name, "check", t.Label(), "reason", r.Text)
 		}
@@ -429,7 +434,7 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 		switch c.Reason {
 		case checkers.WeightChanged:
 			continue // status tells; a busy agent would fill the log
-		case checkers.PanicBegan, checkers.PanicEnded, checkers.CertificateEnds, checkers.CertificateGood:
+		case checkers.PanicBegan, checkers.PanicEnded, checkers.CertificateEnds, checkers.CertificateGood, checkers.VerdictsMissing, checkers.VerdictsCame:
 			d.events = append(d.events, d.alarm(now, s, c))
 			continue
 		}

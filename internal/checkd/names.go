@@ -27,16 +27,19 @@ func (d *Daemon) find(o *control.Order) ([]target, error) {
 		services = []*service{s}
 	}
 	var found []target
+	known := map[target]bool{}
 	for _, text := range o.Servers {
-		before := len(found)
+		any := false
 		for _, s := range services {
 			for _, rs := range findServers(s, text) {
-				if t := (target{s, rs}); !slices.Contains(found, t) {
+				any = true
+				if t := (target{s, rs}); !known[t] {
+					known[t] = true
 					found = append(found, t)
 				}
 			}
 		}
-		if len(found) == before && !slices.ContainsFunc(found, func(t target) bool { return means(text, t.server) }) {
+		if !any {
 			return nil, noServer(services, o.Service, text)
 		}
 	}

@@ -149,7 +149,7 @@ func inPool(v *control.Override) checkers.Override {
 	case control.VerbDrain:
 		return checkers.Override{Order: checkers.Drain}
 	case control.VerbMaintain:
-		return checkers.Override{Order: checkers.Maintenance}
+		return checkers.Override{Order: checkers.Maintenance, Cut: v.After == control.AfterDeadline}
 	}
 	o, err := checkers.ParseWeight(v.Weight)
 	if err != nil {

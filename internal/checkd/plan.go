@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"math"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -248,7 +249,7 @@ func judgeFile(c *config.Check, r observe.Reading) probe.Result {
 	case r.Err != nil && c.UpWhen == "zero":
 		return probe.Result{Reason: probe.Local, Detail: r.Err.Error()}
 	case c.FileWeight != 0:
-		value := min(max(int64(r.Number)*int64(c.FileWeight), -65535), 65535)
+		value := min(max(int64(r.Number)*int64(c.FileWeight), -math.MaxInt32), math.MaxInt32)
 		return probe.Result{OK: true, Detail: text, Advice: checkers.Advice{Weighing: checkers.Additional, Value: int(value)}}
 	case c.UpWhen == "exists" && r.Missing, c.UpWhen == "missing" && !r.Missing, c.UpWhen == "zero" && r.Number != 0:
 		if c.UpWhen == "missing" {

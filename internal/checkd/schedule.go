@@ -34,18 +34,11 @@ const (
 	scriptGrace = 10 * time.Second
 )
 
-// user is a check of a server of a service that wants a task's results.
-type user struct {
-	service *service
-	server  *checkers.Server
-	check   *checkers.Check
-}
-
 // task asks one query again and again, at its interval from start to start and
 // never twice at the same time. Its results go to all its users.
 type task struct {
 	order
-	users []user
+	users users
 
 	due     time.Time     // of the next start; meaningless while running
 	at      time.Time     // when it starts: due, or soon after it in company
@@ -63,18 +56,20 @@ type task struct {
 	phased bool
 	// mute says that the newest result was inconclusive, and that this was logged.
 	mute bool
+	// misses counts the inconclusive results since the last conclusive one.
+	misses int
 }
 
 // pending says whether a server waits for the task outside its pool.
 func (t *task) pending() bool {
-	return slices.ContainsFunc(t.users, func(u user) bool { return u.service.pool.Pending(u.server) })
+	return slices.ContainsFunc(t.users.list, user.pending)
 }
 
 // pace returns the interval that its users want now: the shortest, where they are
 // not of one mind.
 func (t *task) pace() time.Duration {
 	var pace time.Duration
-	for i, u := range t.users {
+	for i, u := range t.users.list {
 		want := t.interval
 		switch h := &u.check.Health; {
 		case h.Changing():
@@ -89,9 +84,15 @@ func (t *task) pace() time.Duration {
 	return pace
 }
 
+// quickly returns the interval while a server is pending. What cannot be asked is asked
+// ever more rarely, down to the usual interval: the obstacle is not in the server.
+func (t *task) quickly() time.Duration {
+	return min(quick<<min(max(t.misses-1, 0), 16), t.interval)
+}
+
 // script names the script of a task to the parent.
 func (t *task) script() watchdog.CheckScript {
-	u := t.users[0]
+	u := t.users.list[0]
 	return watchdog.CheckScript{Service: u.service.source.Name, Server: u.server.Config.Key, Index: slices.Index(u.server.Checks, u.check)}
 }
 
@@ -150,11 +151,11 @@ func (s *scheduler) attach(now time.Time, o order, u user) *task {
 		t = &task{order: o, index: -1}
 		s.tasks[o.schedule] = t
 	}
-	t.users = append(t.users, u)
+	t.users.add(u)
 	switch {
 	case t.running:
 		// Its result will serve the new user as well.
-	case t.pending():
+	case u.pending():
 		s.wait(now, t, now)
 	case t.index < 0:
 		t.phased = true
@@ -163,10 +164,10 @@ func (s *scheduler) attach(now time.Time, o order, u user) *task {
 	return t
 }
 
-// detach takes u from its task, which ends when it was the last.
-func (s *scheduler) detach(t *task, u user) {
-	t.users = slices.DeleteFunc(t.users, func(o user) bool { return o == u })
-	if len(t.users) > 0 {
+// detach takes the user with a check from its task, which ends when it was the last.
+func (s *scheduler) detach(t *task, c *checkers.Check) {
+	t.users.remove(c)
+	if len(t.users.list) > 0 {
 		return
 	}
 	t.dropped = true
@@ -303,7 +304,7 @@ func (s *scheduler) finish(now time.Time, t *task) {
 	case t.again:
 		t.again, next, shift = false, now, 0
 	case t.pending():
-		next, shift = t.started.Add(min(quick, t.interval)), 0
+		next, shift = t.started.Add(t.quickly()), 0
 	case !t.phased:
 		t.phased = true
 		next = t.started.Add(t.phase())

@@ -87,6 +87,9 @@ func (d *Daemon) serviceStatus(s *service) control.Service {
 	if ends, since := s.pool.Expiring(); !ends.IsZero() {
 		v.Expiring = &control.Expiring{At: ends, Since: since}
 	}
+	if yes, since := s.pool.Overdue(); yes {
+		v.NoVerdict = &control.NoVerdict{Since: since}
+	}
 	for i, rs := range s.pool.Servers() {
 		v.Servers[i] = d.serverStatus(s, rs, have)
 	}

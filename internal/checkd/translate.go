@@ -137,7 +137,7 @@ func translate(v *config.VirtualServer) farm {
 		*s = checkers.ServerConfig{
 			Name: rs.Name, Key: ipvs.CanonicalDest(rs.Address),
 			Dest:    destination(cmp.Or(rs.Forwarding, v.Forwarding), rs.Tunnel, rs.Thresholds, rs.Weight),
-			Inhibit: rs.Inhibit, StartsIn: !rs.Alpha, RampUp: rs.RampUp.D(),
+			Inhibit: rs.Inhibit, StartsIn: !rs.Alpha, RampUp: rs.RampUp.D(), VerdictWithin: patience(rs.Checks),
 		}
 		f.checks(&p, v, s, rs.Address, rs.Checks)
 	}
@@ -147,7 +147,7 @@ func translate(v *config.VirtualServer) farm {
 		*s = checkers.ServerConfig{
 			Name: ss.Name, Key: ipvs.CanonicalDest(ss.Address),
 			Dest:    destination(cmp.Or(ss.Forwarding, v.Forwarding), ss.Tunnel, config.Thresholds{}, 1),
-			Inhibit: ss.Inhibit,
+			Inhibit: ss.Inhibit, VerdictWithin: patience(ss.Checks),
 		}
 		f.checks(&p, v, s, ss.Address, ss.Checks)
 	}
@@ -171,6 +171,20 @@ func (f *farm) checks(p *plans, v *config.VirtualServer, s *checkers.ServerConfi
 		}
 	}
 	f.orders = append(f.orders, orders)
+}
+
+// leastPatience is how long the first verdict is waited for in any case: many probes at a
+// start, or a busy host, take their time.
+const leastPatience = 10 * time.Second
+
+// patience is how long checks may take to come to their first verdict.
+func patience(checks []config.Check) time.Duration {
+	longest := leastPatience
+	for i := range checks {
+		c := &checks[i]
+		longest = max(longest, time.Duration(c.Rise)*(c.Interval.D()+c.Timeout.D()))
+	}
+	return longest
 }
 
 // leavingKeys returns what a pool calls servers that leave it.

@@ -31,7 +31,7 @@ type Alarm struct {
 	VRID      uint8     `json:"virtual_router_id"`
 	Family    string    `json:"family"`         // ipv4 or ipv6
 	Path      string    `json:"path,omitempty"` // where the alarm is one of its paths, see Path
-	Code      string    `json:"code"`           // see vrrp.AlarmKind; panic_guard, certificate_ends
+	Code      string    `json:"code"`           // see vrrp.AlarmKind; panic_guard, certificate_ends, no_verdict
 	Level     string    `json:"level"`
 	Since     time.Time `json:"since"` // when it was raised
 	First     time.Time `json:"first"` // of the sightings

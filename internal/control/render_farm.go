@@ -56,6 +56,9 @@ func (v View) service(p *page, s *Service, brief bool) {
 	if g := s.PanicGuard; g != nil && g.Blocking {
 		t.note("!", fmt.Sprintf("panic guard: weight %d of %d (%d%%) stays in service although servers are down", g.Needs, g.Of, g.Threshold), bad)
 	}
+	if s.NoVerdict != nil {
+		t.note("!", "no verdict about servers for "+v.age(s.NoVerdict.Since)+": their checks cannot be made", bad)
+	}
 	switch {
 	case s.Standby:
 		t.note("", fmt.Sprintf("on standby: not in the kernel's table while the instance %s is not MASTER here", s.ActiveWith), faint)

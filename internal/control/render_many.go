@@ -26,7 +26,7 @@ func (r *Server) inOrder() bool {
 
 // inOrder says that nothing has to be told of a virtual server and its pool.
 func (s *Service) inOrder() bool {
-	if s.State != "up" || !s.Installed && !s.Standby || len(s.Leaving) > 0 || s.PanicGuard != nil && s.PanicGuard.Blocking {
+	if s.State != "up" || !s.Installed && !s.Standby || len(s.Leaving) > 0 || s.PanicGuard != nil && s.PanicGuard.Blocking || s.NoVerdict != nil {
 		return false
 	}
 	for i := range s.Servers {

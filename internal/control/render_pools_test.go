@@ -11,7 +11,7 @@ func TestRenderPools(t *testing.T) {
 	s := calm()
 	s.Checkers = &Checkers{Services: []Service{
 		{Name: "web", Address: "192.0.2.1:80/tcp", State: "up", Installed: true, ActiveWith: "lan",
-			PanicGuard: &PanicGuard{Threshold: 50, Needs: 2, Of: 4, Blocking: true},
+			PanicGuard: &PanicGuard{Threshold: 50, Needs: 2, Of: 4, Blocking: true}, NoVerdict: &NoVerdict{Since: at(90 * time.Second)},
 			Servers: []Server{
 				{Name: "a", Address: "10.0.0.1:80", Health: "up", Weight: 100, EffectiveWeight: 80, RampUp: &RampUp{Weight: 32, Began: at(12 * time.Second), Ends: at(-18 * time.Second)}},
 				{Name: "b", Address: "10.0.0.2:80", Health: "down", Kept: true},
@@ -30,6 +30,7 @@ func TestRenderPools(t *testing.T) {
 		"ramping 32 of 80, 18s left",
 		"the panic guard keeps it in service",
 		"panic guard: weight 2 of 4 (50%) stays in service although servers are down",
+		"no verdict about servers for 1m30s: their checks cannot be made",
 		"in the kernel's table while the instance lan is MASTER here",
 		"on standby: not in the kernel's table while the instance lan is not MASTER here",
 		"sorry server first 10.0.0.8:80",

@@ -346,6 +346,9 @@ type Service struct {
 	// Expiring is the certificate that ends first of those that its checks warn of;
 	// nil: they warn of none.
 	Expiring *Expiring `json:"certificate_ends,omitempty"`
+	// NoVerdict says that servers have waited for their first verdict for too long, as
+	// their checks cannot be made; nil: none has.
+	NoVerdict *NoVerdict `json:"no_verdict,omitempty"`
 	// ActiveWith is the VRRP instance that the service is in the kernel's table with;
 	// Standby says that it is kept out of it now.
 	ActiveWith string   `json:"active_with,omitempty"`
@@ -368,6 +371,11 @@ type PanicGuard struct {
 type Expiring struct {
 	At    time.Time `json:"at"`    // when it ends
 	Since time.Time `json:"since"` // when the alarm was raised
+}
+
+// NoVerdict is the alarm about servers whose checks bring no verdict.
+type NoVerdict struct {
+	Since time.Time `json:"since"` // when it was raised
 }
 
 // ServiceMember is one of the kernel's services that a group stands for.

@@ -37,12 +37,13 @@ func modules(v *visit) {
 	}
 }
 
+const expireNodestConn = "net/ipv4/vs/expire_nodest_conn"
+
 // expireNodest: connections to a server that was removed.
 func expireNodest(v *visit) {
-	const setting = "net/ipv4/vs/expire_nodest_conn"
 	for _, s := range servers(v.Config) {
-		if n, ok := v.sysctl(setting); ok && n == 0 && !s.sorry && !s.inhibit {
-			v.add(Unwise, s.path[:2], "servers that fail are removed, and net.ipv4.vs.expire_nodest_conn is 0", set(setting, 1))
+		if n, ok := v.sysctl(expireNodestConn); ok && n == 0 && !s.sorry && !s.inhibit {
+			v.add(Unwise, s.path[:2], "servers that fail are removed, and net.ipv4.vs.expire_nodest_conn is 0", set(expireNodestConn, 1))
 		}
 	}
 }
@@ -75,12 +76,19 @@ func expireTemplate(v *visit) {
 	}
 }
 
-// connReuse: only where the default, 1, was changed.
+// connReuse: only where the default, 1, was changed, and nothing else has new
+// connections of a client scheduled anew when the server of its former one has weight 0.
 func connReuse(v *visit) {
 	const setting = "net/ipv4/vs/conn_reuse_mode"
+	if n, ok := v.sysctl(setting); !ok || n != 0 {
+		return
+	}
+	if n, ok := v.sysctl(expireNodestConn); !ok || n != 0 {
+		return
+	}
 	for _, s := range quiescing(v) {
-		if n, ok := v.sysctl(setting); ok && n == 0 && s.vs.Protocol != config.UDP {
-			v.add(Unwise, s.path[:2], "servers that fail or are drained stay with weight 0, and net.ipv4.vs.conn_reuse_mode is 0", set(setting, 1))
+		if s.vs.Protocol != config.UDP {
+			v.add(Unwise, s.path[:2], "servers that fail or are drained stay with weight 0, and net.ipv4.vs.conn_reuse_mode and expire_nodest_conn are 0", set(setting, 1))
 		}
 	}
 }

@@ -118,7 +118,7 @@ var cases = []finding{
 	{"server behind a router", replaced(`"nat"`, `"dr"`), func(f *Facts) { f.Ways[addr("10.0.0.11")] = Way{Device: "eth0", Gateway: addr("192.0.2.254")} },
 		[]string{"broken direct-routing 9 behind the router 192.0.2.254"}},
 	{"director is a real server", replaced(`"nat"`, `"dr"`, "10.0.0.11", "192.0.2.1"), func(f *Facts) { f.Ways[addr("192.0.2.1")] = Way{Local: true, Device: "lo"} },
-		[]string{"broken own-loop 9 192.0.2.1 is this host, and its IPVS", "unwise local-server 9 192.0.2.1 is this host"}},
+		[]string{"unwise local-server 9 192.0.2.1 is this host", "unwise own-loop 9 192.0.2.1 is this host, and its IPVS"}},
 	{"director is a real server, quiet", replaced(`"nat"`, "\"dr\"\nactive_with = \"web\"", "10.0.0.11", "192.0.2.1"), func(f *Facts) {
 		f.Ways[addr("192.0.2.1")] = Way{Local: true, Device: "lo"}
 		f.Sysctl["net/ipv4/conf/all/arp_ignore"], f.Sysctl["net/ipv4/conf/all/arp_announce"] = "1", "2"

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"director/internal/control"
 )
@@ -63,6 +64,11 @@ func answering(state string, more ...func(*Facts)) func(*Facts) {
 // kept is base whose servers stay with weight 0 when they fail.
 var kept = replaced("forwarding =", "inhibit_on_failure = true\nforwarding =")
 
+// reusing is a kernel that schedules nothing anew when a client uses a port again.
+func reusing(f *Facts) {
+	f.Sysctl["net/ipv4/vs/conn_reuse_mode"], f.Sysctl["net/ipv4/vs/expire_nodest_conn"] = "0", "0"
+}
+
 // ordered is a daemon with a drained server.
 func ordered(f *Facts) {
 	f.Daemon, f.DaemonCaps = master(), ^uint64(0)
@@ -102,10 +108,10 @@ var farmCases = []finding{
 		f.Modules.State["ip_vs_pe_sip"] = "missing"
 	}, []string{"broken modules 10 no module ip_vs_pe_sip, needed for persistence by sip"}},
 
-	{"sent to itself", loops(""), local(), []string{"broken own-loop 9 192.0.2.1 is this host"}},
+	{"sent to itself", loops(""), local(), []string{"unwise own-loop 9 192.0.2.1 is this host"}},
 	{"sent to itself, in the table of the master alone", strings.Replace(loops(""), `"dr"`, "\"dr\"\nactive_with = \"web\"", 1), local(), nil},
-	{"sent to itself, sync all the time", loops(syncing), local(set1(backupOnly, "0")), []string{"broken own-loop 9 192.0.2.1 is this host"}},
-	{"sent to itself, sync with the instance", loops(following), local(set1(backupOnly, "0")), []string{"broken own-loop 9 192.0.2.1 is this host"}},
+	{"sent to itself, sync all the time", loops(syncing), local(set1(backupOnly, "0")), []string{"unwise own-loop 9 192.0.2.1 is this host"}},
+	{"sent to itself, sync with the instance", loops(following), local(set1(backupOnly, "0")), []string{"unwise own-loop 9 192.0.2.1 is this host"}},
 	{"sent to itself, backups quiet", loops(following), local(set1(backupOnly, "1")), nil},
 	{"sent to itself, not known whether backups are quiet", loops(following), local(), nil},
 
@@ -126,14 +132,16 @@ var farmCases = []finding{
 	{"old messages, IPv6", replaced("192.0.2.80:80", "[2001:db8::80]:80", `"192.0.2.80/24"`, `"fe80::80/64", "2001:db8::80/64"`, "10.0.0.11", "2001:db8:1::11") + following, set1("net/ipv4/vs/sync_version", "0"),
 		[]string{"broken ipvs-sync 12 know no IPv6"}},
 
-	{"reuse", kept, set1("net/ipv4/vs/conn_reuse_mode", "0"), []string{"unwise conn-reuse 6 conn_reuse_mode is 0"}},
-	{"reuse, by default", kept, set1("net/ipv4/vs/conn_reuse_mode", "1"), nil},
-	{"reuse, servers that go", base, set1("net/ipv4/vs/conn_reuse_mode", "0"), nil},
-	{"reuse, drained at the end", replaced("forwarding =", "drain_on_remove = \"60s\"\nforwarding ="), set1("net/ipv4/vs/conn_reuse_mode", "0"), []string{"unwise conn-reuse 6 are drained"}},
+	{"reuse", kept, reusing, []string{"unwise conn-reuse 6 conn_reuse_mode and expire_nodest_conn are 0"}},
+	{"reuse, by default", kept, func(f *Facts) { reusing(f); f.Sysctl["net/ipv4/vs/conn_reuse_mode"] = "1" }, nil},
+	{"reuse, scheduled anew", kept, set1("net/ipv4/vs/conn_reuse_mode", "0"), nil},
+	{"reuse, servers that go", base, reusing, []string{"unwise expire-nodest 6 is 0"}},
+	{"reuse, drained at the end", replaced("forwarding =", "drain_on_remove = \"60s\"\nforwarding ="), reusing, []string{"unwise expire-nodest 6 is 0", "unwise conn-reuse 6 are drained"}},
 	{"reuse and persistence, drained now", replaced("forwarding =", "persistence_timeout = \"60s\"\nforwarding ="), func(f *Facts) {
 		ordered(f)
-		f.Sysctl["net/ipv4/vs/conn_reuse_mode"], f.Sysctl["net/ipv4/vs/expire_quiescent_template"] = "0", "0"
-	}, []string{"unwise conn-reuse 6 are drained", "unwise expire-template 8 are drained"}},
+		reusing(f)
+		f.Sysctl["net/ipv4/vs/expire_quiescent_template"] = "0"
+	}, []string{"unwise expire-nodest 6 is 0", "unwise conn-reuse 6 are drained", "unwise expire-template 8 are drained"}},
 
 	{"a server answers the master", among, answering("MASTER"), []string{"broken vip-answered 9 192.0.2.11 answers for 192.0.2.80 on eth0 (02:00:00:00:00:09)"}},
 	{"a server answers the backup", among, answering("BACKUP"), []string{"broken vip-answered 9 192.0.2.11 answers for"}},
@@ -153,6 +161,12 @@ var farmCases = []finding{
 		f.Daemon, f.DaemonCaps = master(), ^uint64(0)
 		f.Daemon.Checkers = &control.Checkers{Repairs: 200}
 	}, []string{"unwise daemon 0 200 differences in the IPVS table"}},
+
+	{"alarms of a farm", base, func(f *Facts) {
+		f.Daemon, f.DaemonCaps = master(), ^uint64(0)
+		f.Daemon.Checkers = &control.Checkers{Services: []control.Service{{Name: "web", PanicGuard: &control.PanicGuard{Blocking: true},
+			Expiring: &control.Expiring{At: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}}}}
+	}, []string{"broken daemon 6 alarm panic_guard", "unwise daemon 6 alarm certificate_ends: a certificate of its servers ends on 2026-12-01"}},
 
 	{"firewall and sync", base + syncing, func(f *Facts) {
 		for _, p := range Traffic(mustParse(base + syncing)) {

@@ -242,6 +242,15 @@ func daemon(v *visit) {
 	}
 	if s.Checkers != nil {
 		failures(s.Checkers.Failures)
+		for _, vs := range s.Checkers.Services {
+			path := []string{"virtual_server", vs.Name}
+			if g := vs.PanicGuard; g != nil && g.Blocking {
+				v.add(Broken, path, "alarm panic_guard: servers that are down stay in service", "director status")
+			}
+			if vs.Expiring != nil {
+				v.add(Unwise, path, "alarm certificate_ends: a certificate of its servers ends on "+vs.Expiring.At.UTC().Format("2006-01-02"), "director status")
+			}
+		}
 		if n := s.Checkers.Repairs; n > 0 {
 			severity := Note
 			if n > manyRepairs {

@@ -10,7 +10,8 @@ import (
 const backupOnly = "net/ipv4/vs/backup_only"
 
 // ownLoop: what the master sends to this host as to a real server arrives here with the
-// virtual address, and the IPVS of a backup has the service as well.
+// virtual address, and the IPVS of a backup has the service as well. As MASTER this host
+// serves well.
 func ownLoop(v *visit) {
 	if len(v.Config.Instances) == 0 {
 		return // there is no other director
@@ -24,10 +25,6 @@ func ownLoop(v *visit) {
 	for _, s := range servers(v.Config) {
 		if s.forward == config.NAT || s.vs.ActiveWith != "" || !v.Facts.Ways[s.addr].Local {
 			continue
-		}
-		severity := Broken
-		if s.vs.FWMark != 0 {
-			severity = Unwise // what comes from the other director may have no mark
 		}
 		instance := v.Config.Instances[0].Name
 		for _, f := range v.fronts(s.vs) {
@@ -43,7 +40,7 @@ func ownLoop(v *visit) {
 		} else {
 			cure = append(cure, fmt.Sprintf("vrrp_instance = %q   # or this in [ipvs_sync], so that the backup daemon runs on backups alone, with %s", instance, set(backupOnly, 1)))
 		}
-		v.add(severity, s.path, fmt.Sprintf("the real server %s is this host, and its IPVS has the service also while it is a backup", s.addr), cure...)
+		v.add(Unwise, s.path, fmt.Sprintf("the real server %s is this host, and its IPVS has the service also while it is a backup", s.addr), cure...)
 	}
 }
 

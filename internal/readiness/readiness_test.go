@@ -165,11 +165,11 @@ func TestJudge(t *testing.T) {
 	}{
 		"alone":           {nil, nil, nil},
 		"alone, broken":   {[]string{"no ip_vs"}, nil, []string{"no ip_vs"}},
-		"peer has db":     {nil, peer(func(*Report) {}), []string{"virtual_server db down here and up on lb2"}},
-		"both lost it":    {nil, peer(func(r *Report) { r.Down = []string{"db", "mail"} }), nil},
+		"peer has db":     {nil, peer(func(*Report) {}), []string{"virtual_server db, dns without quorum here and up on lb2"}},
+		"both lost it":    {nil, peer(func(r *Report) { r.Down = []string{"db", "dns", "mail"} }), nil},
 		"other farm":      {nil, peer(func(r *Report) { r.Digests = map[string]string{Services: "9"} }), nil},
 		"list is cut":     {nil, peer(func(r *Report) { r.Cut = true }), nil},
-		"broken and lost": {[]string{"x"}, peer(func(r *Report) { r.Down = nil }), []string{"x", "virtual_server db, mail down here and up on lb2"}},
+		"broken and lost": {[]string{"x"}, peer(func(r *Report) { r.Down = nil }), []string{"x", "virtual_server db, dns, mail without quorum here and up on lb2"}},
 	} {
 		f := own
 		f.Broken = c.broken

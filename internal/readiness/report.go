@@ -23,7 +23,7 @@ type Report struct {
 	RouterID string            `json:"router_id"`
 	Digests  map[string]string `json:"digests"`          // of what both files have to agree on, by section
 	Pools    int               `json:"pools"`            // virtual servers
-	Down     []string          `json:"down,omitempty"`   // names of those that do not serve; see Cut
+	Down     []string          `json:"down,omitempty"`   // names of those without quorum; see Cut
 	Cut      bool              `json:"cut,omitempty"`    // Down is not complete
 	Broken   []string          `json:"broken,omitempty"` // why it could not serve, by its own judgement
 }
@@ -36,9 +36,9 @@ type Facts struct {
 	Broken   []string          // what keeps this host from serving, whatever the peer says
 }
 
-// serves says that a pool in this state answers clients, be it by its sorry server.
-// One without a verdict yet is not held against anybody.
-func serves(state string) bool { return state != "down" }
+// serves says that a pool in this state has its quorum; a sorry server is none. One that
+// is not decided yet is not held against anybody: that has a bound.
+func serves(state string) bool { return state == "up" || state == "unknown" }
 
 // Report returns what the peer is told.
 func (f *Facts) Report() Report {
@@ -100,7 +100,7 @@ func (f *Facts) Judge(peer *Report) []string {
 	}
 	slices.Sort(lost)
 	if len(lost) > 0 {
-		reasons = append(reasons, fmt.Sprintf("%s down here and up on %s", list(lost), peer.RouterID))
+		reasons = append(reasons, fmt.Sprintf("%s without quorum here and up on %s", list(lost), peer.RouterID))
 	}
 	return reasons
 }

@@ -2,6 +2,7 @@ package vrrpd
 
 import (
 	"testing"
+	"time"
 
 	"director/config"
 	"director/internal/watchdog"
@@ -25,6 +26,7 @@ func TestReadiness(t *testing.T) {
 		}
 	}
 	tell := func(ready bool, reason string) {
+		w.now = w.now.Add(time.Millisecond)
 		w.e.readinessTold(w.now, &watchdog.Readiness{Ready: ready, Reason: reason})
 		w.settle()
 	}
@@ -34,12 +36,17 @@ func TestReadiness(t *testing.T) {
 	tell(false, "no ip_vs")
 	want(50, 40)
 	former := w.e.snapshot()
-	if tr := former.Trackers[0]; tr.Kind+" "+tr.Name != "readiness this host" || tr.State != "down" || tr.Detail != "no ip_vs" {
+	if tr := former.Trackers[0]; tr.Kind+" "+tr.Name != "readiness this host" || tr.State != "down" || tr.Detail != "no ip_vs" || !tr.Since.Equal(w.now) {
 		t.Errorf("tracker %+v", tr)
 	}
 	cfg.Readiness = &config.Readiness{Weight: -20}
 	w.apply(nil, cfg)
 	want(80, 70)
+	cfg.Readiness = &config.Readiness{} // the alarm alone
+	w.apply(nil, cfg)
+	if list := w.e.snapshot().Trackers; len(list) != 0 {
+		t.Errorf("without a weight there are the trackers %+v", list)
+	}
 	cfg.Readiness = nil
 	w.apply(nil, cfg)
 	want(100, 90)
@@ -51,6 +58,9 @@ func TestReadiness(t *testing.T) {
 	next.apply(&watchdog.Resume{Snapshot: watchdog.Snapshot{VRRP: former}}, cfg)
 	w = next
 	want(50, 40)
+	if tr := w.e.snapshot().Trackers[0]; tr.Detail != "no ip_vs" || !tr.Since.Equal(former.Trackers[0].Since) {
+		t.Errorf("the next process has the tracker %+v", tr)
+	}
 	tell(true, "")
 	want(100, 90)
 }

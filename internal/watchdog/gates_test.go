@@ -155,6 +155,7 @@ func TestSessionsAreRelayed(t *testing.T) {
 	c := conf("web", "a")
 	check := func(session string) []config.Check { return []config.Check{{Kind: config.CheckBFD, Session: session}} }
 	c.VirtualServers[0].RealServers = []config.RealServer{{Checks: check("s1")}, {Checks: check("s2")}}
+	c.VirtualServers[0].SorryServers = []config.SorryServer{{Checks: check("s3")}}
 	p, vrrp, checkers, child, _ := halfParent(t, c)
 	vrrp.ch, checkers.ch = nil, vrrp.ch // the half that is listened to is the checkers'
 	want := func(text string) {
@@ -184,6 +185,9 @@ func TestSessionsAreRelayed(t *testing.T) {
 	checkers.bfd = nil
 	p.relaySessions()
 	want("map[s1:{Down down detection_time_expired silent}]")
+	sorry := control.BFD{Name: "s3", State: "Up", Verdict: "up", Code: "handshake", Reason: "heard"}
+	snapshot(other, down, sorry)
+	want("map[s1:{Down down detection_time_expired silent} s3:{Up up handshake heard}]")
 }
 
 // A virtual server follows an instance too; each is told with all the others. That one

@@ -20,7 +20,7 @@ const (
 	observerGather = 20 * time.Millisecond
 	// observerShare is how long nothing is told for each byte of the last state: what
 	// thousands of servers take to gather, encode and decode is then a small part of
-	// the time. With 40,000 servers that is 0.6 s of CPU every 7 s.
+	// the time. With 40,000 servers that is a second of CPU every 8 s.
 	observerShare = time.Microsecond
 	// observerLeave is what an observer gets to end by itself.
 	observerLeave = 500 * time.Millisecond

@@ -19,7 +19,7 @@ func TestLasting(t *testing.T) {
 		want  bool // another state counts
 	}{
 		{0, false, false}, {1, true, false}, {9, true, false}, {1, false, false}, // forgotten
-		{1, true, false}, {9, true, false}, {1, true, true}, {60, true, false},
+		{1, true, false}, {9, true, false}, {1, true, true}, {1, false, false}, {60, true, false}, // the time begins anew with each change
 		{1, false, false}, {9, true, false}, {1, false, false}, {10, false, true},
 	} {
 		at = at.Add(step.after * time.Second)
@@ -53,7 +53,9 @@ func TestReadinessIsRelayed(t *testing.T) {
 		t.Errorf("children are told %+v", r)
 	}
 	p, vrrp, _, child, _ := halfParent(t, c)
-	p.ready.settings = c.Readiness
+	p.ready.notReady.on = true
+	p.relayReadiness() // readiness is not configured
+	p.ready.settings, p.ready.notReady.on = c.Readiness, false
 	want := func(ready bool, reason string) {
 		t.Helper()
 		m, err := child.Recv()
@@ -74,7 +76,7 @@ func TestReadinessIsRelayed(t *testing.T) {
 
 // The facts are those of the children and of doctor.
 func TestReadinessFacts(t *testing.T) {
-	p, _, checkers, _, _ := halfParent(t, conf("web", "a"))
+	p, vrrp, checkers, _, _ := halfParent(t, conf("web", "a"))
 	p.ready.broken = []string{"modules: no ip_vs"}
 	p.children[RoleCheckers].run = checkers
 	p.children[RoleCheckers].last = &Snapshot{Checkers: &control.Checkers{
@@ -85,8 +87,21 @@ func TestReadinessFacts(t *testing.T) {
 	if len(f.Broken) != 2 || f.Broken[1] != "the kernel refuses to add x: no memory" || f.Pools["db"] != "down" || len(f.Digests) != 3 {
 		t.Errorf("facts %+v", f)
 	}
-	p.children[RoleVRRP].run, p.children[RoleVRRP].died, p.children[RoleVRRP].lastExit = nil, true, "signal: killed"
-	if f := p.readinessFacts(); len(f.Broken) != 3 || f.Broken[1] != "the process vrrp does not run: signal: killed" {
-		t.Errorf("facts %q", f.Broken)
+	vrrp.ready = false
+	p.children[RoleVRRP].run = nil
+	if f := p.readinessFacts(); len(f.Broken) != 2 {
+		t.Errorf("a process that starts for the first time: %q", f.Broken)
+	}
+	p.children[RoleVRRP].run = vrrp
+	p.children[RoleVRRP].died, p.children[RoleVRRP].lastExit = true, "signal: killed"
+	for _, run := range []*process{vrrp, nil} { // it starts again, or waits for that
+		p.children[RoleVRRP].run = run
+		if f := p.readinessFacts(); len(f.Broken) != 3 || f.Broken[1] != "the process vrrp does not run: signal: killed" {
+			t.Errorf("facts %q", f.Broken)
+		}
+	}
+	p.children[RoleCheckers].run = nil // what it said last is no fact any more
+	if f := p.readinessFacts(); len(f.Pools) != 0 {
+		t.Errorf("pools of a process that is gone: %v", f.Pools)
 	}
 }

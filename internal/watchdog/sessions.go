@@ -46,13 +46,20 @@ func (p *parent) relaySessions() {
 // followedSessions returns the names of the sessions that checks follow.
 func followedSessions(c *config.Config) map[string]bool {
 	names := map[string]bool{}
-	for i := range c.VirtualServers {
-		for j := range c.VirtualServers[i].RealServers {
-			for _, check := range c.VirtualServers[i].RealServers[j].Checks {
-				if check.Kind == config.CheckBFD {
-					names[check.Session] = true
-				}
+	add := func(checks []config.Check) {
+		for i := range checks {
+			if checks[i].Kind == config.CheckBFD {
+				names[checks[i].Session] = true
 			}
+		}
+	}
+	for i := range c.VirtualServers {
+		v := &c.VirtualServers[i]
+		for j := range v.RealServers {
+			add(v.RealServers[j].Checks)
+		}
+		for j := range v.SorryServers {
+			add(v.SorryServers[j].Checks)
 		}
 	}
 	return names

@@ -296,6 +296,9 @@ func serviceMarks(s *control.Service) []string {
 	if g := s.PanicGuard; g != nil && g.Blocking {
 		marks = append(marks, fmt.Sprintf("panic guard: servers that are down stay in service, less than %d %% would be left", g.Threshold))
 	}
+	if s.NoVerdict != nil {
+		marks = append(marks, "no verdict about servers: their checks cannot be made")
+	}
 	return marks
 }
 
