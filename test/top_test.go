@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"director/internal/control"
 	"director/internal/netlab"
 	"director/internal/top"
+	"director/internal/watchdog"
 )
 
 // testTop watches real traffic with `director top`, loses the daemon, and finds it again.
@@ -122,17 +124,19 @@ func topMeasured(t *testing.T, f *farm, h *netlab.Host) {
 		}
 		return nil
 	})
+	processes := d.Status().Processes
 	used := func() (parent, children time.Duration) {
-		for _, p := range d.Status().Processes {
+		for _, p := range processes {
 			if p.PID == 0 {
 				continue
 			}
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
 			f.Must(err)
 			fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+2:]))
-			var user, system int
-			fmt.Sscan(fields[11], &user)
-			fmt.Sscan(fields[12], &system)
+			user, err := strconv.Atoi(fields[11])
+			f.Must(err)
+			system, err := strconv.Atoi(fields[12])
+			f.Must(err)
 			took := time.Duration(user+system) * 10 * time.Millisecond
 			if p.Role == "parent" {
 				parent += took
@@ -142,25 +146,47 @@ func topMeasured(t *testing.T, f *farm, h *netlab.Host) {
 		}
 		return parent, children
 	}
-	const looks = 10
-	for what, args := range map[string][]string{
-		"top --once":                        {"top", "--once", "--json"},
-		"top --number 10, one page":         {"top", "--number", "1", "--json", "--filter", "s77"},
-		"status --json, for comparison":     {"status", "--json"},
-		"top --sort active, which asks all": {"top", "--once", "--sort", "active"},
+	// The live view: one connection, the services of one page, one of them unfolded.
+	live := &top.Live{Socket: watchdog.SocketPath(d.RuntimeDir()), Namespace: h.Namespace()}
+	page := top.Want{Open: []string{"s7"}}
+	for i := range 40 {
+		page.Read = append(page.Read, fmt.Sprintf("s%d", i))
+	}
+	live.Sample(page)
+	p0, c0 := used()
+	begin := time.Now()
+	const looks = 20
+	for range looks {
+		if s := live.Sample(page); s.Lost != nil || s.Kernel != nil || len(s.Stats) != 2000 {
+			t.Errorf("%v, %v, %d services", s.Lost, s.Kernel, len(s.Stats))
+		}
+	}
+	took := time.Since(begin)
+	p1, c1 := used()
+	live.Close()
+	t.Logf("live: each look took %v; CPU of the parent %v, of its children %v", (took / looks).Round(time.Millisecond), (p1-p0)/looks, (c1-c0)/looks)
+	for _, look := range []struct {
+		what, args string
+		times      int
+	}{
+		{"one service chosen by a filter", "top --once --json --filter s77", 10},
+		{"all services", "top --once --json", 10},
+		{"all services and servers", "top --once --json --expand", 3},
+		{"for comparison, status", "status", 2},
 	} {
+		time.Sleep(2 * time.Second) // what went before is over
 		p0, c0 := used()
-		p1, c1 := used() // what asking for this costs by itself
 		begin := time.Now()
-		for range looks {
+		for range look.times {
+			args := strings.Fields(look.args)
 			if _, err := d.CLI(args[0], args[1:]...); err != nil {
 				t.Error(err)
 			}
 		}
 		took := time.Since(begin)
-		p2, c2 := used()
-		t.Logf("%s: each look took %v; CPU of the parent %v, of its children %v", what, (took / looks).Round(time.Millisecond),
-			(p2-p1-(p1-p0))/looks, (c2-c1-(c1-c0))/looks)
+		p1, c1 := used()
+		n := time.Duration(look.times)
+		t.Logf("%s: each look took %v; CPU of the parent %v, of its children %v", look.what, (took / n).Round(time.Millisecond), (p1-p0)/n, (c1-c0)/n)
 	}
 	d.Stop()
 }

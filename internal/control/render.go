@@ -243,12 +243,12 @@ func dash(s string) string {
 	return s
 }
 
-// age is the time from t to now in at most two units: 2m13s, 3d4h.
-func (v View) age(t time.Time) string {
+// Age is the time from t to now in at most two units: 2m13s, 3d4h; - for a time that is not known.
+func Age(now, t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	d := max(0, v.Now.Sub(t)).Truncate(time.Second)
+	d := max(0, now.Sub(t)).Truncate(time.Second)
 	day := 24 * time.Hour
 	switch {
 	case d >= day:
@@ -261,6 +261,9 @@ func (v View) age(t time.Time) string {
 		return fmt.Sprintf("%ds", d/time.Second)
 	}
 }
+
+// age is the time from t to the moment of the view.
+func (v View) age(t time.Time) string { return Age(v.Now, t) }
 
 func (v View) ago(t time.Time) string {
 	if t.IsZero() {

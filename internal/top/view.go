@@ -118,20 +118,6 @@ func short(n uint64) string {
 	return fmt.Sprintf("%.*f%c", digits, x, "kMGTPE"[unit])
 }
 
-func ago(now, t time.Time) string {
-	d := max(0, now.Sub(t)).Truncate(time.Second)
-	day := 24 * time.Hour
-	switch {
-	case d >= day:
-		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	}
-	return d.String()
-}
-
 // page is how many lines the list has.
 func (m *model) page() int { return max(1, m.height-m.around()) }
 
@@ -176,7 +162,7 @@ func (m *model) head() []string {
 		first.put("director top", bold)
 	} else {
 		first.put(v.RouterID, bold)
-		first.put(fmt.Sprintf("  director %s  up %s  generation %d", v.Version, ago(m.sample.At, v.StartedAt), v.Generation), plain)
+		first.put(fmt.Sprintf("  director %s  up %s  generation %d", v.Version, control.Age(m.sample.At, v.StartedAt), v.Generation), plain)
 	}
 	clock := "waiting for numbers"
 	if m.seen {
