@@ -267,7 +267,13 @@ func (d *director) WaitServer(service, server, state string) control.Server {
 // WaitServers waits until all real servers of all virtual servers are up.
 func (d *director) WaitServers() {
 	d.t.Helper()
-	d.waitFor(patience, "all servers are up", func(s control.Status) error {
+	d.WaitServersWithin(patience)
+}
+
+// WaitServersWithin is WaitServers with a patience of its own.
+func (d *director) WaitServersWithin(limit time.Duration) {
+	d.t.Helper()
+	d.waitFor(limit, "all servers are up", func(s control.Status) error {
 		if s.Checkers == nil {
 			return fmt.Errorf("status has no checkers part")
 		}
