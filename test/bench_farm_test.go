@@ -169,13 +169,7 @@ func benchmarkTable(t *testing.T, f benchFarm, rounds int, adm bool) {
 	}
 	for range rounds {
 		for _, who := range []string{"director", "keepalived"} {
-			add := func(c *contest, v float64) {
-				if who == "director" {
-					c.ours = append(c.ours, v)
-				} else {
-					c.theirs = append(c.theirs, v)
-				}
-			}
+			add := func(c *contest, v float64) { c.add(who, v) }
 			b.Must(b.k.Flush())
 			begin := time.Now()
 			p, reload := b.run(who)

@@ -336,14 +336,15 @@ func (f *checkFarm) ping() *trial {
 			{name: "tcp-behind6", port: 80, server: "2001:db8:9::1", v6: true, check: `type = "tcp"`},
 		},
 		faults: []fault{
+			// Own addresses come before routes, so that there is no moment without either.
 			{what: "ping: unreachable; tcp: prohibited", begin: func() {
-				f.Must(h.DelAddr("lo", behind, behind6))
 				f.Run(h, "ip", "route", "add", "unreachable", "10.9.0.1")
 				f.Run(h, "ip", "route", "add", "prohibit", "2001:db8:9::1")
+				f.Must(h.DelAddr("lo", behind, behind6))
 			}, end: func() {
+				f.Must(h.AddAddr("lo", behind, behind6))
 				f.Run(h, "ip", "route", "del", "unreachable", "10.9.0.1")
 				f.Run(h, "ip", "route", "del", "prohibit", "2001:db8:9::1")
-				f.Must(h.AddAddr("lo", behind, behind6))
 			}, out: map[string]string{"ping-behind": "unreachable: echo request: no route to host", "tcp-behind6": "unreachable: connect: no route to host"}},
 			{what: "ping: silent", begin: func() { f.Must(h.Sysctl("net.ipv6.icmp.echo_ignore_all", "1")) },
 				end: func() { f.Must(h.Sysctl("net.ipv6.icmp.echo_ignore_all", "0")) }, out: says(late, "ping6")},

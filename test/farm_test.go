@@ -56,6 +56,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("checks by bfd", testBFDCheck)
 	t.Run("ipvs commands", testIPVSCommands)
 	t.Run("top", testTop)
+	t.Run("another namespace", testIPVSNamespace)
 }
 
 // TestFarmPromises is what directors promise to those who use them, and where keepalived does worse in the same run.
@@ -71,6 +72,7 @@ func TestFarmPromises(t *testing.T) {
 	t.Run("a large table", testLargeTable)
 	t.Run("connection sync", testSync)
 	t.Run("long transfers", testLongTransfers)
+	t.Run("snmp beside keepalived", testSNMPFarm)
 }
 
 // The addresses of a farm. Clients and directors are on the outside network, servers on the inside one; the directors'
@@ -266,7 +268,13 @@ func (d *director) WaitServer(service, server, state string) control.Server {
 // WaitServers waits until all real servers of all virtual servers are up.
 func (d *director) WaitServers() {
 	d.t.Helper()
-	d.waitFor(patience, "all servers are up", func(s control.Status) error {
+	d.WaitServersWithin(patience)
+}
+
+// WaitServersWithin is WaitServers with a patience of its own.
+func (d *director) WaitServersWithin(limit time.Duration) {
+	d.t.Helper()
+	d.waitFor(limit, "all servers are up", func(s control.Status) error {
 		if s.Checkers == nil {
 			return fmt.Errorf("status has no checkers part")
 		}

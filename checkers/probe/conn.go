@@ -115,18 +115,21 @@ type localError string
 
 func (e localError) Error() string { return string(e) }
 
-// prohibited is what a packet filter on the way says with ICMPv6 (RFC 4443 section
-// 3.1). The kernel makes EACCES of it, which is its own word as well, and of the same
-// in ICMP this.
-const prohibited = unix.EHOSTUNREACH
+// fromNetwork is the meaning of an error that came from the network after the
+// system call. A packet filter that says with ICMPv6 that it prohibits the packet
+// (RFC 4443 section 3.1) makes EACCES, which is also the kernel's word for what we may
+// not do; the same in ICMP makes EHOSTUNREACH.
+func fromNetwork(err error) error {
+	if errors.Is(err, unix.EACCES) {
+		return unix.EHOSTUNREACH
+	}
+	return err
+}
 
 // Read reads what has come, or the ICMP error that has.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.File.Read(b)
-	if errors.Is(err, unix.EACCES) {
-		err = os.NewSyscallError("read", prohibited)
-	}
-	return n, err
+	return n, fromNetwork(err)
 }
 
 // Close closes the socket. A connection that both sides have not ended is
@@ -160,9 +163,9 @@ func (c *conn) connect(addr netip.AddrPort) error {
 			return false
 		case unix.EISCONN:
 			result = nil
-		case unix.EACCES:
+		default:
 			if waited {
-				result = prohibited
+				result = fromNetwork(result)
 			}
 		}
 		return true

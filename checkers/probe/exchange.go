@@ -100,7 +100,7 @@ func (p *Poller) ready(x *Exchange, events uint32) {
 		if code, e := unix.GetsockoptInt(x.fd, unix.SOL_SOCKET, unix.SO_ERROR); e == nil && code != 0 {
 			err = unix.Errno(code)
 		}
-		p.fail(x, "connect", os.NewSyscallError("connect", err))
+		p.fail(x, "connect", fromNetwork(os.NewSyscallError("connect", err)))
 		return
 	case x.phase == connecting && x.HTTP == nil:
 		forget(x.fd)

@@ -73,7 +73,7 @@ func (c *conn) datagram() (text []byte, err error) {
 		return got != unix.EAGAIN && got != unix.EINTR
 	})
 	if err == nil {
-		err = os.NewSyscallError("receive", got)
+		err = os.NewSyscallError("receive", fromNetwork(got))
 	}
 	return text, err
 }

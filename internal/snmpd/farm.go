@@ -31,8 +31,8 @@ type serverRow struct {
 	now     *control.Server     // nil while it is not known
 }
 
-// farmRows joins the configuration and the state. The sorry servers of a pool come
-// after its real servers.
+// farmRows joins the configuration and the state. The sorry servers of a pool stand
+// before its real servers, as keepalived has them.
 func (s *state) farmRows() ([]serviceRow, []serverRow) {
 	now := make(map[string]*control.Service)
 	if c := s.status.Checkers; c != nil {
@@ -56,13 +56,13 @@ func (s *state) farmRows() ([]serviceRow, []serverRow) {
 			row.index, row.service = indexes[len(indexes)-2:len(indexes):len(indexes)], vs
 			servers = append(servers, row)
 		}
-		for j := range vs.RealServers {
-			r := &vs.RealServers[j]
-			add(j, serverRow{real: r, now: real[r.Name]})
-		}
 		for j := range vs.SorryServers {
 			r := &vs.SorryServers[j]
-			add(len(vs.RealServers)+j, serverRow{sorry: r, now: sorry[r.Name]})
+			add(j, serverRow{sorry: r, now: sorry[r.Name]})
+		}
+		for j := range vs.RealServers {
+			r := &vs.RealServers[j]
+			add(len(vs.SorryServers)+j, serverRow{real: r, now: real[r.Name]})
 		}
 	}
 	return rows, servers

@@ -30,7 +30,12 @@ func (s *state) virtualServers(rows []serviceRow) []agentx.Object {
 			}
 			return agentx.Gauge(uint64(r.FWMark))
 		}},
-		{5, func(r *R) agentx.Value { return addressType(r.Address.Addr()) }},
+		{5, func(r *R) agentx.Value {
+			if ofIPv6(r.VirtualServer) {
+				return agentx.Integer(2)
+			}
+			return agentx.Integer(1)
+		}},
 		{6, func(r *R) agentx.Value { return address(r.Address.Addr()) }},
 		{7, func(r *R) agentx.Value {
 			if !r.Address.IsValid() {
@@ -79,7 +84,7 @@ func (s *state) virtualServers(rows []serviceRow) []agentx.Object {
 		{70, func(r *R) agentx.Value { return tunnel(r.Forwarding, r.Tunnel, 2) }},
 		{71, func(r *R) agentx.Value { return text(r.Name) }},
 	}
-	columns = append(columns, checkColumns(func(r *R) []config.Check { return r.Checks }, 57, 58, 65, 59, 66, 16, 64, 67)...)
+	columns = append(columns, checkColumns((*R).checks, 57, 58, 65, 59, 66, 16, 64, 67)...)
 	columns = append(columns, traffic(func(r *R) (*control.Counters, *control.Rates) {
 		if r.now == nil {
 			return nil, nil
@@ -95,6 +100,18 @@ func (r *serviceRow) up() agentx.Value {
 		return none
 	}
 	return yes(r.now.State == "up")
+}
+
+// checks are those that its servers have by it, else those of all of its servers.
+func (r *serviceRow) checks() []config.Check {
+	if len(r.Checks) > 0 {
+		return r.Checks
+	}
+	var all []config.Check
+	for i := range r.RealServers {
+		all = append(all, r.RealServers[i].Checks...)
+	}
+	return all
 }
 
 // healthy counts the real servers that are up.
@@ -143,12 +160,12 @@ func (s *state) realServers(rows []serverRow) []agentx.Object {
 			}
 			return agentx.Integer(r.now.EffectiveWeight)
 		})},
-		{8, real(func(r *R) agentx.Value { return agentx.Gauge(uint64(r.real.Upper)) })},
-		{9, real(func(r *R) agentx.Value { return agentx.Gauge(uint64(r.real.Lower)) })},
-		{10, func(r *R) agentx.Value { return whenDown(r.inhibit()) }},
+		{8, real(func(r *R) agentx.Value { return positive(r.real.Upper) })},
+		{9, real(func(r *R) agentx.Value { return positive(r.real.Lower) })},
+		{10, real(func(r *R) agentx.Value { return whenDown(r.real.Inhibit) })},
 		{11, real(func(r *R) agentx.Value { return command(r.real.NotifyUp) })},
 		{12, real(func(r *R) agentx.Value { return command(r.real.NotifyDown) })},
-		{13, (*R).failed},
+		{13, real((*R).failed)},
 		{15, count(func(s *control.Server) uint32 { return s.Active })},
 		{16, count(func(s *control.Server) uint32 { return s.Inactive })},
 		{17, count(func(s *control.Server) uint32 { return s.Persistent })},
@@ -199,13 +216,6 @@ func (r *serverRow) checks() []config.Check {
 	return r.sorry.Checks
 }
 
-func (r *serverRow) inhibit() bool {
-	if r.real != nil {
-		return r.real.Inhibit
-	}
-	return r.sorry.Inhibit
-}
-
 func (r *serverRow) forwarding() (config.Forwarding, *config.TunnelOptions) {
 	if r.real != nil {
 		return r.real.Forwarding, r.real.Tunnel
@@ -213,9 +223,10 @@ func (r *serverRow) forwarding() (config.Forwarding, *config.TunnelOptions) {
 	return r.sorry.Forwarding, r.sorry.Tunnel
 }
 
-// up says whether the checks find it well, none before that is known.
+// up says whether the checks find it well, none before that is known, or of a sorry
+// server that is not checked.
 func (r *serverRow) up() agentx.Value {
-	if r.now == nil || r.now.Health == "unknown" {
+	if r.now == nil || r.now.Health == "unknown" || r.real == nil && len(r.sorry.Checks) == 0 {
 		return none
 	}
 	return yes(r.now.Health == "up")
@@ -376,7 +387,7 @@ func schedulerFlag(vs *config.VirtualServer, of string, number int) agentx.Value
 
 // ofIPv6 says whether clients of a service speak IPv6.
 func ofIPv6(vs *config.VirtualServer) bool {
-	if vs.Group == "" {
+	if vs.Group == "" || len(vs.Members) == 0 {
 		return vs.Address.Addr().Is6() || vs.Family == "ipv6"
 	}
 	m := &vs.Members[0]

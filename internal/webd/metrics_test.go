@@ -273,9 +273,16 @@ func TestCardinality(t *testing.T) {
 		}
 		return all, servers
 	}
-	_, few := series(testDaemon(t, farm(10, 10)))
-	if per := float64(few) / 100; per != 24 {
-		t.Errorf("%g series for each real server, the reference says 24", per)
+	secure, plain := farm(10, 10), farm(10, 10)
+	for i := range plain.Checkers.Services {
+		for j := range plain.Checkers.Services[i].Servers {
+			plain.Checkers.Services[i].Servers[j].Checks[0].Expires = time.Time{}
+		}
+	}
+	for want, state := range map[int]*control.Status{24: plain, 25: secure} {
+		if _, few := series(testDaemon(t, state)); few != want*100 {
+			t.Errorf("%d series for 100 real servers, the reference says %d for each", few, want)
+		}
 	}
 	large := testDaemon(t, farm(10, 10), func(w *config.Web) { w.MaxServerSeries = 99 })
 	all, servers := series(large)
@@ -307,8 +314,8 @@ Every metric of /metrics, generated from the code. [monitoring.md](monitoring.md
 are of one state; counters begin anew when the process that counts is started again. "Series" says how many there are.
 
 The label of a VRRP instance is ` + "`vrrp_instance`" + `, because Prometheus itself calls what it scrapes ` + "`instance`" + `. Both address families
-of an instance have series of their own. ` + "`service`" + ` is the name of a virtual server, ` + "`server`" + ` that of a real server. A real server has 24
-series: with more than ` + "`web.max_server_series`" + ` (5000) real servers there are none of single ones. Reasons are those of
+of an instance have series of their own. ` + "`service`" + ` is the name of a virtual server, ` + "`server`" + ` that of a real server. A real server with
+one check has 24 series, 25 where the check speaks TLS: with more than ` + "`web.max_server_series`" + ` (5000) real servers there are none of single ones. Reasons are those of
 [operating.md](operating.md) (` + "`reason_code`" + `); reasons and kinds of transition have a series once they occurred.
 `)
 	sections := map[string]string{
