@@ -27,7 +27,9 @@ func TestVerdict(t *testing.T) {
 		{server(func(r *Server) { r.Kept = true }), "NOT WELL: the panic guard keeps 1 server that is down in service\n"},
 		{server(func(r *Server) { r.Health, r.Override = "down", &Override{Order: VerbMaintain, Author: "root"} }),
 			"all is well: MASTER of web; 1 virtual server up with 0 real servers\nto note: not as in the file: 1 server in maintenance\n"},
-		{func(s *Status) { s.Checkers = &Checkers{Services: []Service{{Name: "shop", State: "unknown", Standby: true}, {State: "unknown", Installed: true}}} },
+		{func(s *Status) {
+			s.Checkers = &Checkers{Services: []Service{{Name: "shop", State: "unknown", Standby: true}, {State: "unknown", Installed: true}}}
+		},
 			"all is well: MASTER of web; 0 virtual servers up and 1 on standby, 1 without a verdict yet with 0 real servers\n"},
 		{func(s *Status) { s.Readiness = &Readiness{} }, "NOT WELL: this host is not ready to serve\n"},
 		{func(s *Status) { s.VRRP.Instances[0].Addresses[0].Installed = false }, "NOT WELL: without all of its addresses: web\n"},
@@ -38,7 +40,7 @@ func TestVerdict(t *testing.T) {
 		{func(s *Status) { s.Processes[1].Restarts, s.Processes[1].StartedAt = 3, at(time.Minute) }, "all is well: MASTER of web\nto note: process vrrp was started again 1m0s ago\n"},
 		{func(s *Status) { s.FileMissing = true }, "to note: the file is not there any more\n"},
 		{func(s *Status) { s.FileChanged = at(time.Minute) }, "to note: the file was changed 1m0s ago and is not in force"},
-		{func(s *Status) { s.FileChanged, s.Trial = at(time.Minute), &Trial{} }, "to note: another file is on trial\n"},
+		{func(s *Status) { s.FileChanged, s.Trial = at(time.Minute), &Trial{} }, "all is well: MASTER of web\nto note: another file is on trial\n"},
 		{func(s *Status) {
 			s.VRRP.Instances[0].Override = &Override{Order: VerbRelease, Author: "root", Claimed: "alice"}
 		}, "to note: web released by root for alice\n"},
