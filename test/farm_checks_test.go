@@ -110,7 +110,7 @@ func testCheckKinds(t *testing.T) {
 	}
 	f.listening()
 	t.Logf("the servers have started after %v", time.Since(f.began).Round(time.Millisecond))
-	f.d = startDirector(t, f.directors[0], conf+mixedFarm)
+	f.d = launchDirector(t, f.directors[0], conf+mixedFarm)
 	f.d.WaitServersWithin(checkPatience)
 	f.waitTable()
 	t.Logf("%d virtual servers are up after %v", len(f.targets), time.Since(f.began).Round(time.Millisecond))
