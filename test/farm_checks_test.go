@@ -279,7 +279,7 @@ func (f *checkFarm) suffer(what string, faults ...fault) {
 			t.Logf("%s is down: %s", v.Name, s.Reason)
 		}
 	}
-	text, err := f.d.CLI("status")
+	text, err := f.d.CLI("status", "--all")
 	f.Must(err)
 	for _, want := range slices.Concat(slices.Collect(maps.Values(out)), slices.Collect(maps.Values(warnings))) {
 		if !strings.Contains(text, want) {
