@@ -23,7 +23,8 @@ SUDO    = $(shell [ "$$(id -u)" = 0 ] || echo sudo -E env PATH="$$PATH")
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build install demo test test-unit check fuzz bench packages tools clean
+BENCH ?= .
+.PHONY: help build install demo test test-unit check fuzz bench bench-farms bench-vrrp bench-code packages tools clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -67,7 +68,7 @@ test: tools ## every test: unit, network namespaces, real IPVS, whole daemon
 	$(SUDO) $(GO) test -count=1 -timeout 20m ./test
 
 test-unit: ## the tests that need neither root nor packages
-	$(GO) test ./config/... ./etc ./vrrp ./bfd ./ipvs ./ipvs/ipvstest ./checkers ./internal/archtest ./internal/vrrpd ./internal/script ./internal/notify ./internal/control
+	$(GO) test ./config/... ./etc ./vrrp ./bfd ./ipvs ./ipvs/ipvstest ./checkers ./internal/archtest ./internal/agentx ./internal/vrrpd ./internal/script ./internal/notify ./internal/control
 
 check: ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt-ed: $$unformatted"; exit 1; }
@@ -81,8 +82,21 @@ fuzz: ## every fuzzer, each for FUZZTIME
 			$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$f")" || exit 1; \
 		done; done
 
-bench: tools ## benchmarks, beside keepalived where it has the same job
-	$(SUDO) $(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+bench: bench-farms bench-vrrp bench-code ## all benchmarks, half an hour; docs/performance.md tells of each
+
+# One part alone: make bench-farms BENCH=Checks (or Detection, Reload, Farm); more or fewer rounds: BENCH_ROUNDS=5.
+bench-farms: tools ## farms beside keepalived and ipvsadm: the table is build/bench.txt
+	@$(SUDO) .ci/packages gcc libc6-dev
+	@mkdir -p build
+	$(SUDO) env DIRECTOR_BENCH=1 $(GO) test -count=1 -timeout 30m -run '^TestBench($(BENCH))' -v ./test >build/bench.log 2>&1; status=$$?; \
+		sed -n 's/^.*bench| //p' build/bench.log | awk '!seen[$$0]++' | tee build/bench.txt; \
+		[ $$status = 0 ] || { tail -n 50 build/bench.log; exit $$status; }
+
+bench-vrrp: tools ## virtual routers beside keepalived
+	$(SUDO) $(GO) test -run '^$$' -bench . -timeout 30m ./test
+
+bench-code: tools ## benchmarks of packages
+	$(SUDO) $(GO) test -run '^$$' -bench . -benchmem -timeout 30m $$($(GO) list ./... | grep -v '/test$$')
 	$(SUDO) env DIRECTOR_BENCH=1 $(GO) test -count=1 -run TestKernel/speed -v ./ipvs/kernel
 	$(SUDO) env DIRECTOR_BENCH=1 $(GO) test -count=1 -run 'TestFarmFaults/ipvs_commands' -v ./test
 

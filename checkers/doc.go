@@ -20,7 +20,8 @@
 // kernel's table until the first verdict. A new one is therefore out of service
 // until it has proven itself, unless its configuration trusts it (StartsIn), and
 // one that was serving before this process started goes on serving until it is
-// proven dead. A verdict that agrees with the present place needs one result; one
+// proven dead. The first verdict is waited for so long at most (VerdictWithin): then
+// the server counts as one that is not well (overdue.go). A verdict that agrees with the present place needs one result; one
 // that changes the place needs Rise or Fall of them:
 //
 //	state    place  good results to be up  bad results to be down

@@ -16,7 +16,8 @@ type Override struct {
 	//
 	// A server that drains stands in the table with weight 0 as long as it is
 	// healthy, or the panic guard distrusts what is said of the pool. One in maintenance is out of the table, or has weight 0 there when it
-	// is inhibited. Its checks go on, so that its state tells when it is well again,
+	// is inhibited. A sorry server that drains stands there only if it answered
+	// before. Its checks go on, so that its state tells when it is well again,
 	// but a change of that state is no news before the order has ended.
 	Order Order
 	// Weighing is Absolute or Percent when Value stands in place of the configured
@@ -91,6 +92,8 @@ func (p *Pool) ordered(s *Server) (Place, bool) {
 		return away, true
 	case Drain:
 		switch {
+		case s.Sorry && !s.lingers:
+			return away, true
 		case s.State == Down && !p.distrust:
 			return away, true
 		case s.State == Unknown && s.held == Out:
@@ -106,6 +109,7 @@ func (p *Pool) ordered(s *Server) (Place, bool) {
 // end of a maintenance what became of the server meanwhile.
 func (p *Pool) Order(s *Server, o Override, now time.Time) []Change {
 	before := s.override.Order
+	s.lingers = s.Sorry && o.Order == Drain && (s.lingers || p.Place(s) == In)
 	s.override = o
 	var changes []Change
 	switch { // who had no clients comes back slowly
@@ -153,13 +157,15 @@ func (p *Pool) Loses(orders map[*Server]Override) Loss {
 		past[s] = s.override
 		s.override = o
 	}
-	after := p.Weights()
+	after, mute := p.Weights(), p.answers != nil && p.firstSorry() == nil
 	for s, o := range past {
 		s.override = o
 	}
 	has, left := before.Up+before.Held, after.Up+after.Held
 	quorum := p.quorum.State == Up || p.quorum.State == Unknown && p.quorum.Serving
 	switch {
+	case mute && left == 0:
+		return LossLast
 	case left >= has:
 		return NoLoss
 	case left == 0:

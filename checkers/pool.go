@@ -75,7 +75,7 @@ func NewPool(cfg PoolConfig, have *ipvs.Entry, memory *Memory, now time.Time) (*
 	for _, s := range p.servers { // what comes to those that serve comes slowly
 		s.ramp.due = have != nil && p.quorum.Serving && s.held != In
 	}
-	p.adoptSorry(have, now)
+	p.adoptSorry(have, memory, now)
 	if memory != nil {
 		p.recall(memory)
 		p.recallLeaving(memory.Leaving, have)

@@ -105,6 +105,7 @@ type Server struct {
 	Kept   bool // it is down, and the panic guard keeps it in service
 
 	override Override
+	lingers  bool  // of a sorry server that drains: it answered before, and keeps its connections
 	told     State // in maintenance: the state that was the last news
 
 	held       Place // the place while State is Unknown

@@ -9,20 +9,29 @@ import (
 
 // adoptSorry takes over what the kernel's table has of the sorry servers. One that
 // was found beside serving servers is a remainder and counts for nothing.
-func (p *Pool) adoptSorry(have *ipvs.Entry, now time.Time) {
+func (p *Pool) adoptSorry(have *ipvs.Entry, memory *Memory, now time.Time) {
 	for _, s := range p.sorry {
 		s.Since = now
-		if have != nil && !p.quorum.Serving && have.Dests[ipvs.CanonicalDest(s.Config.Key)].Weight > 0 {
+		if memory != nil {
+			s.override = memory.Overrides[s.Config.Key]
+		}
+		if have == nil {
+			continue
+		}
+		d, present := have.Dests[ipvs.CanonicalDest(s.Config.Key)]
+		s.lingers = present && s.override.Order == Drain
+		if !p.quorum.Serving && d.Weight > 0 {
 			s.held, p.heldSorry = In, true
 		}
 	}
 }
 
-// firstSorry returns the most preferred sorry server that is well, nil without one.
+// firstSorry returns the most preferred sorry server that is well and that nobody ordered
+// out of service, nil without one.
 // One that was found in service counts as well until it is proven dead.
 func (p *Pool) firstSorry() *Server {
 	for _, s := range p.sorry {
-		if s.serving() {
+		if s.serving() && s.override.Order == NoOrder {
 			return s
 		}
 	}

@@ -12,17 +12,46 @@ type place struct {
 	raw  any   // what the decoder made of it; nil when the key is absent
 	pos  pos   // of the value, or of the nearest table around an absent one
 
-	parent string // path of what is around it
-	key    string // its own part of the path: name, or [index]
+	around *trail // to what it is in; nil at the top
+	step   step   // from there to here
 
 	// short is the key for which a plain value stands where a table may be too:
 	// virtual_ipaddress = ["192.0.2.1"] means [{ address = "192.0.2.1" }].
 	short string
 }
 
+// trail is the way to a place. The path is made of it when somebody asks: a large
+// document has many places, and errors tell the paths of few.
+type trail struct {
+	around *trail
+	step   step
+}
+
+// step is one part of a path: a key, or the index of an element.
+type step struct {
+	key   string
+	index int // of an element; noElement: it is a key
+}
+
+const noElement = -1
+
 // path returns the dotted path of the place, such as
 // virtual_server.web.real_server[3].weight.
-func (p place) path() string { return p.parent + p.key }
+func (p place) path() string { return (&trail{p.around, p.step}).path() }
+
+func (t *trail) path() string {
+	if t.around == nil {
+		return "" // the document
+	}
+	path := t.around.path()
+	switch {
+	case t.step.index != noElement:
+		return path + "[" + strconv.Itoa(t.step.index) + "]"
+	case path == "":
+		return quoteKey(t.step.key)
+	}
+	return path + "." + quoteKey(t.step.key)
+}
 
 // exists says that the document holds a value here.
 func (p place) exists() bool { return p.raw != nil }
@@ -35,14 +64,14 @@ func (p place) child(key string) place {
 			return p
 		}
 		p.raw = nil
-		return p.step(nil, nil, key)
+		return p.at(nil, nil, key)
 	}
 	table, _ := p.raw.(map[string]any)
 	raw := table[key]
 	if raw == nil {
-		return p.step(nil, nil, key)
+		return p.at(nil, nil, key)
 	}
-	return p.step(p.node.child(key), raw, key)
+	return p.at(p.node.child(key), raw, key)
 }
 
 // asShort marks a plain string as standing for a table with this one key. An
@@ -63,11 +92,9 @@ func (p place) has(key string) bool {
 	return table[key] != nil
 }
 
-func (p place) step(n *node, raw any, key string) place {
-	next := place{node: n, raw: raw, pos: p.pos, parent: p.path(), key: quoteKey(key)}
-	if next.parent != "" {
-		next.key = "." + next.key
-	}
+// at returns the place of a key.
+func (p place) at(n *node, raw any, key string) place {
+	next := place{node: n, raw: raw, pos: p.pos, around: &trail{p.around, p.step}, step: step{key, noElement}}
 	if n != nil && n.val.line > 0 {
 		next.pos = n.val
 	}
@@ -95,10 +122,10 @@ func (p place) list() []place {
 	if p.node != nil && len(p.node.elems) == len(raws) {
 		nodes = p.node.elems
 	}
-	path := p.path()
+	around := &trail{p.around, p.step}
 	list := make([]place, len(raws))
 	for i, raw := range raws {
-		e := place{raw: raw, pos: p.pos, parent: path, key: "[" + strconv.Itoa(i) + "]"}
+		e := place{raw: raw, pos: p.pos, around: around, step: step{index: i}}
 		if nodes != nil {
 			e.node, e.pos = nodes[i], nodes[i].val
 		}

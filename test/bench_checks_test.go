@@ -1,11 +1,13 @@
 package test
 
 import (
+	"fmt"
 	"math"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,8 +33,14 @@ func newCheckBench(t testing.TB) *checkBench {
 // start starts one of the programs without IPVS.
 func (b *checkBench) start(who string, f benchFarm) *netlab.Process {
 	b.t.Helper()
+	return b.launch(who, f.text(who))
+}
+
+// launch starts one of the programs with a configuration.
+func (b *checkBench) launch(who, conf string) *netlab.Process {
+	b.t.Helper()
 	if who == "director" {
-		path, err := b.h.WriteFile("director.toml", f.director())
+		path, err := b.h.WriteFile("director.toml", conf)
 		b.Must(err)
 		self, err := os.Executable()
 		b.Must(err)
@@ -40,9 +48,9 @@ func (b *checkBench) start(who string, f benchFarm) *netlab.Process {
 		b.Must(err)
 		return p
 	}
-	path, err := b.h.WriteFile(netlab.KeepalivedConf, f.keepalived())
+	path, err := b.h.WriteFile(netlab.KeepalivedConf, conf)
 	b.Must(err)
-	p, err := b.h.StartEnv("keepalived", []string{"LD_PRELOAD=" + b.lib}, "keepalived", "-n", "-l", "-C", "-f", path, "-p", b.h.Path("keepalived.pid"), "-c", b.h.Path("checkers.pid"))
+	p, err := b.h.StartEnv("keepalived", []string{"LD_PRELOAD=" + b.lib}, "keepalived", "-n", "-l", "-D", "-C", "-f", path, "-p", b.h.Path("keepalived.pid"), "-c", b.h.Path("checkers.pid"))
 	b.Must(err)
 	return p
 }
@@ -115,14 +123,71 @@ func TestBenchChecks(t *testing.T) {
 				n := b.opened() - opened
 				per := float64((after - before).Microseconds()) / float64(n)
 				t.Logf("%s %s: %.1f us, %.0f checks/s, %.1f MB", who, kind, per, float64(n)/time.Since(began).Seconds(), held/1024)
-				if who == "director" {
-					cpu.ours, memory.ours = append(cpu.ours, per), append(memory.ours, held/1024)
-				} else {
-					cpu.theirs, memory.theirs = append(cpu.theirs, per), append(memory.theirs, held/1024)
-				}
+				cpu.add(who, per)
+				memory.add(who, held/1024)
 				p.KillGroup()
 			}
 		}
 		tell(t, cpu, memory)
 	}
+}
+
+// TestBenchReload measures, with a thousand checks a second by three sizes of farm, the memory, and whether a reload of one weight
+// holds up the checks: the longest time without one, while nothing happens and around the reload.
+func TestBenchReload(t *testing.T) {
+	if !benching() {
+		return
+	}
+	for _, f := range []benchFarm{{services: 10, servers: 100}, {services: 100, servers: 100}, {services: 2000, servers: 20}} {
+		b := newCheckBench(t)
+		_, err := b.h.Nginx(netip.AddrPortFrom(netip.IPv4Unspecified(), b.port), "ok", netlab.NginxOptions{})
+		b.Must(err)
+		n := f.services * f.servers
+		f.check, f.port, f.interval = "tcp", b.port, time.Duration(n)*time.Millisecond
+		size := fmt.Sprintf("%d servers, 1000 checks a second: ", n)
+		memory := &contest{name: size + "memory (PSS)", unit: "MB"}
+		quiet := &contest{name: size + "longest gap", unit: "ms"}
+		gap := &contest{name: size + "longest gap around a reload", unit: "ms", limit: 1000}
+		for range benchRounds(1) {
+			for _, who := range []string{"director", "keepalived"} {
+				p := b.start(who, f)
+				b.settle(1000)
+				quiet.add(who, b.gap(5*time.Second, func() {}))
+				_, held := b.used(p)
+				memory.add(who, held/1024)
+				for _, w := range []int{7, 1} {
+					to := f
+					to.weight = w
+					gap.add(who, b.gap(5*time.Second, func() {
+						name := "director.toml"
+						if who == "keepalived" {
+							name = netlab.KeepalivedConf
+						}
+						_, err := b.h.WriteFile(name, to.text(who))
+						b.Must(err)
+						b.Must(p.Signal(syscall.SIGHUP))
+					}))
+				}
+				p.KillGroup()
+			}
+		}
+		tell(t, memory, quiet, gap)
+	}
+}
+
+// gap does something and returns the longest time in a span around it in which no check began, in milliseconds.
+func (b *checkBench) gap(span time.Duration, do func()) float64 {
+	b.t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); time.Sleep(span / 5); do() }()
+	last, longest := b.opened(), time.Duration(0)
+	seen := time.Now()
+	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if n := b.opened(); n != last {
+			longest = max(longest, time.Since(seen))
+			last, seen = n, time.Now()
+		}
+	}
+	<-done
+	return ms(max(longest, time.Since(seen)))
 }

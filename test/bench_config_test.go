@@ -51,11 +51,19 @@ func (f benchFarm) timeLimit() time.Duration {
 	return f.timeout
 }
 
+// text writes the configuration of a program.
+func (f benchFarm) text(who string) string {
+	if who == "director" {
+		return f.director()
+	}
+	return f.keepalived()
+}
+
 // director writes the configuration in director's language.
 func (f benchFarm) director() string {
 	var w strings.Builder
 	for s := range f.services {
-		fmt.Fprintf(&w, "[virtual_server.s%d]\naddress = %q\nscheduler = \"rr\"\nforwarding = \"nat\"\nreal_server = [\n", s, f.service(s))
+		fmt.Fprintf(&w, "[virtual_server.s%d]\naddress = %q\nscheduler = \"rr\"\nforwarding = \"nat\"\nalpha = false\nreal_server = [\n", s, f.service(s))
 		for n := range f.servers {
 			fmt.Fprintf(&w, "  { address = %q, weight = %d },\n", f.server(s, n), f.weightOf(s, n))
 		}
@@ -84,7 +92,7 @@ func (f benchFarm) keepalived() string {
 	}
 	for s := range f.services {
 		at := f.service(s)
-		fmt.Fprintf(&w, "virtual_server %s %d {\n delay_loop %g\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n alpha\n", at.Addr(), at.Port(), max(f.interval.Seconds(), 1))
+		fmt.Fprintf(&w, "virtual_server %s %d {\n delay_loop %g\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n", at.Addr(), at.Port(), max(f.interval.Seconds(), 1))
 		for n := range f.servers {
 			rs := f.server(s, n)
 			fmt.Fprintf(&w, " real_server %s %d {\n weight %d\n", rs.Addr(), rs.Port(), f.weightOf(s, n))

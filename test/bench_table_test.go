@@ -21,6 +21,15 @@ type contest struct {
 	ours, theirs []float64
 }
 
+// add notes what was measured of one of the two.
+func (c *contest) add(who string, value float64) {
+	if who == "director" {
+		c.ours = append(c.ours, value)
+	} else {
+		c.theirs = append(c.theirs, value)
+	}
+}
+
 // benchMark begins each line of the table, so that it is found in the output of many tests, also from within User Mode Linux.
 const benchMark = "bench| "
 

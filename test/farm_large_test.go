@@ -45,13 +45,7 @@ type kernelTable struct {
 
 func openTable(t *testing.T, h *netlab.Host) *kernelTable {
 	t.Helper()
-	kt := &kernelTable{t: t, host: h}
-	if err := h.Do(func() (err error) {
-		kt.k, err = kernel.Open()
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	kt := &kernelTable{t: t, host: h, k: openKernel(t, h)}
 	t.Cleanup(func() { kt.k.Close() })
 	return kt
 }

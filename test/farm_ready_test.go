@@ -54,8 +54,7 @@ func testPoolDownHere(t *testing.T) {
 
 	inside := a.host.Ports()[1]
 	f.Must(inside.Cut())
-	const reason = "virtual_server web down here and up on lb2"
-	a.WaitAlarmEvent("not_ready", reason)
+	a.WaitAlarmEvent("not_ready", "here and up on lb2")
 	b.WaitInstance("outside", "MASTER", patience)
 	if i := a.WaitInstance("outside", "BACKUP", patience); i.Priority != 100 {
 		t.Errorf("A has the priority %d, want 100", i.Priority)

@@ -56,6 +56,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("checks by bfd", testBFDCheck)
 	t.Run("ipvs commands", testIPVSCommands)
 	t.Run("top", testTop)
+	t.Run("another namespace", testIPVSNamespace)
 }
 
 // TestFarmPromises is what directors promise to those who use them, and where keepalived does worse in the same run.

@@ -114,7 +114,8 @@ type tableWatch struct {
 	last    time.Time // of the newest change
 }
 
-func watchTable(t *testing.T, h *netlab.Host) *tableWatch {
+// openKernel opens the IPVS of a host.
+func openKernel(t *testing.T, h *netlab.Host) *kernel.Kernel {
 	t.Helper()
 	var k *kernel.Kernel
 	if err := h.Do(func() (err error) {
@@ -123,6 +124,12 @@ func watchTable(t *testing.T, h *netlab.Host) *tableWatch {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	return k
+}
+
+func watchTable(t *testing.T, h *netlab.Host) *tableWatch {
+	t.Helper()
+	k := openKernel(t, h)
 	look := func() string {
 		found, err := k.Dump()
 		if err != nil {

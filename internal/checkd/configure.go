@@ -256,9 +256,14 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	s.keys = f.keys
 	s.source = *v
 	d.reviewStandby(s)
-	before, leaving := s.pool.Servers(), s.pool.Leaving()
+	before, leaving := s.pool.All(), s.pool.Leaving()
 	d.announce(now, s, s.pool.Apply(f.pool, now))
 	d.dropOverrides(now, s, before)
+	for _, t := range s.overridden() { // one that changed between real and sorry servers
+		if t.server.Override() != inPool(t.override()) {
+			d.enforce(now, t)
+		}
+	}
 	d.left(now, s, leaving)
 	d.assign(now, s, f)
 }
@@ -266,7 +271,7 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 // remove ends a service, and with it what was ordered for its servers.
 func (d *Daemon) remove(now time.Time, s *service) {
 	for key, o := range s.overrides {
-		d.dropOverride(now, s.pool.Config().Name, key, s.pool.Servers(), o)
+		d.dropOverride(now, s.pool.Config().Name, key, s.pool.All(), o)
 	}
 	d.maintenance.stale = d.maintenance.stale || len(s.pool.Leaving()) > 0
 	for _, rs := range s.pool.All() {

@@ -30,7 +30,7 @@ func (s *service) overridden() []target {
 		return nil
 	}
 	var list []target
-	for _, rs := range s.pool.Servers() {
+	for _, rs := range s.pool.All() {
 		if t := (target{s, rs}); t.override() != nil {
 			list = append(list, t)
 		}

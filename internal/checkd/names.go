@@ -13,7 +13,7 @@ import (
 	"director/ipvs"
 )
 
-// find returns the real servers that an order means.
+// find returns the servers that an order means.
 func (d *Daemon) find(o *control.Order) ([]target, error) {
 	if len(o.Servers) == 0 {
 		return nil, fmt.Errorf("no real server is named")
@@ -96,7 +96,7 @@ func sameAddress(text, full string) bool {
 // findServers returns the real servers of a pool that are meant: the one that is
 // called so, else all that fit.
 func findServers(s *service, text string) []*checkers.Server {
-	list := s.pool.Servers()
+	list := s.pool.All()
 	if i := slices.IndexFunc(list, func(rs *checkers.Server) bool { return rs.Config.Name == text }); i >= 0 {
 		return list[i : i+1]
 	}
@@ -110,9 +110,9 @@ func findServers(s *service, text string) []*checkers.Server {
 }
 
 // means says whether a server is meant by a name, an address with or without a port,
-// a pattern of these, or "all".
+// a pattern of these, or "all", which is every one that is no sorry server.
 func means(text string, rs *checkers.Server) bool {
-	if text == "all" || text == rs.Config.Name {
+	if text == "all" && !rs.Sorry || text == rs.Config.Name {
 		return true
 	}
 	if to, err := netip.ParseAddrPort(text); err == nil {
@@ -141,7 +141,7 @@ func noServer(services []*service, of, text string) error {
 				return fmt.Errorf("real server %q of %s is not in the configuration any more: it keeps its connections and leaves by itself", text, s.pool.Config().Name)
 			}
 		}
-		for _, rs := range s.pool.Servers() {
+		for _, rs := range s.pool.All() {
 			names = append(names, rs.Config.Name, rs.Config.Key.String())
 		}
 	}

@@ -20,7 +20,7 @@ const (
 	longestReason   = 500
 )
 
-// target is a real server that an order is for.
+// target is a real server or a sorry server that an order is for.
 type target struct {
 	service *service
 	server  *checkers.Server
@@ -177,7 +177,7 @@ func losses(targets []target, wanted *control.Override) error {
 		if loss := t.service.pool.Loses(list); loss != checkers.NoLoss {
 			cfg := t.service.pool.Config()
 			err := fmt.Errorf("%s would lose %v", cfg.Name, loss)
-			if len(cfg.Sorry) > 0 {
+			if len(cfg.Sorry) > 0 && t.service.pool.Answers() == nil {
 				err = fmt.Errorf("%w, and its sorry server would answer", err)
 			}
 			errs = append(errs, err)

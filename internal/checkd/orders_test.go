@@ -161,7 +161,7 @@ func TestRefusedOrders(t *testing.T) {
 		refused("drain x a", `there are dns, mail, web`)
 		refused("drain 192.0.2.8 a", "no virtual server")
 		refused("drain 192.0.2.1:80/udp a", "no virtual server")
-		refused("drain web c", `there is no real server of web called "c": there are 10.0.0.1:80, 10.0.0.2:80, a, b`)
+		refused("drain web c", `there is no real server of web called "c": there are 10.0.0.19:80, 10.0.0.1:80, 10.0.0.2:80, a, b, s`)
 		refused("drain web 10.0.0.21:80", `did you mean "10.0.0.1:80"?`)
 		refused("drain web x*", "no real server of web")
 		refused("drain - x", "no real server of any virtual server")

@@ -165,7 +165,7 @@ func (d *Daemon) setAside(now time.Time, reason error) {
 // servers that it had.
 func (d *Daemon) dropOverrides(now time.Time, s *service, before []*checkers.Server) {
 	listed := make(map[ipvs.DestKey]bool, len(s.overrides))
-	for _, rs := range s.pool.Servers() {
+	for _, rs := range s.pool.All() {
 		listed[rs.Config.Key] = true
 	}
 	for key, o := range s.overrides {
@@ -198,7 +198,7 @@ func (d *Daemon) restoreOverrides(now time.Time, list []savedOverride) {
 			if s.pool.Config().Name != saved.Service {
 				continue
 			}
-			for _, rs := range s.pool.Servers() {
+			for _, rs := range s.pool.All() {
 				t := target{s, rs}
 				if rs.Config.Key != saved.Server || t.override() != nil {
 					continue

@@ -64,7 +64,7 @@ func history(t *rapid.T, dir string) {
 		}
 		return nil
 	}
-	servers := []string{"a", "b", "c", "s"}
+	servers := []string{"a", "b", "c", "s", "t"}
 	down := map[string]bool{}
 	drawConfig := func() *config.Config {
 		var parts []string
@@ -103,7 +103,7 @@ func history(t *rapid.T, dir string) {
 					}
 				}
 				for n := range sorries { // the first is checked, the second is always well
-					v.SorryServers = append(v.SorryServers, config.SorryServer{Name: "s", Address: address(string(rune('s' + n)))})
+					v.SorryServers = append(v.SorryServers, config.SorryServer{Name: string(rune('s' + n)), Address: address(string(rune('s' + n)))})
 					if n == 0 && len(v.RealServers) > 0 {
 						v.SorryServers[0].Checks = v.RealServers[0].Checks
 					}
@@ -230,7 +230,8 @@ func alwaysThere(cfg *config.Config, service string) bool {
 // named.
 func configured(cfg *config.Config, service, server string) bool {
 	return slices.ContainsFunc(cfg.VirtualServers, func(v config.VirtualServer) bool {
-		return v.Name == service && (server == "" || slices.ContainsFunc(v.RealServers, func(rs config.RealServer) bool { return rs.Name == server }))
+		return v.Name == service && (server == "" || slices.ContainsFunc(v.RealServers, func(rs config.RealServer) bool { return rs.Name == server }) ||
+			slices.ContainsFunc(v.SorryServers, func(s config.SorryServer) bool { return s.Name == server }))
 	})
 }
 
@@ -292,10 +293,23 @@ func expected(cfg *config.Config, down map[string]bool, orders map[string]string
 			}
 			e.Dests[rs.Address] = d
 		}
-		for _, s := range v.SorryServers {
-			if !quorum && !guarded && (len(s.Checks) == 0 || !down["s"]) {
-				e.Dests[s.Address] = ipvs.Destination{Weight: 1}
-				break
+		answers := quorum || guarded
+		for n, s := range v.SorryServers {
+			weight := int32(1)
+			switch orders[v.Name+"/"+s.Name] {
+			case "drain", "weight 0": // whether it answered when that was ordered, the status tells
+				if status.Services[i].SorryServers[n].Installed {
+					e.Dests[s.Address] = ipvs.Destination{}
+				}
+				continue
+			case "maintain":
+				continue
+			case "weight 2", "weight 150%":
+				weight = 2
+			}
+			if !answers && (len(s.Checks) == 0 || !down["s"]) {
+				e.Dests[s.Address] = ipvs.Destination{Weight: weight}
+				answers = true
 			}
 		}
 	}
@@ -313,7 +327,7 @@ func consistent(t *rapid.T, s *control.Checkers, table ipvs.Table) {
 			t.Errorf("service %s: installed = %v", v.Name, v.Installed)
 			continue
 		}
-		for _, rs := range v.Servers {
+		for _, rs := range slices.Concat(v.Servers, v.SorryServers) {
 			d, ok := e.Dests[address(rs.Name)]
 			if rs.Installed != ok || ok && rs.KernelWeight != int(d.Weight) || !ok && rs.KernelWeight != -1 {
 				t.Errorf("server %s/%s: installed %v with weight %d, the kernel has %v, %v", v.Name, rs.Name, rs.Installed, rs.KernelWeight, ok, d)

@@ -154,9 +154,11 @@ type LeavingServer struct {
 func (c *Checkers) CountOverrides() (orders map[string]int, leaving int) {
 	orders = make(map[string]int)
 	for _, s := range c.Services {
-		for _, r := range s.Servers {
-			if r.Override != nil {
-				orders[r.Override.Order]++
+		for _, list := range [2][]Server{s.Servers, s.SorryServers} {
+			for i := range list {
+				if o := list[i].Override; o != nil {
+					orders[o.Order]++
+				}
 			}
 		}
 		leaving += len(s.Leaving)

@@ -24,6 +24,7 @@ type Daemon struct {
 	log      *slog.Logger
 	settings config.SNMPAgent
 	view     atomic.Pointer[agentx.View]
+	blind    bool // the interfaces cannot be listed, which was logged
 }
 
 // New returns a daemon that answers nothing yet.
@@ -90,9 +91,10 @@ func (d *Daemon) take(s *state, n watchdog.News) error {
 	}
 	s.status = n.Status
 	links, err := net.Interfaces()
-	if err != nil {
+	if (err != nil) != d.blind {
 		// Rows that need the number of an interface are left out, nothing else.
-		d.log.Warn("interfaces cannot be listed", "reason", err)
+		d.blind = err != nil
+		d.log.Warn("listing the interfaces", "works", err == nil, "reason", err)
 	}
 	s.links = make(map[string]link, len(links))
 	for _, l := range links {

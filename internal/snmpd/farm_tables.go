@@ -387,7 +387,7 @@ func schedulerFlag(vs *config.VirtualServer, of string, number int) agentx.Value
 
 // ofIPv6 says whether clients of a service speak IPv6.
 func ofIPv6(vs *config.VirtualServer) bool {
-	if vs.Group == "" {
+	if vs.Group == "" || len(vs.Members) == 0 {
 		return vs.Address.Addr().Is6() || vs.Family == "ipv6"
 	}
 	m := &vs.Members[0]

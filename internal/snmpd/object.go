@@ -124,12 +124,15 @@ func yes(b bool) agentx.Value {
 	return agentx.Integer(2)
 }
 
-// text is a DisplayString, none when it is empty.
+// longest is how much a DisplayString holds (RFC 2579).
+const longest = 255
+
+// text is a DisplayString, none when it is empty. What it cannot hold is cut off.
 func text(s string) agentx.Value {
 	if s == "" {
 		return none
 	}
-	return agentx.Text(s)
+	return agentx.Text(s[:min(len(s), longest)])
 }
 
 // command is an argument vector as keepalived shows it, none when it is empty.
@@ -137,7 +140,7 @@ func command(argv []string) agentx.Value {
 	if len(argv) == 0 {
 		return none
 	}
-	return agentx.Text("'" + strings.Join(argv, "' '") + "'")
+	return text("'" + strings.Join(argv, "' '") + "'")
 }
 
 // seconds and micros are whole units of a span, what is left over rounded down.

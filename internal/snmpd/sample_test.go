@@ -104,3 +104,13 @@ func TestSample(t *testing.T) {
 		t.Errorf("the walk (-want +got):\n%s", diff)
 	}
 }
+
+// What is longer than a DisplayString may be is cut off.
+func TestLongText(t *testing.T) {
+	if v := command([]string{strings.Repeat("x", 300)}); len(v.Bytes) != 255 {
+		t.Errorf("%d bytes", len(v.Bytes))
+	}
+	if v := text(""); v.There() {
+		t.Error("an empty text is there")
+	}
+}

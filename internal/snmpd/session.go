@@ -91,6 +91,9 @@ func (s *session) question(p *agentx.PDU) error {
 
 func (s *session) write(p *agentx.PDU) error {
 	text, err := p.Encode()
+	if err != nil && p.Type == agentx.Response { // more than a PDU holds, to a question of that size
+		text, err = (&agentx.PDU{Header: p.Header, Error: agentx.ProcessingError}).Encode()
+	}
 	if err != nil {
 		return err
 	}

@@ -143,6 +143,11 @@ func TestSession(t *testing.T) {
 		if a := m.ask(routerID, "lb", 8); a.Error != agentx.NotOpen || len(a.Variables) != 0 {
 			t.Errorf("another session: %+v", a)
 		}
+		// An answer that no PDU can hold is an error to the agent, and no end of the session.
+		m.write(&agentx.PDU{Header: agentx.Header{Type: agentx.GetNext, Session: 7, Packet: 100}, Context: "lb", Ranges: make([]agentx.Range, (agentx.MaxPayload-8)/8)})
+		if a := m.read(); a.Error != agentx.ProcessingError || len(a.Variables) != 0 {
+			t.Errorf("to a question without end: %v, %d variables", a.Error, len(a.Variables))
+		}
 		// A new state is there at once; the old answer is not kept.
 		m.news <- watchdog.News{Status: &control.Status{RouterID: "other"}}
 		synctest.Wait()

@@ -23,8 +23,8 @@ const (
 	// maxQueuedEvents bounds what a child keeps for a parent that does not read.
 	maxQueuedEvents = 10_000
 	// maxPacked is how many events travel in one message: a farm that starts has one for
-	// each server, and a message costs more than what it says.
-	maxPacked = 256
+	// each server, and a message costs more than what it says. So many fit into a packet.
+	maxPacked = 64
 )
 
 // Channel carries Messages between the parent and one child. It is safe for

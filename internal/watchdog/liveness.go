@@ -10,6 +10,19 @@ import (
 // The VRRP child has peers that would not wait.
 const configureLimit = 10 * time.Second
 
+// configureShare is what each byte of the configuration's text adds to that: tens of
+// thousands of servers are a second's work on a good machine, and a minute's on one that
+// has other things to do.
+const configureShare = time.Microsecond
+
+// patience is how long a child may be silent while it puts a configuration in force.
+func (c *child) patience() time.Duration {
+	if c.want == nil {
+		return configureLimit
+	}
+	return configureLimit + time.Duration(len(c.want.text))*configureShare
+}
+
 // ping is a question that a child has not answered.
 type ping struct {
 	seq uint64
@@ -68,7 +81,7 @@ func (p *parent) ping(c *child, run *process) {
 	limit := orDefault(p.force.config.Global.ChildTimeout.D(), 3*time.Second)
 	interval := limit / 4
 	if !run.ready || run.pending != 0 && c.role == RoleCheckers {
-		limit = max(limit, configureLimit)
+		limit = max(limit, c.patience())
 	}
 	now := time.Now()
 	if silent := run.silent(now, interval); silent >= limit && !run.asked {

@@ -18,3 +18,16 @@ func TestAcknowledgementIsASignOfLife(t *testing.T) {
 		t.Errorf("silent for %v after the answer", got)
 	}
 }
+
+// A large configuration may take longer.
+func TestPatienceGrowsWithTheConfiguration(t *testing.T) {
+	for size, want := range map[int]time.Duration{0: configureLimit, 1000: configureLimit + time.Millisecond, 40_000_000: configureLimit + 40*time.Second} {
+		c := &child{want: &generation{text: make([]byte, size)}}
+		if got := c.patience(); got != want {
+			t.Errorf("%d bytes: %v, want %v", size, got, want)
+		}
+	}
+	if got := new(child).patience(); got != configureLimit {
+		t.Errorf("without a configuration: %v", got)
+	}
+}

@@ -194,7 +194,7 @@ func (o *observer) prepared(try uint64, opened map[string]*os.File, become confi
 
 // later starts another process after a while; the last one lived for so long.
 func (o *observer) later(lived time.Duration) {
-	d := min(max(o.backoff.died(lived), time.Second), o.terms.patience)
+	d := o.delay(lived)
 	o.retryAt = time.Now().Add(d)
 	o.try++
 	try := o.try
@@ -203,6 +203,11 @@ func (o *observer) later(lived time.Duration) {
 			o.begin()
 		}
 	})
+}
+
+// delay is the time to the next attempt after a process that lived for so long.
+func (o *observer) delay(lived time.Duration) time.Duration {
+	return min(max(o.backoff.died(lived), time.Second), o.terms.patience)
 }
 
 func (o *observer) spawn(become confinement) {

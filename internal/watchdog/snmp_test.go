@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"director/config"
 )
 
@@ -196,5 +198,19 @@ func TestDepartures(t *testing.T) {
 	}
 	if Departure(0).known() || Departure(1).known() || Departure(exitFinal).known() {
 		t.Error("an exit status of other ends is taken for a departure")
+	}
+}
+
+func TestObserverDelay(t *testing.T) {
+	o := &observer{terms: terms{patience: 15 * time.Second}}
+	var got []time.Duration
+	for range 9 {
+		got = append(got, o.delay(0)/time.Second)
+	}
+	if diff := cmp.Diff([]time.Duration{1, 1, 1, 1, 2, 4, 8, 15, 15}, got); diff != "" {
+		t.Error(diff)
+	}
+	if d := o.delay(2 * settled); d != time.Second {
+		t.Errorf("%v after a long life", d)
 	}
 }
