@@ -57,6 +57,9 @@ func (v View) wrong(s *Status) []string {
 	if c := s.Checkers; c != nil {
 		list = append(list, c.wrong()...)
 	}
+	if r := s.Readiness; r != nil && !r.Ready {
+		list = append(list, "this host is not ready to serve")
+	}
 	fails := 0
 	if s.VRRP != nil {
 		fails += len(s.VRRP.Failures)

@@ -28,8 +28,8 @@ type Async struct {
 	report  func(dropped uint64) []byte
 }
 
-// NewAsync returns a writer in front of w. Each Write must be one line.
-func NewAsync(w io.Writer) *Async {
+// newAsync returns a writer in front of w. Each Write must be one line.
+func newAsync(w io.Writer) *Async {
 	a := &Async{w: w, changed: make(chan struct{}), report: droppedLine}
 	go a.run()
 	return a

@@ -103,8 +103,8 @@ func Open(f *os.File, journalStream string, s *Settings) (log *slog.Logger, flus
 }
 
 func open(f *os.File, journalStream, socket string, s *Settings) (*slog.Logger, func(time.Duration)) {
-	lines := NewAsync(f)
-	timestamps := Timestamps(f, journalStream)
+	lines := newAsync(f)
+	timestamps := timestamped(f, journalStream)
 	h := newHandler(lines, s, timestamps)
 	var entries *Async
 	if !timestamps {
@@ -123,12 +123,8 @@ func open(f *os.File, journalStream, socket string, s *Settings) (*slog.Logger, 
 	}
 }
 
-// New returns a logger that writes to w. Lines have no time of their own when
-// timestamps is false, as fits a log that is kept by journald.
-func New(w io.Writer, s *Settings, timestamps bool) *slog.Logger {
-	return slog.New(newHandler(w, s, timestamps))
-}
-
+// newHandler writes lines to w. They have no time of their own when timestamps is false,
+// as fits a log that is kept by journald.
 func newHandler(w io.Writer, s *Settings, timestamps bool) *handler {
 	opts := &slog.HandlerOptions{Level: &s.level}
 	if !timestamps {
@@ -137,9 +133,9 @@ func newHandler(w io.Writer, s *Settings, timestamps bool) *handler {
 	return &handler{settings: s, opts: opts, text: slog.NewTextHandler(w, opts), json: slog.NewJSONHandler(w, opts)}
 }
 
-// Timestamps reports whether lines on f need a time of their own: not when
+// timestamped reports whether lines on f need a time of their own: not when
 // journald reads them, which JOURNAL_STREAM (device:inode of the stream) tells.
-func Timestamps(f *os.File, journalStream string) bool {
+func timestamped(f *os.File, journalStream string) bool {
 	dev, ino, ok := strings.Cut(journalStream, ":")
 	if !ok {
 		return true

@@ -3,6 +3,7 @@ package logging
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -17,7 +18,7 @@ import (
 func TestSettings(t *testing.T) {
 	var s Settings
 	var out bytes.Buffer
-	log := New(&out, &s, false).With("instance", "web")
+	log := slog.New(newHandler(&out, &s, false)).With("instance", "web")
 	log.Debug("hidden")
 	log.Info("shown")
 	if err := s.Set("debug", "json"); err != nil {
@@ -49,7 +50,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestTimestamps(t *testing.T) {
+func TestTimestamped(t *testing.T) {
 	var st syscall.Stat_t
 	if err := syscall.Fstat(int(os.Stderr.Fd()), &st); err != nil {
 		t.Fatal(err)
@@ -59,13 +60,13 @@ func TestTimestamps(t *testing.T) {
 		"8:1":                                true,
 		fmt.Sprintf("%d:%d", st.Dev, st.Ino): false,
 	} {
-		if got := Timestamps(os.Stderr, stream); got != want {
+		if got := timestamped(os.Stderr, stream); got != want {
 			t.Errorf("%q: got %v, want %v", stream, got, want)
 		}
 	}
 	var s Settings
 	var out bytes.Buffer
-	New(&out, &s, true).Info("x")
+	slog.New(newHandler(&out, &s, true)).Info("x")
 	if !strings.HasPrefix(out.String(), "time=") {
 		t.Errorf("no time in %q", out.String())
 	}
@@ -88,7 +89,7 @@ func (g *gate) Write(b []byte) (int, error) {
 func TestAsync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gate{open: make(chan struct{})}
-		a := NewAsync(g)
+		a := newAsync(g)
 		a.Write([]byte("first\n"))
 		synctest.Wait() // the goroutine hangs in the gate with it
 		for i := range maxQueued + 5 {

@@ -97,7 +97,7 @@ func TestDistinctLines(t *testing.T) {
 func TestOverride(t *testing.T) {
 	var s Settings
 	var out bytes.Buffer
-	log := New(&out, &s, false)
+	log := slog.New(newHandler(&out, &s, false))
 	step := func(want string, err error) {
 		t.Helper()
 		if err != nil {
