@@ -68,7 +68,7 @@ test: tools ## every test: unit, network namespaces, real IPVS, whole daemon
 	$(SUDO) $(GO) test -count=1 -timeout 20m ./test
 
 test-unit: ## the tests that need neither root nor packages
-	$(GO) test ./config/... ./etc ./vrrp ./bfd ./ipvs ./ipvs/ipvstest ./checkers ./internal/archtest ./internal/vrrpd ./internal/script ./internal/notify ./internal/control
+	$(GO) test ./config/... ./etc ./vrrp ./bfd ./ipvs ./ipvs/ipvstest ./checkers ./internal/archtest ./internal/agentx ./internal/vrrpd ./internal/script ./internal/notify ./internal/control
 
 check: ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt-ed: $$unformatted"; exit 1; }

@@ -110,7 +110,7 @@ func testCheckKinds(t *testing.T) {
 	}
 	f.listening()
 	t.Logf("the servers have started after %v", time.Since(f.began).Round(time.Millisecond))
-	f.d = startDirector(t, f.directors[0], conf+mixedFarm)
+	f.d = launchDirector(t, f.directors[0], conf+mixedFarm)
 	f.d.WaitServersWithin(checkPatience)
 	f.waitTable()
 	t.Logf("%d virtual servers are up after %v", len(f.targets), time.Since(f.began).Round(time.Millisecond))
@@ -279,7 +279,7 @@ func (f *checkFarm) suffer(what string, faults ...fault) {
 			t.Logf("%s is down: %s", v.Name, s.Reason)
 		}
 	}
-	text, err := f.d.CLI("status")
+	text, err := f.d.CLI("status", "--all")
 	f.Must(err)
 	for _, want := range slices.Concat(slices.Collect(maps.Values(out)), slices.Collect(maps.Values(warnings))) {
 		if !strings.Contains(text, want) {

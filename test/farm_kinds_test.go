@@ -320,7 +320,6 @@ func (f *checkFarm) ping() *trial {
 	f.Must(h.AddAddr("eth0", netip.MustParsePrefix("2001:db8:b::12/64")))
 	f.Must(h.AddAddr("lo", behind, behind6))
 	f.Must(h.Forward())
-	f.Must(h.Sysctl("net.ipv4.icmp_ratelimit", "0"))
 	f.Must(f.directors[0].Route(behind, netip.MustParseAddr("10.0.0.12")))
 	f.Must(f.directors[0].Route(behind6, netip.MustParseAddr("2001:db8:b::12")))
 	w, err := h.WebServer(netip.AddrPortFrom(netip.IPv6Unspecified(), 80), "p1")
