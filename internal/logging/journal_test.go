@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -182,19 +183,23 @@ func TestNoJournal(t *testing.T) {
 
 // TestDroppedEntries: a journald that takes nothing holds nobody up, and is told what it missed.
 func TestDroppedEntries(t *testing.T) {
-	g := &gate{open: make(chan struct{})}
-	a := newAsyncEach(g, droppedEntry)
-	log := slog.New(newJournalHandler(a, &slog.HandlerOptions{}))
-	for range maxQueued + 100 {
-		log.Info("line")
-	}
-	close(g.open)
-	a.Close(10 * time.Second)
-	text := g.text.String()
-	i := strings.Index(text, "MESSAGE=level=WARN msg=\"log lines dropped")
-	if i < 0 || !strings.Contains(text[i:], "\nPRIORITY=4\nDIRECTOR_COUNT=") {
-		t.Errorf("the entries end with %q", text[max(0, len(text)-300):])
-	}
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan struct{})}
+		a := newAsyncEach(g, droppedEntry)
+		log := slog.New(newJournalHandler(a, &slog.HandlerOptions{}))
+		log.Info("first")
+		synctest.Wait() // the goroutine hangs in the gate with it
+		for range maxQueued + 100 {
+			log.Info("line")
+		}
+		close(g.open)
+		a.Close(10 * time.Second)
+		text := g.text.String()
+		i := strings.Index(text, "MESSAGE=level=WARN msg=\"log lines dropped")
+		if i < 0 || !strings.Contains(text[i:], "\nPRIORITY=4\nDIRECTOR_COUNT=100\n") {
+			t.Errorf("the entries end with %q", text[max(0, len(text)-300):])
+		}
+	})
 }
 
 func FuzzJournalMessage(f *testing.F) {
