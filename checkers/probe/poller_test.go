@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// newPoller runs a poller for the time of a test; answers come by the channel.
-func newPoller(t testing.TB) (*Poller, <-chan Answer) {
+// newPoller runs a poller until stop is called; answers come by the channel.
+func newPoller(t testing.TB) (p *Poller, answered <-chan Answer, stop func()) {
 	t.Helper()
 	answers := make(chan Answer, 10_000)
 	p, err := NewPoller(func(list []Answer) {
@@ -30,26 +30,14 @@ func newPoller(t testing.TB) (*Poller, <-chan Answer) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { p.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait() })
-	return p, answers
+	return p, answers, func() { cancel(); running.Wait() }
 }
 
 // polled makes exchanges with a poller of their own and returns the results in their order.
 func polled(t testing.TB, list ...*Exchange) []Result {
 	t.Helper()
-	answers := make(chan Answer, len(list))
-	p, err := NewPoller(func(list []Answer) {
-		for _, a := range list {
-			answers <- a
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { p.Run(ctx) })
-	defer func() { cancel(); running.Wait() }()
+	p, answers, stop := newPoller(t)
+	defer stop()
 	for i, x := range list {
 		x.Owner = i
 	}
@@ -117,7 +105,7 @@ func TestPollerCancel(t *testing.T) {
 		"away":       {To: endless, Timeout: time.Minute, HTTP: &HTTPSettings{}},
 	} {
 		for _, after := range []time.Duration{0, 50 * time.Millisecond} {
-			p, answers := newPoller(t)
+			p, answers, stop := newPoller(t)
 			p.Ask([]*Exchange{x})
 			time.Sleep(after)
 			p.Cancel(x)
@@ -134,6 +122,7 @@ func TestPollerCancel(t *testing.T) {
 			if a := <-answers; !a.Result.OK {
 				t.Errorf("%s: the next: %+v", name, a.Result)
 			}
+			stop()
 		}
 	}
 }
