@@ -95,7 +95,8 @@ const (
 func testCheckKinds(t *testing.T) {
 	f := &checkFarm{farm: newFarm(t, 1, 1), began: time.Now()}
 	f.host = f.servers[0]
-	f.Run(f.host, "ip", "route", "del", "default") // nor a name server, that would be asked in vain for seconds
+	// Servers ask for their own names: without a way to the name server they learn at once that there is none.
+	f.Run(f.host, "ip", "route", "del", "default")
 	f.ca = labtest.NewAuthority(t, f.host.Path("ca"))
 	f.Must(f.host.Sysctl("net.ipv4.icmp_ratelimit", "0")) // of a closed port each datagram is to learn
 	f.Must(f.directors[0].AddAddr("eth1", netip.MustParsePrefix("2001:db8:b::1/64")))

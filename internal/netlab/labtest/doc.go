@@ -14,5 +14,8 @@
 //			lab.Run(director, "ipvsadm", "-A", "-t", "192.0.2.1:80")
 //			...
 //
+// [Postgres], [NSD] and others prepare real servers of Debian packages, on a host of the lab or on this machine; an [Authority] signs
+// certificates for them.
+//
 // One boot takes 2 to 3 s, so a package has one such test with everything else below it.
 package labtest
