@@ -126,7 +126,7 @@ func lastChanges(t *testing.T, log string) int {
 func testLargeTable(t *testing.T) {
 	const all = largeServices * (largeServers + 1)
 	r := newRivalry(t, 0)
-	start := func(weight int) {
+	start := func(weight int) time.Duration {
 		t.Helper()
 		began, log := time.Now(), 0
 		if r.ours != nil {
@@ -136,6 +136,7 @@ func testLargeTable(t *testing.T) {
 		r.ours = launchWith(t, r.directors[0], netlab.KeepalivedConf, largeConfig(ourVIP, weight))
 		r.Within(patience, "director has started", func() bool { return kernelChanges.MatchString(r.ours.Log()[log:]) })
 		t.Logf("director has started: %v", time.Since(began).Round(time.Millisecond))
+		return time.Since(began)
 	}
 	our, their := openTable(t, r.directors[0]), openTable(t, r.directors[1])
 	took := func(what string, began time.Time) {
@@ -181,12 +182,13 @@ func testLargeTable(t *testing.T) {
 		before := our.dump()
 		missing := our.halve()
 		t.Logf("%d entries are left, %d changes are due", our.entries(), missing)
-		start(7)
+		started := start(7)
 		changed(missing)
 		began := time.Now()
 		r.Must(r.ours.Reload(largeConfig(ourVIP, 3)))
 		took("director has reloaded right after", began)
-		if d := time.Since(began); d > 10*time.Second {
+		// keepalived's takes six times as long as its start: it still tries to add what is there.
+		if d := time.Since(began); d > 2*started {
 			t.Errorf("the reload after the start took %v", d)
 		}
 		changed(1)

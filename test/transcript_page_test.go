@@ -18,7 +18,7 @@ var steady = []struct {
 	{regexp.MustCompile(`\b(parent|vrrp|checkers) \d+`), "$1 1234"},
 	{regexp.MustCompile(`director ` + regexp.QuoteMeta(binaryVersion)), "director 1.0"},
 	{regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d\.\d{3}`), "12:00:00.000"},
-	{regexp.MustCompile(`(no (?:master|advert)[a-z0-9. ]*) for [\d.]+s`), "$1 for 3.6s"},
+	{regexp.MustCompile(`(no (?:master|advert)[a-z0-9. ]*) for (?:\d+m)?[\d.]+s`), "$1 for 3.6s"},
 	{regexp.MustCompile(`no answer after [\d.]+m?s`), "no answer after 1s"},
 	// Whichever of the checks ran last.
 	{regexp.MustCompile(`(?:http: status 200|tcp: connected) in [\d.]+[mµ]?s, [\d.]+m?s ago`), "http: status 200 in 2ms, 1s ago"},
@@ -37,7 +37,7 @@ var steady = []struct {
 // otherTimes are times of which only the size matters; keeps are those that have their form.
 var (
 	keeps      = regexp.MustCompile(`for 3\.6s|after 1s|after [27]00ms|1s ago|in 2ms,`)
-	otherTimes = regexp.MustCompile(keeps.String() + `|\b[\d.]+[mµ]s\b|\b\d+s\b`)
+	otherTimes = regexp.MustCompile(keeps.String() + `|\b[\d.]+[mµ]s\b|\b(?:\d+m)?\d+s\b`)
 )
 
 // stable is what a command printed without what differs from run to run.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +68,10 @@ func RequireLab(t *testing.T, share ...string) bool {
 	return false
 }
 
+// guests holds a place for each kernel that runs inside at the same time. Such a kernel is busy all the time, unlike tests in
+// namespaces: more of them than processors make each other's waits too short.
+var guests = make(chan struct{}, runtime.NumCPU())
+
 // delegate runs the test inside User Mode Linux, where it may write to dir, and gives t its result.
 func delegate(t *testing.T, dir string, share []string) {
 	t.Helper()
@@ -77,6 +82,8 @@ func delegate(t *testing.T, dir string, share []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	guests <- struct{}{}
+	defer func() { <-guests }()
 	ctx := context.Background()
 	args := []string{"-test.v", "-test.run=" + innerPattern(t.Name())}
 	if deadline, ok := t.Deadline(); ok {
