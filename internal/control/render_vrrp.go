@@ -50,8 +50,8 @@ func (v View) instances(p *page, list []Instance, alarms []Alarm, foreign []Fore
 				n.add("dropped", d+v.lastSeen(newest), warn)
 			}
 		}
-		if s := alone(i, foreign); s != "" {
-			n.detail("others", s, false)
+		if s := alone(i, foreign); s != "" && v.All {
+			n.add("others", s, faint)
 		}
 	}
 	p.line()
