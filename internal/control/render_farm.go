@@ -104,7 +104,7 @@ const shownMembers = 8
 
 // member tells of one service of a group.
 func (v View) member(t *table, m ServiceMember, standby bool) {
-	if !m.Installed {
+	if !m.Installed && !standby {
 		t.note("!", "the kernel does not have "+m.Address, bad)
 		return
 	}
