@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,9 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
+
+	"director/internal/netlab"
 )
 
 // binaryEnv names an executable that is tested instead of a new build. The run inside User Mode Linux, where the
@@ -25,6 +29,12 @@ const binaryVersion = "1.2.3-test"
 // beside is how many tests run beside each other unless -parallel says so: they have their own namespaces, and sleep for most of
 // their time. More would take from each other what they measure.
 const beside = 6
+
+// stalls knows for how long this machine has stood still.
+var stalls *netlab.Stalls
+
+// stood is for how long the machine has stood still since a moment: as much longer may take what is measured on it.
+func stood(since time.Time) time.Duration { return stalls.Total(since, time.Now()) }
 
 func TestMain(m *testing.M) {
 	if os.Getenv(stubEnv) != "" {
@@ -42,6 +52,7 @@ func TestMain(m *testing.M) {
 			os.Exit(2)
 		}
 	}
+	stalls = netlab.WatchStalls(context.Background())
 	code := m.Run()
 	if binaryDir != "" {
 		_ = os.RemoveAll(binaryDir)
