@@ -27,10 +27,10 @@ func TestBFDTakeover(t *testing.T) {
 	p := newPair(t)
 	c := p.Host("c")
 	p.Connect(c, "eth0", p.sw, "192.0.2.3/24")
-	b := startDirector(t, p.b, triggered(100, "192.0.2.1", "192.0.2.3"))
-	cd := startDirector(t, c, triggered(90, "192.0.2.1", "192.0.2.2"))
 	a := startDirector(t, p.a, triggered(200, "192.0.2.2", "192.0.2.3"))
 	a.WaitInstance("VI", "MASTER", patience)
+	b := startDirector(t, p.b, triggered(100, "192.0.2.1", "192.0.2.3"))
+	cd := startDirector(t, c, triggered(90, "192.0.2.1", "192.0.2.2"))
 	proven := func() {
 		t.Helper()
 		for _, d := range []*director{a, b, cd} {

@@ -40,6 +40,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(stubEnv) != "" {
 		os.Exit(stubbed())
 	}
+	// What programs print is compared with English words.
+	if err := os.Setenv("LC_ALL", "C.UTF-8"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	flag.Parse()
 	if target := os.Getenv(floodEnv); target != "" {
 		floodForever(target)

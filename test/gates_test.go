@@ -36,10 +36,10 @@ func TestReferenceGate(t *testing.T) {
 	p := newPair(t)
 	ref := gate("reference", "stay", `target = "192.0.2.50"`, `timeout = "300ms"`)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast)+ref)
-	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast)+ref)
 	if i := a.WaitInstance("VI_1", "MASTER", patience); !strings.Contains(i.Reason, "reference 192.0.2.50") {
 		t.Errorf("A is MASTER because: %s", i.Reason)
 	}
+	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast)+ref)
 	b.WaitInstance("VI_1", "BACKUP", patience)
 	p.Must(p.portB.Cut())
 	b.waitHeldBack("reference 192.0.2.50: ")

@@ -59,6 +59,7 @@ func TestHeartbeatPath(t *testing.T) {
 		return vrrp("VI_1", 51, prio, "192.0.2.100/24", fast, key) + heartbeatPath
 	}
 	a := startDirector(t, p.a, conf(150))
+	a.WaitInstance("VI_1", "MASTER", patience)
 	b := startDirector(t, p.b, conf(100))
 	p.onlyOn(p.a, vip, patience)
 	b.WaitInstance("VI_1", "BACKUP", patience)
@@ -165,6 +166,7 @@ func TestHeartbeatPathDown(t *testing.T) {
 			fmt.Sprintf("[[vrrp_instance.VI_1.heartbeat]]\ninterface = \"eth1\"\nunicast_peer = [\"198.51.100.%d\"]\n", peer)
 	}
 	a := startDirector(t, p.a, conf(150, 1))
+	a.WaitInstance("VI_1", "MASTER", patience)
 	b := startDirector(t, p.b, conf(100, 9))
 	p.onlyOn(p.a, vip, patience)
 	heard := func() uint64 {

@@ -77,6 +77,7 @@ func TestRoutesMoveWithTheAddress(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, gateway(150))
+	a.WaitInstance("gw", "MASTER", patience)
 	b := startDirector(t, p.b, gateway(100))
 	p.moved(p.a, p.b)
 

@@ -18,8 +18,8 @@ const lostAfter = 5 * time.Second
 func masterPair(t *testing.T) (p *pair, a, b *director, load *netlab.Load) {
 	p = newPair(t)
 	a = startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))
-	b = startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast))
 	a.WaitInstance("VI_1", "MASTER", patience)
+	b = startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast))
 	b.WaitInstance("VI_1", "BACKUP", patience)
 	for _, h := range []*netlab.Host{p.a, p.b} {
 		echo, err := h.EchoServer(netip.MustParseAddrPort("0.0.0.0:7"), h.Name())
