@@ -44,6 +44,7 @@ func (d *Daemon) snapshot() *control.Checkers {
 		Services:   make([]control.Service, len(d.services)),
 		Reconciled: d.table.reconciled,
 		Repairs:    d.table.repairs,
+		Repaired:   d.table.repairedAt,
 		Work:       control.TableWork{Comparisons: d.table.comparisons, Operations: d.table.done, Failed: d.table.failed},
 		Sync:       d.syncStatus(),
 	}

@@ -63,6 +63,7 @@ type table struct {
 	compareAt  time.Time
 	reconciled time.Time // of the last comparison
 	repairs    uint64
+	repairedAt time.Time // the newest of them
 
 	comparisons uint64 // of the whole table
 	done        uint64 // operations that the kernel did
@@ -222,7 +223,7 @@ func (t *table) mend(now time.Time, picture ipvs.Table) {
 		if undone[r.op] {
 			t.owed[object] = r
 		} else {
-			t.repaired(r)
+			t.repaired(now, r)
 		}
 		again[object] = t.repeated[object]
 	}
@@ -273,8 +274,9 @@ func (t *table) removeAll() error {
 
 // repaired counts a repair and reports it: always the first time, and ever more
 // rarely while somebody goes on undoing it.
-func (t *table) repaired(r repair) {
+func (t *table) repaired(now time.Time, r repair) {
 	t.repairs++
+	t.repairedAt = now
 	object := r.op.Object()
 	t.repeated[object]++
 	n := t.repeated[object]

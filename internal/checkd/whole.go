@@ -250,6 +250,7 @@ func (d *Daemon) syncRepaired(now time.Time, op ipvs.SyncOp, have []ipvs.SyncDae
 		e.From, e.Reason = "changed", fmt.Sprintf("ran as %v; started again as %v", found, op.Daemon)
 	}
 	d.table.repairs++
+	d.table.repairedAt = now
 	d.events = append(d.events, e)
 	d.news = true
 }

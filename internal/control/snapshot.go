@@ -99,7 +99,8 @@ type VRRP struct {
 	Scripts   []Script          `json:"scripts"`
 	Trackers  []Tracker         `json:"trackers,omitempty"` // interfaces and all else that is tracked
 	Lateness  Lateness          `json:"lateness"`           // of the event loop's timer
-	Repairs   uint64            `json:"repairs"`            // addresses put back after somebody else removed them
+	Repairs   uint64            `json:"repairs"`            // addresses, routes and rules put back after somebody else removed them
+	Repaired  time.Time         `json:"repaired,omitzero"`  // the newest of them
 	Failures  []KernelFail      `json:"failures,omitempty"`
 	// Static is what the kernel holds as long as the daemon lives: addresses, routes
 	// and rules of the configuration, and settings of interfaces that director needs.
@@ -286,8 +287,9 @@ type KernelFail struct {
 type Checkers struct {
 	Generation uint64       `json:"generation"`
 	Services   []Service    `json:"services"`
-	Reconciled time.Time    `json:"reconciled"` // last comparison of the whole kernel table
-	Repairs    uint64       `json:"repairs"`    // differences found that director had not made
+	Reconciled time.Time    `json:"reconciled"`        // last comparison of the whole kernel table
+	Repairs    uint64       `json:"repairs"`           // differences found that director had not made
+	Repaired   time.Time    `json:"repaired,omitzero"` // the newest of them
 	Work       TableWork    `json:"table_work"`
 	Failures   []KernelFail `json:"failures,omitempty"`
 	Sync       *IPVSSync    `json:"ipvs_sync,omitempty"` // nil: not configured

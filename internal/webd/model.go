@@ -78,6 +78,7 @@ type pageFarm struct {
 	States  map[string]int `json:"states"`
 	Servers map[string]int `json:"servers"`                    // by health
 	Orders  string         `json:"orders,omitempty"`           // what is not as in the file
+	Missed  int            `json:"servers_missed,omitempty"`   // real servers that are down and that nobody has taken out
 	Guarded int            `json:"guarded,omitempty"`          // virtual servers whose panic guard blocks
 	Ending  int            `json:"certificates_end,omitempty"` // virtual servers with a certificate that ends soon
 	Matches int            `json:"matches"`                    // of the filter
@@ -222,6 +223,9 @@ func farmOf(c *control.Checkers, h *history, q question) *pageFarm {
 		}
 		for j := range s.Servers {
 			f.Servers[s.Servers[j].Health]++
+			if s.Servers[j].Missed() {
+				f.Missed++
+			}
 		}
 		if matches(s, filter) {
 			matching = append(matching, ranked{s, serviceRank(s)})
@@ -393,7 +397,7 @@ func (p *pageState) judge(v *view) {
 		if f.Ending > 0 {
 			add("warn", "certificates of %s end soon", several(f.Ending, "virtual server"))
 		}
-		if n := f.Servers["down"]; n > 0 {
+		if n := f.Missed; n > 0 {
 			add("warn", "%s down", several(n, "real server"))
 		}
 	}

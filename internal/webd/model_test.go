@@ -42,6 +42,10 @@ func TestVerdict(t *testing.T) {
 		{"a virtual server", func(s *control.Status) { s.Checkers.Services[0].State = "down" }, "bad", []string{"bad 1 of 1 virtual servers down"}},
 		{"a sorry server", func(s *control.Status) { s.Checkers.Services[0].State = "sorry" }, "warn", []string{"warn 1 of 1 virtual servers sorry"}},
 		{"a real server", func(s *control.Status) { s.Checkers.Services[0].Servers[0].Health = "down" }, "warn", []string{"warn 1 real server down"}},
+		{"a real server in maintenance", func(s *control.Status) {
+			r := &s.Checkers.Services[0].Servers[0]
+			r.Health, r.Override = "down", &control.Override{Order: control.VerbMaintain}
+		}, "good", nil},
 		{"the panic guard", func(s *control.Status) { s.Checkers.Services[0].PanicGuard = &control.PanicGuard{Blocking: true} }, "bad",
 			[]string{"bad the panic guard of 1 virtual server keeps servers in service that are down"}},
 		{"a certificate", func(s *control.Status) { s.Checkers.Services[0].Expiring = &control.Expiring{} }, "warn", []string{"warn certificates of 1 virtual server end soon"}},
