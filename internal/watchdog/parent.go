@@ -69,7 +69,7 @@ type Options struct {
 	// Stdout and Stderr are handed to the children. Defaults: the parent's own.
 	Stdout, Stderr *os.File
 
-	ackTimeout, feedPatience, leastConfirm, undoRetry, readTimeout time.Duration // tests shorten them
+	ackTimeout, readTimeout, inquiryTimeout, feedPatience, leastConfirm, undoRetry time.Duration // tests change them
 }
 
 // DefaultRuntimeDir is the runtime directory when none is named.
@@ -234,6 +234,9 @@ func (o *Options) fill() {
 	}
 	if o.readTimeout == 0 {
 		o.readTimeout = readTimeout
+	}
+	if o.inquiryTimeout == 0 {
+		o.inquiryTimeout = inquiryTimeout
 	}
 	if o.feedPatience == 0 {
 		o.feedPatience = feedPatience
