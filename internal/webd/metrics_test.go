@@ -72,7 +72,7 @@ func sample() *control.Status {
 		Checkers: &control.Checkers{
 			Generation: 4, Reconciled: since, Repairs: 1, Work: control.TableWork{Comparisons: 360, Operations: 12, Failed: 1},
 			Failures: []control.Failure{{What: "x", Error: "y", Since: since}}, Unwritten: []control.Failure{{What: "/x"}},
-			Sync:     &control.IPVSSync{Daemons: []control.SyncDaemon{{Role: "master", Running: true}}, Learned: 5, Own: 6, Queued: 7, Dropped: 8},
+			Sync: &control.IPVSSync{Daemons: []control.SyncDaemon{{Role: "master", Running: true}}, Learned: 5, Own: 6, Queued: 7, Dropped: 8},
 			Services: []control.Service{{
 				Name: "web", Address: "192.0.2.80:80/tcp", Scheduler: "wrr", Forwarding: "nat", State: "up", Since: since, Reason: "quorum reached", Quorum: 1, UpWeight: 1,
 				Installed: true, Counters: counters, Rates: rates,

@@ -50,7 +50,9 @@ func TestVerdict(t *testing.T) {
 			[]string{"bad the panic guard of 1 virtual server keeps servers in service that are down"}},
 		{"a certificate", func(s *control.Status) { s.Checkers.Services[0].Expiring = &control.Expiring{} }, "warn", []string{"warn certificates of 1 virtual server end soon"}},
 		{"a kernel call", func(s *control.Status) { s.Checkers.Failures = []control.Failure{{What: "x"}} }, "warn", []string{"warn failing now: 1 call of the kernel"}},
-		{"a file", func(s *control.Status) { s.Checkers.Unwritten = []control.Failure{{What: "/x/y.json", Error: "no space left on device"}} }, "warn",
+		{"a file", func(s *control.Status) {
+			s.Checkers.Unwritten = []control.Failure{{What: "/x/y.json", Error: "no space left on device"}}
+		}, "warn",
 			[]string{"warn /x/y.json cannot be written: no space left on device"}},
 		{"a reload", func(s *control.Status) { s.LastReload = &control.ReloadResult{Errors: []string{"director.toml:3: no"}} }, "warn",
 			[]string{"warn the last reload was refused: director.toml:3: no"}},
