@@ -45,7 +45,7 @@ func dial(t *testing.T, p Path, port uint16) *Sender {
 func receive(t *testing.T, l *Listener, want int) []Datagram {
 	t.Helper()
 	var got []Datagram
-	for end := time.Now().Add(5 * time.Second); len(got) < want && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); len(got) < want && time.Now().Before(end); {
 		if err := l.Read(func(d Datagram) {
 			d.Payload = bytes.Clone(d.Payload)
 			got = append(got, d)
