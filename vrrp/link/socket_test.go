@@ -396,8 +396,11 @@ func TestClosed(t *testing.T) {
 	if err := p.pb.Wait(time.Time{}); err != ErrClosed {
 		t.Errorf("Wait after Close: %v", err)
 	}
-	if _, err := p.pb.Open(p.b.iface("eth0"), vrrp.IPv4, func(Datagram) {}); !errors.Is(err, ErrClosed) {
-		t.Errorf("Open after Close: %v", err)
-	}
+	ifi := p.b.iface("eth0")
+	p.b.inside(func() {
+		if _, err := p.pb.Open(ifi, vrrp.IPv4, func(Datagram) {}); !errors.Is(err, ErrClosed) {
+			t.Errorf("Open after Close: %v", err)
+		}
+	})
 	p.pb.Wake()
 }
