@@ -100,10 +100,8 @@ func (p *parent) tellRoles(run *process, configs ...*config.Config) {
 
 // rolesFollowed takes the answer of a checker process.
 func (p *parent) rolesFollowed(run *process, f *Followed) {
-	if p.child(RoleCheckers).run == run {
-		run.rolesDone = f.Seq
-		p.answerRoles(f.Problem)
-	}
+	run.rolesDone = f.Seq
+	p.answerRoles(f.Problem)
 }
 
 // rolesAskedAnew is for a new checker process, which was told all that is known: it
