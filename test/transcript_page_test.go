@@ -22,14 +22,13 @@ var steady = []struct {
 	{regexp.MustCompile(`no answer after [\d.]+m?s`), "no answer after 1s"},
 	// Whichever of the checks ran last.
 	{regexp.MustCompile(`(?:http: status 200|tcp: connected) in [\d.]+[mµ]?s, [\d.]+m?s ago`), "http: status 200 in 2ms, 1s ago"},
-	{regexp.MustCompile(`\b[\d.]+m?s ago`), "1s ago"},
+	{regexp.MustCompile(`\b(?:\d+m)?[\d.]+m?s ago`), "1s ago"},
 	{regexp.MustCompile(`in force after [\d.]+m?s`), "in force after 200ms"},
 	{regexp.MustCompile(`MASTER after [\d.]+m?s`), "MASTER after 700ms"},
 	// Whichever of the checks failed first.
 	{regexp.MustCompile(`check failed: tcp \S+ through (\S+): refused`), "check failed: http $1:80/healthz: refused"},
-	// What comes and goes with time: the kernel's counters, and what a MASTER says that has heard nobody for a while.
+	// What comes and goes with time: the kernel's counters.
 	{regexp.MustCompile(`(?m)^ +\d+ connections, in .*\n`), ""},
-	{regexp.MustCompile(`(?m)^ +others +no other router heard yet.*\n`), ""},
 	{regexp.MustCompile(`eth0@if\d+ +UP +`), "eth0  UP  "},
 	{regexp.MustCompile(`adverts: \d+`), "adverts: 6"},
 }

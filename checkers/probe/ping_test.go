@@ -21,12 +21,11 @@ func TestPing(t *testing.T) {
 	}{
 		{"IPv4", "127.0.0.1:0", Passed, "reply in"},
 		{"IPv4, another loopback address, port ignored", "127.9.9.9:80", Passed, "reply in"},
-		{"IPv6", "[::1]:0", Passed, "reply in"},
 		{"no such interface", "[fe80::1%no-such-link]:0", Unreachable, "network is unreachable"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := Ping(within(t, time.Second), Target{Addr: netip.MustParseAddrPort(test.addr)})
+			got := Ping(within(t, 10*time.Second), Target{Addr: netip.MustParseAddrPort(test.addr)})
 			if got.Reason != test.want || !strings.Contains(got.Detail, test.detail) {
 				t.Errorf("got %+v, want %s with %q", got, test.want, test.detail)
 			}

@@ -44,7 +44,7 @@ func (v View) path(i Instance, p Path) (string, style) {
 	case p.Heard > 0:
 		heard = fmt.Sprintf("heard %s %s, %s", p.From, v.ago(p.LastHeard), plural(p.Heard, "advert", "adverts"))
 	case i.State == "MASTER":
-		heard = "nobody heard: they are all backups"
+		heard = "nobody heard, as backups are silent"
 	default:
 		heard = "nobody heard"
 	}

@@ -175,14 +175,18 @@ func (s *VRRP) late() bool {
 	return false
 }
 
-// troubles lists kernel calls that fail and what had to be repaired.
+// troubles lists kernel calls that fail, files that cannot be written and what had to be repaired.
 func (v View) troubles(p *page, s *Status) {
-	var fails []KernelFail
+	var fails []Failure
 	if s.VRRP != nil {
 		fails = append(fails, s.VRRP.Failures...)
 	}
 	if s.Checkers != nil {
 		fails = append(fails, s.Checkers.Failures...)
+		for _, f := range s.Checkers.Unwritten {
+			f.What = "write " + f.What
+			fails = append(fails, f)
+		}
 	}
 	if len(fails) > 0 {
 		t := table{head: []string{"FAILING", "FOR", "TRIES", "ERROR"}}
@@ -193,14 +197,28 @@ func (v View) troubles(p *page, s *Status) {
 		p.line()
 		p.table("", t)
 	}
-	if s.VRRP != nil && s.VRRP.Repairs > 0 {
-		p.line()
-		p.line(styled(fmt.Sprintf("%s put back after somebody else removed it", plural(s.VRRP.Repairs, "address, route or rule", "addresses, routes and rules")), warn))
+	if s.VRRP != nil {
+		v.repairs(p, s.VRRP.Repairs, s.VRRP.Repaired, "address, route or rule put back after somebody else removed it", "addresses, routes and rules put back after somebody else removed them")
 	}
-	if s.Checkers != nil && s.Checkers.Repairs > 0 {
-		p.line()
-		p.line(styled(fmt.Sprintf("%s in the kernel's IPVS table repaired that director had not made", plural(s.Checkers.Repairs, "difference", "differences")), warn))
+	if s.Checkers != nil {
+		v.repairs(p, s.Checkers.Repairs, s.Checkers.Repaired, "difference in the kernel's IPVS table repaired that director had not made", "differences in the kernel's IPVS table repaired that director had not made")
 	}
+}
+
+// recentRepair is for how long a repair is news.
+const recentRepair = 10 * time.Minute
+
+// repairs counts what had to be repaired and tells when that was: an old one is no trouble.
+func (v View) repairs(p *page, n uint64, newest time.Time, one, many string) {
+	if n == 0 {
+		return
+	}
+	st := faint
+	if v.Now.Sub(newest) < recentRepair {
+		st = warn
+	}
+	p.line()
+	p.line(styled(plural(n, one, many)+", the last "+v.ago(newest), st))
 }
 
 // notifications lists the channels that have failed or have something to do.

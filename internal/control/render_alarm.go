@@ -3,7 +3,6 @@ package control
 import (
 	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -55,17 +54,15 @@ func wrap(s string) []string {
 	return append(lines, line)
 }
 
-// lonely is how long a MASTER must have heard nobody for status to speak of it.
-const lonely = 10 * time.Second
-
-// alone is a hint for a MASTER that has never heard another router. That is how it
-// is for one whose peers have always been backups; it is also how it is when they
-// cannot be heard, and then they are MASTER as well.
-func (v View) alone(i Instance, foreign []ForeignVRID) string {
-	if i.State != "MASTER" || i.AdvertsHeard > 0 || len(i.Discards) > 0 || len(i.Peers) > 0 || v.Now.Sub(i.Since) < lonely {
+// alone tells a MASTER's operator who asks about it that no other router was heard.
+// Backups send nothing, so that is how it is on a healthy network; it is also how it
+// is when another one is MASTER as well and its adverts do not arrive. Nothing here
+// can tell the two apart, so it is no trouble, and doctor looks for its causes.
+func alone(i Instance, foreign []ForeignVRID) string {
+	if i.State != "MASTER" || i.AdvertsHeard > 0 || len(i.Discards) > 0 || len(i.Peers) > 0 {
 		return ""
 	}
-	s := "no other router heard yet: they are backups, or a firewall drops IP protocol 112 or multicast"
+	s := "none heard: backups are silent; if another host is MASTER too, `director doctor` on both tells why"
 	var others []string
 	for _, f := range foreign {
 		if f.Interface == i.Interface {
@@ -73,7 +70,7 @@ func (v View) alone(i Instance, foreign []ForeignVRID) string {
 		}
 	}
 	if len(others) > 0 {
-		s += ", or one has another virtual_router_id (heard: " + strings.Join(others, ", ") + ")"
+		s += "; other virtual routers on this link: " + strings.Join(others, ", ")
 	}
 	return s
 }

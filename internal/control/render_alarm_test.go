@@ -1,7 +1,9 @@
 package control
 
 import (
+	"bytes"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -64,5 +66,47 @@ func TestEvidenceIsALine(t *testing.T) {
 	want := "10.0.0.2, VRID 52, address 192.0.2.1, says 192.0.2.1, 192.0.2.9, here 192.0.2.1, 3 times"
 	if got := ev.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestHealthyReadsHealthy: in the status of a pair and a farm that are well, and of which
+// something was repaired long ago, nothing reads like a fault, in words or in colour.
+func TestHealthyReadsHealthy(t *testing.T) {
+	s := calm()
+	peer := netip.MustParseAddr("10.0.0.2")
+	alone := s.VRRP.Instances[0]
+	alone.AdvertsHeard = 0
+	unicast := alone
+	unicast.Name, unicast.Peers = "unicast", []Peer{{Address: peer}}
+	paths := alone
+	paths.Name, paths.Paths = "paths", []Path{{Name: "eth1", Interface: "eth1", State: PathUp, Sent: 400}}
+	s.VRRP.Instances = append(s.VRRP.Instances, alone, unicast, paths)
+	s.VRRP.Foreign = []ForeignVRID{{Interface: "eth0", VRID: 7, Peer: peer, LastHeard: at(0)}}
+	s.VRRP.Repairs, s.VRRP.Repaired = 2, at(3*time.Hour)
+	standby := Service{Name: "web", State: "up", Standby: true, ActiveWith: "web", Servers: []Server{{Name: "app1", Health: "up", Weight: 1, EffectiveWeight: 1}}}
+	s.Checkers = &Checkers{Services: []Service{standby}, Repairs: 1, Repaired: at(3 * time.Hour)}
+
+	var out bytes.Buffer
+	if err := Render(&out, s, View{Now: renderNow, Colour: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{escape[bad], escape[warn], "firewall", "never", "drops"} {
+		if strings.Contains(out.String(), word) {
+			t.Errorf("there is %q in\n%s", word, out.String())
+		}
+	}
+	for _, want := range []string{"10.0.0.2 silent, as a backup is", "2 addresses, routes and rules put back after somebody else removed them, the last 3h0m ago"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("there is no %q in\n%s", want, out.String())
+		}
+	}
+
+	// Who asks about the instance is told what nobody else needs.
+	out.Reset()
+	if err := Explain(&out, s, "web", nil, View{Now: renderNow}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "backups are silent; if another host is MASTER too, `director doctor` on both tells why; other virtual routers on this link: VRID 7 by 10.0.0.2"; !strings.Contains(out.String(), want) {
+		t.Errorf("there is no %q in\n%s", want, out.String())
 	}
 }

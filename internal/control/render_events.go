@@ -85,7 +85,7 @@ func (s *Status) About(subject string) (part Status, known bool) {
 	part.Processes, part.Notify, part.VRRP, part.Checkers = nil, nil, nil, nil
 	if s.VRRP != nil {
 		v := *s.VRRP
-		v.Static, v.Failures, v.Foreign = nil, nil, nil
+		v.Static, v.Failures = nil, nil
 		group := ""
 		v.Instances = keep(v.Instances, func(i Instance) bool {
 			if i.Name == subject {
@@ -94,9 +94,10 @@ func (s *Status) About(subject string) (part Status, known bool) {
 			return i.Name == subject || i.Group == subject
 		})
 		names := make(map[string]bool)
+		links := make(map[string]bool)
 		terms := make(map[string]bool)
 		for _, i := range v.Instances {
-			names[i.Name] = true
+			names[i.Name], links[i.Interface] = true, true
 			for _, t := range i.Terms {
 				terms[t.Name] = true
 			}
@@ -105,6 +106,7 @@ func (s *Status) About(subject string) (part Status, known bool) {
 		v.Scripts = keep(v.Scripts, func(c Script) bool { return c.Name == subject || terms[c.Name] })
 		v.Trackers = keep(v.Trackers, func(t Tracker) bool { return t.Name == subject || terms[t.Name] })
 		v.BFD = keep(v.BFD, func(b BFD) bool { return b.Name == subject || terms[b.Name] })
+		v.Foreign = keep(v.Foreign, func(f ForeignVRID) bool { return links[f.Interface] })
 		v.Alarms = keep(v.Alarms, func(a Alarm) bool { return names[a.Instance] })
 		if len(v.Instances)+len(v.Groups)+len(v.Scripts)+len(v.Trackers)+len(v.BFD) > 0 {
 			part.VRRP, known = &v, true
@@ -112,7 +114,7 @@ func (s *Status) About(subject string) (part Status, known bool) {
 	}
 	if s.Checkers != nil {
 		c := *s.Checkers
-		c.Failures = nil
+		c.Failures, c.Unwritten = nil, nil
 		service, server, _ := strings.Cut(subject, "/")
 		c.Services = keep(c.Services, func(v Service) bool { return v.Name == service })
 		if len(c.Services) > 0 && server != "" {

@@ -81,7 +81,7 @@ func (v View) service(p *page, s *Service, brief bool) {
 		case brief && len(s.Servers) > manyShown && len(t.rows) >= 2*manyShown:
 			more++
 		default:
-			v.server(&t, r, "")
+			v.server(&t, r, "", s.Standby)
 		}
 	}
 	if more > 0 {
@@ -94,7 +94,7 @@ func (v View) service(p *page, s *Service, brief bool) {
 		v.leaving(&t, l)
 	}
 	for _, r := range s.SorryServers {
-		v.server(&t, r, "sorry server ")
+		v.server(&t, r, "sorry server ", s.Standby)
 	}
 	p.table("  ", t)
 }
@@ -160,7 +160,7 @@ func bytesText(n uint64) string {
 }
 
 // server adds the row of one real server, and notes on what is wrong with it.
-func (v View) server(t *table, r Server, prefix string) {
+func (v View) server(t *table, r Server, prefix string, standby bool) {
 	name := r.Address
 	if r.Name != "" && r.Name != r.Address {
 		name = r.Name + " " + r.Address
@@ -171,7 +171,7 @@ func (v View) server(t *table, r Server, prefix string) {
 		if r.KernelWeight == 0 && r.Weight != 0 {
 			kernel.style = warn
 		}
-	} else if r.Health == "up" && prefix == "" {
+	} else if r.Health == "up" && prefix == "" && !standby {
 		kernel.style = warn
 	}
 	t.add(text(prefix+name), styled(dash(r.Health), healthStyle(r.Health)), number(v.age(r.Since)), number(strconv.Itoa(r.Weight)), kernel,

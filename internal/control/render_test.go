@@ -85,7 +85,7 @@ func troubled() *Status {
 		{Process: "checkers", Level: "debug", Configured: "info", Ordered: true, Author: "root for alice", Until: at(-9 * time.Minute)},
 		{Process: "web", Level: "error", Configured: "info", Ordered: true, Author: "root"},
 	}
-	s.VRRP.Repairs = 1
+	s.VRRP.Repairs, s.VRRP.Repaired = 1, at(2*time.Minute)
 	s.VRRP.Instances = []Instance{
 		{
 			Name: "web", Interface: "eth0", VRID: 80, Version: 3, State: "BACKUP", Since: at(12 * time.Second), PreemptsAt: at(-42 * time.Second),
@@ -139,12 +139,12 @@ func troubled() *Status {
 		{Name: "chk_new", State: "unknown"},
 		{Name: "chk_slow", State: "unknown", Since: at(4 * time.Second), LastRun: at(4 * time.Second)},
 	}
-	s.VRRP.Failures = []KernelFail{{What: "add 192.0.2.7/24 to bond0.17", Error: "permission denied", Since: at(400 * time.Hour), Count: 1017}}
+	s.VRRP.Failures = []Failure{{What: "add 192.0.2.7/24 to bond0.17", Error: "permission denied", Since: at(400 * time.Hour), Count: 1017}}
 	s.Notify = []NotifyChannel{
 		{Channel: "script", Sent: 7},
 		{Channel: "mail", Sent: 12, Failed: 3, Dropped: 1, Queued: 2, LastError: "mail server mx: connection refused", LastErrorAt: at(4 * time.Second)},
 	}
-	s.Checkers = &Checkers{Generation: 2, Repairs: 3, Services: []Service{
+	s.Checkers = &Checkers{Generation: 2, Repairs: 3, Repaired: at(26 * time.Hour), Services: []Service{
 		{
 			Name: "web", Address: "192.0.2.1:80/tcp", Scheduler: "wrr", Forwarding: "nat", State: "up", Since: at(3 * time.Hour), Reason: "quorum reached: weight 3 of 2",
 			Quorum: 2, UpWeight: 3, Installed: true,

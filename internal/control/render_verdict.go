@@ -70,6 +70,9 @@ func (v View) wrong(s *Status) []string {
 	if fails > 0 {
 		list = append(list, plural(uint64(fails), "call of the kernel fails", "calls of the kernel fail"))
 	}
+	if s.Checkers != nil && len(s.Checkers.Unwritten) > 0 {
+		list = append(list, plural(uint64(len(s.Checkers.Unwritten)), "file cannot be written", "files cannot be written"))
+	}
 	return list
 }
 
@@ -120,8 +123,7 @@ func (c *Checkers) wrong() []string {
 		}
 		for j := range s.Servers {
 			r := &s.Servers[j]
-			// What an operator has taken out is no fault.
-			if r.Health == "down" && (r.Override == nil || r.Override.Order != VerbMaintain) {
+			if r.Missed() {
 				out = append(out, s.Name+"/"+cmpName(r))
 			}
 			if r.Kept {
@@ -146,6 +148,12 @@ func (c *Checkers) wrong() []string {
 		list = append(list, "the panic guard keeps "+plural(uint64(kept), "server that is down", "servers that are down")+" in service")
 	}
 	return list
+}
+
+// Missed says that a real server is down and nobody has taken it out: what an operator
+// has taken out is no fault.
+func (r *Server) Missed() bool {
+	return r.Health == "down" && (r.Override == nil || r.Override.Order != VerbMaintain)
 }
 
 func cmpName(r *Server) string {

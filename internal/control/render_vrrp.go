@@ -13,7 +13,6 @@ func (v View) instances(p *page, list []Instance, alarms []Alarm, foreign []Fore
 		return
 	}
 	t := table{head: []string{"INSTANCE", "STATE", "FOR", "ADDRESS", "PRIORITY", "INTERFACE", "VRID", "MASTER", "WHY"}}
-	lonely := 0
 	for _, i := range list {
 		t.add(text(i.Name), styled(i.State, instanceStyle(i.State)), number(v.age(i.Since)), text(firstAddress(i.Addresses)), number(priority(i)),
 			text(i.Interface), text(vrid(i)), text(master(i)), text(i.Reason))
@@ -51,8 +50,7 @@ func (v View) instances(p *page, list []Instance, alarms []Alarm, foreign []Fore
 				n.add("dropped", d+v.lastSeen(newest), warn)
 			}
 		}
-		if s := v.alone(i, foreign); s != "" {
-			lonely++
+		if s := alone(i, foreign); s != "" && v.All {
 			n.add("others", s, faint)
 		}
 	}
@@ -61,9 +59,6 @@ func (v View) instances(p *page, list []Instance, alarms []Alarm, foreign []Fore
 		p.line(text(census(list)))
 	}
 	p.table("", t)
-	if lonely > 0 && len(list) > roomy && !v.All {
-		p.line(styled(fmt.Sprintf("%s never heard another router: those are backups, or a firewall drops IP protocol 112 or multicast", plural(uint64(lonely), "MASTER has", "MASTERs have")), faint))
-	}
 }
 
 // takeover tells what an instance waits for.
@@ -237,10 +232,10 @@ func (v View) peer(i Instance, p Peer) (string, style) {
 		return s + " is this host itself: nothing is sent there", warn
 	case p.Heard > 0:
 		return fmt.Sprintf("%s heard %s, %s", s, v.ago(p.LastHeard), plural(p.Heard, "packet", "packets")), plain
-	case i.State == "MASTER":
-		return s + " never heard: it has always been a backup, or a firewall drops IP protocol 112", plain
+	case v.All && i.State == "MASTER":
+		return s + " never heard: a backup is silent; if it is MASTER too, `director doctor` on both tells why", faint
 	}
-	return s + " never heard", faint
+	return s + " silent, as a backup is", faint
 }
 
 func instanceStyle(state string) style {

@@ -100,6 +100,7 @@ type engine struct {
 	nextID   uint64
 	lateness control.LatenessMeter
 	repairs  uint64
+	repaired time.Time // the newest of them
 
 	ticking bool     // actions other than adverts are postponed
 	waiting int      // adverts that are queued
@@ -334,7 +335,7 @@ func (e *engine) flushAdverts(now time.Time) {
 }
 
 func (e *engine) snapshot() *control.VRRP {
-	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs}
+	v := &control.VRRP{Generation: e.generation, BegunMono: e.delay.begunMono, Lateness: e.lateness.Report(), Repairs: e.repairs, Repaired: e.repaired}
 	v.Instances = make([]control.Instance, 0, len(e.order))
 	for _, s := range e.bfd.sessions {
 		v.BFD = append(v.BFD, s.snapshot())

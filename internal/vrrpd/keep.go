@@ -157,6 +157,7 @@ func (e *engine) added(h *holding, i *item, now time.Time, res link.Result) {
 		i.losses = max(0, i.losses-1) // it was another one that went, or it came back
 	case i.repairing:
 		e.repairs++
+		e.repaired = now
 		e.send(watchdog.Message{Event: &control.Event{
 			Time: now, Generation: e.generation, Kind: i.Key().Kind.String(),
 			Subject: fmt.Sprintf("%s/%s", h.name, i.short()),

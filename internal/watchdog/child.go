@@ -427,7 +427,7 @@ func (p *parent) gone(c *child, run *process) {
 		p.refuse(fmt.Sprintf("%s died of it: %s", c.role.Title(), c.lastExit))
 	}
 	if c.want != nil {
-		p.delayed(c, c.backoff.died(time.Since(run.spawned)))
+		p.delayed(c, c.backoff.died(run.lived()))
 	}
 	p.answerRoles("")
 	p.describe()

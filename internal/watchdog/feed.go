@@ -106,6 +106,10 @@ func (f *Feed) Next() (News, error) {
 	return n, nil
 }
 
+func (n *News) empty() bool {
+	return n.Settings == nil && n.Config == nil && n.Status == nil && n.LogLevel == nil && len(n.Events) == 0
+}
+
 // keepLists makes lists of those that gob has left out because they are empty: who reads
 // the state as JSON finds a list, not null.
 func keepLists(s *control.Status) {
@@ -238,6 +242,9 @@ func (f *feeder) write() {
 		news := f.news
 		f.news = News{}
 		f.mu.Unlock()
+		if news.empty() { // taken together with what was told before it
+			continue
+		}
 		text.Reset()
 		err := encoder.Encode(news)
 		for rest := text.Bytes(); err == nil && len(rest) > 0; {

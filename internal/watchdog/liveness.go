@@ -10,17 +10,35 @@ import (
 // The VRRP child has peers that would not wait.
 const configureLimit = 10 * time.Second
 
-// configureShare is what each byte of the configuration's text adds to that: tens of
+// configureShare is what each byte of the configuration's text adds to the time it may be silent: tens of
 // thousands of servers are a second's work on a good machine, and a minute's on one that
 // has other things to do.
 const configureShare = time.Microsecond
 
-// patience is how long a child may be silent while it puts a configuration in force.
+// maxDoublings bounds how often patience is doubled.
+const maxDoublings = 5
+
+// patience is how long a child may be silent while it puts a configuration in force. It doubles with each
+// death in a row: what a machine cannot do in that time it could not do in the next attempt either, and a large
+// farm would never be in force.
 func (c *child) patience() time.Duration {
+	return (configureLimit + c.share()) << min(c.backoff.deaths, maxDoublings)
+}
+
+// share is what the size of its configuration adds to the time that a child may be silent.
+func (c *child) share() time.Duration {
 	if c.want == nil {
-		return configureLimit
+		return 0
 	}
-	return configureLimit + time.Duration(len(c.want.text))*configureShare
+	return time.Duration(len(c.want.text)) * configureShare
+}
+
+// lived returns how long the process did its work: not at all, when it never had its first configuration in force.
+func (run *process) lived() time.Duration {
+	if !run.ready {
+		return 0
+	}
+	return time.Since(run.spawned)
 }
 
 // ping is a question that a child has not answered.
@@ -80,6 +98,9 @@ func (p *parent) ping(c *child, run *process) {
 	}
 	limit := orDefault(p.force.config.Global.ChildTimeout.D(), 3*time.Second)
 	interval := limit / 4
+	if c.role == RoleCheckers {
+		limit += c.share() // it compares a table of that size with the kernel's now and then
+	}
 	if !run.ready || run.pending != 0 && c.role == RoleCheckers {
 		limit = max(limit, c.patience())
 	}

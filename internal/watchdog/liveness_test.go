@@ -31,3 +31,21 @@ func TestPatienceGrowsWithTheConfiguration(t *testing.T) {
 		t.Errorf("without a configuration: %v", got)
 	}
 }
+
+// A machine too slow for the first attempt is given longer for the next, however long that takes.
+func TestPatienceGrowsWithEachDeath(t *testing.T) {
+	c := new(child)
+	limit := configureLimit
+	for range maxDoublings + 2 {
+		if got := c.patience(); got != limit {
+			t.Fatalf("after %d deaths: %v, want %v", c.backoff.deaths, got, limit)
+		}
+		run := &process{spawned: time.Now().Add(-c.patience())} // it was ended before it was ready
+		c.backoff.died(run.lived())
+		limit = min(2*limit, configureLimit<<maxDoublings)
+	}
+	ready := &process{spawned: time.Now().Add(-settled), ready: true}
+	if c.backoff.died(ready.lived()); c.patience() != 2*configureLimit {
+		t.Errorf("after a minute of work and one death: %v", c.patience())
+	}
+}

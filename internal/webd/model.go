@@ -21,23 +21,23 @@ const (
 // pageState is what the status page shows: a digest of the state, bounded however
 // large the farm is.
 type pageState struct {
-	Number     uint64               `json:"number"` // of the view
-	At         time.Time            `json:"at"`
-	StaleAfter int64                `json:"stale_after_ms"`
-	Version    string               `json:"version"`
-	RouterID   string               `json:"router_id"`
-	Generation uint64               `json:"generation"`
-	LoadedAt   time.Time            `json:"loaded_at"`
-	Level      string               `json:"level"`    // good, warn, bad
-	Problems   []problem            `json:"problems"` // what keeps it from being good, the worst first
-	Alarms     []control.Alarm      `json:"alarms"`
-	Instances  []pageInstance       `json:"instances"`
-	Groups     []control.Group      `json:"groups"`
-	Trackers   []control.Tracker    `json:"trackers"` // scripts too
-	BFD        []pageBFD            `json:"bfd"`
-	Processes  []control.Process    `json:"processes"`
-	Failures   []control.KernelFail `json:"failures"`
-	Farm       *pageFarm            `json:"farm,omitempty"`
+	Number     uint64            `json:"number"` // of the view
+	At         time.Time         `json:"at"`
+	StaleAfter int64             `json:"stale_after_ms"`
+	Version    string            `json:"version"`
+	RouterID   string            `json:"router_id"`
+	Generation uint64            `json:"generation"`
+	LoadedAt   time.Time         `json:"loaded_at"`
+	Level      string            `json:"level"`    // good, warn, bad
+	Problems   []problem         `json:"problems"` // what keeps it from being good, the worst first
+	Alarms     []control.Alarm   `json:"alarms"`
+	Instances  []pageInstance    `json:"instances"`
+	Groups     []control.Group   `json:"groups"`
+	Trackers   []control.Tracker `json:"trackers"` // scripts too
+	BFD        []pageBFD         `json:"bfd"`
+	Processes  []control.Process `json:"processes"`
+	Failures   []control.Failure `json:"failures"`
+	Farm       *pageFarm         `json:"farm,omitempty"`
 }
 
 // problem is something that is not as it should be.
@@ -78,6 +78,7 @@ type pageFarm struct {
 	States  map[string]int `json:"states"`
 	Servers map[string]int `json:"servers"`                    // by health
 	Orders  string         `json:"orders,omitempty"`           // what is not as in the file
+	Missed  int            `json:"servers_missed,omitempty"`   // real servers that are down and that nobody has taken out
 	Guarded int            `json:"guarded,omitempty"`          // virtual servers whose panic guard blocks
 	Ending  int            `json:"certificates_end,omitempty"` // virtual servers with a certificate that ends soon
 	Matches int            `json:"matches"`                    // of the filter
@@ -134,7 +135,7 @@ func page(v *view, h *history, q question) pageState {
 		Number: v.number, At: v.at, StaleAfter: v.stale.Milliseconds(), Version: s.Version, RouterID: s.RouterID,
 		Generation: s.Generation, LoadedAt: s.LoadedAt, Processes: s.Processes,
 		Alarms: []control.Alarm{}, Instances: []pageInstance{}, Groups: []control.Group{}, Trackers: []control.Tracker{}, BFD: []pageBFD{},
-		Failures: []control.KernelFail{},
+		Failures: []control.Failure{},
 	}
 	if s.VRRP != nil {
 		p.vrrp(s.VRRP)
@@ -222,6 +223,9 @@ func farmOf(c *control.Checkers, h *history, q question) *pageFarm {
 		}
 		for j := range s.Servers {
 			f.Servers[s.Servers[j].Health]++
+			if s.Servers[j].Missed() {
+				f.Missed++
+			}
 		}
 		if matches(s, filter) {
 			matching = append(matching, ranked{s, serviceRank(s)})
@@ -393,12 +397,17 @@ func (p *pageState) judge(v *view) {
 		if f.Ending > 0 {
 			add("warn", "certificates of %s end soon", several(f.Ending, "virtual server"))
 		}
-		if n := f.Servers["down"]; n > 0 {
+		if n := f.Missed; n > 0 {
 			add("warn", "%s down", several(n, "real server"))
 		}
 	}
 	if n := len(p.Failures); n > 0 {
 		add("warn", "failing now: %s", several(n, "call of the kernel", "calls of the kernel"))
+	}
+	if c := v.status.Checkers; c != nil {
+		for _, f := range c.Unwritten {
+			add("warn", "%s cannot be written: %s", f.What, f.Error)
+		}
 	}
 	if r := v.status.LastReload; r != nil && !r.OK {
 		add("warn", "the last reload was refused: %s", strings.Join(r.Errors, "; "))
