@@ -208,6 +208,7 @@ func (p *parent) commit() {
 	p.force = t.to
 	p.force.since = time.Now()
 	p.forgetOrders()
+	p.forgetRoles()
 	for _, c := range p.children {
 		if c.run != nil && !p.needs(p.force, c.role) {
 			c.want = nil
