@@ -138,6 +138,7 @@ type parent struct {
 	trial     *trial // nil: none
 	orders    map[uint64]*openOrder
 	roles     map[string]string           // the newest states of the VRRP instances, by name
+	roleAsks  []roleAsk                   // open, the oldest first
 	standing  map[string]control.Override // of virtual routers, by instance
 	expiry    *time.Timer                 // of the one that ends first
 	lastOrder uint64

@@ -214,6 +214,7 @@ func (p *parent) commit() {
 	} else {
 		p.forgetOrders(t.from.config)
 	}
+	p.forgetRoles()
 	for _, c := range p.children {
 		if c.run != nil && !p.needs(p.force, c.role) {
 			c.want = nil
