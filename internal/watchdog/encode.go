@@ -20,6 +20,7 @@ type generation struct {
 	text   []byte // the configuration as JSON with its secrets, encoded once for all children and respawns
 	since  time.Time
 	back   bool // it takes a trial back
+	trial  bool // it may be taken back
 }
 
 func newGeneration(number uint64, c *config.Config) (*generation, error) {
@@ -60,6 +61,9 @@ func (g *generation) configure(resume *Resume) ([]byte, error) {
 	var tail []byte
 	if g.back {
 		tail = append(tail, `,"Back":true`...)
+	}
+	if g.trial {
+		tail = append(tail, `,"Trial":true`...)
 	}
 	if resume != nil {
 		text, err := json.Marshal(resume)

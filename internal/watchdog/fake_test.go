@@ -164,6 +164,8 @@ func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 			if m.Standing.ID != 0 {
 				ch.Send(Message{Ordered: &Ordered{ID: m.Standing.ID}})
 			}
+		case m.Confirmed:
+			f.note("confirmed")
 		case m.Roles != nil:
 			f.note("roles %v", m.Roles.States)
 		case m.ScriptDone != nil:
@@ -197,6 +199,9 @@ func (f *fakeChild) configure(c *Configure) {
 	}
 	if c.Back {
 		resume += " back"
+	}
+	if c.Trial {
+		f.note("on trial")
 	}
 	f.note("configure %d%s", c.Generation, resume)
 	if text, ok := f.is("final"); ok {

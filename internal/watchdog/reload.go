@@ -132,6 +132,7 @@ func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 		p.reloaded(p.unfit(p.o.ConfigPath, g.config))
 	default:
 		g.back = p.trial != nil && p.trial.Undoing
+		g.trial = p.trial != nil && !p.trial.Undoing
 		p.notifier.Apply(g.number, g.config)
 		p.transition = &transition{from: p.force, to: g}
 		p.carryOrders(p.transition)
