@@ -144,7 +144,7 @@ func testLoad(t *testing.T) {
 	w, err := b.WebServer(netip.MustParseAddrPort("10.0.0.2:80"), "b")
 	lab.Must(err)
 	for _, keep := range []bool{false, true} {
-		load := a.LoadHTTPWith(context.Background(), "http://10.0.0.2/", 10*time.Millisecond, 2*time.Second, netlab.LoadOptions{KeepAlive: keep})
+		load := a.LoadHTTPWith(context.Background(), "http://10.0.0.2/", 100*time.Millisecond, 2*time.Second, netlab.LoadOptions{KeepAlive: keep})
 		lab.Must(load.AwaitOK(30*time.Second, 10))
 		lab.Must(pb.Cut())
 		cut := time.Now()
@@ -187,7 +187,7 @@ func testLoadUDP(t *testing.T) {
 	lab, a, b, _, pb, _ := pair(t)
 	e, err := b.EchoServer(netip.MustParseAddrPort("10.0.0.2:0"), "b")
 	lab.Must(err)
-	load, err := a.LoadUDP(context.Background(), e.Addr().String(), 2*time.Millisecond, 500*time.Millisecond)
+	load, err := a.LoadUDP(context.Background(), e.Addr().String(), 10*time.Millisecond, 500*time.Millisecond)
 	lab.Must(err)
 	lab.Must(load.AwaitOK(30*time.Second, 10))
 	lab.Must(pb.Cut())
