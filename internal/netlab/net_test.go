@@ -148,7 +148,7 @@ func testLoad(t *testing.T) {
 		lab.Must(load.AwaitOK(30*time.Second, 10))
 		lab.Must(pb.Cut())
 		cut := time.Now()
-		time.Sleep(4 * time.Second)
+		time.Sleep(3 * time.Second)
 		healed := time.Now()
 		lab.Must(pb.Heal())
 		lab.Must(load.AwaitOK(30*time.Second, 10))
