@@ -17,7 +17,7 @@ import (
 )
 
 // startLimit is what a start may take: inside User Mode Linux on a busy machine, seconds are nothing.
-const startLimit = 30 * time.Second
+const startLimit = 2 * time.Minute
 
 // A director is the daemon on a host of the lab. Its files are in the host's folder: director.toml or keepalived.conf, the
 // runtime directory run and the log director.log.
