@@ -125,6 +125,7 @@ type Daemon struct {
 	statsAt  time.Time  // when they were read
 
 	maintenance maintenance
+	unwritten   failures // records of this process, by their paths
 
 	generation   uint64
 	configured   bool                // a generation is in force
@@ -139,6 +140,7 @@ type Daemon struct {
 	ackWaits     bool                   // the first Ack is still to be sent
 	ackBy        time.Time              // when it is sent at the latest
 	roles        map[string]string      // the states of VRRP instances that are known
+	roleAsk      uint64                 // of the newest Roles, until that is answered
 	events       []control.Event        // sent when the kernel has been programmed
 	news         bool                   // something changed since the last snapshot
 	lastSnapshot time.Time
@@ -167,7 +169,7 @@ func New(log *slog.Logger, opts Options) *Daemon {
 	d := &Daemon{
 		log: log, opts: opts.withDefaults(),
 		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{}, rising: map[*service]time.Time{}, roles: map[string]string{},
-		marks: map[passage]uint32{},
+		marks: map[passage]uint32{}, unwritten: failures{},
 	}
 	d.polls = opts.Probe == nil
 	d.table = newTable(log, d.repaired)
@@ -259,7 +261,7 @@ func (d *Daemon) message(m watchdog.Message) error {
 	case m.Ping != nil:
 		d.ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Roles != nil:
-		d.follow(now, m.Roles.States)
+		d.rolesTold(now, m.Roles)
 	case m.Plan != nil:
 		changes, err := d.foresee(now, m.Plan.Config)
 		d.ch.Send(watchdog.Message{Planned: watchdog.NewPlanned(m.Plan.Generation, changes, err)})
@@ -357,10 +359,12 @@ func (d *Daemon) work(now time.Time) {
 	d.tickWhole(now)
 	d.rise(now)
 	d.tickMaintenance(now)
+	d.retryRecords(now)
 	d.flush(now)
 	if d.ackWaits && (!now.Before(d.ackBy) || d.settled()) {
 		d.ack()
 	}
+	d.answerRoles()
 	if d.news && !d.ackWaits && !now.Before(d.snapshotDue()) {
 		d.news, d.lastSnapshot = false, now
 		d.ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Checkers: d.snapshot()}})
@@ -406,13 +410,11 @@ func (d *Daemon) pause(now time.Time) time.Duration {
 	consider(d.nextRise())
 	consider(d.whole.checkAt, d.whole.needed(d))
 	consider(d.nextMaintenance())
+	consider(d.unwritten.next())
 	consider(d.ackBy, d.ackWaits)
 	consider(d.snapshotDue(), d.news && !d.ackWaits)
 	return next.Sub(now)
 }
-
-// snapshotDue returns when a snapshot that nobody asked for may be sent.
-func (d *Daemon) snapshotDue() time.Time { return d.lastSnapshot.Add(d.gap()) }
 
 // gap is the least time between two looks at everything, so that many servers do not
 // keep this process busy with that.
@@ -448,34 +450,6 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 		e.Pool = count(s)
 		d.events = append(d.events, e)
 	}
-}
-
-// repaired tells the parent of a repair of the kernel's table; the parent logs it.
-func (d *Daemon) repaired(r repair) {
-	subject := d.privateName(r.op.Key)
-	s := d.byKey[r.op.Key]
-	if s != nil {
-		subject = s.pool.Config().Name
-		if len(s.keys) > 1 {
-			r.text = r.op.Key.String() + " " + r.text
-		}
-	}
-	if r.op.Kind.OnDest() {
-		server := r.op.DestKey.String()
-		if s != nil {
-			for _, rs := range s.pool.Servers() {
-				if destKey(rs.Config.Key, r.op.Key) == r.op.DestKey {
-					server = rs.Config.Name
-				}
-			}
-		}
-		subject += "/" + server
-	}
-	d.news = true
-	d.events = append(d.events, control.Event{
-		Time: d.table.reconciled, Generation: d.generation, Kind: "ipvs", Subject: subject,
-		From: r.found, To: "repaired", Reason: r.text, Code: "repaired",
-	})
 }
 
 // stop removes what is ours and says whether that worked.

@@ -70,7 +70,7 @@ func eventStyle(e *Event) style {
 		return good
 	case "FAULT", "down", "sorry", "dead", "raised", "lost":
 		return bad
-	case "refused", "failed", "stay", VerbDrain, VerbMaintain:
+	case "refused", "failed", "stay", "unready", VerbDrain, VerbMaintain:
 		return warn
 	}
 	return plain
@@ -114,7 +114,7 @@ func (s *Status) About(subject string) (part Status, known bool) {
 	}
 	if s.Checkers != nil {
 		c := *s.Checkers
-		c.Failures = nil
+		c.Failures, c.Unwritten = nil, nil
 		service, server, _ := strings.Cut(subject, "/")
 		c.Services = keep(c.Services, func(v Service) bool { return v.Name == service })
 		if len(c.Services) > 0 && server != "" {
