@@ -93,11 +93,9 @@ func (s *story) put(name string, sw *netlab.Switch, addr string) *netlab.Host {
 	return s.hosts[name]
 }
 
-// direct writes a host's configuration, to which it adds that the daemon is patient with its children: what a command prints of a child that
-// was replaced on a busy machine is not the story.
+// direct writes a host's configuration.
 func (s *story) direct(name, conf string) {
 	s.t.Helper()
-	conf += "\n[global]\nchild_timeout = \"1m\"\n"
 	h := s.hosts[name]
 	s.lb[name] = &director{t: s.t, host: h, configPath: h.Path("director.toml"), runtimeDir: h.Path("run")}
 	s.config[name] = conf
