@@ -103,13 +103,6 @@ func (p *parent) spawn(c *child) {
 		p.notStarted(c, err)
 		return
 	}
-	text, err := c.want.configure(c.resume)
-	if err != nil {
-		theirs.Close()
-		ch.Close()
-		p.notStarted(c, err)
-		return
-	}
 	run := &process{ch: ch, spawned: now, lastCycle: now, alive: monotonic(), first: c.want.number, pending: c.want.number}
 	c.run = run
 	if p.logOrders[c.role] != nil {
@@ -121,7 +114,7 @@ func (p *parent) spawn(c *child) {
 	if c.role == RoleCheckers {
 		p.tellRoles(run, c.want.config) // likewise
 	}
-	ch.sendEncoded(text) // waits in the socket while the program starts
+	ch.Send(Message{Configure: c.want.configure(c.role, c.resume)}) // waits in the socket while the program starts
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		null = nil // standard input is closed instead

@@ -165,11 +165,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.release()
-	first, err := newGeneration(1, cfg)
-	if err != nil {
-		return err
-	}
-	p := newParent(o, dir, first)
+	p := newParent(o, dir, &generation{number: 1, config: cfg})
 	defer p.spawner.close()
 	defer p.events.close()
 	if p.manager, err = newServiceManager(os.Getenv); err != nil {
