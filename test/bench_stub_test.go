@@ -8,9 +8,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"runtime"
-	"runtime/pprof"
-	"strconv"
 	"syscall"
 	"testing"
 
@@ -29,21 +26,6 @@ const stubEnv = "DIRECTOR_BENCH_STUB"
 
 // stubbed is the life of director without IPVS. It returns the exit status.
 func stubbed() int {
-	go func() {
-		c := make(chan os.Signal, 1)
-		signal.Notify(c, syscall.SIGUSR1)
-		for range c {
-			f, _ := os.Create("/tmp/pipe/prof/heap." + strconv.Itoa(os.Getpid()))
-			runtime.GC()
-			pprof.WriteHeapProfile(f)
-			f.Close()
-			f, _ = os.Create("/tmp/pipe/prof/cpu." + strconv.Itoa(os.Getpid()))
-			pprof.StartCPUProfile(f)
-			<-c
-			pprof.StopCPUProfile()
-			f.Close()
-		}
-	}()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if role, is := watchdog.RoleOf(os.Args); is {
 		return watchdog.RunChild(role, log, func() {}, func(ctx context.Context, ch *watchdog.Channel) error {
