@@ -65,6 +65,7 @@ type process struct {
 	roles     map[string]string // likewise
 	bfd       map[string]Session
 	readiness *Readiness
+	inquired  uint64 // the Inquire that it has not answered yet, 0: none
 
 	pings     []ping // unanswered, oldest first
 	pingSeq   uint64
@@ -224,7 +225,7 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 			return
 		}
 		c.last = m.Snapshot
-		p.settle(c, m.Snapshot.Seq)
+		p.told(c, run, m.Snapshot.Seq)
 		p.describe()
 		if c.role == RoleCheckers {
 			p.relayPools()
@@ -366,9 +367,7 @@ func (p *parent) gone(c *child, run *process) {
 	if run.deadline != nil {
 		run.deadline.Stop()
 	}
-	for seq := range p.inquiries {
-		p.settle(c, seq)
-	}
+	p.settle(c, p.inquiry)
 	p.forgetPlans(c, run)
 	p.ordersLost(c)
 	clean := run.asked && run.status == 0
