@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+)
 
 // Condense returns a copy of the configuration for sending, in which the real servers that
 // have the checks of their virtual server have none: in a large farm nearly all have, and
@@ -46,6 +49,27 @@ func (c *Config) Expand(inherits [][]bool) bool {
 			if yes {
 				v.RealServers[j].Checks = v.Checks
 			}
+		}
+	}
+	return true
+}
+
+// Same says that two virtual servers are the same in everything. Checks that the real servers
+// have of their virtual server are compared once, not for each of them.
+func (v *VirtualServer) Same(other *VirtualServer) bool {
+	a, b := *v, *other
+	a.RealServers, b.RealServers = nil, nil
+	if len(v.RealServers) != len(other.RealServers) || !reflect.DeepEqual(&a, &b) {
+		return false
+	}
+	var one, two RealServer
+	for i := range v.RealServers {
+		one, two = v.RealServers[i], other.RealServers[i]
+		if v.lends(one.Checks) && other.lends(two.Checks) {
+			one.Checks, two.Checks = nil, nil
+		}
+		if !reflect.DeepEqual(&one, &two) {
+			return false
 		}
 	}
 	return true

@@ -3,7 +3,6 @@ package checkd
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 
@@ -137,7 +136,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 			s = d.create(now, v, memories[v.Name], overrides[v.Name])
 			delete(overrides, v.Name)
 			changed++
-		case !reflect.DeepEqual(s.source, *v):
+		case !s.source.Same(v):
 			d.update(now, s, v)
 			changed++
 		}

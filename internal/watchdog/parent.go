@@ -120,7 +120,7 @@ type parent struct {
 	reloads    reloads
 	children   map[Role]*child
 	spawner    *spawner
-	memory     memory
+	memory     *memory
 	own        scheduling // of this process, which children inherit
 	dir        *runDir
 	started    time.Time
@@ -260,7 +260,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		logOrders: make(map[Role]*logOrder),
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
-		memory:    memory{log: o.Log},
+		memory:    newMemory(o.Log),
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}
