@@ -101,7 +101,7 @@ type VRRP struct {
 	Lateness  Lateness          `json:"lateness"`           // of the event loop's timer
 	Repairs   uint64            `json:"repairs"`            // addresses, routes and rules put back after somebody else removed them
 	Repaired  time.Time         `json:"repaired,omitzero"`  // the newest of them
-	Failures  []KernelFail      `json:"failures,omitempty"`
+	Failures  []Failure         `json:"failures,omitempty"`
 	// Static is what the kernel holds as long as the daemon lives: addresses, routes
 	// and rules of the configuration, and settings of interfaces that director needs.
 	Static []KernelItem `json:"static,omitempty"`
@@ -275,9 +275,9 @@ type Script struct {
 	Output   string        `json:"output,omitempty"`
 }
 
-// KernelFail is a kernel call that failed and is being retried.
-type KernelFail struct {
-	What  string    `json:"what"`
+// Failure is a kernel call or the writing of a file that failed and is being retried.
+type Failure struct {
+	What  string    `json:"what"` // of a file: its path
 	Error string    `json:"error"`
 	Since time.Time `json:"since"`
 	Count int       `json:"count"`
@@ -285,14 +285,15 @@ type KernelFail struct {
 
 // Checkers is the checker child's part of a snapshot.
 type Checkers struct {
-	Generation uint64       `json:"generation"`
-	Services   []Service    `json:"services"`
-	Reconciled time.Time    `json:"reconciled"`        // last comparison of the whole kernel table
-	Repairs    uint64       `json:"repairs"`           // differences found that director had not made
-	Repaired   time.Time    `json:"repaired,omitzero"` // the newest of them
-	Work       TableWork    `json:"table_work"`
-	Failures   []KernelFail `json:"failures,omitempty"`
-	Sync       *IPVSSync    `json:"ipvs_sync,omitempty"` // nil: not configured
+	Generation uint64    `json:"generation"`
+	Services   []Service `json:"services"`
+	Reconciled time.Time `json:"reconciled"`        // last comparison of the whole kernel table
+	Repairs    uint64    `json:"repairs"`           // differences found that director had not made
+	Repaired   time.Time `json:"repaired,omitzero"` // the newest of them
+	Work       TableWork `json:"table_work"`
+	Failures   []Failure `json:"failures,omitempty"`        // calls of the kernel
+	Unwritten  []Failure `json:"unwritten_files,omitempty"` // records of the checkers, which a restart would lack
+	Sync       *IPVSSync `json:"ipvs_sync,omitempty"`       // nil: not configured
 }
 
 // TableWork is what keeping the kernel's IPVS table took since the process started.
@@ -484,7 +485,7 @@ type Event struct {
 
 // EventKinds are the kinds of events.
 func EventKinds() []string {
-	return []string{"instance", "group", "alarm", "service", "server", "maintenance", "script", "tracker", "bfd", "gate", "address", "ipvs", "process", "reload", "apply", "loglevel"}
+	return []string{"instance", "group", "alarm", "service", "server", "maintenance", "script", "tracker", "bfd", "gate", "address", "ipvs", "file", "process", "reload", "apply", "loglevel"}
 }
 
 // Pool counts the real servers of a virtual server.

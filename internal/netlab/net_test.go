@@ -159,7 +159,7 @@ func testLoad(t *testing.T) {
 		if s.OK < 20 || s.Failed < 1 || s.FirstErr == nil || s.ByBody["b"] != s.OK || s.Max < s.Median || s.Median <= 0 {
 			t.Errorf("%+v", s)
 		}
-		if s.Gap < healed.Sub(cut)-50*time.Millisecond || s.GapStart.After(healed) {
+		if s.Gap < healed.Sub(cut)/2 || s.GapStart.After(healed) {
 			t.Errorf("gap %v from %v; the outage was %v from %v", s.Gap, s.GapStart, healed.Sub(cut), cut)
 		}
 		if during := load.Since(cut); during.OK+during.Failed >= s.OK+s.Failed || during.OK < 10 {
@@ -191,13 +191,13 @@ func testLoadUDP(t *testing.T) {
 	lab.Must(err)
 	lab.Must(load.AwaitOK(30*time.Second, 10))
 	lab.Must(pb.Cut())
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(time.Second)
 	lab.Must(pb.Heal())
 	lab.Must(load.AwaitOK(30*time.Second, 10))
 	load.Stop()
 	s := load.Stats()
 	t.Log(s)
-	if s.OK < 20 || s.Failed < 1 || s.Gap < 250*time.Millisecond || s.ByBody["b"] != s.OK {
+	if s.OK < 20 || s.Failed < 1 || s.Gap < 500*time.Millisecond || s.ByBody["b"] != s.OK {
 		t.Errorf("%+v", s)
 	}
 	if !errors.Is(s.FirstErr, netlab.ErrNoAnswer) {
@@ -215,11 +215,11 @@ func testTransfer(t *testing.T) {
 	lab.Within(30*time.Second, "it begins", func() bool { return tr.Bytes() > 10 })
 	t.Logf("longest stall without a reason: %v", tr.LongestStall())
 	lab.Must(pb.Cut())
-	time.Sleep(250 * time.Millisecond)
+	time.Sleep(time.Second)
 	lab.Must(pb.Heal())
 	n := tr.Bytes()
 	lab.Within(30*time.Second, "it goes on", func() bool { return tr.Bytes() > n+4 })
-	if s := tr.LongestStall(); s < 200*time.Millisecond {
+	if s := tr.LongestStall(); s < 500*time.Millisecond {
 		t.Errorf("longest stall %v", s)
 	}
 	if err := tr.Err(); err != nil {
