@@ -136,6 +136,9 @@ type Instance struct {
 	// HeldBack says which of them keeps the instance from one now.
 	Gates    []Gate `json:"promotion_gates,omitempty"`
 	HeldBack string `json:"held_back,omitempty"`
+	// Preparing says that the addresses of a new MASTER wait for the virtual servers with
+	// active_with behind them, at most for a second.
+	Preparing bool `json:"preparing,omitempty"`
 	// PreemptsAt is when the preempt delay of a BACKUP lets it take over from that
 	// master; zero when it does not wait for that.
 	PreemptsAt time.Time `json:"preempts_at,omitzero"`
