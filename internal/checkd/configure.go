@@ -3,7 +3,6 @@ package checkd
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 
@@ -139,7 +138,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 			delete(overrides, v.Name)
 			d.inherit(now, s, past)
 			changed++
-		case !reflect.DeepEqual(s.source, *v):
+		case !s.source.Same(v):
 			d.update(now, s, v)
 			changed++
 		}
