@@ -3,7 +3,6 @@ package checkd
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 
@@ -128,6 +127,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	old := d.services
 	d.services = make([]*service, len(c.Config.VirtualServers))
 	kept, changed := d.match(old, c.Config.VirtualServers), 0
+	past := d.ordersByAddress()
 	clear(d.byKey)
 	for i := range c.Config.VirtualServers {
 		v := &c.Config.VirtualServers[i]
@@ -136,8 +136,9 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 		case s == nil:
 			s = d.create(now, v, memories[v.Name], overrides[v.Name])
 			delete(overrides, v.Name)
+			d.inherit(now, s, past)
 			changed++
-		case !reflect.DeepEqual(s.source, *v):
+		case !s.source.Same(v):
 			d.update(now, s, v)
 			changed++
 		}
@@ -190,7 +191,8 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 }
 
 // match returns for each virtual server the service that it was so far: the one
-// at the same address, else the one of the same name; nil for a new one.
+// of the same name that has an address in common with it, else any at one of its addresses,
+// else the one of the same name; nil for a new one.
 func (d *Daemon) match(old []*service, servers []config.VirtualServer) []*service {
 	byName := make(map[string]*service, len(old))
 	for _, s := range old {
@@ -198,12 +200,13 @@ func (d *Daemon) match(old []*service, servers []config.VirtualServer) []*servic
 	}
 	kept := make([]*service, len(servers))
 	taken := make(map[*service]bool, len(old))
-	for i := range servers {
-		for _, key := range serviceKeys(&servers[i]) {
-			if s := d.byKey[key]; s != nil && !taken[s] {
-				kept[i], taken[s] = s, true
-				delete(byName, s.source.Name)
-				break
+	for _, sameName := range []bool{true, false} {
+		for i := range servers {
+			for _, key := range serviceKeys(&servers[i]) {
+				if s := d.byKey[key]; kept[i] == nil && s != nil && !taken[s] && (!sameName || s.source.Name == servers[i].Name) {
+					kept[i], taken[s] = s, true
+					delete(byName, s.source.Name)
+				}
 			}
 		}
 	}
@@ -243,6 +246,7 @@ func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers
 // update gives a service its new settings.
 func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	f := translate(v)
+	f.pool.Moved = s.standby || slices.ContainsFunc(f.keys, func(key ipvs.ServiceKey) bool { return !slices.Contains(s.keys, key) })
 	stays := ipvs.Set{}
 	stays.Add(f.keys...)
 	for _, key := range s.keys {
