@@ -13,6 +13,7 @@ func (p *parent) event(e control.Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
+	e.Reason = bounded(e.Reason)
 	e = p.events.add(e)
 	for w := range p.waiting {
 		w.answer()

@@ -120,7 +120,7 @@ type parent struct {
 	reloads    reloads
 	children   map[Role]*child
 	spawner    *spawner
-	memory     memory
+	memory     *memory
 	own        scheduling // of this process, which children inherit
 	dir        *runDir
 	started    time.Time
@@ -167,11 +167,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.release()
-	first, err := newGeneration(1, cfg)
-	if err != nil {
-		return err
-	}
-	p := newParent(o, dir, first)
+	p := newParent(o, dir, &generation{number: 1, config: cfg})
 	defer p.spawner.close()
 	defer p.events.close()
 	if p.manager, err = newServiceManager(os.Getenv); err != nil {
@@ -265,7 +261,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		logOrders: make(map[Role]*logOrder),
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
-		memory:    memory{log: o.Log},
+		memory:    newMemory(o.Log),
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}
@@ -289,8 +285,14 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	return loadText(o, text)
 }
 
-// loadText makes a configuration of the text of the configuration file.
+// loadText makes a configuration of the text of the configuration file. Of many errors
+// and warnings it returns the first.
 func loadText(o Options, text []byte) (*config.Config, []config.Warning, error) {
+	cfg, warnings, err := examine(o, text)
+	return cfg, briefly(warnings), brief(err)
+}
+
+func examine(o Options, text []byte) (*config.Config, []config.Warning, error) {
 	cfg, warnings, err := o.Parse(o.ConfigPath, text)
 	if err != nil {
 		return nil, warnings, err
@@ -355,7 +357,7 @@ func (p *parent) tell(err error) {
 
 func (p *parent) warn(warnings []config.Warning) {
 	for _, w := range warnings {
-		p.log.Warn("configuration", "reason", w.String())
+		p.log.Warn("configuration", "reason", bounded(w.String()))
 	}
 }
 

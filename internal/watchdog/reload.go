@@ -1,7 +1,6 @@
 package watchdog
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -106,22 +105,19 @@ func (p *parent) change(read func() (*config.Config, []config.Warning, error)) {
 	// Reading and checking may take long: the children are watched meanwhile.
 	go func() {
 		cfg, warnings, err := read()
-		var g *generation
-		if err == nil {
-			g, err = newGeneration(number, cfg)
-		}
+		g := &generation{number: number, config: cfg}
 		timer.Stop()
 		p.post(func() { end(g, warnings, err) })
 	}()
 }
 
-// loaded begins the transition to a generation that was read, or tells why
+// loaded begins the transition to a generation that was read, or tells by err why
 // there is none.
 func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 	p.warn(warnings)
 	p.reloads.warned = nil
 	for _, w := range warnings {
-		p.reloads.warned = append(p.reloads.warned, w.String())
+		p.reloads.warned = append(p.reloads.warned, bounded(w.String()))
 	}
 	switch {
 	case p.phase == stopping:
@@ -136,19 +132,6 @@ func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 		p.transition = &transition{from: p.force, to: g}
 		p.advance()
 	}
-}
-
-// lines splits an error into those it consists of.
-func lines(err error) []string {
-	var list config.Errors
-	if errors.As(err, &list) && len(list) > 0 {
-		out := make([]string, len(list))
-		for i, e := range list {
-			out[i] = e.Error()
-		}
-		return out
-	}
-	return []string{err.Error()}
 }
 
 // advance goes on with the transition as far as the children allow.
@@ -203,16 +186,11 @@ func (p *parent) configure(c *child, g *generation) {
 		p.spawn(c)
 		return
 	}
-	text, err := g.configure(nil)
-	if err != nil { // cannot be: the configuration was encoded before
-		p.log.Error("configuration not sent", "process", string(c.role), "reason", err)
-		return
-	}
 	c.run.pending = g.number
 	if c.role == RoleCheckers {
 		p.tellRoles(c.run, g.config)
 	}
-	c.run.ch.sendEncoded(text)
+	c.run.ch.Send(Message{Configure: g.configure(c.role, nil)})
 }
 
 // commit ends a transition that every child has made.
@@ -268,7 +246,7 @@ func (p *parent) refuse(reason string) {
 			p.configure(c, t.from)
 		}
 	}
-	p.reloaded([]string{reason})
+	p.reloaded([]string{bounded(reason)})
 }
 
 // reloaded tells the outcome of a reload to everyone who waits for it: errs is
