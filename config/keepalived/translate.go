@@ -39,9 +39,10 @@ type scope struct {
 	up    *scope
 	seen  map[string]*statement // the last one of each keyword
 
-	// Of a service: what makes it. Of a server: its checks, and the port that they
+	// Of a service: what makes it, and its sorry server. Of a server: its checks, and the port that they
 	// take where the server has none, or another one than was written.
 	to        target
+	sorryAt   target
 	proto     string
 	checks    []*statement
 	checkPort uint16

@@ -35,6 +35,7 @@ var checkKinds = map[string]string{
 // finishChecks translates the checks of a server.
 func (sc *scope) finishChecks(e target) {
 	checks := make([]*scope, 0, len(sc.checks))
+	dynamic := 0
 	for _, s := range sc.checks {
 		t := sc.t.Append("check", s.at())
 		kind := checkKinds[s.key()]
@@ -59,6 +60,11 @@ func (sc *scope) finishChecks(e target) {
 		case "script":
 			if !t.Has("script") {
 				sc.Errorf(s.at(), s.key(), "there is no misc_path")
+			}
+			if d := c.seen["misc_dynamic"]; d != nil {
+				if dynamic++; dynamic > 1 {
+					sc.Warnf(d.at(), d.key(), "is there for several checks of this server: the least of their weights counts; keepalived adds up what each of them is above or below the configured one")
+				}
 			}
 		case "bfd":
 			if !t.Has("bfd") {

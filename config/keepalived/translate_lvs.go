@@ -12,11 +12,12 @@ import (
 // target is what makes a service: an address with or without a port, a mark, or a
 // group of them.
 type target struct {
-	at     config.Position
-	addr   netip.Addr
-	port   uint16
-	marked bool // a mark, or a group of marks alone: there is no protocol
-	group  bool
+	at      config.Position
+	addr    netip.Addr
+	port    uint16 // 0: none, or several
+	several bool   // a group whose members have not all the same port, or none
+	marked  bool   // a mark, or a group of marks alone: there is no protocol
+	group   bool
 }
 
 // service translates a virtual_server.
@@ -39,15 +40,7 @@ func service(sc *scope, s *statement) {
 			key, value, name = kind, n, "fwmark-"+strconv.FormatInt(n, 10)
 			break
 		}
-		members := sc.groupOf(name).kids
-		to.marked = len(members) > 0
-		for _, k := range members { // all have one port, or none
-			to.marked = to.marked && k.key() == "fwmark"
-			n, _ := strconv.ParseUint(k.arg(1).text, 10, 16)
-			if k.key() != "fwmark" && (to.port == 0 || uint16(n) == to.port) {
-				to.port = uint16(n)
-			}
-		}
+		to.ofGroup(sc.groupOf(name).kids)
 	default:
 		if !sc.need(s, 1, 2) {
 			return
@@ -78,6 +71,25 @@ func service(sc *scope, s *statement) {
 	if !t.Has("real_server") {
 		sc.NoEffectf(s.at(), s.key(), "has no real_server and is not used, as in keepalived")
 		table.Delete(name)
+	}
+}
+
+// ofGroup finds what the members of a group have in common.
+func (t *target) ofGroup(members []*statement) {
+	marks, ports := 0, make(map[uint16]bool)
+	for _, k := range members {
+		if k.key() == "fwmark" {
+			marks++
+			continue
+		}
+		n, _ := strconv.ParseUint(k.arg(1).text, 10, 16)
+		t.port = uint16(n)
+		ports[t.port] = true
+	}
+	t.marked = marks > 0 && len(ports) == 0
+	t.several = len(ports) > 1 || marks > 0 && len(ports) > 0
+	if t.several {
+		t.port = 0
 	}
 }
 
@@ -155,6 +167,14 @@ func (sc *scope) protocol(s *statement) string {
 		}
 	}
 	return "udp"
+}
+
+// String is an address with or without a port.
+func (t target) String() string {
+	if t.port == 0 {
+		return t.addr.String()
+	}
+	return netip.AddrPortFrom(t.addr, t.port).String()
 }
 
 // endpoint reads an address and a port that may be absent.
@@ -250,7 +270,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 	}
 	vs.quorum(total)
 	vs.startsDown()
-	vs.strandedSorry()
+	vs.sorry()
 }
 
 // persistence knows keepalived's default and repair.
@@ -314,38 +334,50 @@ func (sc *scope) server(e target) {
 		}
 		sc.t.Set("weight", weight, at)
 	}
-	method, _ := sc.t.Get("forwarding").(string)
-	if method == "" {
-		if method, _ = vs.t.Get("forwarding").(string); method == "" {
-			method = string(config.NAT)
-		}
+	if sc.t.Has("forwarding") {
+		plainTunnel(vs.t, sc.t, sc.s.at())
 	}
-	nat := method == string(config.NAT)
-	port := sc.s.arg(2)
-	switch to := vs.to; {
-	case to.marked && !nat && e.port != 0:
-		sc.Warnf(port.at, sc.s.key(), "the port is not used, as in keepalived: behind a mark packets keep theirs without NAT")
-		sc.checkPort, e.port = e.port, 0
-	case to.marked:
-	case to.port == 0 && e.port != 0 && !to.group:
-		sc.Warnf(port.at, sc.s.key(), "the port is not used: the service takes all ports and keeps them")
-		sc.checkPort, e.port = e.port, 0
-	case e.port == 0:
-		e.port = to.port
-	case !nat && e.port != to.port && to.port != 0:
-		sc.Warnf(port.at, sc.s.key(), "%d is not the service's port, and only NAT can change it: %d is used, as in keepalived", e.port, to.port)
-		sc.checkPort, e.port = e.port, to.port
+	if port := sc.port(sc.s, e, vs.to, vs.methodOf(sc.t) == string(config.NAT)); port != e.port {
+		sc.checkPort, e.port = e.port, port
 	}
 	if s := sc.seen["lthreshold"]; s != nil && sc.seen["uthreshold"] == nil {
 		sc.Warnf(s.at(), s.key(), "is not used: there is no uthreshold")
 		sc.t.Delete("lower_threshold")
 	}
-	address := e.addr.String()
-	if e.port != 0 {
-		address = netip.AddrPortFrom(e.addr, e.port).String()
-	}
-	sc.t.Set("address", address, e.at)
+	sc.t.Set("address", e.String(), e.at)
 	sc.finishChecks(e)
+}
+
+// port returns the port of a server behind a service, as keepalived uses it. 0 means
+// that the packets keep theirs.
+func (sc *scope) port(s *statement, e, to target, nat bool) uint16 {
+	at := s.arg(2).at
+	switch {
+	case e.port == 0:
+		return to.port
+	case to.marked && !nat:
+		sc.Warnf(at, s.key(), "the port is not used, as in keepalived: behind a mark packets keep theirs without NAT")
+		return 0
+	case to.several && !nat:
+		sc.Warnf(at, s.key(), "the port is not used, as in keepalived: the group has several, and packets keep theirs without NAT")
+		return 0
+	case to.marked, to.several:
+	case to.port == 0:
+		sc.Warnf(at, s.key(), "the port is not used: the service takes all ports and keeps them")
+		return 0
+	case !nat && e.port != to.port:
+		sc.Warnf(at, s.key(), "%d is not the service's port, and only NAT can change it: %d is used, as in keepalived", e.port, to.port)
+		return to.port
+	}
+	return e.port
+}
+
+// plainTunnel says that a server with a method of its own has not the encapsulation of
+// its service: TUN alone is IP in IP.
+func plainTunnel(service, server *config.Tree, at config.Position) {
+	if method, _ := server.Get("forwarding").(string); method == string(config.Tunnel) && service.Has("tunnel") && !server.Has("tunnel") {
+		server.Table("tunnel", at).Set("type", "ipip", at)
+	}
 }
 
 func scheduler(sc *scope, s *statement) {
@@ -373,6 +405,7 @@ func (sc *scope) method(s *statement, t *config.Tree) (string, bool) {
 		sc.Errorf(w.at, s.key(), "%q is not known, allowed are NAT, DR and TUN", w.text)
 		return "", false
 	}
+	t.Delete("tunnel") // of a line before it
 	for i := 2; i < len(s.words); i++ {
 		switch w := s.words[i]; {
 		case method != config.Tunnel:
@@ -402,29 +435,6 @@ func forwarding(path string) handler {
 		if m, ok := sc.method(s, sc.t); ok {
 			sc.set(path, m, s.arg(1).at)
 		}
-	}
-}
-
-// sorryServer is sorry_server IP [PORT].
-func sorryServer(sc *scope, s *statement) {
-	if !sc.need(s, 1, 2) {
-		return
-	}
-	e, ok := sc.endpoint(s, 1)
-	if !ok {
-		return
-	}
-	address := e.addr.String()
-	if e.port != 0 {
-		address = netip.AddrPortFrom(e.addr, e.port).String()
-	}
-	sc.sorryTable(s.at()).Set("address", address, s.arg(1).at)
-}
-
-func sorryMethod(sc *scope, s *statement) {
-	sorry := sc.sorryTable(s.at())
-	if m, ok := sc.method(s, sorry); ok {
-		sorry.Set("forwarding", m, s.arg(1).at)
 	}
 }
 

@@ -34,14 +34,56 @@ func (sc *scope) serverStartsDown(checks []*scope) {
 	}
 }
 
-// strandedSorry drops what is said of a sorry server that is not there.
-func (sc *scope) strandedSorry() {
-	for _, key := range []string{"sorry_server_inhibit", "sorry_server_lvs_method"} {
-		if s := sc.seen[key]; s != nil && sc.seen["sorry_server"] == nil {
-			sc.Warnf(s.at(), key, "is not used: there is no sorry_server")
-			sc.t.Delete("sorry_server")
+// sorryServer is sorry_server IP [PORT].
+func sorryServer(sc *scope, s *statement) {
+	if !sc.need(s, 1, 2) {
+		return
+	}
+	if e, ok := sc.endpoint(s, 1); ok {
+		sc.sorryTable(s.at()).Set("address", e.String(), s.arg(1).at)
+		sc.sorryAt = e
+	}
+}
+
+func sorryMethod(sc *scope, s *statement) {
+	sorry := sc.sorryTable(s.at())
+	if m, ok := sc.method(s, sorry); ok {
+		sorry.Set("forwarding", m, s.arg(1).at)
+	}
+}
+
+// sorry settles the sorry server of a service whose block has been read.
+func (sc *scope) sorry() {
+	s := sc.seen["sorry_server"]
+	if s == nil {
+		for _, key := range []string{"sorry_server_inhibit", "sorry_server_lvs_method"} {
+			if s := sc.seen[key]; s != nil {
+				sc.Warnf(s.at(), key, "is not used: there is no sorry_server")
+				sc.t.Delete("sorry_server")
+			}
+		}
+		return
+	}
+	e := sc.sorryAt
+	if !e.addr.IsValid() {
+		return // which has been said
+	}
+	server := sc.sorryTable(s.at())
+	if server.Has("forwarding") {
+		plainTunnel(sc.t, server, sc.seen["sorry_server_lvs_method"].at())
+	}
+	e.port = sc.port(s, e, sc.to, sc.methodOf(server) == string(config.NAT))
+	server.Set("address", e.String(), e.at)
+}
+
+// methodOf returns how a server of a service gets its packets.
+func (sc *scope) methodOf(server *config.Tree) string {
+	for _, t := range []*config.Tree{server, sc.t} {
+		if method, _ := t.Get("forwarding").(string); method != "" {
+			return method
 		}
 	}
+	return string(config.NAT)
 }
 
 // sorryInhibit keeps the sorry server in the table with weight 0.
