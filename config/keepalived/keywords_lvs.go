@@ -55,7 +55,6 @@ func serverKeywords() []keyword {
 	return append(timing(), []keyword{
 		{"weight", number("weight"), false},
 		{"lvs_method", forwarding("forwarding"), false},
-		{"lb_kind", forwarding("forwarding"), false},
 		{"uthreshold", number("upper_threshold"), false},
 		{"lthreshold", number("lower_threshold"), false},
 		{"inhibit_on_failure", boolean("inhibit_on_failure"), false},
@@ -165,7 +164,7 @@ func bfdCheckKeywords() []keyword {
 func fileCheckKeywords() []keyword {
 	return []keyword{
 		{"track_file", fileOfCheck, false},
-		{"weight", weight, false},
+		{"weight", fileWeight, false},
 		{"dynamic", ignored("a weight alone says it"), false},
 	}
 }

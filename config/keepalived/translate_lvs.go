@@ -1,7 +1,6 @@
 package keepalived
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -153,20 +152,17 @@ func family(word string) string {
 
 // protocol finds the transport of a service. Without one it is UDP.
 func (sc *scope) protocol(s *statement) string {
-	for i := len(s.kids) - 1; i >= 0; i-- {
-		k := s.kids[i]
-		if k.key() != "protocol" {
-			continue
-		}
-		switch p := k.arg(1).text; strings.ToUpper(p) {
-		case "TCP", "UDP", "SCTP":
-			return strings.ToLower(p)
-		default:
-			sc.Errorf(k.arg(1).at, "protocol", "%q is not known, allowed are TCP, UDP and SCTP", p)
-			return "tcp"
-		}
+	k := s.last("protocol")
+	if k == nil {
+		return "udp"
 	}
-	return "udp"
+	switch p := k.arg(1).text; strings.ToUpper(p) {
+	case "TCP", "UDP", "SCTP":
+		return strings.ToLower(p)
+	default:
+		sc.Errorf(k.arg(1).at, "protocol", "%q is not known, allowed are TCP, UDP and SCTP", p)
+		return "tcp"
+	}
 }
 
 // String is an address with or without a port.
@@ -209,6 +205,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 	} else if p := vs.seen["protocol"]; p != nil && !to.group {
 		sc.Warnf(p.at(), p.key(), "is not used: the mark alone chooses the packets")
 	}
+	vs.someRetry()
 	vs.persistence(to)
 	if k := vs.seen["quorum"]; k != nil {
 		number("quorum")(vs, k)
@@ -217,15 +214,21 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		number("hysteresis")(vs, k)
 	}
 	vs.granular(to)
-	if s := vs.seen["persistence_engine"]; s != nil && proto != "udp" && !to.marked {
-		sc.Warnf(s.at(), s.key(), "is not used: the kernel looks for SIP in UDP only")
-		t.Delete(s.key())
+	if s := vs.seen["persistence_engine"]; s != nil {
+		switch {
+		case proto != "udp" && !to.marked:
+			sc.Warnf(s.at(), s.key(), "is not used: the kernel looks for SIP in UDP only")
+			t.Delete(s.key())
+		case !t.Has("persistence_timeout"):
+			sc.NoEffectf(s.at(), s.key(), "is not used: there is no persistence_timeout")
+			t.Delete(s.key())
+		}
 	}
 
 	vs.to, vs.proto = to, proto
 	mail := false
 	total := int64(0)
-	seen := make(map[string]bool)
+	seen := make(map[netip.AddrPort]bool)
 	scripts := []*statement{vs.seen["quorum_up"], vs.seen["quorum_down"]}
 	for _, k := range s.kids {
 		if k.key() != "real_server" {
@@ -238,7 +241,8 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		if !ok {
 			continue
 		}
-		if id := fmt.Sprint(e.addr, e.port); seen[id] {
+		port := vs.port(k, e, vs.nat(k.last("lvs_method")))
+		if id := netip.AddrPortFrom(e.addr, port); seen[id] {
 			sc.Warnf(k.arg(1).at, k.key(), "%s is already a server of this service, and the second one is not used, as in keepalived", e.addr)
 			continue
 		} else {
@@ -246,7 +250,8 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		}
 		rs := sc.scope(vs, "real_server", t.Append("real_server", k.at()), k)
 		rs.statements()
-		rs.server(e)
+		rs.someRetry()
+		rs.server(e, port)
 		scripts = append(scripts, rs.seen["notify_up"], rs.seen["notify_down"])
 		n, _ := rs.t.Get("weight").(int64)
 		total += n
@@ -293,11 +298,12 @@ func (sc *scope) granular(to target) {
 		sc.NoEffectf(s.at(), s.key(), "is not used: there is no persistence_timeout")
 		sc.t.Delete(s.key())
 	}
-	if to.marked || to.group {
-		return
-	}
-	if s := sc.seen["ip_family"]; s != nil {
-		sc.NoEffectf(s.at(), s.key(), "is not used: the address tells it")
+	if s := sc.seen["ip_family"]; s != nil && (to.group || !to.marked) {
+		what := "address tells it"
+		if to.group {
+			what = "addresses tell it, and of a mark its own word or the servers"
+		}
+		sc.NoEffectf(s.at(), s.key(), "is not used: the %s", what)
 		sc.t.Delete("family")
 	}
 }
@@ -323,7 +329,8 @@ func (sc *scope) quorum(total int64) {
 }
 
 // server puts the address of a real server, as keepalived does.
-func (sc *scope) server(e target) {
+// port is the one that is used in place of the one that is written.
+func (sc *scope) server(e target, port uint16) {
 	vs := sc.up
 	if !sc.t.Has("weight") {
 		weight, at := int64(1), sc.s.at()
@@ -337,7 +344,7 @@ func (sc *scope) server(e target) {
 	if sc.t.Has("forwarding") {
 		plainTunnel(vs.t, sc.t, sc.s.at())
 	}
-	if port := sc.port(sc.s, e, vs.to, vs.methodOf(sc.t) == string(config.NAT)); port != e.port {
+	if port != e.port {
 		sc.checkPort, e.port = e.port, port
 	}
 	if s := sc.seen["lthreshold"]; s != nil && sc.seen["uthreshold"] == nil {
@@ -346,38 +353,6 @@ func (sc *scope) server(e target) {
 	}
 	sc.t.Set("address", e.String(), e.at)
 	sc.finishChecks(e)
-}
-
-// port returns the port of a server behind a service, as keepalived uses it. 0 means
-// that the packets keep theirs.
-func (sc *scope) port(s *statement, e, to target, nat bool) uint16 {
-	at := s.arg(2).at
-	switch {
-	case e.port == 0:
-		return to.port
-	case to.marked && !nat:
-		sc.Warnf(at, s.key(), "the port is not used, as in keepalived: behind a mark packets keep theirs without NAT")
-		return 0
-	case to.several && !nat:
-		sc.Warnf(at, s.key(), "the port is not used, as in keepalived: the group has several, and packets keep theirs without NAT")
-		return 0
-	case to.marked, to.several:
-	case to.port == 0:
-		sc.Warnf(at, s.key(), "the port is not used: the service takes all ports and keeps them")
-		return 0
-	case !nat && e.port != to.port:
-		sc.Warnf(at, s.key(), "%d is not the service's port, and only NAT can change it: %d is used, as in keepalived", e.port, to.port)
-		return to.port
-	}
-	return e.port
-}
-
-// plainTunnel says that a server with a method of its own has not the encapsulation of
-// its service: TUN alone is IP in IP.
-func plainTunnel(service, server *config.Tree, at config.Position) {
-	if method, _ := server.Get("forwarding").(string); method == string(config.Tunnel) && service.Has("tunnel") && !server.Has("tunnel") {
-		server.Table("tunnel", at).Set("type", "ipip", at)
-	}
 }
 
 func scheduler(sc *scope, s *statement) {

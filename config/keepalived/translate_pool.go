@@ -1,6 +1,10 @@
 package keepalived
 
-import "director/config"
+import (
+	"strings"
+
+	"director/config"
+)
 
 // alpha says whether a service, a server or a check of its own starts down, which
 // they do not in keepalived unless told so.
@@ -31,6 +35,48 @@ func (sc *scope) serverStartsDown(checks []*scope) {
 	}
 	if down != sc.up.alpha() {
 		sc.t.Set("alpha", down, sc.s.at())
+	}
+}
+
+// nat says whether the service's packets are forwarded by NAT to a server; own is what
+// sets the server's own method, or nil.
+func (sc *scope) nat(own *statement) bool {
+	if own != nil {
+		return strings.EqualFold(own.arg(1).text, "NAT")
+	}
+	method, _ := sc.t.Get("forwarding").(string)
+	return method == "" || method == string(config.NAT)
+}
+
+// port returns the port of a server of the service, as keepalived uses it. 0 means that
+// the packets keep theirs.
+func (sc *scope) port(s *statement, e target, nat bool) uint16 {
+	at, to := s.arg(2).at, sc.to
+	switch {
+	case e.port == 0:
+		return to.port
+	case to.marked && !nat:
+		sc.Warnf(at, s.key(), "the port is not used, as in keepalived: behind a mark packets keep theirs without NAT")
+		return 0
+	case to.several && !nat:
+		sc.Warnf(at, s.key(), "the port is not used, as in keepalived: the group has several, and packets keep theirs without NAT")
+		return 0
+	case to.marked, to.several:
+	case to.port == 0:
+		sc.Warnf(at, s.key(), "the port is not used: the service takes all ports and keeps them")
+		return 0
+	case !nat && e.port != to.port:
+		sc.Warnf(at, s.key(), "%d is not the service's port, and only NAT can change it: %d is used, as in keepalived", e.port, to.port)
+		return to.port
+	}
+	return e.port
+}
+
+// plainTunnel says that a server with a method of its own has not the encapsulation of
+// its service: TUN alone is IP in IP.
+func plainTunnel(service, server *config.Tree, at config.Position) {
+	if method, _ := server.Get("forwarding").(string); method == string(config.Tunnel) && service.Has("tunnel") && !server.Has("tunnel") {
+		server.Table("tunnel", at).Set("type", "ipip", at)
 	}
 }
 
@@ -69,21 +115,12 @@ func (sc *scope) sorry() {
 		return // which has been said
 	}
 	server := sc.sorryTable(s.at())
-	if server.Has("forwarding") {
-		plainTunnel(sc.t, server, sc.seen["sorry_server_lvs_method"].at())
+	method := sc.seen["sorry_server_lvs_method"]
+	if method != nil {
+		plainTunnel(sc.t, server, method.at())
 	}
-	e.port = sc.port(s, e, sc.to, sc.methodOf(server) == string(config.NAT))
+	e.port = sc.port(s, e, sc.nat(method))
 	server.Set("address", e.String(), e.at)
-}
-
-// methodOf returns how a server of a service gets its packets.
-func (sc *scope) methodOf(server *config.Tree) string {
-	for _, t := range []*config.Tree{server, sc.t} {
-		if method, _ := t.Get("forwarding").(string); method != "" {
-			return method
-		}
-	}
-	return string(config.NAT)
 }
 
 // sorryInhibit keeps the sorry server in the table with weight 0.
