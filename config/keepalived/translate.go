@@ -38,6 +38,7 @@ type scope struct {
 	s     *statement   // its own
 	up    *scope
 	seen  map[string]*statement // the last one of each keyword
+	runs  []run                 // its scripts, and of a service those of its servers
 
 	// Of a service: what makes it, and its sorry server. Of a server: its checks, and the port that they
 	// take where the server has none, or another one than was written.

@@ -229,7 +229,6 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 	mail := false
 	total := int64(0)
 	seen := make(map[netip.AddrPort]bool)
-	scripts := []*statement{vs.seen["quorum_up"], vs.seen["quorum_down"]}
 	for _, k := range s.kids {
 		if k.key() != "real_server" {
 			continue
@@ -252,7 +251,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		rs.statements()
 		rs.someRetry()
 		rs.server(e, port)
-		scripts = append(scripts, rs.seen["notify_up"], rs.seen["notify_down"])
+		vs.runs = append(vs.runs, rs.runs...)
 		n, _ := rs.t.Get("weight").(int64)
 		total += n
 		if a := rs.seen["smtp_alert"]; a != nil {
@@ -263,7 +262,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 			mail = mail || on
 		}
 	}
-	vs.oneUser("user", scripts)
+	vs.users("user")
 	_, by := sc.alert("smtp_alert_checker", true)
 	if a := vs.seen["smtp_alert"]; a != nil {
 		on, _ := sc.onOff(a)
@@ -409,15 +408,6 @@ func forwarding(path string) handler {
 	return func(sc *scope, s *statement) {
 		if m, ok := sc.method(s, sc.t); ok {
 			sc.set(path, m, s.arg(1).at)
-		}
-	}
-}
-
-// poolScript is a command of a service or a server; see pool for its user.
-func poolScript(key string) handler {
-	return func(sc *scope, s *statement) {
-		if s, ok := sc.escaped(s); ok && sc.command(s, key) {
-			sc.need(s, 1, 3)
 		}
 	}
 }
