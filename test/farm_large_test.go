@@ -19,6 +19,9 @@ const (
 	largeServers  = 100
 )
 
+// largePatience is for what is done with all of them.
+const largePatience = 10 * patience
+
 // largeConfig is that table in keepalived's language. Nothing is checked. The weight is that of one server in the middle.
 func largeConfig(vip string, weight int) string {
 	var b strings.Builder
@@ -69,7 +72,7 @@ func (kt *kernelTable) entries() int {
 // waitEntries waits until there are so many.
 func (kt *kernelTable) waitEntries(want int) {
 	kt.t.Helper()
-	if err := netlab.EventuallyWithin(patience, func() error {
+	if err := netlab.EventuallyWithin(largePatience, func() error {
 		if n := kt.entries(); n != want {
 			return fmt.Errorf("%d entries on %s, want %d", n, kt.host.Name(), want)
 		}
@@ -134,7 +137,7 @@ func testLargeTable(t *testing.T) {
 		}
 		// Not by the status: to write that of 10,000 servers again and again takes the time that is measured.
 		r.ours = launchWith(t, r.directors[0], netlab.KeepalivedConf, largeConfig(ourVIP, weight))
-		r.Within(patience, "director has started", func() bool { return kernelChanges.MatchString(r.ours.Log()[log:]) })
+		r.Within(largePatience, "director has started", func() bool { return kernelChanges.MatchString(r.ours.Log()[log:]) })
 		t.Logf("director has started: %v", time.Since(began).Round(time.Millisecond))
 		return time.Since(began)
 	}
@@ -142,6 +145,21 @@ func testLargeTable(t *testing.T) {
 	took := func(what string, began time.Time) {
 		t.Helper()
 		t.Logf("%s: %v", what, time.Since(began).Round(time.Millisecond))
+	}
+	// reload returns when it began. A machine that is so busy that the parent takes its child for dead gets another try.
+	reload := func(weight int) (began time.Time) {
+		t.Helper()
+		for n := 1; ; n++ {
+			began = time.Now()
+			err := r.ours.Reload(largeConfig(ourVIP, weight))
+			if err == nil {
+				return began
+			}
+			if n == 3 || !strings.Contains(err.Error(), "hung") {
+				t.Fatal(err)
+			}
+			t.Log(err)
+		}
 	}
 	changed := func(want int) {
 		t.Helper()
@@ -167,9 +185,7 @@ func testLargeTable(t *testing.T) {
 
 	t.Run("one server of them all", func(t *testing.T) {
 		before := our.dump()
-		began := time.Now()
-		r.Must(r.ours.Reload(largeConfig(ourVIP, 7)))
-		took("director has reloaded", began)
+		took("director has reloaded", reload(7))
 		changed(1)
 		ops := ipvs.Diff(before, our.dump(), ipvs.Everything)
 		if len(ops) != 1 {
@@ -190,8 +206,7 @@ func testLargeTable(t *testing.T) {
 		t.Logf("%d entries are left, %d changes are due", our.entries(), missing)
 		started := start(7)
 		changed(missing)
-		began := time.Now()
-		r.Must(r.ours.Reload(largeConfig(ourVIP, 3)))
+		began := reload(3)
 		took("director has reloaded right after", began)
 		// keepalived's takes six times as long as its start: it still tries to add what is there.
 		if d := time.Since(began); d > 4*started+slack+stood(began) {
@@ -223,7 +238,7 @@ func testLargeTable(t *testing.T) {
 			t.Errorf("%d entries are left", n)
 		}
 		began = time.Now()
-		r.Must(r.theirs.Stop(patience))
+		r.Must(r.theirs.Stop(largePatience))
 		took("keepalived has stopped", began)
 		t.Logf("keepalived leaves %d entries", their.entries())
 	})

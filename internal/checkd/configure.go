@@ -246,6 +246,7 @@ func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers
 // update gives a service its new settings.
 func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	f := translate(v)
+	f.pool.Moved = s.standby || slices.ContainsFunc(f.keys, func(key ipvs.ServiceKey) bool { return !slices.Contains(s.keys, key) })
 	stays := ipvs.Set{}
 	stays.Add(f.keys...)
 	for _, key := range s.keys {
