@@ -24,7 +24,7 @@ FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
 BENCH ?= .
-.PHONY: help build install demo test test-unit check fuzz bench bench-farms bench-vrrp bench-code packages tools clean
+.PHONY: help build install demo test test-unit check fuzz bench bench-farms bench-vrrp bench-code packages tools modules clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -62,15 +62,16 @@ install: $(BUILD) ## install the binary, manual pages, completion and documents 
 demo: tools build ## two directors, two web servers, one VIP: see the main job done
 	$(SUDO) ./director demo $(DEMOFLAGS)
 
-test: tools ## every test: unit, network namespaces, real IPVS, whole daemon
-	$(SUDO) $(GO) test -count=1 -timeout 20m $$($(GO) list ./... | grep -v '/test$$')
+# The time limit is for a slow machine with one processor.
+test: tools modules ## every test: unit, network namespaces, real IPVS, whole daemon
+	$(SUDO) $(GO) test -count=1 -timeout 60m $$($(GO) list ./... | grep -v '/test$$')
 	@# What measures the whole daemon has the machine for itself.
-	$(SUDO) $(GO) test -count=1 -timeout 20m ./test
+	$(SUDO) $(GO) test -count=1 -timeout 60m ./test
 
 test-unit: ## the tests that need neither root nor packages
 	$(GO) test ./config/... ./etc ./vrrp ./bfd ./ipvs ./ipvs/ipvstest ./checkers ./internal/archtest ./internal/agentx ./internal/vrrpd ./internal/script ./internal/notify ./internal/control
 
-check: ## gofmt, vet and staticcheck
+check: modules ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt-ed: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
@@ -115,6 +116,12 @@ packages: ## .deb and .rpm packages in build/packages
 
 tools:
 	@$(SUDO) .ci/packages $(TOOLS)
+
+# What the go command fetches, before anything depends on it: a proxy may fail once.
+modules:
+	@.ci/retry $(GO) mod download
+	@.ci/retry $(GO) run $(STATICCHECK) -version >/dev/null
+	@.ci/retry $(GO) run $(NFPM) --version >/dev/null
 
 clean: ## remove what was built
 	rm -rf director build

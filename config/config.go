@@ -8,9 +8,11 @@
 // The language is TOML, decoded by BurntSushi/toml into plain maps, so that a
 // wrong type never stops the decoding. A small key scanner finds out on which
 // line each key stands; it is believed only where it agrees with the decoder
-// key for key. One decoder, driven by the struct tags of the model below, then
-// fills the model and resolves its defaults, and the validation checks what one
-// key alone cannot tell. The same tags feed Fields, the table of all keys.
+// key for key. A document of plain form, as nearly all are, is read in one pass
+// instead (plain.go), with the same result. One decoder, driven by the struct tags
+// of the model below, then fills the model and resolves its defaults, and the
+// validation checks what one key alone cannot tell. The same tags feed Fields, the
+// table of all keys.
 //
 // The tags of the model:
 //

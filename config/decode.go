@@ -13,6 +13,7 @@ type decoder struct{ *report }
 
 // table decodes a table into a struct.
 func (d *decoder) table(at place, rv reflect.Value, t *table) {
+	at = at.keep()
 	if at.short == "" {
 		if raw, ok := at.raw.(map[string]any); ok {
 			d.unknownKeys(at, raw, t)
@@ -231,11 +232,19 @@ func (d *decoder) named(at place, fv reflect.Value, f *field) {
 
 // unknownKeys reports the keys that the table should not have.
 func (d *decoder) unknownKeys(at place, raw map[string]any, t *table) {
-	for _, key := range at.keys() {
+	known := 0
+	for key := range raw {
 		if t.byKey[key] != nil {
-			continue
+			known++
 		}
-		d.errorf(at.child(key).atKey(), "%s", t.unknownKey(key))
+	}
+	if known == len(raw) {
+		return
+	}
+	for _, key := range at.keys() {
+		if t.byKey[key] == nil {
+			d.errorf(at.child(key).atKey(), "%s", t.unknownKey(key))
+		}
 	}
 }
 

@@ -52,12 +52,7 @@ func Positions(name string, text []byte) Finder {
 	var find Finder
 	return func(path ...string) Position {
 		if find == nil { // most texts have no key that anybody asks for
-			var tree *node // without one nothing is found
-			if _, keys, err := decodeTOML(string(text)); err == nil {
-				if n, ok := scan(string(text), keys); ok {
-					tree = n
-				}
-			}
+			_, tree, _ := read(string(text)) // without one nothing is found
 			find = tree.finder(name)
 		}
 		return find(path...)
@@ -85,7 +80,7 @@ func (n *node) finder(name string) Finder {
 
 func parse(r *report, text string) *Config {
 	schema := newSchema()
-	doc, keys, err := decodeTOML(text)
+	doc, tree, err := read(text)
 	if err != nil {
 		if line, words := KeepalivedLine(text); line > 0 {
 			r.errorf(place{pos: pos{line: line, col: 1}}, "%s is keepalived's language, which director reads from a file whose name ends in .conf; "+
@@ -95,11 +90,23 @@ func parse(r *report, text string) *Config {
 		r.syntax(err)
 		return nil
 	}
+	return build(r, schema, place{node: tree, raw: doc})
+}
+
+// read decodes a text and finds the places of its keys.
+func read(text string) (doc map[string]any, tree *node, err error) {
+	if doc, tree, ok := readPlain(text); ok {
+		return doc, tree, nil
+	}
+	doc, keys, err := decodeTOML(text)
+	if err != nil {
+		return nil, nil, err
+	}
 	tree, ok := scan(text, keys)
 	if !ok {
 		tree = fallbackTree(keys)
 	}
-	return build(r, schema, place{node: tree, raw: doc})
+	return doc, tree, nil
 }
 
 // build makes the model of a document.

@@ -14,6 +14,7 @@ type place struct {
 
 	around *trail // to what it is in; nil at the top
 	step   step   // from there to here
+	self   *trail // to this place, where it was made already: see keep
 
 	// short is the key for which a plain value stands where a table may be too:
 	// virtual_ipaddress = ["192.0.2.1"] means [{ address = "192.0.2.1" }].
@@ -25,6 +26,15 @@ type place struct {
 type trail struct {
 	around *trail
 	step   step
+}
+
+// keep makes the trail to a place that is asked for many of its keys, so that it is not
+// made again for each.
+func (p place) keep() place {
+	if p.self == nil {
+		p.self = &trail{p.around, p.step}
+	}
+	return p
 }
 
 // step is one part of a path: a key, or the index of an element.
@@ -94,7 +104,7 @@ func (p place) has(key string) bool {
 
 // at returns the place of a key.
 func (p place) at(n *node, raw any, key string) place {
-	next := place{node: n, raw: raw, pos: p.pos, around: &trail{p.around, p.step}, step: step{key, noElement}}
+	next := place{node: n, raw: raw, pos: p.pos, around: p.keep().self, step: step{key, noElement}}
 	if n != nil && n.val.line > 0 {
 		next.pos = n.val
 	}
@@ -122,10 +132,11 @@ func (p place) list() []place {
 	if p.node != nil && len(p.node.elems) == len(raws) {
 		nodes = p.node.elems
 	}
-	around := &trail{p.around, p.step}
-	list := make([]place, len(raws))
+	around := p.keep().self
+	list, trails := make([]place, len(raws)), make([]trail, len(raws))
 	for i, raw := range raws {
-		e := place{raw: raw, pos: p.pos, around: around, step: step{index: i}}
+		trails[i] = trail{around, step{index: i}}
+		e := place{raw: raw, pos: p.pos, around: around, step: trails[i].step, self: &trails[i]}
 		if nodes != nil {
 			e.node, e.pos = nodes[i], nodes[i].val
 		}

@@ -115,7 +115,8 @@ func (v *validator) checkAddresses(e place, c *Check) {
 
 // bindFamily checks that a server can be asked from where its checks say.
 func (v *validator) bindFamily(at place, checks []Check, server netip.Addr) {
-	for _, c := range checks {
+	for i := range checks {
+		c := &checks[i]
 		if c.BindAddress.IsValid() && !c.ConnectAddress.IsValid() && !c.ThroughVIP && server.IsValid() && c.BindAddress.Is4() != server.Is4() {
 			v.errorf(at, "%s is of another IP version than bind_address %s of its check, allowed is the same", server, c.BindAddress)
 			return

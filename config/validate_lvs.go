@@ -22,7 +22,7 @@ func (v *validator) virtualServers() {
 	tables := v.root.child("virtual_server")
 	for i := range v.cfg.VirtualServers {
 		vs := &v.cfg.VirtualServers[i]
-		at := tables.child(vs.Name)
+		at := tables.child(vs.Name).keep()
 		idAt := v.identity(at, vs)
 		known := v.ok(idAt) && idAt.exists() && (vs.Group == "" || len(vs.Members) > 0)
 		v.pool(at, vs, known)
@@ -118,15 +118,17 @@ func serverAddressProblem(a netip.Addr) string {
 // pool checks the servers behind a virtual server.
 func (v *validator) pool(at place, vs *VirtualServer, serviceKnown bool) {
 	servers := at.child("real_server").list()
+	for i := range servers {
+		servers[i] = servers[i].asShort("address")
+	}
 	p := poolCheck{validator: v, at: at, vs: vs, known: serviceKnown, face: vs.face(),
-		addrs: make(map[netip.AddrPort]place, len(servers)), names: make(map[string]place, len(servers))}
+		addrs: make(map[netip.AddrPort]*place, len(servers)), names: make(map[string]*place, len(servers))}
 
 	total, allOK := 0, v.ok(at.child("real_server"))
 	portless, unchecked := 0, 0
-	for i, e := range servers {
-		e = e.asShort("address")
-		rs := &vs.RealServers[i]
-		if !v.ok(e) {
+	for i := range servers {
+		e, rs := &servers[i], &vs.RealServers[i]
+		if !v.ok(*e) {
 			allOK = false
 			continue
 		}
@@ -149,7 +151,7 @@ func (v *validator) pool(at place, vs *VirtualServer, serviceKnown bool) {
 	}
 	v.checks(at.child("check"), vs.Checks, vs.Protocol, serviceKnown && portless > 0)
 	p.sorry()
-	v.pooling(at, vs)
+	v.pooling(at, vs, servers)
 	v.tunnel(at, &vs.Tunnel, nil, p.forwardings())
 	vs.setFamily(p.seen && !p.v4)
 
@@ -205,14 +207,14 @@ type poolCheck struct {
 	at       place
 	vs       *VirtualServer
 	known    bool // the service's own address or mark is valid
-	addrs    map[netip.AddrPort]place
-	names    map[string]place
+	addrs    map[netip.AddrPort]*place
+	names    map[string]*place
 	face          // of the service
 	v4, seen bool // family of the servers of a firewall mark without one, once one is seen
 }
 
 // real checks a real server and resolves what it inherits.
-func (p *poolCheck) real(e place, rs *RealServer) {
+func (p *poolCheck) real(e *place, rs *RealServer) {
 	if rs.Forwarding == "" {
 		rs.Forwarding = p.vs.Forwarding
 	}
@@ -220,13 +222,13 @@ func (p *poolCheck) real(e place, rs *RealServer) {
 		rs.Inhibit = p.vs.Inhibit
 	}
 	if p.ok(e.child("forwarding")) && p.ok(p.at.child("forwarding")) {
-		p.tunnel(e, &rs.Tunnel, p.vs.Tunnel, rs.Forwarding)
+		p.tunnel(*e, &rs.Tunnel, p.vs.Tunnel, rs.Forwarding)
 	}
-	p.thresholds(e, rs.Thresholds)
+	p.thresholds(*e, rs.Thresholds)
 	if at := e.child("address"); p.ok(at) {
 		rs.Address = p.server(at, rs.Address, rs.Forwarding, p.ok(e.child("forwarding")))
 		if first, taken := p.addrs[rs.Address]; taken && p.ok(at) {
-			p.errorf(at, "%s is already in this pool: %s, allowed is each real server once", addrPortText(rs.Address), ref(first))
+			p.errorf(at, "%s is already in this pool: %s, allowed is each real server once", addrPortText(rs.Address), ref(*first))
 		} else if !taken {
 			p.addrs[rs.Address] = e
 		}

@@ -83,17 +83,20 @@ func (v *validator) ownServers() {
 	}
 	for i := range v.cfg.VirtualServers {
 		vs := &v.cfg.VirtualServers[i]
-		list := v.root.child("virtual_server").child(vs.Name).child("real_server").list()
 		for j := range vs.RealServers {
 			addr := vs.RealServers[j].Address.Addr()
-			at := list[j].asShort("address").child("address")
 			if in, moves := virtual[addr]; moves {
-				v.warnf(at, "%s is a virtual address of %s, which one of the directors has: what is sent there is balanced once more", addr, ref(in))
+				v.warnf(v.serverAddress(vs, j), "%s is a virtual address of %s, which one of the directors has: what is sent there is balanced once more", addr, ref(in))
 			} else if vs.Address.IsValid() && addr == vs.Address.Addr() {
-				v.warnf(at, "%s is the address of the virtual server itself: what is sent there is balanced once more", addr)
+				v.warnf(v.serverAddress(vs, j), "%s is the address of the virtual server itself: what is sent there is balanced once more", addr)
 			}
 		}
 	}
+}
+
+// serverAddress is the place of the address of a real server.
+func (v *validator) serverAddress(vs *VirtualServer, n int) place {
+	return v.root.child("virtual_server").child(vs.Name).child("real_server").list()[n].asShort("address").child("address")
 }
 
 // directorServers looks for directors that are real servers of direct routing or of a
@@ -134,12 +137,11 @@ func (v *validator) directorServers() {
 	}
 	for i := range v.cfg.VirtualServers {
 		vs := &v.cfg.VirtualServers[i]
-		list := v.root.child("virtual_server").child(vs.Name).child("real_server").list()
 		for j := range vs.RealServers {
 			rs := &vs.RealServers[j]
 			who, is := directors[rs.Address.Addr()]
 			if is && rs.Forwarding != NAT && vs.ActiveWith == "" {
-				v.warnf(list[j].asShort("address").child("address"), "%s is a director, see %s: its IPVS balances once more what the MASTER sends there, perhaps back to the MASTER; "+
+				v.warnf(v.serverAddress(vs, j), "%s is a director, see %s: its IPVS balances once more what the MASTER sends there, perhaps back to the MASTER; "+
 					"active_with has the service in the table of the MASTER alone, and so have [ipvs_sync] with vrrp_instance and net.ipv4.vs.backup_only = 1", rs.Address.Addr(), ref(who))
 			}
 		}

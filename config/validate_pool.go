@@ -8,15 +8,15 @@ import (
 
 // pooling checks how a pool reacts to the health of its servers, and resolves what
 // its servers inherit of that.
-func (v *validator) pooling(at place, vs *VirtualServer) {
+func (v *validator) pooling(at place, vs *VirtualServer, servers []place) {
 	v.rampUp(at, vs.RampUp, vs)
 	ramps, light := vs.RampUp > 0, 0
-	for i, e := range at.child("real_server").list() {
+	for i, e := range servers {
 		rs := &vs.RealServers[i]
-		if !e.asShort("address").has("alpha") {
+		if !e.has("alpha") {
 			rs.Alpha = vs.Alpha
 		}
-		if e.asShort("address").has("ramp_up") {
+		if e.has("ramp_up") {
 			v.rampUp(e, rs.RampUp, vs)
 		} else {
 			rs.RampUp = vs.RampUp
@@ -92,19 +92,20 @@ func (v *validator) rampUp(at place, d Duration, vs *VirtualServer) {
 // sorry checks the sorry servers and resolves what they inherit.
 func (p *poolCheck) sorry() {
 	for i, e := range p.at.child("sorry_server").list() {
-		p.sorryServer(e.asShort("address"), &p.vs.SorryServers[i])
+		e = e.asShort("address")
+		p.sorryServer(&e, &p.vs.SorryServers[i])
 	}
 }
 
-func (p *poolCheck) sorryServer(e place, ss *SorryServer) {
+func (p *poolCheck) sorryServer(e *place, ss *SorryServer) {
 	if ss.Forwarding == "" {
 		ss.Forwarding = p.vs.Forwarding
 	}
-	if !p.ok(e) {
+	if !p.ok(*e) {
 		return
 	}
 	if p.ok(e.child("forwarding")) && p.ok(p.at.child("forwarding")) {
-		p.tunnel(e, &ss.Tunnel, p.vs.Tunnel, ss.Forwarding)
+		p.tunnel(*e, &ss.Tunnel, p.vs.Tunnel, ss.Forwarding)
 	}
 	p.checks(e.child("check"), ss.Checks, p.vs.Protocol, ss.Address.Port() == 0 && p.port == 0)
 	for i, c := range e.child("check").list() {
@@ -119,7 +120,7 @@ func (p *poolCheck) sorryServer(e place, ss *SorryServer) {
 	ss.Address = p.server(at, ss.Address, ss.Forwarding, p.ok(e.child("forwarding")))
 	p.bindFamily(at, ss.Checks, ss.Address.Addr())
 	if first, taken := p.addrs[ss.Address]; taken && p.ok(at) {
-		p.errorf(at, "%s is also a server of this pool: %s, allowed is each server once", addrPortText(ss.Address), ref(first))
+		p.errorf(at, "%s is also a server of this pool: %s, allowed is each server once", addrPortText(ss.Address), ref(*first))
 	} else if !taken {
 		p.addrs[ss.Address] = e
 	}
@@ -127,7 +128,7 @@ func (p *poolCheck) sorryServer(e place, ss *SorryServer) {
 }
 
 // name resolves the name of a server, which no other server of the pool has.
-func (p *poolCheck) name(e place, name *string, otherwise string) {
+func (p *poolCheck) name(e *place, name *string, otherwise string) {
 	if *name == "" {
 		*name = otherwise
 	}
@@ -136,7 +137,7 @@ func (p *poolCheck) name(e place, name *string, otherwise string) {
 		return
 	}
 	if first, taken := p.names[*name]; taken && p.ok(e.child("address")) {
-		p.errorf(at, "%q is already the name of %s, allowed is a name of its own", *name, ref(first))
+		p.errorf(at, "%q is already the name of %s, allowed is a name of its own", *name, ref(*first))
 	} else if !taken {
 		p.names[*name] = e
 	}

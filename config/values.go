@@ -280,9 +280,15 @@ var (
 
 func parseAddr(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
-	switch {
-	case err != nil:
+	if err != nil {
 		return netip.Addr{}, errNotAddr
+	}
+	return usable(a)
+}
+
+// usable refuses the forms of addresses that mean nothing here.
+func usable(a netip.Addr) (netip.Addr, error) {
+	switch {
 	case a.Zone() != "":
 		return netip.Addr{}, errZone
 	case a.Is4In6():
@@ -328,24 +334,23 @@ func parseDestination(s string) (netip.Prefix, error) {
 
 // parseAddrPort reads an address with a port; port 0 says that there was none.
 func parseAddrPort(s string) (netip.AddrPort, error) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		if ap.Port() == 0 {
+			return netip.AddrPort{}, errPort
+		}
+		a, err := usable(ap.Addr())
+		return netip.AddrPortFrom(a, ap.Port()), err
+	}
 	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
-		a, err := parseAddr(a.String())
+		a, err := usable(a)
 		return netip.AddrPortFrom(a, 0), err
 	}
-	ap, err := netip.ParseAddrPort(s)
-	if err != nil {
-		if i := strings.LastIndexByte(s, ':'); i > 0 {
-			if _, err := netip.ParseAddr(strings.Trim(s[:i], "[]")); err == nil {
-				return netip.AddrPort{}, errPort
-			}
+	if i := strings.LastIndexByte(s, ':'); i > 0 {
+		if _, err := netip.ParseAddr(strings.Trim(s[:i], "[]")); err == nil {
+			return netip.AddrPort{}, errPort
 		}
-		return netip.AddrPort{}, errName
 	}
-	if ap.Port() == 0 {
-		return netip.AddrPort{}, errPort
-	}
-	a, err := parseAddr(ap.Addr().String())
-	return netip.AddrPortFrom(a, ap.Port()), err
+	return netip.AddrPort{}, errName
 }
 
 // parseStatus reads one status code or range: 200, "200" or "200-299".

@@ -19,11 +19,11 @@ func TestAddedAddressMakesNoSecondMaster(t *testing.T) {
 	fromB := func(adv netlab.Advert) bool {
 		return adv.Source == netip.MustParseAddr("192.0.2.2") && adv.Priority > 0
 	}
-	const down = 3 * 100 * time.Millisecond // and the skew time: when a backup that hears nothing takes over
+	const down = 3 * fastInterval // and the skew time: when a backup that hears nothing takes over
 	t.Run("keepalived", func(t *testing.T) {
 		t.Parallel()
 		p := keepalivedPair(t)
-		conf := keepalived("VI_1", 3, 51, 150, "0.1", "192.0.2.100/24\n192.0.2.101/24")
+		conf := keepalived("VI_1", 3, 51, 150, keepalivedFast, "192.0.2.100/24\n192.0.2.101/24")
 		_, err := p.a.WriteFile(netlab.KeepalivedConf, conf)
 		p.Must(err)
 		began := time.Now()

@@ -97,7 +97,7 @@ func (b *post) told(host, instance, code, to string) (mail, hook bool) {
 // WaitTold waits until mail and webhook have told an alarm.
 func (b *post) WaitTold(p *pair, host, instance, code, to string) {
 	p.t.Helper()
-	p.Eventually(15*time.Second, fmt.Sprintf("%s tells that %s of %s is %s", host, code, instance, to), func() error {
+	p.Eventually(patience, fmt.Sprintf("%s tells that %s of %s is %s", host, code, instance, to), func() error {
 		if mail, hook := b.told(host, instance, code, to); !mail || !hook {
 			return fmt.Errorf("by mail: %v, by webhook: %v", mail, hook)
 		}
@@ -135,7 +135,7 @@ func TestDifferingConfigurationsAreNamed(t *testing.T) {
 	for _, tc := range []struct{ instance, code, ofA, ofB string }{
 		{"password", "peer_authentication", "another password", "another password"},
 		{"vrid", "foreign_vrid", "advertises VRID 62", "advertises VRID 52"},
-		{"interval", "peer_interval", "", "every 100ms, this router every 200ms"},
+		{"interval", "peer_interval", "", "every 300ms, this router every 200ms"},
 		{"version", "peer_version", "version 2", "version 3"},
 	} {
 		for _, d := range []struct {
@@ -145,7 +145,7 @@ func TestDifferingConfigurationsAreNamed(t *testing.T) {
 			if d.says == "" {
 				continue
 			}
-			alarm := d.WaitAlarm(tc.instance+" "+tc.code, 25*time.Second)
+			alarm := d.WaitAlarm(tc.instance+" "+tc.code, patience)
 			if !strings.Contains(alarm.Reason, d.peer) || !strings.Contains(alarm.Reason, d.says) {
 				t.Errorf("%s says: %s", d.name, alarm.Reason)
 			}
@@ -173,13 +173,13 @@ func TestTwoMastersAreTold(t *testing.T) {
 	}
 	a := startDirector(t, p.a, conf("a", 150)+fmt.Sprintf("[vrrp_instance.VI_1.notify]\nalarm = %q\n", script))
 	b := startDirector(t, p.b, conf("b", 100))
-	two := a.WaitAlarm("two_masters", 15*time.Second)
+	two := a.WaitAlarm("two_masters", patience)
 	if ev := two.Newest(); ev.Peer != "192.0.2.2" || ev.Says != "priority 100" || ev.Here != "priority 150" {
 		t.Errorf("A says %+v", ev)
 	}
 	mac, err := p.a.MAC("eth0")
 	p.Must(err)
-	if ev := b.WaitAlarm("foreign_mac", 15*time.Second).Newest(); ev.MAC != mac.String() || ev.Address != vip.String() {
+	if ev := b.WaitAlarm("foreign_mac", patience).Newest(); ev.MAC != mac.String() || ev.Address != vip.String() {
 		t.Errorf("B says %+v, A has %v", ev, mac)
 	}
 	box.WaitTold(p, "a", "VI_1", "two_masters", "raised")
@@ -187,10 +187,10 @@ func TestTwoMastersAreTold(t *testing.T) {
 
 	p.cap.Reset()
 	p.Run(p.b, "nft", "delete table ip lab")
-	b.WaitInstance("VI_1", "BACKUP", 5*time.Second)
-	p.onlyOn(p.a, vip, 5*time.Second)
-	a.WaitNoAlarm("two_masters", 10*time.Second)
-	b.WaitNoAlarm("foreign_mac", 10*time.Second)
+	b.WaitInstance("VI_1", "BACKUP", patience)
+	p.onlyOn(p.a, vip, patience)
+	a.WaitNoAlarm("two_masters", patience)
+	b.WaitNoAlarm("foreign_mac", patience)
 	box.WaitTold(p, "a", "VI_1", "two_masters", "clear")
 	box.WaitTold(p, "b", "VI_1", "foreign_mac", "clear")
 	if !slices.ContainsFunc(p.cap.ARPs(), func(f netlab.ARP) bool {
@@ -198,7 +198,7 @@ func TestTwoMastersAreTold(t *testing.T) {
 	}) {
 		t.Errorf("A did not announce: %v", p.cap.ARPs())
 	}
-	p.Eventually(5*time.Second, "the script has run for both", func() error {
+	p.Eventually(patience, "the script has run for both", func() error {
 		got, err := os.ReadFile(record)
 		if want := "VI_1 two_masters raised 192.0.2.2\nVI_1 two_masters clear 192.0.2.2\n"; string(got) != want {
 			return fmt.Errorf("it wrote %q, %v, want %q", got, err, want)

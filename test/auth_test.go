@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,8 +38,8 @@ func TestSignedUnicastPair(t *testing.T) {
 	}
 	b := startDirector(t, p.b, conf(p.b, 100, 1, 1, 1))
 	a := startDirector(t, p.a, conf(p.a, 150, 2, 1, 1))
-	p.onlyOn(p.a, vip, 5*time.Second)
-	if i := b.WaitInstance("VI", "BACKUP", 5*time.Second); i.Authentication == nil || i.Authentication.ActiveKey != 1 || len(i.Discards) > 0 {
+	p.onlyOn(p.a, vip, patience)
+	if i := b.WaitInstance("VI", "BACKUP", patience); i.Authentication == nil || i.Authentication.ActiveKey != 1 || len(i.Discards) > 0 {
 		t.Errorf("B: %+v, dropped %v", i.Authentication, i.Discards)
 	}
 
@@ -57,13 +56,13 @@ func TestSignedUnicastPair(t *testing.T) {
 			p.Must(reload())
 			i := b.Instance("VI")
 			heard := i.AdvertsHeard + i.Discards["unknown_key"]
-			p.Within(5*time.Second, "B hears more", func() bool {
+			p.Within(patience, "B hears more", func() bool {
 				i := b.Instance("VI")
 				return i.AdvertsHeard+i.Discards["unknown_key"] >= heard+3
 			})
 		}
 	}
-	p.Eventually(5*time.Second, "B hears key 2", func() error {
+	p.Eventually(patience, "B hears key 2", func() error {
 		i := b.Instance("VI")
 		if s := i.Authentication.Senders; len(s) != 1 || s[0].Key != 2 || s[0].Address != netip.MustParseAddr("192.0.2.1") {
 			return fmt.Errorf("%+v", s)
@@ -92,7 +91,7 @@ func TestSignedUnicastPair(t *testing.T) {
 	}
 	recorded = recorded[len(recorded)-10:]
 	p.replay(p.client, recorded)
-	p.Eventually(5*time.Second, "B counts the recorded adverts", func() error {
+	p.Eventually(patience, "B counts the recorded adverts", func() error {
 		if i := b.Instance("VI"); i.Discards["replay"] < 3 || i.Discards["replay"]+i.Discards["unknown_key"] < 10 || i.State != "BACKUP" || i.Transitions != before.Transitions {
 			return fmt.Errorf("B is %s, dropped %v", i.State, i.Discards)
 		}
@@ -100,24 +99,24 @@ func TestSignedUnicastPair(t *testing.T) {
 	})
 	// Without A they do not hold B back either.
 	p.Must(p.portA.Cut())
-	p.Within(5*time.Second, "B takes the address", func() bool {
+	p.Within(patience, "B takes the address", func() bool {
 		if p.b.HasAddr(vip) {
 			return true
 		}
 		p.replay(p.client, recorded)
 		return false
 	})
-	if i := b.WaitInstance("VI", "MASTER", time.Second); i.Code != "master_down" {
+	if i := b.WaitInstance("VI", "MASTER", patience); i.Code != "master_down" {
 		t.Errorf("B: %s", i.Reason)
 	}
 	p.Must(p.portA.Heal())
-	p.onlyOn(p.a, vip, 5*time.Second)
+	p.onlyOn(p.a, vip, patience)
 
 	// Another key under the same number: both say so, and what they say is no key.
 	key(p.a, "key2", "another-another-another-another-")
 	p.Must(a.Reload(conf(p.a, 150, 2, 2, 2)))
 	for _, d := range []*director{a, b} {
-		p.Eventually(10*time.Second, "the wrong key is named", func() error {
+		p.Eventually(patience, "the wrong key is named", func() error {
 			if i := d.Instance("VI"); i.Discards["bad_icv"] == 0 {
 				return fmt.Errorf("%s dropped %v", d.host.Name(), i.Discards)
 			}
@@ -136,7 +135,7 @@ func TestSignedUnicastPair(t *testing.T) {
 	}
 	key(p.a, "key2", k2)
 	p.Must(a.Reload(conf(p.a, 150, 2, 2, 2)))
-	p.onlyOn(p.a, vip, 5*time.Second)
+	p.onlyOn(p.a, vip, patience)
 	for _, d := range []*director{a, b} {
 		text, _ := d.CLI("status", "--json")
 		plain, _ := d.CLI("status", "--all")

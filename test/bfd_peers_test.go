@@ -41,7 +41,7 @@ func newBFDPair(t *testing.T) *bfdPair {
 	} {
 		p.Run(p.b, append([]string{"ip"}, route...)...)
 	}
-	p.Eventually(5*time.Second, "the way by the router", func() error {
+	p.Eventually(patience, "the way by the router", func() error {
 		_, err := p.a.Run("ping", "-c", "1", "-W", "1", "-I", "10.1.0.1", "10.2.0.2")
 		return err
 	})
@@ -75,8 +75,8 @@ TIMERS
 const frrConf = `bfd
  profile fast
   detect-multiplier 4
-  receive-interval 100
-  transmit-interval 150
+  receive-interval 200
+  transmit-interval 300
   minimum-ttl 254
  exit
  peer 192.0.2.1 interface eth0
@@ -96,8 +96,8 @@ const frrConf = `bfd
 const birdConf = `router id 192.0.2.2;
 protocol device { }
 protocol bfd {
-	interface "eth0" { min rx interval 100 ms; min tx interval 150 ms; idle tx interval 1 s; multiplier 4; };
-	multihop { min rx interval 100 ms; min tx interval 150 ms; idle tx interval 1 s; multiplier 4; };
+	interface "eth0" { min rx interval 200 ms; min tx interval 300 ms; idle tx interval 1 s; multiplier 4; };
+	multihop { min rx interval 200 ms; min tx interval 300 ms; idle tx interval 1 s; multiplier 4; };
 	neighbor 192.0.2.1 dev "eth0";
 	neighbor 2001:db8::1 dev "eth0" local 2001:db8::2;
 	neighbor 10.1.0.1 local 10.2.0.2 multihop on;
@@ -170,12 +170,12 @@ func TestBFDWithOthers(t *testing.T) {
 			remote, err := tc.start(p.b)
 			p.Must(err)
 			conf := func(timers string) string {
-				return strings.NewReplacer("TIMERS", timers, "HOPS", tc.hops).Replace(bfdSessions) + vrrp("VI", 51, 100, "192.0.2.100/24")
+				return strings.NewReplacer("TIMERS", timers, "HOPS", tc.hops).Replace(bfdSessions) + unwatched + vrrp("VI", 51, 100, "192.0.2.100/24")
 			}
-			a := startDirector(t, p.a, conf("min_rx = \"50ms\"\nmin_tx = \"50ms\"\nmultiplier = 6"))
+			a := startDirector(t, p.a, conf("min_rx = \"100ms\"\nmin_tx = \"100ms\"\nmultiplier = 6"))
 			theirs := func(what string, n int) {
 				t.Helper()
-				p.Eventually(10*time.Second, fmt.Sprintf("%s: %d sessions are up", what, n), func() error {
+				p.Eventually(patience, fmt.Sprintf("%s: %d sessions are up", what, n), func() error {
 					out, err := remote.show(tc.list)
 					if err != nil {
 						return err
@@ -194,13 +194,13 @@ func TestBFDWithOthers(t *testing.T) {
 					return nil
 				}
 			}
-			a.waitBFD(15*time.Second, "Up", agreed(100*time.Millisecond, 150*time.Millisecond))
+			a.waitBFD(patience, "Up", agreed(200*time.Millisecond, 300*time.Millisecond))
 			theirs("at the start", 4)
 
 			// Other timers, by a reload: the sessions stay up.
-			before := a.waitBFD(5*time.Second, "Up", nil)
-			p.Must(a.Reload(conf("min_rx = \"250ms\"\nmin_tx = \"200ms\"\nmultiplier = 3")))
-			after := a.waitBFD(10*time.Second, "Up", agreed(200*time.Millisecond, 250*time.Millisecond))
+			before := a.waitBFD(patience, "Up", nil)
+			p.Must(a.Reload(conf("min_rx = \"500ms\"\nmin_tx = \"400ms\"\nmultiplier = 3")))
+			after := a.waitBFD(patience, "Up", agreed(400*time.Millisecond, 500*time.Millisecond))
 			for name, b := range after {
 				if !b.Since.Equal(before[name].Since) {
 					t.Errorf("%s was down since the reload", name)
@@ -217,13 +217,13 @@ func TestBFDWithOthers(t *testing.T) {
 
 			// Silence of the other side, which is still there.
 			p.Must(remote.proc.Signal(syscall.SIGSTOP))
-			for _, b := range a.waitBFD(10*time.Second, "Down", nil) {
+			for _, b := range a.waitBFD(patience, "Down", nil) {
 				if b.Code != "detection_time_expired" {
 					t.Errorf("%s went down: %s", b.Name, b.Reason)
 				}
 			}
 			p.Must(remote.proc.Signal(syscall.SIGCONT))
-			a.waitBFD(15*time.Second, "Up", nil)
+			a.waitBFD(patience, "Up", nil)
 			theirs("after its silence", 4)
 
 			// Our silence.

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,9 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
+
+	"director/internal/netlab"
 )
 
 // binaryEnv names an executable that is tested instead of a new build. The run inside User Mode Linux, where the
@@ -26,9 +30,20 @@ const binaryVersion = "1.2.3-test"
 // their time. More would take from each other what they measure.
 const beside = 6
 
+// stalls knows for how long this machine has stood still.
+var stalls *netlab.Stalls
+
+// stood is for how long the machine has stood still since a moment: as much longer may take what is measured on it.
+func stood(since time.Time) time.Duration { return stalls.Total(since, time.Now()) }
+
 func TestMain(m *testing.M) {
 	if os.Getenv(stubEnv) != "" {
 		os.Exit(stubbed())
+	}
+	// What programs print is compared with English words.
+	if err := os.Setenv("LC_ALL", "C.UTF-8"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
 	}
 	flag.Parse()
 	if target := os.Getenv(floodEnv); target != "" {
@@ -42,6 +57,7 @@ func TestMain(m *testing.M) {
 			os.Exit(2)
 		}
 	}
+	stalls = netlab.WatchStalls(context.Background())
 	code := m.Run()
 	if binaryDir != "" {
 		_ = os.RemoveAll(binaryDir)

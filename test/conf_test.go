@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"director/internal/netlab"
 )
@@ -34,6 +33,7 @@ global_defs {
 vrrp_script alive {
     script "%s"
     interval 0.2
+    timeout 3
     weight -60
 }
 vrrp_instance VI_1 {
@@ -41,7 +41,7 @@ vrrp_instance VI_1 {
     interface eth0
     virtual_router_id 51
     priority $PRIORITY
-    advert_int 0.1
+    advert_int 0.3
     virtual_ipaddress {
         ${VIP}/24
         ${MORE}
@@ -84,7 +84,7 @@ vrrp_instance VI_1 {
 	if err := a.Reload(aConf); err == nil || !strings.Contains(err.Error(), filepath.Base(p.a.Path("vip.inc"))+":4:") || !strings.Contains(err.Error(), "did you mean priority?") {
 		t.Errorf("a mistake in the included file is answered with: %v", err)
 	}
-	p.Holds(500*time.Millisecond, "A keeps both addresses", func() bool {
+	p.Holds(lull, "A keeps both addresses", func() bool {
 		return p.a.HasAddr(vip) && p.a.HasAddr(netip.MustParseAddr("192.0.2.101")) && !p.b.HasAddr(vip)
 	})
 	if i := a.Instance("VI_1"); i.Transitions != before {

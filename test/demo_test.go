@@ -8,14 +8,20 @@ import (
 	"time"
 )
 
-// TestDemo runs `director demo` as a user does. Where the kernel has no IPVS it finds itself one.
+// TestDemo runs `director demo` as a user does. Where the kernel has no IPVS it finds itself one. A machine that others use at the same time may
+// make it break a promise, but not three times.
 func TestDemo(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), binary(t), "demo")
-	start := time.Now()
-	out, err := cmd.CombinedOutput()
-	text := string(out)
-	if err != nil {
-		t.Fatalf("director demo: %v\n%s", err, text)
+	start, text := time.Now(), ""
+	for n := 1; ; n++ {
+		out, err := exec.CommandContext(t.Context(), binary(t), "demo").CombinedOutput()
+		text = string(out)
+		if err == nil {
+			break
+		}
+		if n == 3 || !strings.Contains(text, "NOT kept") && !strings.Contains(text, "could not go on") {
+			t.Fatalf("director demo: %v\n%s", err, text)
+		}
+		t.Logf("director demo: %v\n%s", err, text)
 	}
 	t.Logf("the demo took %v", time.Since(start).Round(time.Second))
 	for _, want := range []string{

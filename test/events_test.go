@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"director/internal/control"
 	"director/internal/netlab/labtest"
@@ -17,7 +16,7 @@ func TestEvents(t *testing.T) {
 	p := newPair(t)
 	conf := vrrp("VI_1", 51, 150, "192.0.2.100/24", fast) + vrrp("VI_2", 52, 150, "192.0.2.101/24", fast)
 	a := startDirector(t, p.a, conf)
-	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
+	a.WaitInstance("VI_1", "MASTER", patience)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -28,7 +27,7 @@ func TestEvents(t *testing.T) {
 	p.Must(follow.Start())
 	says := func(what string, words ...string) {
 		t.Helper()
-		p.Eventually(10*time.Second, what, func() error {
+		p.Eventually(patience, what, func() error {
 			for _, line := range strings.Split(out.String(), "\n") {
 				found := true
 				for _, w := range words {
@@ -43,7 +42,7 @@ func TestEvents(t *testing.T) {
 	}
 	says("the past", `"subject":"VI_1"`, `"to":"MASTER"`, "no master heard")
 	pid := a.Kill("vrrp")
-	a.WaitRespawn("vrrp", pid, 10*time.Second)
+	a.WaitRespawn("vrrp", pid, patience)
 	says("the kill", `"kind":"process"`, "signal: killed")
 	says("the resumption", `"subject":"VI_1"`, "resumed")
 
@@ -70,8 +69,8 @@ func TestEvents(t *testing.T) {
 		t.Errorf("events of a daemon that has stopped: %s", text)
 	}
 	a = a.Again()
-	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
-	p.Eventually(10*time.Second, "the next daemon's events", func() error {
+	a.WaitInstance("VI_1", "MASTER", patience)
+	p.Eventually(patience, "the next daemon's events", func() error {
 		if n := strings.Count(out.String(), `"to":"MASTER","reason":"no master heard`); n < 4 {
 			return fmt.Errorf("%d in %s", n, out.String())
 		}

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"director/internal/netlab"
 	"director/internal/netlab/labtest"
@@ -31,10 +30,10 @@ func exampleFile(t testing.TB, name string, replace ...string) string {
 	}
 	if strings.HasSuffix(name, ".toml") {
 		if !strings.Contains(text, "version = 2") {
-			text = regexp.MustCompile(`(?m)^virtual_router_id = .*$`).ReplaceAllString(text, "$0\nadvert_interval = \"200ms\"")
+			text = regexp.MustCompile(`(?m)^virtual_router_id = .*$`).ReplaceAllString(text, "$0\nadvert_interval = \"300ms\"")
 		}
 	} else if strings.Contains(text, "vrrp_version 3") {
-		text = strings.ReplaceAll(text, "advert_int 1\n", "advert_int 0.2\n")
+		text = strings.ReplaceAll(text, "advert_int 1\n", "advert_int 0.3\n")
 	}
 	return text
 }
@@ -97,16 +96,19 @@ func TestExamples(t *testing.T) {
 		e.onlyOn(e.pair.b, web, patience)
 		e.a = e.a.Again()
 		e.waitMasterOf(e.a, "192.0.2.2")
-		e.Holds(time.Second, "the address stays on B", func() bool { return e.pair.b.HasAddr(web) && !e.pair.a.HasAddr(web) })
+		e.Holds(lull, "the address stays on B", func() bool { return e.pair.b.HasAddr(web) && !e.pair.a.HasAddr(web) })
 	})
-	for dir, instance := range map[string]string{"03-nginx-pair": "/usr/local/sbin/check-nginx", "04-haproxy-mail": "/usr/bin/pgrep -x haproxy"} {
+	for dir, check := range map[string]struct{ script, rhythm, faster string }{
+		"03-nginx-pair":   {"/usr/local/sbin/check-nginx", `interval = "2s"`, `interval = "300ms"`},
+		"04-haproxy-mail": {"/usr/bin/pgrep -x haproxy", `interval = "5s"`, "interval = \"300ms\"\ntimeout = \"3s\""},
+	} {
 		t.Run(dir, func(t *testing.T) {
 			t.Parallel()
 			p := newPair(t)
 			script, broken := exampleScript(p)
 			e := &example{pair: p, dir: dir}
-			e.a = startDirector(t, p.a, exampleFile(t, dir+"/a.toml", instance, script, map[bool]string{true: `interval = "2s"`, false: `interval = "5s"`}[dir < "04"], `interval = "300ms"`))
-			e.b = startWithConf(t, p.b, exampleFile(t, dir+"/b.conf", instance, "/bin/true"))
+			e.a = startDirector(t, p.a, exampleFile(t, dir+"/a.toml", check.script, script, check.rhythm, check.faster))
+			e.b = startWithConf(t, p.b, exampleFile(t, dir+"/b.conf", check.script, "/bin/true"))
 			e.onlyOn(p.a, web, patience)
 			p.Must(os.WriteFile(broken, nil, 0o644))
 			e.onlyOn(p.b, web, patience)
@@ -173,7 +175,7 @@ func exampleDatabases(t *testing.T) {
 	wrote(p.a, "demote\nINSTANCE db BACKUP 150\npromote\nINSTANCE db MASTER 150")
 	b = b.Again()
 	b.WaitInstance("db", "BACKUP", patience)
-	p.Holds(time.Second, "A keeps the address", func() bool {
+	p.Holds(lull, "A keeps the address", func() bool {
 		return p.a.HasAddr(netip.MustParseAddr("192.0.2.80")) && !p.b.HasAddr(netip.MustParseAddr("192.0.2.80"))
 	})
 }

@@ -12,12 +12,12 @@ import (
 // testBFDCheck: servers whose BFD sessions are their checks, by way of both children and the parent.
 func testBFDCheck(t *testing.T) {
 	f := newFarm(t, 1, 2)
-	const fast = "min_rx = \"100ms\"\nmin_tx = \"100ms\"\nmultiplier = 4\n"
+	const often = "min_rx = \"300ms\"\nmin_tx = \"300ms\"\nmultiplier = 4\n"
 	conf := "[virtual_server.web]\naddress = \"192.0.2.80:80\"\nscheduler = \"rr\"\n"
-	speaker := "[[static_address]]\naddress = \"10.9.9.9/32\"\ndevice = \"lo\"\n[bfd.director]\nneighbor_ip = \"10.0.0.1\"\n" + fast
+	speaker := "[[static_address]]\naddress = \"10.9.9.9/32\"\ndevice = \"lo\"\n[bfd.director]\nneighbor_ip = \"10.0.0.1\"\n" + often
 	speakers := make([]*director, 2)
 	for i := range speakers {
-		conf += fmt.Sprintf("[bfd.s%[1]d]\nneighbor_ip = \"10.0.0.%[2]d\"\n%[3]s[[virtual_server.web.real_server]]\nname = \"s%[1]d\"\naddress = \"10.0.0.%[2]d\"\ncheck = { type = \"bfd\", bfd = \"s%[1]d\" }\n", i+1, i+11, fast)
+		conf += fmt.Sprintf("[bfd.s%[1]d]\nneighbor_ip = \"10.0.0.%[2]d\"\n%[3]s[[virtual_server.web.real_server]]\nname = \"s%[1]d\"\naddress = \"10.0.0.%[2]d\"\ncheck = { type = \"bfd\", bfd = \"s%[1]d\" }\n", i+1, i+11, often)
 		speakers[i] = startDirector(t, f.servers[i], speaker)
 	}
 	d := startDirector(t, f.directors[0], conf)

@@ -31,7 +31,7 @@ const outsideConfig = `
 [vrrp_instance.outside]
 interface = "eth0"
 virtual_router_id = 51
-advert_interval = "100ms"
+advert_interval = "300ms"
 virtual_ipaddress = ["192.0.2.80/24"]
 `
 

@@ -17,7 +17,7 @@ import (
 func testDrain(t *testing.T) {
 	f := newFarm(t, 1, 3)
 	f.webServers(f.servers...)
-	conf := plainFarm + pairConfig(100, "100ms")
+	conf := plainFarm + pairConfig(100, "300ms")
 	d := startDirector(t, f.directors[0], conf)
 	d.waitMaster()
 	d.WaitServers()

@@ -1,9 +1,12 @@
 package test
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
+
+	"director/internal/netlab"
 )
 
 // plainFarm is a virtual server with three servers, checked by HTTP.
@@ -33,7 +36,7 @@ const farmURL = "http://" + outsideVIP + "/"
 func testPair(t *testing.T) {
 	f := newFarm(t, 2, 3)
 	f.webServers(f.servers...)
-	const advert = "200ms"
+	const advert = "300ms"
 	conf := plainFarm + pairConfig(100, advert)
 	a := startDirector(t, f.directors[0], conf)
 	b := startDirector(t, f.directors[1], plainFarm+pairConfig(50, advert))
@@ -56,6 +59,31 @@ func testPair(t *testing.T) {
 
 	// Connections that are open at the moment of a switch break, because the other director does not know them; requests
 	// that begin later are all served.
+	outside, err := f.front.Capture(netlab.FilterARP)
+	f.Must(err)
+	defer outside.Close()
+	inside, err := f.back.Capture(netlab.FilterARP)
+	f.Must(err)
+	defer inside.Close()
+	// announced is when a director has told both networks that the addresses are its own.
+	announced := func(d *director, began time.Time) (last time.Time) {
+		t.Helper()
+		for i, capture := range []*netlab.Capture{outside, inside} {
+			vip, own := []string{outsideVIP, insideVIP}[i], mac(t, d.host, []string{"eth0", "eth1"}[i])
+			f.Eventually(patience, d.host.Name()+" announces "+vip, func() error {
+				for _, a := range capture.ARPs() {
+					if a.Gratuitous() && a.Sender.String() == vip && a.SenderMAC == own && a.Time.After(began) {
+						if a.Time.After(last) {
+							last = a.Time
+						}
+						return nil
+					}
+				}
+				return errors.New("not yet")
+			})
+		}
+		return last
+	}
 	var judged time.Time
 	served := func(what string, d *director, began time.Time) {
 		t.Helper()
@@ -66,7 +94,7 @@ func testPair(t *testing.T) {
 			}
 		}
 		f.Must(load.AwaitOK(patience, 20))
-		switched := since.Add(200 * time.Millisecond) // the gratuitous ARP has to arrive
+		switched := announced(d, began)
 		s := load.Since(began)
 		t.Logf("%s: %v; the gap began after %v; %s is master after %v", what, s, s.GapStart.Sub(began).Round(time.Millisecond),
 			d.host.Name(), since.Sub(began).Round(time.Millisecond))
@@ -99,7 +127,7 @@ func testPair(t *testing.T) {
 	// A machine that boots has no virtual addresses.
 	f.Must(a.host.DelAddr("eth0", netip.MustParsePrefix(outsideVIP+"/24")))
 	f.Must(a.host.DelAddr("eth1", netip.MustParsePrefix(insideVIP+"/24")))
-	_, err := a.host.Run("ipvsadm", "-C")
+	_, err = a.host.Run("ipvsadm", "-C")
 	f.Must(err)
 	f.Must(a.host.Heal())
 	began = time.Now()

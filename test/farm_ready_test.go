@@ -23,12 +23,12 @@ key = "0123456789abcdef0123456789abcdef"
 interface = "eth0"
 virtual_router_id = 51
 priority = %[3]d
-advert_interval = "100ms"
+advert_interval = "300ms"
 virtual_ipaddress = ["192.0.2.80/24"]
 [virtual_server.web]
 address = "192.0.2.80:80"
 scheduler = "rr"
-check = { type = "tcp", interval = "300ms", timeout = "300ms", rise = 1, fall = 2 }
+check = { type = "tcp", interval = "300ms", timeout = "2s", rise = 1, fall = 2 }
 real_server = [{ name = "s1", address = "10.0.0.11:80" }, { name = "s2", address = "10.0.0.12:80" }]
 `, own, other, priority)
 }

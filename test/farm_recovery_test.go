@@ -35,8 +35,8 @@ func testRecovery(t *testing.T) {
 		began := time.Now()
 		web[i].SetHealthy(true)
 		waitTable(t, h, directTable(vip, server))
-		took[i] = table.LastChange().Sub(began)
 		table.Stop()
+		took[i] = table.LastChange().Sub(began)
 	}
 	r.ours.WaitServer(name, "192.0.2.11:80", "up")
 	t.Logf("back after %v with director, %v with keepalived", took[0].Round(time.Millisecond), took[1].Round(time.Millisecond))

@@ -15,7 +15,7 @@ import (
 func testFarmReload(t *testing.T) {
 	f := newFarm(t, 1, 3)
 	web := f.webServers(f.servers...)
-	conf := plainFarm + pairConfig(100, "100ms")
+	conf := plainFarm + pairConfig(100, "300ms")
 	d := startDirector(t, f.directors[0], conf)
 	d.waitMaster()
 	d.WaitServers()

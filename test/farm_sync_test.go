@@ -17,7 +17,7 @@ interface = "eth0"
 virtual_router_id = 51
 priority = %d
 nopreempt = true
-advert_interval = "100ms"
+advert_interval = "300ms"
 virtual_ipaddress = ["192.0.2.80/24"]
 [virtual_server.web]
 address = "192.0.2.80:80"

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"director/internal/control"
 	"director/internal/netlab"
@@ -21,15 +20,15 @@ probe_mark_base = 5000
 interface = "eth0"
 virtual_router_id = 51
 priority = %d
-advert_interval = "100ms"
+advert_interval = "300ms"
 virtual_ipaddress = ["192.0.2.80/24"]
 [virtual_server.web]
 address = "192.0.2.80:80"
 scheduler = "rr"
 forwarding = "dr"
 check = [
-  { type = "tcp", interval = "300ms", timeout = "500ms", rise = 1, fall = 2 },
-  { type = "http", interval = "300ms", timeout = "500ms", rise = 1, fall = 2, through_vip = true },
+  { type = "tcp", interval = "300ms", timeout = "2s", rise = 1, fall = 2 },
+  { type = "http", interval = "300ms", timeout = "2s", rise = 1, fall = 2, through_vip = true },
 ]
 real_server = [{ name = "s1", address = "192.0.2.11" }, { name = "s2", address = "192.0.2.12" },
   { name = "s3", address = "192.0.2.13", forwarding = "tunnel" }]
@@ -113,7 +112,7 @@ func testThroughVIP(t *testing.T) {
 	// The backup becomes master without accept_local.
 	f.Must(b.host.Sysctl("net/ipv4/conf/eth0/accept_local", "0"))
 	a.Stop()
-	if err := netlab.EventuallyWithin(10*time.Second, func() error {
+	if err := netlab.EventuallyWithin(patience, func() error {
 		if got := ipvsTable(t, a.host); got != "" {
 			return fmt.Errorf("after the stop:\n%s", got)
 		}

@@ -12,7 +12,7 @@ import (
 
 // transferFarm is one director with a farm behind NAT and one of direct routing, each with three servers; lists holds their entries.
 func transferFarm(lists ...string) string {
-	conf := "[global]\nkeep_ipvs_on_stop = true\n" + strings.Replace(pairConfig(100, "100ms"), `["192.0.2.80/24"]`, `["192.0.2.80/24", "192.0.2.81/24"]`, 1)
+	conf := "[global]\nkeep_ipvs_on_stop = true\n" + strings.Replace(pairConfig(100, "300ms"), `["192.0.2.80/24"]`, `["192.0.2.80/24", "192.0.2.81/24"]`, 1)
 	for i, name := range []string{"nat", "dr"} {
 		conf += fmt.Sprintf("[virtual_server.%[1]s]\naddress = \"192.0.2.8%[2]d:80\"\nscheduler = \"wrr\"\nforwarding = %[1]q\n"+
 			"check = { type = \"http\", path = \"/health\", interval = \"300ms\", fall = 3 }\nreal_server = [\n%[3]s]\n", name, i, lists[i])

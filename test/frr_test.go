@@ -24,8 +24,8 @@ func TestWithFRR(t *testing.T) {
 		source   string // FRR's
 	}{
 		{"version 2", 2, time.Second, netip.MustParsePrefix("192.0.2.100/24"), "00:00:5e:00:01:33", "192.0.2.2"},
-		{"version 3", 3, 100 * time.Millisecond, netip.MustParsePrefix("192.0.2.100/24"), "00:00:5e:00:01:33", "192.0.2.2"},
-		{"version 3 over IPv6", 3, 100 * time.Millisecond, netip.MustParsePrefix("2001:db8::100/64"), "00:00:5e:00:02:33", "fe80::"},
+		{"version 3", 3, fastInterval, netip.MustParsePrefix("192.0.2.100/24"), "00:00:5e:00:01:33", "192.0.2.2"},
+		{"version 3 over IPv6", 3, fastInterval, netip.MustParsePrefix("2001:db8::100/64"), "00:00:5e:00:02:33", "fe80::"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -33,7 +33,7 @@ func TestWithFRR(t *testing.T) {
 			pcap, err := p.a.Pcap("eth0", p.a.Path("vrrp.pcap"))
 			p.Must(err)
 			addr, ipv6 := tc.address.Addr(), tc.address.Addr().Is6()
-			limit := 8*tc.interval + 6*time.Second
+			limit := patience
 			ours := func(prio int) string {
 				return vrrp("VI", 51, prio, tc.address.String(), fmt.Sprintf("version = %d\nadvert_interval = %q", tc.version, tc.interval))
 			}
@@ -71,7 +71,7 @@ func TestWithFRR(t *testing.T) {
 			if i := a.Instance("VI"); i.Code != "preempted" || !strings.Contains(i.Reason, tc.source) {
 				t.Errorf("A is %s: %s", i.State, i.Reason)
 			}
-			p.Holds(400*time.Millisecond, "nobody takes it away", func() bool { return p.a.HasAddr(addr) })
+			p.Holds(lull, "nobody takes it away", func() bool { return p.a.HasAddr(addr) })
 			if tc.version == 3 { // with adverts every second it takes too long to do it again
 				a.Stop()
 				on(true)
@@ -83,7 +83,7 @@ func TestWithFRR(t *testing.T) {
 			if i := a.WaitInstance("VI", "BACKUP", limit); !strings.HasPrefix(i.Master, tc.source) || i.MasterPriority != 90 || i.GlobalFirst > 0 != ipv6 {
 				t.Errorf("A says the master is %s with %d; %d adverts begin with a global address", i.Master, i.MasterPriority, i.GlobalFirst)
 			}
-			p.Must(f.Stop(10 * time.Second))
+			p.Must(f.Stop(patience))
 			i := a.WaitInstance("VI", "MASTER", limit)
 			if i.Code != "master_stopped" {
 				t.Errorf("A took over: %s", i.Reason)

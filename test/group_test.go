@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The directors of set-up 7: the inside address, which the servers have as their
@@ -28,34 +27,34 @@ func TestSyncGroup(t *testing.T) {
 	}
 	a := startDirector(t, p.a, conf(150, "notify = { all = \""+script+"\" }\n"))
 	b := startDirector(t, p.b, conf(100, ""))
-	p.onlyOn(p.a, vip, 10*time.Second)
-	p.Within(5*time.Second, "A has the inside address too", func() bool { return p.a.HasAddr(gateway) && !p.b.HasAddr(gateway) })
+	p.onlyOn(p.a, vip, patience)
+	p.Within(patience, "A has the inside address too", func() bool { return p.a.HasAddr(gateway) && !p.b.HasAddr(gateway) })
 
 	// The child is killed: the whole group goes on.
 	pid := a.Kill("vrrp")
-	a.WaitRespawn("vrrp", pid, 10*time.Second)
+	a.WaitRespawn("vrrp", pid, patience)
 	for _, name := range []string{"outside", "inside"} {
-		if i := a.WaitInstance(name, "MASTER", 5*time.Second); i.Code != "resumed" {
+		if i := a.WaitInstance(name, "MASTER", patience); i.Code != "resumed" {
 			t.Errorf("%s is MASTER because: %s", name, i.Reason)
 		}
 	}
-	p.Holds(500*time.Millisecond, "both stay on A", func() bool {
+	p.Holds(lull, "both stay on A", func() bool {
 		return p.a.HasAddr(vip) && p.a.HasAddr(gateway) && !p.b.HasAddr(vip) && !p.b.HasAddr(gateway)
 	})
 
 	p.Must(in.Unplug())
-	p.onlyOn(p.b, vip, 5*time.Second)
-	p.Within(5*time.Second, "B has both", func() bool { return p.b.HasAddr(gateway) && !p.a.HasAddr(gateway) })
-	if i := a.WaitInstance("outside", "FAULT", 5*time.Second); i.Reason != "with its sync group: inside: interface eth1 is down" {
+	p.onlyOn(p.b, vip, patience)
+	p.Within(patience, "B has both", func() bool { return p.b.HasAddr(gateway) && !p.a.HasAddr(gateway) })
+	if i := a.WaitInstance("outside", "FAULT", patience); i.Reason != "with its sync group: inside: interface eth1 is down" {
 		t.Errorf("outside is in FAULT: %s", i.Reason)
 	}
 	if text, err := a.CLI("status"); err != nil || !strings.Contains(text, "SYNC GROUP") || !strings.Contains(text, "inside: interface eth1 is down") {
 		t.Errorf("status: %v\n%s", err, text)
 	}
 	p.Must(in.Plug())
-	p.onlyOn(p.a, vip, 5*time.Second)
-	p.Within(5*time.Second, "A has both again", func() bool { return p.a.HasAddr(gateway) && !p.b.HasAddr(gateway) })
-	b.WaitInstance("inside", "BACKUP", 5*time.Second)
+	p.onlyOn(p.a, vip, patience)
+	p.Within(patience, "A has both again", func() bool { return p.a.HasAddr(gateway) && !p.b.HasAddr(gateway) })
+	b.WaitInstance("inside", "BACKUP", patience)
 	a.Stop()
 	want := []string{"BACKUP", "MASTER", "FAULT", "BACKUP", "MASTER", "STOP"}
 	for i, s := range want {

@@ -21,7 +21,7 @@ func (p *pair) load() *netlab.Load {
 	}
 	load, err := p.client.LoadUDP(p.t.Context(), "192.0.2.100:7", 2*time.Millisecond, 300*time.Millisecond)
 	p.Must(err)
-	p.Must(load.AwaitOK(5*time.Second, 50))
+	p.Must(load.AwaitOK(patience, 50))
 	return load
 }
 
@@ -33,26 +33,25 @@ func (p *pair) silentFlap(load *netlab.Load, watch time.Duration) time.Duration 
 	outgoing, err := p.a.Capture("eth0", netlab.FilterVRRP)
 	p.Must(err)
 	defer outgoing.Close()
-	const interval = 100 * time.Millisecond
 	fromB := func(a netlab.Advert) bool { return a.Source == netip.MustParseAddr("192.0.2.2") }
 	for range 8 {
 		p.Must(p.portA.Cut())
-		p.Within(5*time.Second, "B has taken over", func() bool { return p.b.HasAddr(vip) })
-		p.Must(load.AwaitOK(5*time.Second, 20)) // the client has found B
+		p.Within(patience, "B has taken over", func() bool { return p.b.HasAddr(vip) })
+		p.Must(load.AwaitOK(patience, 20)) // the client has found B
 		p.cap.Reset()
 		outgoing.Reset()
-		a, err := outgoing.WaitAdvert(time.Second, func(netlab.Advert) bool { return true })
+		a, err := outgoing.WaitAdvert(patience, func(netlab.Advert) bool { return true })
 		p.Must(err)
-		b, err := p.cap.WaitAdvert(time.Second, fromB)
+		b, err := p.cap.WaitAdvert(patience, fromB)
 		p.Must(err)
 		// Just after B has spoken; A has to speak well before B does again.
-		ahead := (a.Time.Sub(b.Time)%interval + interval) % interval
-		if ahead < 10*time.Millisecond || ahead > 85*time.Millisecond {
+		ahead := (a.Time.Sub(b.Time)%fastInterval + fastInterval) % fastInterval
+		if ahead < 10*time.Millisecond || ahead > fastInterval-50*time.Millisecond {
 			p.Must(p.portA.Heal())
 			p.calm()
 			continue // another takeover, another phase
 		}
-		time.Sleep(time.Until(b.Time.Add(interval + 3*time.Millisecond)))
+		time.Sleep(time.Until(b.Time.Add(fastInterval + 3*time.Millisecond)))
 		p.cap.Reset()
 		p.Must(p.portA.Heal())
 		healed := time.Now()
@@ -72,8 +71,9 @@ func (p *pair) silentFlap(load *netlab.Load, watch time.Duration) time.Duration 
 // calm waits until A has the address and a conflict is so long ago that the next one is answered at once.
 func (p *pair) calm() {
 	p.t.Helper()
-	p.onlyOn(p.a, vip, 20*time.Second)
-	time.Sleep(1300 * time.Millisecond) // 1 s, and one interval and a half for the second answer to the last one
+	p.Run(p.client, "ip", "neigh", "flush", "dev", "eth0") // in keepalived's case nobody tells the client
+	p.onlyOn(p.a, vip, patience)
+	time.Sleep(time.Second + 3*fastInterval/2) // 1 s, and one interval and a half for the second answer to the last one
 }
 
 // outage is the longest time between two moments in which no question was answered.
@@ -97,16 +97,16 @@ func outage(load *netlab.Load, from, to time.Time) (longest time.Duration) {
 // keepalived the better one never learns of it, and the client goes on asking the
 // wrong host. director's backup says so, and the client has its answers back at once.
 func TestHealedLinkFlap(t *testing.T) {
-	const limit = 50 * time.Millisecond
+	const limit = 100 * time.Millisecond
 	t.Run("director", func(t *testing.T) {
 		t.Parallel()
 		p, _, _, load := masterPair(t)
 		var worst []time.Duration
 		for range 3 { // for a busy machine
-			out := p.silentFlap(load, 500*time.Millisecond)
+			out := p.silentFlap(load, lull)
 			if worst = append(worst, out); out <= limit {
 				t.Logf("longest time without an answer after the heal: %v", worst)
-				p.onlyOn(p.a, vip, 5*time.Second)
+				p.onlyOn(p.a, vip, patience)
 				return
 			}
 			p.calm()
@@ -117,10 +117,10 @@ func TestHealedLinkFlap(t *testing.T) {
 		t.Parallel()
 		p := keepalivedPair(t)
 		load := p.load()
-		p.Holds(1200*time.Millisecond, "the second burst of announcements is over", func() bool { return p.a.HasAddr(vip) })
-		out := p.silentFlap(load, time.Second)
-		t.Logf("longest time without an answer after the heal: %v of the second that was watched", out)
-		if out < 500*time.Millisecond {
+		p.Holds(lull, "the second burst of announcements is over", func() bool { return p.a.HasAddr(vip) })
+		out := p.silentFlap(load, lull)
+		t.Logf("longest time without an answer after the heal: %v of %v that were watched", out, lull)
+		if out < lull/2 {
 			t.Errorf("keepalived answered after %v: the comparison says nothing any more", out)
 		}
 	})
@@ -136,7 +136,7 @@ func TestAddressAddedOnOneRouter(t *testing.T) {
 		p, a, b, load := masterPair(t)
 		from := time.Now()
 		p.Must(a.Reload(strings.Replace(vrrp("VI_1", 51, 150, "192.0.2.100/24", fast), `"192.0.2.100/24"`, more, 1)))
-		alarm := b.WaitAlarm("peer_addresses", 15*time.Second)
+		alarm := b.WaitAlarm("peer_addresses", patience)
 		if ev := alarm.Newest(); ev.Peer != "192.0.2.1" || ev.Says != "192.0.2.100, 192.0.2.101" || ev.Here != "192.0.2.100" {
 			t.Errorf("B says %+v", ev)
 		}
@@ -144,7 +144,7 @@ func TestAddressAddedOnOneRouter(t *testing.T) {
 			t.Errorf("B is %s after %d transitions: %s", i.State, i.Transitions, i.Reason)
 		}
 		p.Must(b.Reload(strings.Replace(vrrp("VI_1", 51, 100, "192.0.2.100/24", fast), `"192.0.2.100/24"`, more, 1)))
-		b.WaitNoAlarm("peer_addresses", 5*time.Second)
+		b.WaitNoAlarm("peer_addresses", patience)
 		load.Stop()
 		if s := load.Since(from); s.Failed > 0 || s.ByBody["b"] > 0 {
 			t.Errorf("the change cost answers: %v %v", s, s.ByBody)
@@ -153,11 +153,11 @@ func TestAddressAddedOnOneRouter(t *testing.T) {
 	t.Run("keepalived", func(t *testing.T) {
 		t.Parallel()
 		p := keepalivedPair(t)
-		_, err := p.a.WriteFile(netlab.KeepalivedConf, keepalived("VI_1", 3, 51, 150, "0.1", "192.0.2.100/24\n192.0.2.101/24"))
+		_, err := p.a.WriteFile(netlab.KeepalivedConf, keepalived("VI_1", 3, 51, 150, keepalivedFast, "192.0.2.100/24\n192.0.2.101/24"))
 		p.Must(err)
 		p.Must(p.a.Started()[0].Signal(syscall.SIGHUP))
-		p.Within(10*time.Second, "there are two masters", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
-		p.Holds(time.Second, "they stay", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
+		p.Within(patience, "there are two masters", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
+		p.Holds(lull, "they stay", func() bool { return p.a.HasAddr(vip) && p.b.HasAddr(vip) })
 	})
 }
 
@@ -179,7 +179,7 @@ func TestPacedAnnouncementsDelayNothing(t *testing.T) {
 		}
 		return out
 	}
-	p.Within(15*time.Second, "all is announced", func() bool { return len(gratuitous()) >= 1000 })
+	p.Within(patience, "all is announced", func() bool { return len(gratuitous()) >= 1000 })
 	sent := gratuitous()
 	if took := sent[999].Time.Sub(sent[0].Time); took < 999*2*time.Millisecond-50*time.Millisecond {
 		t.Errorf("1000 announcements took %v", took)
@@ -187,17 +187,17 @@ func TestPacedAnnouncementsDelayNothing(t *testing.T) {
 	var last time.Time
 	late := 0
 	for _, a := range p.cap.Adverts() {
-		if gap := a.Time.Sub(last); !last.IsZero() && gap > 60*time.Millisecond {
+		if gap := a.Time.Sub(last); !last.IsZero() && gap > 100*time.Millisecond {
 			late++
 		}
 		last = a.Time
 	}
 	if all := len(p.cap.Adverts()); late > all/4 { // on a busy machine; were they to wait for announcements, all would be late
-		t.Errorf("%d of %d adverts were more than 10 ms late", late, all)
+		t.Errorf("%d of %d adverts were more than 50 ms late", late, all)
 	}
 	begun := time.Now()
 	d.Stop()
-	if took := time.Since(begun); took > 3*time.Second || p.a.HasAddr(vip) {
+	if took := time.Since(begun); took > 3*time.Second+stood(begun) || p.a.HasAddr(vip) {
 		t.Errorf("the stop took %v, the address is there: %v", took, p.a.HasAddr(vip))
 	}
 }

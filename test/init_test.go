@@ -3,7 +3,6 @@ package test
 import (
 	"os"
 	"testing"
-	"time"
 )
 
 // TestInitPair runs the two files that director init writes, as they are: the better
@@ -32,12 +31,12 @@ func TestInitPair(t *testing.T) {
 			}
 			run("check", "--strict", dir+"/lb1.toml", "--peer", dir+"/lb2.toml")
 			a := startDirector(t, p.a, read("lb1.toml"))
-			a.WaitInstance("main", "MASTER", 10*time.Second)
+			a.WaitInstance("main", "MASTER", patience)
 			b := startDirector(t, p.b, read("lb2.toml"))
-			p.onlyOn(p.a, vip, 10*time.Second)
-			b.WaitInstance("main", "BACKUP", 10*time.Second)
+			p.onlyOn(p.a, vip, patience)
+			b.WaitInstance("main", "BACKUP", patience)
 			a.Stop()
-			p.onlyOn(p.b, vip, 10*time.Second)
+			p.onlyOn(p.b, vip, patience)
 		})
 	}
 }

@@ -34,10 +34,10 @@ func TestIPv6Pair(t *testing.T) {
 		return vrrp("VI_1", 51, prio, "2001:db8::100/64", fast, `virtual_ipaddress_excluded = ["2001:db8::101", "fe80::100/64"]`)
 	}
 	a := startDirector(t, p.a, conf(150))
-	p.onlyOn(p.a, vip6, 10*time.Second)
+	p.onlyOn(p.a, vip6, patience)
 	b := startDirector(t, p.b, conf(100))
-	i := b.WaitInstance("VI_1", "BACKUP", 5*time.Second)
-	p.Within(5*time.Second, "B hears A", func() bool { i = b.Instance("VI_1"); return i.Master == "fe80::1" })
+	i := b.WaitInstance("VI_1", "BACKUP", patience)
+	p.Within(patience, "B hears A", func() bool { i = b.Instance("VI_1"); return i.Master == "fe80::1" })
 	if i.Family != "ipv6" || i.Source != "fe80::2" || i.MulticastGroup != "ff02::12" {
 		t.Errorf("B speaks %s from %s to %s", i.Family, i.Source, i.MulticastGroup)
 	}
@@ -54,33 +54,33 @@ func TestIPv6Pair(t *testing.T) {
 	mac, err := p.b.MAC("eth0")
 	p.Must(err)
 	p.Must(p.portA.Cut())
-	b.WaitInstance("VI_1", "MASTER", 5*time.Second)
-	p.Within(500*time.Millisecond, "the client knows the new master", func() bool {
+	b.WaitInstance("VI_1", "MASTER", patience)
+	p.Within(patience, "the client knows the new master", func() bool {
 		got, ok := p.client.Neighbour(vip6)
 		return ok && got.String() == mac.String()
 	})
 	p.Must(p.portA.Heal())
-	p.onlyOn(p.a, vip6, 5*time.Second)
+	p.onlyOn(p.a, vip6, patience)
 	// In order: B does not wait for its master-down time.
 	a.Stop()
-	p.onlyOn(p.b, vip6, 5*time.Second)
+	p.onlyOn(p.b, vip6, patience)
 	if i := b.Instance("VI_1"); i.Code != "master_stopped" || i.Reason != "fe80::1 stopped (priority 0)" {
 		t.Errorf("B took over: %s", i.Reason)
 	}
 	a = a.Again()
-	p.onlyOn(p.a, vip6, 5*time.Second)
+	p.onlyOn(p.a, vip6, patience)
 
 	// Without a link-local address it cannot speak, and it says so until it can.
 	out, err := p.a.Run("ip", "-6", "addr", "flush", "dev", "eth0", "scope", "link")
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if i := a.WaitInstance("VI_1", "FAULT", 5*time.Second); !strings.Contains(i.Reason, "no IPv6 link-local address") {
+	if i := a.WaitInstance("VI_1", "FAULT", patience); !strings.Contains(i.Reason, "no IPv6 link-local address") {
 		t.Errorf("A is in FAULT: %s", i.Reason)
 	}
-	p.onlyOn(p.b, vip6, 5*time.Second)
+	p.onlyOn(p.b, vip6, patience)
 	p.Must(p.a.AddAddr("eth0", netip.MustParsePrefix("fe80::1/64")))
-	p.onlyOn(p.a, vip6, 5*time.Second)
+	p.onlyOn(p.a, vip6, patience)
 	p.noDoubleMaster(51, 50*time.Millisecond)
 	p.Must(pcap.Close())
 	sound6(t, p.client.Path("vrrp.pcap"), "2001:db8::100")
@@ -102,13 +102,13 @@ func TestMixedPair(t *testing.T) {
 	b := startDirector(t, p.b, conf(100))
 	both := func(h *netlab.Host, other *netlab.Host) {
 		t.Helper()
-		p.onlyOn(h, vip, 10*time.Second)
-		p.Within(5*time.Second, "the IPv6 address is there too", func() bool { return h.HasAddr(vip6) && !other.HasAddr(vip6) })
+		p.onlyOn(h, vip, patience)
+		p.Within(patience, "the IPv6 address is there too", func() bool { return h.HasAddr(vip6) && !other.HasAddr(vip6) })
 	}
 	both(p.a, p.b)
 	pid := a.Kill("vrrp")
-	a.WaitRespawn("vrrp", pid, 10*time.Second)
-	p.Within(5*time.Second, "both sides go on", func() bool {
+	a.WaitRespawn("vrrp", pid, patience)
+	p.Within(patience, "both sides go on", func() bool {
 		n := 0
 		for _, i := range a.Status().VRRP.Instances {
 			if i.State == "MASTER" && i.Code == "resumed" {
@@ -117,7 +117,7 @@ func TestMixedPair(t *testing.T) {
 		}
 		return n == 2
 	})
-	p.Holds(400*time.Millisecond, "both stay on A", func() bool {
+	p.Holds(lull, "both stay on A", func() bool {
 		return p.a.HasAddr(vip) && p.a.HasAddr(vip6) && !p.b.HasAddr(vip) && !p.b.HasAddr(vip6)
 	})
 	p.Must(p.portA.Unplug())
@@ -125,12 +125,12 @@ func TestMixedPair(t *testing.T) {
 	p.Must(p.portA.Plug())
 	both(p.a, p.b)
 
-	b.WaitInstance("VI_1", "BACKUP", 5*time.Second)
+	b.WaitInstance("VI_1", "BACKUP", patience)
 
 	// A reload without the one family leaves the other in peace.
 	p.cap.Reset()
 	p.Must(a.Reload(strings.Replace(conf(150, "notify = { all = \""+script+"\" }"), `, "2001:db8::100/64"`, "", 1)))
-	p.Holds(400*time.Millisecond, "the IPv4 address stays on A", func() bool { return p.a.HasAddr(vip) && !p.b.HasAddr(vip) })
+	p.Holds(lull, "the IPv4 address stays on A", func() bool { return p.a.HasAddr(vip) && !p.b.HasAddr(vip) })
 	if p.a.HasAddr(vip6) {
 		t.Error("A keeps the IPv6 address")
 	}
@@ -141,7 +141,7 @@ func TestMixedPair(t *testing.T) {
 	}
 	p.Must(a.Reload(conf(150, "notify = { all = \""+script+"\" }")))
 	both(p.a, p.b)
-	if i := b.WaitInstance("VI_1", "BACKUP", 5*time.Second); i.State != "BACKUP" {
+	if i := b.WaitInstance("VI_1", "BACKUP", patience); i.State != "BACKUP" {
 		t.Errorf("B is %s", i.State)
 	}
 	a.Stop()
@@ -166,8 +166,8 @@ func TestPlainChecksum(t *testing.T) {
 	p.Must(err)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast, `checksum = "plain"`))
 	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast))
-	p.onlyOn(p.a, vip, 5*time.Second)
-	p.Within(5*time.Second, "B counts A's checksums", func() bool {
+	p.onlyOn(p.a, vip, patience)
+	p.Within(patience, "B counts A's checksums", func() bool {
 		c := b.Instance("VI_1").Checksums
 		return c["plain"] > 5 && len(c) <= 2
 	})
@@ -175,9 +175,9 @@ func TestPlainChecksum(t *testing.T) {
 		t.Errorf("status of B: %v\n%s", err, text)
 	}
 	a.Stop()
-	p.onlyOn(p.b, vip, 5*time.Second)
+	p.onlyOn(p.b, vip, patience)
 	a = a.Again()
-	p.onlyOn(p.a, vip, 5*time.Second)
+	p.onlyOn(p.a, vip, patience)
 	if c := a.Instance("VI_1").Checksums; c["pseudo-header"] == 0 || len(c) != 1 {
 		t.Errorf("A counts %v", c)
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"director/internal/netlab"
 )
@@ -115,6 +114,7 @@ tls = "none"
 script = ["/bin/sh", "-c", "kill -0 $(cat %s)"]
 user = "root"
 interval = "500ms"
+timeout = "3s"
 weight = -20
 `, host, pidFile) + vrrp("VI_1", 51, prio, "192.0.2.100/24", fast, `track_script = ["chk_haproxy"]`)
 	}
@@ -140,11 +140,11 @@ weight = -20
 	runB()
 	a := startDirector(t, p.a, conf("a", 100, pidA))
 	b := startDirector(t, p.b, conf("b", 90, pidB))
-	p.onlyOn(p.a, vip, 10*time.Second)
+	p.onlyOn(p.a, vip, patience)
 	page := func(want string) {
 		t.Helper()
-		p.Eventually(5*time.Second, "the page of "+want, func() error {
-			_, body, err := p.client.Get("http://192.0.2.100/", time.Second)
+		p.Eventually(patience, "the page of "+want, func() error {
+			_, body, err := p.client.Get("http://192.0.2.100/", lostAfter)
 			if err == nil && body != want {
 				err = fmt.Errorf("it is %q", body)
 			}
@@ -154,7 +154,7 @@ weight = -20
 	page("a")
 	mail := func(words ...string) {
 		t.Helper()
-		p.Eventually(15*time.Second, fmt.Sprintf("a mail with %q", words), func() error {
+		p.Eventually(patience, fmt.Sprintf("a mail with %q", words), func() error {
 			text, ok := box.find(words...)
 			if !ok {
 				return fmt.Errorf("%d mails, none of them", box.count())
@@ -172,7 +172,7 @@ weight = -20
 
 	// haproxy dies on A: 100 - 20 is less than 90.
 	running["a"].Kill()
-	b.WaitInstance("VI_1", "MASTER", 10*time.Second)
+	b.WaitInstance("VI_1", "MASTER", patience)
 	page("b")
 	mail("lb-b", "VI_1", "MASTER", "lower priority 80")
 	mail("lb-a", "VI_1", "BACKUP", "higher priority 90")
@@ -180,7 +180,7 @@ weight = -20
 	// The mail server is gone: the address moves as fast as before.
 	p.Must(port.Cut())
 	runA()
-	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
+	a.WaitInstance("VI_1", "MASTER", patience)
 	page("a")
 	p.Must(port.Heal())
 	mail("lb-a", "VI_1", "MASTER", "lower priority 90")

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -81,7 +80,7 @@ func keepalivedReads(t *testing.T, h *netlab.Host, path string) map[string]map[s
 	}
 	defer k.KillGroup()
 	var dump string
-	if err := netlab.EventuallyWithin(20*time.Second, func() error {
+	if err := netlab.EventuallyWithin(patience, func() error {
 		_, rest, found := strings.Cut(logTime.ReplaceAllString(k.Log(), ""), "------< VRRP Topology >------\n")
 		dump, _, _ = strings.Cut(rest, "------<")
 		if !found || dump == rest {

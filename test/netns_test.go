@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 // director started outside goes into the network namespace that its file names, with its children and scripts; it does not change
@@ -32,7 +31,7 @@ func TestNetworkNamespace(t *testing.T) {
 		}
 	}
 	start(conf("no-such-namespace"))
-	if code, err := d.Wait(10 * time.Second); err != nil || code != 1 {
+	if code, err := d.Wait(patience); err != nil || code != 1 {
 		t.Errorf("exit status %d, %v", code, err)
 	}
 	if want := `director.toml:2: global.network_namespace: "no-such-namespace" does not exist, allowed is one of`; !strings.Contains(d.Log(), want) {
@@ -41,7 +40,7 @@ func TestNetworkNamespace(t *testing.T) {
 
 	start(conf(p.a.Namespace()))
 	d.WaitReady()
-	d.WaitInstance("VI_1", "MASTER", 10*time.Second)
+	d.WaitInstance("VI_1", "MASTER", patience)
 	if !p.a.HasAddr(netip.MustParseAddr("192.0.2.100")) {
 		t.Error("the address is not in the namespace")
 	}

@@ -111,7 +111,7 @@ func testPackage(t *testing.T) {
 
 	d := s.director()
 	servers := strings.Index(plainFarm, `  { name = "s2"`)
-	d.WriteConfig(plainFarm[:servers] + "]\n" + pairConfig(100, "200ms"))
+	d.WriteConfig(plainFarm[:servers] + "]\n" + pairConfig(100, "300ms"))
 	s.systemctl("enable", "--now", "director")
 	s.wantActive()
 	d.waitMaster()

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"director/internal/netlab"
 )
@@ -57,8 +56,8 @@ func (p *pair) marked(h *netlab.Host) (list []string) {
 // the other.
 func (p *pair) moved(owner, other *netlab.Host) {
 	p.t.Helper()
-	p.onlyOn(owner, vip, 10*time.Second)
-	p.Eventually(5*time.Second, "routes and rules are on "+owner.Name()+" alone", func() error {
+	p.onlyOn(owner, vip, patience)
+	p.Eventually(patience, "routes and rules are on "+owner.Name()+" alone", func() error {
 		if here, there := p.marked(owner), p.marked(other); len(here) != 3 || len(there) != 0 {
 			return fmt.Errorf("%s has %q, %s has %q", owner.Name(), here, other.Name(), there)
 		}
@@ -78,15 +77,16 @@ func TestRoutesMoveWithTheAddress(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, gateway(150))
+	a.WaitInstance("gw", "MASTER", patience)
 	b := startDirector(t, p.b, gateway(100))
 	p.moved(p.a, p.b)
 
 	repaired := func(what string, n int) {
 		t.Helper()
-		p.Within(5*time.Second, fmt.Sprintf("%d are back after %s", n, what), func() bool {
+		p.Within(patience, fmt.Sprintf("%d are back after %s", n, what), func() bool {
 			return len(p.marked(p.a)) == 3 && p.a.HasAddr(vip)
 		})
-		p.Within(5*time.Second, what+" is counted", func() bool { return int(a.Status().VRRP.Repairs) >= n })
+		p.Within(patience, what+" is counted", func() bool { return int(a.Status().VRRP.Repairs) >= n })
 	}
 	p.Run(p.a, "ip", "route", "del", "203.0.113.0/24")
 	repaired("ip route del", 1)
@@ -108,7 +108,7 @@ func TestRoutesMoveWithTheAddress(t *testing.T) {
 	// A route more and one less in a reload leave the others alone.
 	repairs := a.Status().VRRP.Repairs
 	p.Must(a.Reload(strings.Replace(gateway(150), "203.0.113.0/24", "198.18.0.0/15", 1)))
-	p.Within(5*time.Second, "the other route is there", func() bool {
+	p.Within(patience, "the other route is there", func() bool {
 		return strings.Contains(strings.Join(p.marked(p.a), "\n"), "198.18.0.0/15")
 	})
 	if got := p.marked(p.a); len(got) != 3 || a.Status().VRRP.Repairs != repairs {
@@ -118,7 +118,7 @@ func TestRoutesMoveWithTheAddress(t *testing.T) {
 	p.moved(p.a, p.b)
 
 	pid := a.Kill("vrrp")
-	a.WaitRespawn("vrrp", pid, 5*time.Second)
+	a.WaitRespawn("vrrp", pid, patience)
 	p.moved(p.a, p.b)
 	if i := b.Instance("gw"); i.State != "BACKUP" || i.Transitions != 1 {
 		t.Errorf("B is %s after %d transitions", i.State, i.Transitions)
@@ -163,7 +163,7 @@ table = "main"
 	all := func() bool {
 		return p.a.HasAddr(addr) && p.a.HasAddr(netip.MustParseAddr("2001:db8:7::1")) && len(p.marked(p.a)) == 3
 	}
-	p.Within(5*time.Second, "everything static is there", all)
+	p.Within(patience, "everything static is there", all)
 	if i := a.Instance("gw"); i.State != "INIT" {
 		t.Errorf("gw is %s", i.State)
 	}
@@ -171,17 +171,17 @@ table = "main"
 		t.Errorf("the IPv6 route is %q", out)
 	}
 	p.Run(p.a, "ip", "address", "flush", "dev", "eth0", "to", "10.7.0.0/24")
-	p.Within(5*time.Second, "everything is back after a flush", all)
+	p.Within(patience, "everything is back after a flush", all)
 	p.Run(p.a, "ip", "rule", "del", "priority", "900")
-	p.Within(5*time.Second, "the rule is back", all)
+	p.Within(patience, "the rule is back", all)
 	p.Must(p.a.LinkDown("eth0"))
 	p.Must(p.a.LinkUp("eth0"))
-	p.Within(10*time.Second, "everything is back after a flap", all)
+	p.Within(patience, "everything is back after a flap", all)
 	pid := a.Kill("vrrp")
-	a.WaitRespawn("vrrp", pid, 5*time.Second)
-	p.Within(5*time.Second, "everything is there after the death of the child", all)
+	a.WaitRespawn("vrrp", pid, patience)
+	p.Within(patience, "everything is there after the death of the child", all)
 	p.Must(a.Reload(strings.Replace(conf, "priority = 900", "priority = 901", 1)))
-	p.Within(5*time.Second, "the rule moved", func() bool {
+	p.Within(patience, "the rule moved", func() bool {
 		return strings.Contains(p.Run(p.a, "ip", "rule", "show"), "901:") && all()
 	})
 
@@ -190,13 +190,13 @@ table = "main"
 	a.SignalRole("parent", syscall.SIGSTOP)
 	p.Must(syscall.Kill(child, syscall.SIGKILL))
 	a.Kill("parent")
-	p.Within(5*time.Second, "the child has ended", func() bool { return syscall.Kill(child, 0) != nil })
+	p.Within(patience, "the child has ended", func() bool { return syscall.Kill(child, 0) != nil })
 	if !all() {
 		t.Fatal("there is nothing left behind to clean up")
 	}
 	a.WriteConfig(vrrp("gw", 60, 150, "192.0.2.100/24", fast) + "[[static_address]]\naddress = \"10.7.0.1/24\"\ndevice = \"eth0\"\n")
 	a = a.Again()
-	p.Within(5*time.Second, "what no configuration knows any more is gone", func() bool {
+	p.Within(patience, "what no configuration knows any more is gone", func() bool {
 		return len(p.marked(p.a)) == 0 && !p.a.HasAddr(netip.MustParseAddr("2001:db8:7::1"))
 	})
 	if !p.a.HasAddr(addr) {
@@ -219,12 +219,12 @@ func TestAddressesOfOneSubnetGoOneByOne(t *testing.T) {
 	one, two := netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2")
 	a := startDirector(t, p.a, conf(`["10.9.0.1/24", "10.9.0.2/24"]`))
 	both := func() bool { return p.a.HasAddr(one) && p.a.HasAddr(two) }
-	p.Within(5*time.Second, "both are there", both)
+	p.Within(patience, "both are there", both)
 	for gone, stays := range map[netip.Addr]netip.Addr{one: two, two: one} {
 		p.Must(a.Reload(conf(fmt.Sprintf("[%q]", stays.String()+"/24"))))
-		p.Within(5*time.Second, gone.String()+" alone is gone", func() bool { return !p.a.HasAddr(gone) && p.a.HasAddr(stays) })
+		p.Within(patience, gone.String()+" alone is gone", func() bool { return !p.a.HasAddr(gone) && p.a.HasAddr(stays) })
 		p.Must(a.Reload(conf(`["10.9.0.1/24", "10.9.0.2/24"]`)))
-		p.Within(5*time.Second, "both are there again", both)
+		p.Within(patience, "both are there again", both)
 	}
 	if n := a.Status().VRRP.Repairs; n != 0 {
 		t.Errorf("%d addresses had to be put back", n)

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 // net-snmp's snmptrapd gets the traps of a takeover, in version 2c and, signed and
@@ -20,7 +19,7 @@ func TestSNMPTraps(t *testing.T) {
 	p.Must(err)
 	d := p.Start(p.client, "snmptrapd", "env", "MIBS=", "SNMP_PERSISTENT_DIR="+p.client.Path("snmp"), "snmptrapd", "-f", "-C",
 		"-c", p.client.Path("snmptrapd.conf"), "-Lo", "-On", "-F", "%v ### %s\\n", fmt.Sprintf("udp:192.0.2.50:%d", port))
-	p.Within(10*time.Second, "snmptrapd is ready", func() bool { return strings.Contains(d.Log(), "NET-SNMP version") })
+	p.Within(patience, "snmptrapd is ready", func() bool { return strings.Contains(d.Log(), "NET-SNMP version") })
 	for _, version := range []string{"2c", "3"} {
 		conf := "global.router_id = \"lb-a\"\n" + vrrp("VI", 51, 100, "192.0.2.100/24", fast) +
 			fmt.Sprintf("[notify.snmp]\nmanager = \"192.0.2.50:%d\"\nversion = %q\n", port, version)
@@ -32,8 +31,8 @@ func TestSNMPTraps(t *testing.T) {
 		}
 		before := len(d.Log())
 		a := startDirector(t, p.a, conf)
-		a.WaitInstance("VI", "MASTER", 10*time.Second)
-		p.Eventually(10*time.Second, "traps of version "+version, func() error {
+		a.WaitInstance("VI", "MASTER", patience)
+		p.Eventually(patience, "traps of version "+version, func() error {
 			got := d.Log()[before:]
 			for _, want := range []string{
 				// vrrpInstanceStateChange, to MASTER, from lb-a

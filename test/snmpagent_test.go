@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -36,7 +35,7 @@ func startSnmpd(l *labtest.Lab, h *netlab.Host) *snmpAgent {
 	conf, err := h.WriteFile("snmpd.conf", "master agentx\nagentXSocket "+agentSocket(h)+"\nagentAddress udp:127.0.0.1:161\nrocommunity public\nrwcommunity private\ndontLogTCPWrappersConnects yes\n")
 	l.Must(err)
 	a := &snmpAgent{l.Start(h, "snmpd", "env", "MIBS=", "SNMP_PERSISTENT_DIR="+h.Path("snmpd"), "snmpd", "-f", "-C", "-c", conf, "-Lo"), l, h}
-	l.Within(10*time.Second, "snmpd is ready", func() bool { return strings.Contains(a.Log(), "NET-SNMP version") })
+	l.Within(patience, "snmpd is ready", func() bool { return strings.Contains(a.Log(), "NET-SNMP version") })
 	return a
 }
 
@@ -71,7 +70,7 @@ func (a *snmpAgent) walk(command string, args ...string) map[string]string {
 
 // waitFor waits until an object has a value, as net-snmp shows it.
 func (a *snmpAgent) waitFor(object, want string) {
-	a.lab.Eventually(15*time.Second, a.host.Name()+": "+object+" is "+want, func() error {
+	a.lab.Eventually(patience, a.host.Name()+": "+object+" is "+want, func() error {
 		out, err := a.run("snmpget", "KEEPALIVED-MIB::"+object)
 		if err == nil && !strings.HasSuffix(strings.TrimSpace(out), want) {
 			err = fmt.Errorf("%s", out)
@@ -114,7 +113,7 @@ vrrp_instance VI_1 {
   virtual_router_id 51
   priority 100
   version 3
-  advert_int 0.1
+  advert_int 0.3
   preempt_delay 3
   garp_master_delay 7
   smtp_alert
@@ -150,7 +149,7 @@ vrrp_instance VI_2 {
   interface eth0
   virtual_router_id 52
   priority 90
-  advert_int 0.1
+  advert_int 0.3
   version 3
   nopreempt
   virtual_ipaddress {
@@ -232,8 +231,8 @@ func TestSNMPAgent(t *testing.T) {
 	ours.waitFor("vrrpInstanceState.1", "master(2)")
 
 	// The agent restarts: the subagent comes back, and says meanwhile why it is not there.
-	p.Must(ours.Stop(10 * time.Second))
-	a.waitFor(15*time.Second, "status says why there is no SNMP process", func(s control.Status) error {
+	p.Must(ours.Stop(patience))
+	a.waitFor(patience, "status says why there is no SNMP process", func(s control.Status) error {
 		r, err := findRole(s, "snmp")
 		if err == nil && (r.PID != 0 || !strings.Contains(r.LastExit, "connect: ")) {
 			err = fmt.Errorf("%+v", r)
@@ -248,8 +247,8 @@ func TestSNMPAgent(t *testing.T) {
 	if after.VRRP.Instances[0].Transitions != before.VRRP.Instances[0].Transitions || after.Processes[1].PID != before.Processes[1].PID {
 		t.Errorf("what happened to SNMP concerned others: %+v, before %+v", after.Processes, before.Processes)
 	}
-	p.Must(a.Process.Stop(20 * time.Second))
-	p.Within(5*time.Second, "the SNMP process is gone with the daemon", func() bool { return unix.Kill(back, 0) == unix.ESRCH })
+	p.Must(a.Process.Stop(patience))
+	p.Within(patience, "the SNMP process is gone with the daemon", func() bool { return unix.Kill(back, 0) == unix.ESRCH })
 }
 
 // shownMAC is the address of a host's eth0 as net-snmp writes it.
@@ -333,7 +332,7 @@ func TestSNMPAgentHangs(t *testing.T) {
 	agent.waitFor("vrrpInstanceState.1", "master(2)")
 	before := a.Status()
 	p.Must(agent.Signal(unix.SIGSTOP))
-	a.waitFor(15*time.Second, "the silence is noticed", func(s control.Status) error {
+	a.waitFor(patience, "the silence is noticed", func(s control.Status) error {
 		r, err := findRole(s, "snmp")
 		if err == nil && !strings.Contains(r.LastExit, "does not answer in time") {
 			err = fmt.Errorf("%+v", r)

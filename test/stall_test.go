@@ -11,9 +11,11 @@ import (
 	"director/internal/netlab"
 )
 
-// A stall of the VRRP process that is longer than the backups' master-down time
-// (0.36 s), and shorter than the time after which the watchdog would end it.
-const stall = 1200 * time.Millisecond
+// A stall of the VRRP process that is longer than the backups' master-down time, and shorter than the time after which the watchdog would end it.
+const stall = 2 * lull
+
+// unwatched is the setting of that time.
+const unwatched = "[global]\nchild_timeout = \"60s\"\n"
 
 // stalled stops the VRRP process for a while, and lets it go on.
 func stalled(d *director) {
@@ -60,11 +62,12 @@ func TestStalledBackup(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))
-	b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast))
-	p.onlyOn(p.a, vip, 5*time.Second)
-	b.WaitInstance("VI_1", "BACKUP", 5*time.Second)
+	a.WaitInstance("VI_1", "MASTER", patience)
+	b := startDirector(t, p.b, unwatched+vrrp("VI_1", 51, 100, "192.0.2.100/24", fast))
+	p.onlyOn(p.a, vip, patience)
+	b.WaitInstance("VI_1", "BACKUP", patience)
 	stalled(b)
-	p.Holds(500*time.Millisecond, "the address stays on A alone", func() bool { return p.a.HasAddr(vip) && !p.b.HasAddr(vip) })
+	p.Holds(lull, "the address stays on A alone", func() bool { return p.a.HasAddr(vip) && !p.b.HasAddr(vip) })
 	if i, j := a.Instance("VI_1"), b.Instance("VI_1"); i.Transitions != 2 || j.Transitions != 1 || p.sentBy("192.0.2.2", 100) > 0 {
 		t.Errorf("A has %d transitions, B %d and %d adverts", i.Transitions, j.Transitions, p.sentBy("192.0.2.2", 100))
 	}
@@ -85,18 +88,19 @@ func TestStalledMaster(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			p := newPair(t)
-			a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast, tc.line))
+			a := startDirector(t, p.a, unwatched+vrrp("VI_1", 51, 150, "192.0.2.100/24", fast, tc.line))
+			a.WaitInstance("VI_1", "MASTER", patience)
 			b := startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, tc.line))
-			p.onlyOn(p.a, vip, 5*time.Second)
-			b.WaitInstance("VI_1", "BACKUP", 5*time.Second)
+			p.onlyOn(p.a, vip, patience)
+			b.WaitInstance("VI_1", "BACKUP", patience)
 			p.cap.Reset()
 			stalled(a)
 			owner := p.a
 			if tc.end == "B" {
 				owner = p.b
 			}
-			p.onlyOn(owner, vip, 5*time.Second)
-			p.Holds(500*time.Millisecond, "it stays there", func() bool { return p.a.HasAddr(vip) == (owner == p.a) && p.b.HasAddr(vip) == (owner == p.b) })
+			p.onlyOn(owner, vip, patience)
+			p.Holds(lull, "it stays there", func() bool { return p.a.HasAddr(vip) == (owner == p.a) && p.b.HasAddr(vip) == (owner == p.b) })
 			if i, j := a.Instance("VI_1"), b.Instance("VI_1"); i.Transitions != tc.moves || j.Transitions != tc.movesThat {
 				t.Errorf("A has %d transitions (%s), B %d (%s)", i.Transitions, i.Reason, j.Transitions, j.Reason)
 			}
@@ -105,11 +109,11 @@ func TestStalledMaster(t *testing.T) {
 	}
 	k := keepalivedPair(t, "nopreempt")
 	kstalled(t, k.a)
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(lull)
 	t.Logf("keepalived with nopreempt in the same place: the address is on A %v, on B %v", k.a.HasAddr(vip), k.b.HasAddr(vip))
 }
 
-// A hundred instances at 100 ms on a host whose processors are all taken by others:
+// A hundred instances on a host whose processors are all taken by others:
 // nobody takes over from a master that lives.
 func TestOverloadedHost(t *testing.T) {
 	const count, burners, load = 100, 6, 2 * time.Second
@@ -148,9 +152,9 @@ func TestOverloadedHost(t *testing.T) {
 			return nil
 		}
 	}
-	a.waitFor(15*time.Second, "A is master of all", settled("MASTER", 2))
+	a.waitFor(patience, "A is master of all", settled("MASTER", 2))
 	b := startDirector(t, p.b, conf(100))
-	b.waitFor(15*time.Second, "B is backup of all", settled("BACKUP", 1))
+	b.waitFor(patience, "B is backup of all", settled("BACKUP", 1))
 	stop := burn(p.b)
 	time.Sleep(load)
 	stop()
@@ -170,16 +174,16 @@ func TestOverloadedHost(t *testing.T) {
 
 	k := newPair(t)
 	kconf := func(prio int) string {
-		s := keepalived("VI_1", 3, 1, prio, "0.1", "203.0.113.1/32")
+		s := keepalived("VI_1", 3, 1, prio, keepalivedFast, "203.0.113.1/32")
 		for n := 1; n < count; n++ {
-			one := keepalived(fmt.Sprintf("VI_%d", n+1), 3, n+1, prio, "0.1", fmt.Sprintf("203.0.113.%d/32", n+1))
+			one := keepalived(fmt.Sprintf("VI_%d", n+1), 3, n+1, prio, keepalivedFast, fmt.Sprintf("203.0.113.%d/32", n+1))
 			s += one[strings.Index(one, "vrrp_instance"):]
 		}
 		return s
 	}
 	_, err := k.a.Keepalived(kconf(150))
 	k.Must(err)
-	k.Within(20*time.Second, "keepalived has an address", func() bool { a, _ := k.a.Addrs("eth0"); return len(a) > count })
+	k.Within(patience, "keepalived has an address", func() bool { a, _ := k.a.Addrs("eth0"); return len(a) > count })
 	_, err = k.b.Keepalived(kconf(100))
 	k.Must(err)
 	time.Sleep(time.Second)

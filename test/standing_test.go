@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"director/internal/control"
 )
@@ -80,8 +79,8 @@ func TestPlannedFailover(t *testing.T) {
 	order(b, "auto", "VI_1")
 	order(a, "auto", "VI_1")
 	a.waitFor(patience, "A is as configured", noOverride)
-	p.Holds(500*time.Millisecond, "nobody preempts", func() bool { return p.b.HasAddr(vip) && !p.a.HasAddr(vip) })
-	if out := order(a, "prefer", "VI_1", "--for", "2s", "--timeout", "0"); out != "VI_1: prefer, was auto\n" {
+	p.Holds(lull, "nobody preempts", func() bool { return p.b.HasAddr(vip) && !p.a.HasAddr(vip) })
+	if out := order(a, "prefer", "VI_1", "--for", "6s", "--timeout", "0"); out != "VI_1: prefer, was auto\n" {
 		t.Errorf("prefer that does not wait says: %s", out)
 	}
 	p.onlyOn(p.a, vip, patience)

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"director/internal/netlab"
 )
@@ -29,7 +28,7 @@ table = 100
 type = "reference"
 otherwise = "stay"
 target = "192.0.2.50"
-timeout = "300ms"
+timeout = "1s"
 retry = "200ms"
 ` + vrrp("outside", 52, priority, "192.0.2.101/24", fast, auth) + `
 [vrrp_sync_group.both]
@@ -62,7 +61,7 @@ func TestEverythingTogether(t *testing.T) {
 	for h, addr := range map[*netlab.Host]string{p.a: "2001:db8::1/64", p.b: "2001:db8::2/64", p.client: "2001:db8::50/64"} {
 		p.Run(h, "ip", "address", "add", addr, "dev", "eth0", "nodad")
 	}
-	p.Eventually(10*time.Second, "A has its link-local address", func() error {
+	p.Eventually(patience, "A has its link-local address", func() error {
 		if out := p.Run(p.a, "ip", "-6", "-o", "address", "show", "dev", "eth0"); !strings.Contains(out, "fe80") || strings.Contains(out, "tentative") {
 			return fmt.Errorf("%s", out)
 		}
@@ -71,7 +70,7 @@ func TestEverythingTogether(t *testing.T) {
 	before := p.held(p.a)
 	clean := func(when string) {
 		t.Helper()
-		p.Eventually(5*time.Second, when+" A is as it was", func() error {
+		p.Eventually(patience, when+" A is as it was", func() error {
 			if after := p.held(p.a); after != before {
 				return fmt.Errorf("it was\n%s\nand is\n%s", before, after)
 			}
@@ -79,14 +78,14 @@ func TestEverythingTogether(t *testing.T) {
 		})
 	}
 	a := startDirector(t, p.a, everything(150, "a"))
-	a.WaitInstance("inside", "MASTER", 10*time.Second)
-	a.WaitInstance("outside", "MASTER", 5*time.Second)
+	a.WaitInstance("inside", "MASTER", patience)
+	a.WaitInstance("outside", "MASTER", patience)
 	b := startDirector(t, p.b, everything(100, "a"))
-	b.WaitInstance("inside", "BACKUP", 10*time.Second)
+	b.WaitInstance("inside", "BACKUP", patience)
 	ping := func(when string) {
 		t.Helper()
 		// Without accepting nobody answers a ping to it, but ARP does.
-		p.Eventually(5*time.Second, when+" the addresses are known", func() error {
+		p.Eventually(patience, when+" the addresses are known", func() error {
 			if mac := p.neighbour("192.0.2.100"); mac != "00:00:5e:00:01:33" {
 				return fmt.Errorf("192.0.2.100 is at %s", mac)
 			}
@@ -98,14 +97,14 @@ func TestEverythingTogether(t *testing.T) {
 
 	for n := range 3 {
 		pid := a.Kill("vrrp")
-		a.WaitRespawn("vrrp", pid, 10*time.Second)
+		a.WaitRespawn("vrrp", pid, patience)
 		for _, name := range []string{"inside", "outside"} {
-			if i := a.WaitInstance(name, "MASTER", 5*time.Second); i.Code != "resumed" {
+			if i := a.WaitInstance(name, "MASTER", patience); i.Code != "resumed" {
 				t.Errorf("after death %d %s is MASTER because: %s", n+1, name, i.Reason)
 			}
 		}
 	}
-	p.Holds(500*time.Millisecond, "B takes nothing over", func() bool { return !p.b.HasAddr(vip) })
+	p.Holds(lull, "B takes nothing over", func() bool { return !p.b.HasAddr(vip) })
 	if i := b.Instance("outside"); i.Transitions != 1 {
 		t.Errorf("B noticed: %s after %d transitions, %s", i.State, i.Transitions, i.Reason)
 	}
@@ -116,7 +115,7 @@ func TestEverythingTogether(t *testing.T) {
 	auth := fmt.Sprintf(`authentication = { type = "HMAC", active_key = 1, keys = [{ id = 1, key = %q }] }`, strings.Repeat("a", 64))
 	p.Must(a.Reload(strings.Replace(vrrp("inside", 51, 160, "192.0.2.100/24", fast, auth), `["192.0.2.100/24"]`, `["192.0.2.100/24", "192.0.2.110/24"]`, 1) +
 		vrrp("outside", 53, 150, "192.0.2.101/24", fast, auth)))
-	p.onlyOn(p.a, vip, 10*time.Second)
+	p.onlyOn(p.a, vip, patience)
 	if i := a.Instance("inside"); i.State != "MASTER" || i.Code != "resumed" || i.Priority != 160 || i.VMAC != nil || len(i.Addresses) != 2 {
 		t.Errorf("after the reload: %+v", i)
 	}
@@ -133,28 +132,28 @@ func TestEverythingTogether(t *testing.T) {
 	if got := p.Run(p.a, "ip", "-o", "link", "show"); strings.Contains(got, "vrrp.51") {
 		t.Errorf("A still has %s", got)
 	}
-	a.WaitInstance("outside", "MASTER", 5*time.Second)
+	a.WaitInstance("outside", "MASTER", patience)
 	p.Must(a.Reload(everything(150, "a")))
-	a.WaitInstance("inside", "MASTER", 5*time.Second)
-	a.WaitInstance("outside", "MASTER", 5*time.Second)
+	a.WaitInstance("inside", "MASTER", patience)
+	a.WaitInstance("outside", "MASTER", patience)
 	ping("after the reload back")
 
 	a.Stop()
 	clean("after a stop")
-	b.WaitInstance("inside", "MASTER", 5*time.Second)
-	b.WaitInstance("outside", "MASTER", 5*time.Second)
+	b.WaitInstance("inside", "MASTER", patience)
+	b.WaitInstance("outside", "MASTER", patience)
 	ping("after the stop")
 	b.Stop()
 
 	// Everything dies at once, and what starts then has another configuration.
 	a = a.Again()
-	a.WaitInstance("inside", "MASTER", 10*time.Second)
+	a.WaitInstance("inside", "MASTER", patience)
 	a.KillGroup()
 	if after := p.held(p.a); after == before {
 		t.Error("a death takes everything along")
 	}
 	a = startDirector(t, p.a, vrrp("other", 60, 100, "192.0.2.160/24", fast))
-	a.WaitInstance("other", "MASTER", 10*time.Second)
+	a.WaitInstance("other", "MASTER", patience)
 	a.Stop()
 	clean("after a start with another configuration")
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,11 +70,18 @@ func testTop(t *testing.T) {
 		return web.State == "up" && web.Up == 2 && web.Total == 3 && in["s1 up"] && in["s2 up"] && !in["s3 down"] &&
 			len(web.Servers) == 3 && doc.DaemonError == "" && len(doc.Services) == 2 && doc.Services[0].Name == "198.51.100.7:25/tcp"
 	})
-	over := make(chan struct{})
+	enough, over := make(chan struct{}), make(chan struct{})
+	leave := sync.OnceFunc(func() { close(enough); <-over })
+	defer leave()
 	go func() { // clients, for as long as rates are looked at
 		defer close(over)
-		for begun := time.Now(); time.Since(begun) < 4*time.Second; {
-			_, _, _ = f.client.Get(farmURL, time.Second) // what is lost is lost
+		for {
+			select {
+			case <-enough:
+				return
+			default:
+				_, _, _ = f.client.Get(farmURL, time.Second) // what is lost is lost
+			}
 		}
 	}()
 	moves := func(web top.Service, _ top.Document) bool {
@@ -91,10 +99,10 @@ func testTop(t *testing.T) {
 		}
 		return nil
 	})
-	<-over
+	leave()
 	d = startDirector(t, h, plainFarm)
 	shows("the daemon is back", func(_ top.Service, doc top.Document) bool { return doc.DaemonError == "" })
-	f.Must(watch.Stop(10 * time.Second))
+	f.Must(watch.Stop(patience))
 
 	out, err := d.CLI("top", "--once")
 	if err != nil || !strings.Contains(out, "VIRTUAL SERVER") || !strings.Contains(out, "+ web ") || !strings.Contains(out, "not director's") {

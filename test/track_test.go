@@ -63,20 +63,20 @@ weight = -20
 [track_target.gateway]
 gateway = "ipv4"
 interval = "100ms"
-timeout = "200ms"
+timeout = "1s"
 fall = 2
 `, file, p.a.Path("nginx")) + vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, `track_interface = "eth1"`, `track_file = "maintenance"`,
 		`track_process = "nginx"`, `track_target = ["page", "gateway"]`)
 	a := startDirector(t, p.a, conf)
 	b := startDirector(t, p.b, vrrp("VI_1", 51, 90, "192.0.2.100/24", fast))
-	p.onlyOn(p.a, vip, 10*time.Second)
+	p.onlyOn(p.a, vip, patience)
 	if got, err := os.ReadFile(file); string(got) != "0\n" {
 		t.Errorf("the file was made with %q, %v", got, err)
 	}
 	// A respawn of the process knows all verdicts, and so it goes on at once.
 	pid := a.Kill("vrrp")
-	a.WaitRespawn("vrrp", pid, 10*time.Second)
-	if i := a.WaitInstance("VI_1", "MASTER", 5*time.Second); i.Code != "resumed" || i.Priority != 100 {
+	a.WaitRespawn("vrrp", pid, patience)
+	if i := a.WaitInstance("VI_1", "MASTER", patience); i.Code != "resumed" || i.Priority != 100 {
 		t.Errorf("A is MASTER with %d: %s", i.Priority, i.Reason)
 	}
 	if got, err := os.ReadFile(file); string(got) != "0\n" {
@@ -85,13 +85,13 @@ fall = 2
 	moved := func(what string, away, back func(), check func()) {
 		t.Helper()
 		away()
-		p.onlyOn(p.b, vip, 10*time.Second)
+		p.onlyOn(p.b, vip, patience)
 		if check(); t.Failed() {
 			t.Fatalf("after: %s", what)
 		}
 		back()
-		p.onlyOn(p.a, vip, 10*time.Second)
-		if i := a.WaitInstance("VI_1", "MASTER", 5*time.Second); i.Priority != 100 {
+		p.onlyOn(p.a, vip, patience)
+		if i := a.WaitInstance("VI_1", "MASTER", patience); i.Priority != 100 {
 			t.Fatalf("%s: A has priority %d: %+v", what, i.Priority, i.Terms)
 		}
 	}
@@ -116,16 +116,16 @@ fall = 2
 	moved("the file replaced", func() {
 		p.Must(os.WriteFile(file+".new", []byte("-254"), 0o644))
 		p.Must(os.Rename(file+".new", file))
-		if i := a.WaitInstance("VI_1", "FAULT", 5*time.Second); i.Reason != "file maintenance: "+file+" holds -254" {
+		if i := a.WaitInstance("VI_1", "FAULT", patience); i.Reason != "file maintenance: "+file+" holds -254" {
 			t.Errorf("A is in FAULT: %s", i.Reason)
 		}
 	}, func() { p.Must(os.Remove(file)) }, func() {})
 
-	moved("nginx", func() { p.Must(nginx.Stop(10 * time.Second)) }, func() {
+	moved("nginx", func() { p.Must(nginx.Stop(patience)) }, func() {
 		nginx, err = p.a.Nginx(page, "A", netlab.NginxOptions{})
 		p.Must(err)
 	}, func() {
-		p.Eventually(5*time.Second, "both trackers say so", func() error {
+		p.Eventually(patience, "both trackers say so", func() error {
 			if i := a.Instance("VI_1"); i.Priority != 60 {
 				return fmt.Errorf("priority %d", i.Priority)
 			}
@@ -142,14 +142,14 @@ fall = 2
 	})
 
 	moved("the gateway", func() { p.Must(gwPort.Cut()) }, func() { p.Must(gwPort.Heal()) }, func() {
-		i := a.WaitInstance("VI_1", "FAULT", 5*time.Second)
+		i := a.WaitInstance("VI_1", "FAULT", patience)
 		if !strings.HasPrefix(i.Reason, "target gateway: ") || i.Code != "tracker" {
 			t.Errorf("A is in FAULT (%s): %s", i.Code, i.Reason)
 		}
 		// The successor of a killed process knows what it knew, and says nothing anew.
 		pid = a.Kill("vrrp")
-		a.WaitRespawn("vrrp", pid, 10*time.Second)
-		a.WaitInstance("VI_1", "FAULT", 5*time.Second)
+		a.WaitRespawn("vrrp", pid, patience)
+		a.WaitInstance("VI_1", "FAULT", patience)
 	})
 
 	text, err := a.CLI("status")
@@ -188,7 +188,7 @@ func TestUnsafeScript(t *testing.T) {
 	script := dir + "/chk"
 	p.Must(os.WriteFile(script, []byte("#!/bin/sh\nid -un\n"), 0o755))
 	conf := func(user string) string {
-		return fmt.Sprintf("[vrrp_script.chk]\nscript = %q\nuser = %q\ninterval = \"200ms\"\n", script, user) +
+		return fmt.Sprintf("[vrrp_script.chk]\nscript = %q\nuser = %q\ninterval = \"200ms\"\ntimeout = \"3s\"\n", script, user) +
 			vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, `track_script = "chk"`)
 	}
 	refusal := fmt.Sprintf("director.toml:2: vrrp_script.chk.script: %s would run as root, but %s belongs to root and has the mode drwxrwxrwx (0777): "+
@@ -204,17 +204,17 @@ func TestUnsafeScript(t *testing.T) {
 	}
 
 	d = startDirector(t, p.a, conf("nobody"))
-	d.WaitInstance("VI_1", "MASTER", 10*time.Second)
+	d.WaitInstance("VI_1", "MASTER", patience)
 	if s := d.Status().VRRP.Scripts; len(s) != 1 || s[0].Output != "nobody" && s[0].Output != "nobody\n" || s[0].State != "up" {
 		t.Errorf("the script says %+v", s)
 	}
 	if err := d.Reload(conf("root")); err == nil || !strings.HasSuffix(err.Error(), refusal) {
 		t.Errorf("reload: %v", err)
 	}
-	p.Holds(500*time.Millisecond, "the service goes on", func() bool { return p.a.HasAddr(vip) && d.Instance("VI_1").State == "MASTER" })
+	p.Holds(lull, "the service goes on", func() bool { return p.a.HasAddr(vip) && d.Instance("VI_1").State == "MASTER" })
 	p.Must(os.Chmod(dir, 0o755))
 	p.Must(d.Reload(conf("root")))
-	d.waitFor(5*time.Second, "the script runs as root", func(s control.Status) error {
+	d.waitFor(patience, "the script runs as root", func(s control.Status) error {
 		if out := s.VRRP.Scripts[0].Output; strings.TrimSpace(out) != "root" {
 			return fmt.Errorf("it says %q", out)
 		}
@@ -249,7 +249,7 @@ func TestScriptsAreUnprivilegedByDefault(t *testing.T) {
 	d.Process, err = p.a.Start("director", with(d.argv("run", "-c", d.ConfigPath())...)...)
 	p.Must(err)
 	d.WaitReady()
-	d.waitFor(10*time.Second, "the script runs as director_script", func(s control.Status) error {
+	d.waitFor(patience, "the script runs as director_script", func(s control.Status) error {
 		if s.VRRP == nil || len(s.VRRP.Scripts) != 1 || strings.TrimSpace(s.VRRP.Scripts[0].Output) != "64999" {
 			return fmt.Errorf("status says %+v", s.VRRP)
 		}

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"director/internal/netlab/labtest"
 )
@@ -165,7 +164,7 @@ func (s *story) serverDies() {
 
 nginx is stopped on web1. After three failed checks it is out of the kernel's table, and clients get web2.`)
 	s.tell("web1", "systemctl stop nginx", "")
-	s.Must(s.nginx["web1"].Stop(10 * time.Second))
+	s.Must(s.nginx["web1"].Stop(patience))
 	for _, name := range []string{"lb1", "lb2"} {
 		s.lb[name].WaitServer("web", "192.0.2.11:80", "down")
 	}

@@ -40,7 +40,7 @@ func TestUnicastPair(t *testing.T) {
 	}
 	a := startDirector(t, p.a, conf(150, 2))
 	b := startDirector(t, p.b, conf(100, 1))
-	p.onlyOn(p.a, vip, 5*time.Second)
+	p.onlyOn(p.a, vip, patience)
 	heard := func(d *director) uint64 {
 		i := d.Instance("VI_1")
 		if len(i.Peers) != 1 {
@@ -48,7 +48,7 @@ func TestUnicastPair(t *testing.T) {
 		}
 		return i.Peers[0].Heard
 	}
-	p.Within(5*time.Second, "B hears A", func() bool { return heard(b) > 5 })
+	p.Within(patience, "B hears A", func() bool { return heard(b) > 5 })
 	if text, err := b.CLI("status"); err != nil || !strings.Contains(text, "192.0.2.1 heard ") {
 		t.Errorf("status of B: %v\n%s", err, text)
 	}
@@ -69,14 +69,14 @@ func TestUnicastPair(t *testing.T) {
 	}
 	p.onlyUnicast()
 	send(netip.MustParseAddr("192.0.2.1"))
-	p.Eventually(5*time.Second, "A counts the stranger's adverts", func() error {
+	p.Eventually(patience, "A counts the stranger's adverts", func() error {
 		if i := a.Instance("VI_1"); i.Discards["unknown_peer"] != 5 || i.State != "MASTER" {
 			return fmt.Errorf("A is %s, discards %v", i.State, i.Discards)
 		}
 		return nil
 	})
 	send(wire.Group4())
-	p.Eventually(5*time.Second, "A counts the multicast adverts", func() error {
+	p.Eventually(patience, "A counts the multicast adverts", func() error {
 		if i := a.Instance("VI_1"); i.Discards["multicast"] != 5 || i.State != "MASTER" {
 			return fmt.Errorf("A is %s, discards %v", i.State, i.Discards)
 		}
@@ -85,12 +85,12 @@ func TestUnicastPair(t *testing.T) {
 
 	p.cap.Reset()
 	a.Stop()
-	p.onlyOn(p.b, vip, 5*time.Second)
+	p.onlyOn(p.b, vip, patience)
 	if i := b.Instance("VI_1"); i.Code != "master_stopped" {
 		t.Errorf("B took over: %s", i.Reason)
 	}
 	a = a.Again()
-	p.onlyOn(p.a, vip, 5*time.Second)
+	p.onlyOn(p.a, vip, patience)
 
 	// A reload to a peer more keeps what is known of the other.
 	before := heard(b)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"director/internal/netlab"
 )
@@ -43,7 +42,7 @@ func TestVirtualMAC(t *testing.T) {
 	const mac4, mac6 = "00:00:5e:00:01:33", "00:00:5e:00:02:33"
 	known := func(when string) {
 		t.Helper()
-		p.Eventually(5*time.Second, when+" the client knows the virtual MAC addresses", func() error {
+		p.Eventually(patience, when+" the client knows the virtual MAC addresses", func() error {
 			if got, got6 := p.neighbour("192.0.2.100"), p.neighbour("2001:db8::100"); got != mac4 || got6 != mac6 {
 				return fmt.Errorf("they are %s and %s", got, got6)
 			}
@@ -51,15 +50,15 @@ func TestVirtualMAC(t *testing.T) {
 		})
 	}
 	up := func(h *netlab.Host) bool { return strings.Contains(p.Run(h, "ip", "link", "show", "vrrp.51"), ",UP") }
-	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
-	b.WaitInstance("VI_1", "BACKUP", 10*time.Second)
+	a.WaitInstance("VI_1", "MASTER", patience)
+	b.WaitInstance("VI_1", "BACKUP", patience)
 	known("at first")
 	if !up(p.a) || up(p.b) {
 		t.Errorf("vrrp.51 is up on A: %v, on B: %v", up(p.a), up(p.b))
 	}
 	ping := func(addr string) {
 		t.Helper()
-		p.Eventually(5*time.Second, addr+" answers", func() error {
+		p.Eventually(patience, addr+" answers", func() error {
 			_, err := p.client.Run("ping", "-c1", "-W1", addr)
 			return err
 		})
@@ -79,8 +78,8 @@ func TestVirtualMAC(t *testing.T) {
 
 	p.cap.Reset()
 	p.Must(p.portA.Cut())
-	b.WaitInstance("VI_1", "MASTER", 5*time.Second)
-	b.WaitInstance("VI_6", "MASTER", 5*time.Second)
+	b.WaitInstance("VI_1", "MASTER", patience)
+	b.WaitInstance("VI_6", "MASTER", patience)
 	known("after the move")
 	ping("192.0.2.100")
 	for _, arp := range p.cap.ARPs() {
@@ -94,8 +93,8 @@ func TestVirtualMAC(t *testing.T) {
 		}
 	}
 	p.Must(p.portA.Heal())
-	a.WaitInstance("VI_1", "MASTER", 5*time.Second)
-	p.Eventually(5*time.Second, "B's interface is down again", func() error {
+	a.WaitInstance("VI_1", "MASTER", patience)
+	p.Eventually(patience, "B's interface is down again", func() error {
 		if up(p.b) {
 			return fmt.Errorf("it is up")
 		}
@@ -105,7 +104,7 @@ func TestVirtualMAC(t *testing.T) {
 
 	// Somebody deletes the interface of the master: it is back with its address.
 	p.Run(p.a, "ip", "link", "delete", "vrrp.51")
-	p.Eventually(5*time.Second, "the address is back", func() error {
+	p.Eventually(patience, "the address is back", func() error {
 		out := p.Run(p.a, "ip", "-br", "address", "show")
 		if !strings.Contains(out, "vrrp.51") || !p.a.HasAddr(vip) {
 			return fmt.Errorf("%s", out)
@@ -113,12 +112,12 @@ func TestVirtualMAC(t *testing.T) {
 		return nil
 	})
 	known("after it was deleted")
-	a.WaitInstance("VI_1", "MASTER", time.Second)
+	a.WaitInstance("VI_1", "MASTER", patience)
 
 	// Killed, the child goes on with it.
 	pid := a.Kill("vrrp")
-	a.WaitRespawn("vrrp", pid, 10*time.Second)
-	a.WaitInstance("VI_1", "MASTER", 5*time.Second)
+	a.WaitRespawn("vrrp", pid, patience)
+	a.WaitInstance("VI_1", "MASTER", patience)
 	if !up(p.a) {
 		t.Error("the interface went down with the child")
 	}
@@ -146,14 +145,14 @@ func TestNoAccept(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast, "accept = false"))
-	a.WaitInstance("VI_1", "MASTER", 10*time.Second)
+	a.WaitInstance("VI_1", "MASTER", patience)
 	answers := func(addr string) bool {
 		_, err := p.client.Run("ping", "-c1", "-W0.3", addr)
 		return err == nil
 	}
 	check := func(when string) {
 		t.Helper()
-		p.Eventually(5*time.Second, when+" the address does not answer", func() error {
+		p.Eventually(patience, when+" the address does not answer", func() error {
 			if answers("192.0.2.100") || !answers("192.0.2.1") {
 				return fmt.Errorf("the address answers: %v, the host: %v", answers("192.0.2.100"), answers("192.0.2.1"))
 			}
@@ -169,7 +168,7 @@ func TestNoAccept(t *testing.T) {
 	if err := a.Reload(vrrp("VI_1", 51, 150, "192.0.2.100/24", fast)); err != nil {
 		t.Fatal(err)
 	}
-	p.Within(5*time.Second, "the address answers", func() bool { return answers("192.0.2.100") })
+	p.Within(patience, "the address answers", func() bool { return answers("192.0.2.100") })
 	if out := p.Run(p.a, "nft", "list", "ruleset"); strings.TrimSpace(out) != "" {
 		t.Errorf("left behind:\n%s", out)
 	}

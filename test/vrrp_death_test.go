@@ -10,22 +10,25 @@ import (
 	"director/internal/netlab"
 )
 
-// masterPair starts A as MASTER and B as BACKUP with adverts every 100 ms, and a
+// lostAfter is when an answer counts as lost that did not come: later than any machine stands still.
+const lostAfter = 5 * time.Second
+
+// masterPair starts A as MASTER and B as BACKUP with fast adverts, and a
 // load from the client to the VIP.
 func masterPair(t *testing.T) (p *pair, a, b *director, load *netlab.Load) {
 	p = newPair(t)
 	a = startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))
+	a.WaitInstance("VI_1", "MASTER", patience)
 	b = startDirector(t, p.b, vrrp("VI_1", 51, 100, "192.0.2.100/24", fast))
-	a.WaitInstance("VI_1", "MASTER", 5*time.Second)
-	b.WaitInstance("VI_1", "BACKUP", 5*time.Second)
+	b.WaitInstance("VI_1", "BACKUP", patience)
 	for _, h := range []*netlab.Host{p.a, p.b} {
 		echo, err := h.EchoServer(netip.MustParseAddrPort("0.0.0.0:7"), h.Name())
 		p.Must(err)
 		t.Cleanup(echo.Close)
 	}
-	load, err := p.client.LoadUDP(t.Context(), "192.0.2.100:7", 2*time.Millisecond, time.Second)
+	load, err := p.client.LoadUDP(t.Context(), "192.0.2.100:7", 2*time.Millisecond, lostAfter)
 	p.Must(err)
-	p.Must(load.AwaitOK(5*time.Second, 50))
+	p.Must(load.AwaitOK(patience, 50))
 	return p, a, b, load
 }
 
@@ -36,11 +39,11 @@ func TestKilledVRRPChildMovesNothing(t *testing.T) {
 	p, a, b, load := masterPair(t)
 	from := time.Now()
 	pid := a.Kill("vrrp")
-	a.WaitRespawn("vrrp", pid, 10*time.Second)
-	if i := a.WaitInstance("VI_1", "MASTER", 5*time.Second); i.Code != "resumed" {
+	a.WaitRespawn("vrrp", pid, patience)
+	if i := a.WaitInstance("VI_1", "MASTER", patience); i.Code != "resumed" {
 		t.Errorf("A is MASTER because: %s", i.Reason)
 	}
-	p.Holds(time.Second, "the address stays", func() bool { return p.a.HasAddr(vip) && !p.b.HasAddr(vip) })
+	p.Holds(lull, "the address stays", func() bool { return p.a.HasAddr(vip) && !p.b.HasAddr(vip) })
 	load.Stop()
 	if s := load.Since(from); s.Failed > 0 {
 		t.Errorf("the kill cost answers: %v", s)
@@ -58,17 +61,17 @@ func TestHungVRRPChildIsReplaced(t *testing.T) {
 		return "[global]\nchild_timeout = \"500ms\"\n" + vrrp("VI_1", 51, prio, "192.0.2.100/24", fast, "nopreempt = true")
 	}
 	a := startDirector(t, p.a, conf(150))
-	a.WaitInstance("VI_1", "MASTER", 5*time.Second)
+	a.WaitInstance("VI_1", "MASTER", patience)
 	b := startDirector(t, p.b, conf(100))
-	b.WaitInstance("VI_1", "BACKUP", 5*time.Second)
+	b.WaitInstance("VI_1", "BACKUP", patience)
 	pid := a.SignalRole("vrrp", syscall.SIGSTOP)
-	b.WaitInstance("VI_1", "MASTER", 5*time.Second)
-	role := a.WaitRespawn("vrrp", pid, 20*time.Second)
+	b.WaitInstance("VI_1", "MASTER", patience)
+	role := a.WaitRespawn("vrrp", pid, patience)
 	if role.Restarts != 1 {
 		t.Errorf("%d restarts", role.Restarts)
 	}
-	a.WaitInstance("VI_1", "BACKUP", 5*time.Second)
-	p.onlyOn(p.b, vip, 5*time.Second)
+	a.WaitInstance("VI_1", "BACKUP", patience)
+	p.onlyOn(p.b, vip, patience)
 }
 
 // The parent is killed: the VRRP child says good-bye, so that the peer takes
@@ -80,9 +83,9 @@ func TestKilledParentLeavesNoOrphan(t *testing.T) {
 	p.cap.Reset()
 	killed := time.Now()
 	a.Kill("parent")
-	b.WaitInstance("VI_1", "MASTER", 5*time.Second)
-	p.onlyOn(p.b, vip, 5*time.Second)
-	p.Within(5*time.Second, "the child has ended", func() bool { return syscall.Kill(child, 0) != nil })
+	b.WaitInstance("VI_1", "MASTER", patience)
+	p.onlyOn(p.b, vip, patience)
+	p.Within(patience, "the child has ended", func() bool { return syscall.Kill(child, 0) != nil })
 	load.Stop()
 	zero := false
 	for _, adv := range p.cap.Adverts() {
@@ -105,11 +108,11 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	a := startDirector(t, p.a, vrrp("VI_1", 51, 150, "192.0.2.100/24", fast))
-	a.WaitInstance("VI_1", "MASTER", 5*time.Second)
+	a.WaitInstance("VI_1", "MASTER", patience)
 	if out, err := a.CLI("run", "-c", a.ConfigPath()); err == nil {
 		t.Errorf("a second daemon ran and said: %s", out)
 	}
-	p.Holds(500*time.Millisecond, "the first goes on", func() bool { return p.a.HasAddr(vip) })
+	p.Holds(lull, "the first goes on", func() bool { return p.a.HasAddr(vip) })
 	if i := a.Instance("VI_1"); i.State != "MASTER" || i.Transitions != 2 {
 		t.Errorf("the first is %s after %d transitions", i.State, i.Transitions)
 	}

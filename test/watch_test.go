@@ -24,6 +24,7 @@ type addressEvent struct {
 	Time  time.Time
 	Addr  netip.Addr
 	Added bool
+	Seen  string // what look has seen then
 }
 
 func (e addressEvent) String() string {
@@ -35,6 +36,12 @@ func (e addressEvent) String() string {
 }
 
 func watchAddresses(t *testing.T, h *netlab.Host, addrs ...string) *addressWatch {
+	t.Helper()
+	return watchAddressesLooking(t, h, nil, addrs...)
+}
+
+// watchAddressesLooking is watchAddresses with something to look at whenever an address comes or goes, before anything more is received.
+func watchAddressesLooking(t *testing.T, h *netlab.Host, look func() string, addrs ...string) *addressWatch {
 	t.Helper()
 	w := &addressWatch{watch: map[netip.Addr]bool{}}
 	for _, a := range addrs {
@@ -59,8 +66,12 @@ func watchAddresses(t *testing.T, h *netlab.Host, addrs ...string) *addressWatch
 		for u := range updates {
 			a, _ := netip.AddrFromSlice(u.LinkAddress.IP)
 			if a = a.Unmap(); w.watch[a] {
+				e := addressEvent{Time: time.Now(), Addr: a, Added: u.NewAddr}
+				if look != nil {
+					e.Seen = look()
+				}
 				w.mu.Lock()
-				w.events = append(w.events, addressEvent{time.Now(), a, u.NewAddr})
+				w.events = append(w.events, e)
 				w.mu.Unlock()
 			}
 		}
@@ -150,10 +161,10 @@ func watchTable(t *testing.T, h *netlab.Host) *tableWatch {
 		defer close(done)
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
-		for {
+		for going := true; going; {
 			select {
 			case <-quit:
-				return
+				going = false // after a last look
 			case <-tick.C:
 			}
 			now := look()
@@ -184,5 +195,5 @@ func (w *tableWatch) LastChange() time.Time {
 	return w.last
 }
 
-// Stop ends the watch.
+// Stop ends the watch with a last look: what has changed before is known afterwards.
 func (w *tableWatch) Stop() { w.stop() }

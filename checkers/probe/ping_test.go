@@ -26,7 +26,7 @@ func TestPing(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := Ping(within(t, time.Second), Target{Addr: netip.MustParseAddrPort(test.addr)})
+			got := Ping(within(t, 10*time.Second), Target{Addr: netip.MustParseAddrPort(test.addr)})
 			if got.Reason != test.want || !strings.Contains(got.Detail, test.detail) {
 				t.Errorf("got %+v, want %s with %q", got, test.want, test.detail)
 			}

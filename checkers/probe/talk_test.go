@@ -61,8 +61,10 @@ func TestTalk(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := Talk(within(t, 300*time.Millisecond), test.to, test.s)
-			if got.Reason != test.want || !strings.Contains(got.Detail, test.detail) {
+			if got, ok := patiently(func(ctx context.Context, _ time.Duration) Result { return Talk(ctx, test.to, test.s) },
+				func(r Result, _ time.Duration) bool {
+					return r.Reason == test.want && strings.Contains(r.Detail, test.detail)
+				}); !ok {
 				t.Errorf("%+v, want %s with %q", got, test.want, test.detail)
 			}
 		})
@@ -106,7 +108,9 @@ func TestTalkDrips(t *testing.T) {
 		c.Write([]byte("ready"))
 		sayNoMore(c)
 	})
-	if r := Talk(within(t, time.Second), to, TalkSettings{Expect: Match{Regexp: regexp.MustCompile("ready$")}}); !r.OK {
+	if r, ok := patiently(func(ctx context.Context, _ time.Duration) Result {
+		return Talk(ctx, to, TalkSettings{Expect: Match{Regexp: regexp.MustCompile("ready$")}})
+	}, func(r Result, _ time.Duration) bool { return r.OK }); !ok {
 		t.Errorf("%+v", r)
 	}
 }
@@ -156,8 +160,10 @@ func TestUDP(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := UDP(within(t, 100*time.Millisecond), test.to, test.s)
-			if got.Reason != test.want || !strings.Contains(got.Detail, test.detail) {
+			if got, ok := patiently(func(ctx context.Context, _ time.Duration) Result { return UDP(ctx, test.to, test.s) },
+				func(r Result, _ time.Duration) bool {
+					return r.Reason == test.want && strings.Contains(r.Detail, test.detail)
+				}); !ok {
 				t.Errorf("%+v, want %s with %q", got, test.want, test.detail)
 			}
 		})
@@ -282,13 +288,16 @@ func TestGRPC(t *testing.T) {
 		"slow": {Timeout, "no answer after"},
 		"odd":  {BadAnswer, "malformed gRPC message"},
 	} {
-		r := GRPC(within(t, 200*time.Millisecond), to, GRPCSettings{Service: service})
-		if r.Reason != want.reason || !strings.Contains(r.Detail, want.text) {
+		if r, ok := patiently(func(ctx context.Context, _ time.Duration) Result {
+			return GRPC(ctx, to, GRPCSettings{Service: service})
+		}, func(r Result, _ time.Duration) bool {
+			return r.Reason == want.reason && strings.Contains(r.Detail, want.text)
+		}); !ok {
 			t.Errorf("%q: %+v, want %s with %q", service, r, want.reason, want.text)
 		}
 	}
 	plain := web(t, func(w http.ResponseWriter, r *http.Request) {})
-	if r := GRPC(within(t, time.Second), plain, GRPCSettings{}); r.OK {
+	if r := GRPC(within(t, 10*time.Second), plain, GRPCSettings{}); r.OK {
 		t.Errorf("a server without HTTP/2: %+v", r)
 	}
 }
@@ -333,7 +342,7 @@ func TestCanceledKindsLeaveNothing(t *testing.T) {
 		buf := make([]byte, 1<<20)
 		return string(buf[:runtime.Stack(buf, true)])
 	}
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		// What is in this package's code and no test's server is a leak.
 		left := 0
 		for g := range strings.SplitSeq(stacks(), "\n\n") {

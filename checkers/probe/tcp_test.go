@@ -32,16 +32,17 @@ func TestTCP(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			const limit = 200 * time.Millisecond
-			for way, got := range map[string]Result{
-				"alone":       TCP(within(t, limit), test.to),
-				"by a poller": polled(t, &Exchange{To: test.to, Timeout: limit})[0],
+			for way, ask := range map[string]func(context.Context, time.Duration) Result{
+				"alone": func(ctx context.Context, _ time.Duration) Result { return TCP(ctx, test.to) },
+				"by a poller": func(_ context.Context, limit time.Duration) Result {
+					return polled(t, &Exchange{To: test.to, Timeout: limit})[0]
+				},
 			} {
-				if got.Reason != test.want || got.OK != (test.want == Passed) || !strings.HasPrefix(got.Detail, test.detail) {
+				if got, ok := patiently(ask, func(r Result, limit time.Duration) bool {
+					return r.Reason == test.want && r.OK == (test.want == Passed) && strings.HasPrefix(r.Detail, test.detail) &&
+						0 < r.Duration && r.Duration < 10*limit
+				}); !ok {
 					t.Errorf("%s: got %+v, want reason %s, detail %q", way, got, test.want, test.detail)
-				}
-				if got.Duration <= 0 || got.Duration > 2*time.Second {
-					t.Errorf("%s: duration %s", way, got.Duration)
 				}
 			}
 		})
@@ -64,19 +65,26 @@ func TestTCPLeavesNothingBehind(t *testing.T) {
 	var accepted atomic.Int64
 	to := serve(t, func(c net.Conn) { accepted.Add(1); c.Close() })
 	const probes = 50
+	late := int64(0) // after 40 ms the kernel acknowledges by itself what a probe has left open that long
 	for range probes {
-		if r := TCP(within(t, time.Second), to); !r.OK {
-			t.Fatal(r)
-		}
-		if r := polled(t, &Exchange{To: to, Timeout: time.Second})[0]; !r.OK {
-			t.Fatal(r)
+		for _, ask := range []func() Result{
+			func() Result { return TCP(within(t, 10*time.Second), to) },
+			func() Result { return polled(t, &Exchange{To: to, Timeout: 10 * time.Second})[0] },
+		} {
+			began := time.Now()
+			if r := ask(); !r.OK {
+				t.Fatal(r)
+			}
+			if time.Since(began) > 20*time.Millisecond {
+				late++
+			}
 		}
 	}
 	if n := socketsTo(t, to); n != 0 {
 		t.Errorf("%d sockets towards the server are left", n)
 	}
-	if n := accepted.Load(); n > probes/2 {
-		t.Errorf("the server's program saw %d of %d probes", n, probes)
+	if n := accepted.Load(); n > probes/2+late {
+		t.Errorf("the server's program saw %d of %d probes, %d of them late", n, 2*probes, late)
 	}
 }
 
@@ -123,7 +131,7 @@ func TestNoDescriptorLeaks(t *testing.T) {
 			&Exchange{To: good, Timeout: time.Second, HTTP: &HTTPSettings{}}, &Exchange{To: closed, Timeout: time.Second, HTTP: &HTTPSettings{}})
 		Ping(within(t, time.Second), Target{Addr: netip.MustParseAddrPort("127.0.0.1:0")})
 	}
-	for range 100 { // the accepting goroutines may still hold their end
+	for range 1000 { // the accepting goroutines may still hold their end
 		if open() <= before {
 			return
 		}

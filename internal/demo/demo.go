@@ -88,7 +88,7 @@ func show(ctx context.Context, o Options) (err error) {
 	}
 	watching, enough := context.WithCancel(ctx)
 	defer enough()
-	p.stalls = watchStalls(watching)
+	p.stalls = netlab.WatchStalls(watching)
 	p.perform(ctx)
 	enough()
 	if ctx.Err() != nil {

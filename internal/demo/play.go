@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"director/internal/netlab"
@@ -35,7 +34,7 @@ type play struct {
 	actFrom time.Time // its begin
 	load    *netlab.Load
 	wire    *netlab.Capture // VRRP on the directors' switch
-	stalls  *stalls
+	stalls  *netlab.Stalls
 }
 
 // act is one act of the play.
@@ -80,7 +79,7 @@ func (p *play) perform(ctx context.Context) {
 	all := p.requests()
 	for _, s := range spans {
 		t := sum(endedIn(all, s.from, s.to))
-		p.report.parts = append(p.report.parts, part{s.title, t.ok, t.failed, longestGap(all, s.from, s.to), p.stalls.between(s.from, s.to), s.note})
+		p.report.parts = append(p.report.parts, part{s.title, t.ok, t.failed, longestGap(all, s.from, s.to), p.stalls.Longest(s.from, s.to), s.note})
 	}
 }
 
@@ -165,7 +164,9 @@ func (p *play) gap(from time.Time) time.Duration {
 
 // slack is how much longer than promised something may have taken since from: a
 // fixed part, and the time for which this machine was measured to stand still.
-func (p *play) slack(from time.Time) time.Duration { return slackBase + p.stalls.since(from) }
+func (p *play) slack(from time.Time) time.Duration {
+	return slackBase + p.stalls.Total(from, time.Now())
+}
 
 // wait lets time pass.
 func (p *play) wait(ctx context.Context, d time.Duration) error {
@@ -267,56 +268,6 @@ func (p *play) untilReached(ctx context.Context, d *director) (time.Time, error)
 		}
 		return nil
 	})
-}
-
-// stalls measures for how long this machine stands still: a goroutine that wants
-// to wake up every few milliseconds notes when it could not.
-type stalls struct {
-	mu   sync.Mutex
-	late []stall
-}
-
-// stall is one time of standing still.
-type stall struct {
-	end  time.Time
-	long time.Duration
-}
-
-// stallStep is how long the goroutine sleeps, and the shortest stall that counts.
-const stallStep = 5 * time.Millisecond
-
-// watchStalls measures until ctx ends.
-func watchStalls(ctx context.Context) *stalls {
-	s := &stalls{}
-	go func() {
-		for ctx.Err() == nil {
-			before := time.Now()
-			time.Sleep(stallStep)
-			now := time.Now()
-			if late := now.Sub(before) - stallStep; late > stallStep {
-				s.mu.Lock()
-				s.late = append(s.late, stall{now, late})
-				s.mu.Unlock()
-			}
-		}
-	}()
-	return s
-}
-
-// since returns the longest stall that ended after a moment.
-func (s *stalls) since(from time.Time) time.Duration { return s.between(from, time.Now()) }
-
-// between returns the longest stall that ended between two moments.
-func (s *stalls) between(from, to time.Time) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var worst time.Duration
-	for _, l := range s.late {
-		if l.end.After(from) && !l.end.After(to) {
-			worst = max(worst, l.long)
-		}
-	}
-	return worst
 }
 
 // downTime is the time after which a director takes over from one that is silent

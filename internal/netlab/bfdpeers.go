@@ -86,7 +86,7 @@ func (b *Bird) Show(command string) (string, error) {
 // ready waits until a daemon answers.
 func (p *Process) ready(answers func() error) error {
 	var ended error
-	err := EventuallyWithin(10*time.Second, func() error {
+	err := EventuallyWithin(startTimeout, func() error {
 		if !p.Running() {
 			ended = fmt.Errorf("%s: %s ended: %s", p.host.name, p.name, p.Log())
 			return nil

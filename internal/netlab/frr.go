@@ -65,7 +65,7 @@ func (h *Host) FRR(o FRROptions) (*FRR, error) {
 		return nil, err
 	}
 	// vrrpd tries again only after a long while when there is no zebra yet.
-	if err := EventuallyWithin(10*time.Second, func() error { _, err := os.Stat(filepath.Join(f.dir, "zserv")); return err }); err != nil {
+	if err := EventuallyWithin(startTimeout, func() error { _, err := os.Stat(filepath.Join(f.dir, "zserv")); return err }); err != nil {
 		return nil, fmt.Errorf("%s: zebra: %w: %s", h.name, err, f.zebra.Log())
 	}
 	f.Process, err = f.daemon("vrrpd")

@@ -36,9 +36,22 @@ type Host struct {
 
 var hostName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,19}$`)
 
-// hostSysctls are set on every new host; one that the kernel lacks is left out. IPv6 addresses are usable at once (no
-// duplicate address detection), nobody listens to router advertisements, and every process may send pings.
+// hostSysctls are set on every new host; one that the kernel lacks is left out. A new namespace has the IPv4 settings of the real machine, which
+// may be anything: here they are the kernel's. IPv6 addresses are usable at once (no duplicate address detection), nobody listens to router
+// advertisements, and every process may send pings.
 var hostSysctls = [...][2]string{
+	{"net/ipv4/ip_forward", "0"}, // first, for it changes others
+	{"net/ipv4/ip_nonlocal_bind", "0"},
+	{"net/ipv4/conf/all/promote_secondaries", "0"},
+	{"net/ipv4/conf/default/promote_secondaries", "0"},
+	{"net/ipv4/conf/all/arp_ignore", "0"},
+	{"net/ipv4/conf/default/arp_ignore", "0"},
+	{"net/ipv4/conf/all/arp_announce", "0"},
+	{"net/ipv4/conf/default/arp_announce", "0"},
+	{"net/ipv4/conf/all/accept_local", "0"},
+	{"net/ipv4/conf/default/accept_local", "0"},
+	{"net/ipv6/conf/all/disable_ipv6", "0"},
+	{"net/ipv6/conf/default/disable_ipv6", "0"},
 	{"net/ipv6/conf/all/accept_dad", "0"},
 	{"net/ipv6/conf/default/accept_dad", "0"},
 	{"net/ipv6/conf/default/dad_transmits", "0"},

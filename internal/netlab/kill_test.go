@@ -18,7 +18,7 @@ func TestKillAllAtOneBlow(t *testing.T) {
 		// The child reads from its parent, which waits for it.
 		script := fmt.Sprintf("mkfifo %[1]s.fifo; { read x; echo orphan >%[1]s; } <%[1]s.fifo & exec 3>%[1]s.fifo; wait; echo widow >%[1]s", seen)
 		l.Start(h, "family", "sh", "-c", script)
-		l.Within(10*time.Second, "both run", func() bool { return len(h.Processes()) >= 2 })
+		l.Within(30*time.Second, "both run", func() bool { return len(h.Processes()) >= 2 })
 		h.KillAll()
 		if left := h.Processes(); len(left) != 0 {
 			t.Fatalf("left: %v", left)

@@ -103,7 +103,7 @@ func testBasics(t *testing.T) {
 	lab, a, b, _, _, _ := pair(t)
 	t.Logf("two hosts, a switch and two cables: %v", time.Since(start))
 	for _, addr := range []string{"10.0.0.2", "2001:db8::2"} {
-		lab.Within(3*time.Second, "a reaches "+addr, func() bool { return reaches(a, addr) })
+		lab.Within(30*time.Second, "a reaches "+addr, func() bool { return reaches(a, addr) })
 		mac, ok := a.Neighbour(netip.MustParseAddr(addr))
 		if want, _ := b.MAC("eth0"); !ok || mac.String() != want.String() {
 			t.Errorf("a has %v for %s, want %v", mac, addr, want)
@@ -123,7 +123,7 @@ func testBasics(t *testing.T) {
 	if !a.HasAddr(vip.Addr()) {
 		t.Error("a does not have the added address")
 	}
-	lab.Within(3*time.Second, "b reaches the added address", func() bool { return reaches(b, "10.0.0.100") })
+	lab.Within(30*time.Second, "b reaches the added address", func() bool { return reaches(b, "10.0.0.100") })
 	lab.Must(a.DelAddr("eth0", vip))
 	if a.HasAddr(vip.Addr()) || !silent(b, "10.0.0.100") {
 		t.Error("a still has the deleted address")
@@ -154,7 +154,7 @@ func testCutAndUnplug(t *testing.T) {
 	}
 	lab.Must(pa.Heal())
 	// A host that has given up on an address asks for it once a second.
-	lab.Within(3*time.Second, "frames pass after the cut is healed", func() bool { return reaches(b, "10.0.0.1") })
+	lab.Within(30*time.Second, "frames pass after the cut is healed", func() bool { return reaches(b, "10.0.0.1") })
 	lab.Must(pa.Unplug())
 	if carrier(t, a, "eth0") {
 		t.Error("the host has a carrier though the cable is out")
@@ -163,13 +163,13 @@ func testCutAndUnplug(t *testing.T) {
 		t.Error("the host lost its address with the cable")
 	}
 	lab.Must(pa.Plug())
-	lab.Within(2*time.Second, "a is back", func() bool { return carrier(t, a, "eth0") && reaches(b, "10.0.0.1") })
+	lab.Within(30*time.Second, "a is back", func() bool { return carrier(t, a, "eth0") && reaches(b, "10.0.0.1") })
 	lab.Must(a.Cut())
 	if !silent(b, "10.0.0.1") {
 		t.Error("frames pass a host that is cut")
 	}
 	lab.Must(a.Heal())
-	lab.Within(3*time.Second, "frames pass after the host is healed", func() bool { return reaches(b, "10.0.0.1") })
+	lab.Within(30*time.Second, "frames pass after the host is healed", func() bool { return reaches(b, "10.0.0.1") })
 }
 
 func testIsolate(t *testing.T) {
@@ -182,11 +182,11 @@ func testIsolate(t *testing.T) {
 		t.Error("isolated hosts reach each other")
 	}
 	for _, addr := range []string{"10.0.0.1", "10.0.0.2"} {
-		lab.Within(3*time.Second, "the client reaches "+addr, func() bool { return reaches(c, addr) })
+		lab.Within(30*time.Second, "the client reaches "+addr, func() bool { return reaches(c, addr) })
 	}
 	lab.Must(pa.Isolate(false))
 	lab.Must(pb.Isolate(false))
-	lab.Within(3*time.Second, "isolation ends", func() bool { return reaches(a, "10.0.0.2") })
+	lab.Within(30*time.Second, "isolation ends", func() bool { return reaches(a, "10.0.0.2") })
 }
 
 func testRouting(t *testing.T) {
@@ -206,7 +206,7 @@ func testRouting(t *testing.T) {
 	}
 	lab.Must(router.Forward())
 	for _, addr := range []string{"10.1.0.2", "2001:db8:1::2"} {
-		lab.Within(3*time.Second, "the client reaches "+addr, func() bool { return reaches(client, addr) })
+		lab.Within(30*time.Second, "the client reaches "+addr, func() bool { return reaches(client, addr) })
 	}
 	if addrs, err := router.Addrs("eth1"); err != nil || !strings.HasPrefix(fmt.Sprint(addrs), "[10.1.0.1/24 2001:db8:1::1/64") {
 		t.Errorf("addresses of eth1: %v, %v", addrs, err)
@@ -282,7 +282,7 @@ func testTwoLabs(t *testing.T) {
 	if _, err := two.Lab.Host("late"); err == nil {
 		t.Error("a closed lab made a host")
 	}
-	one.Within(3*time.Second, "the other lab works", func() bool { return reaches(a, "10.0.0.2") })
+	one.Within(30*time.Second, "the other lab works", func() bool { return reaches(a, "10.0.0.2") })
 }
 
 func testNames(t *testing.T) {
@@ -335,7 +335,7 @@ func TestDeadLabIsSwept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := netlab.EventuallyWithin(2*time.Second, func() error {
+	if err := netlab.EventuallyWithin(30*time.Second, func() error {
 		if b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline"); strings.HasPrefix(string(b), "sleep\x00") { // empty for a zombie
 			return fmt.Errorf("process %d of the dead lab still runs", pid)
 		}
@@ -354,20 +354,20 @@ func TestDeadLabIsSwept(t *testing.T) {
 func testProcesses(t *testing.T) {
 	lab, a, _, _, _, _ := pair(t)
 	p := lab.Start(a, "talker", "sh", "-c", `echo "on $NETLAB_HOST"; echo loud >&2; trap 'echo bye; exit 3' TERM; while :; do sleep 0.01; done`)
-	lab.Within(5*time.Second, "the log", func() bool { return p.Log() == "on a\nloud\n" })
+	lab.Within(30*time.Second, "the log", func() bool { return p.Log() == "on a\nloud\n" })
 	if !p.Running() {
 		t.Fatal("it does not run")
 	}
 	if got := strings.TrimSpace(lab.Run(a, "ip", "netns", "identify", strconv.Itoa(p.Pid()))); got != a.Namespace() {
 		t.Errorf("the process is in %q", got)
 	}
-	lab.Must(p.Stop(5 * time.Second))
+	lab.Must(p.Stop(30 * time.Second))
 	if code, err := p.Wait(0); code != 3 || err != nil || !strings.HasSuffix(p.Log(), "bye\n") {
 		t.Errorf("exit code %d, %v, log %q", code, err, p.Log())
 	}
 	lab.Must(p.Signal(syscall.SIGHUP)) // to a dead one
 	stubborn := lab.Start(a, "stubborn", "sh", "-c", `trap '' TERM; echo ready; while :; do sleep 0.01; done`)
-	lab.Within(5*time.Second, "it ignores SIGTERM", func() bool { return stubborn.Log() == "ready\n" })
+	lab.Within(30*time.Second, "it ignores SIGTERM", func() bool { return stubborn.Log() == "ready\n" })
 	if err := stubborn.Stop(50 * time.Millisecond); err == nil {
 		t.Error("Stop of a stubborn process reports no error")
 	}
@@ -386,7 +386,7 @@ func testProcessGroup(t *testing.T) {
 	lab, a, _, _, _, _ := pair(t)
 	// A grandchild that has left the group and the session.
 	p := lab.Start(a, "parent", "sh", "-c", "setsid sleep 1001 & sleep 1002 & wait")
-	lab.Within(5*time.Second, "three processes", func() bool { return len(a.Processes()) == 3 })
+	lab.Within(30*time.Second, "three processes", func() bool { return len(a.Processes()) == 3 })
 	for _, info := range a.Processes() {
 		if info.Pid != p.Pid() && info.Parent != p.Pid() {
 			t.Errorf("parent of %+v is not %d", info, p.Pid())
@@ -397,9 +397,9 @@ func testProcessGroup(t *testing.T) {
 		t.Errorf("%d processes after Kill of the parent, want its 2 children", n)
 	}
 	q := lab.Start(a, "group", "sh", "-c", "sleep 1003 & sleep 1004 & wait")
-	lab.Within(5*time.Second, "three more", func() bool { return len(a.Processes()) == 5 })
+	lab.Within(30*time.Second, "three more", func() bool { return len(a.Processes()) == 5 })
 	q.KillGroup()
-	lab.Within(time.Second, "the group is gone", func() bool { return len(a.Processes()) == 2 })
+	lab.Within(30*time.Second, "the group is gone", func() bool { return len(a.Processes()) == 2 })
 	lab.Must(a.PowerOff())
 	if got := a.Processes(); len(got) != 0 {
 		t.Errorf("after the power went off there are %v", got)

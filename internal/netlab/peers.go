@@ -95,12 +95,12 @@ func (n *Nginx) ready(addr netip.AddrPort) error {
 		to = netip.AddrPortFrom(loopback(addr.Addr()), addr.Port())
 	}
 	var ended error
-	err := EventuallyWithin(10*time.Second, func() error {
+	err := EventuallyWithin(startTimeout, func() error {
 		if !n.Running() {
 			ended = fmt.Errorf("%s: nginx ended: %s", n.host.name, n.Log())
 			return nil
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond) // an address that nobody has is asked for in vain
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second) // an address that nobody has is asked for in vain
 		defer cancel()
 		c, err := n.host.DialContext(ctx, "tcp", to.String())
 		if err != nil {

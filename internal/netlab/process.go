@@ -17,8 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runTimeout bounds Host.Run: everything it is meant for takes milliseconds.
-const runTimeout = 30 * time.Second
+// runTimeout bounds Host.Run: everything it is meant for takes milliseconds, and a hundred times as long in User Mode Linux on a busy machine.
+const runTimeout = 2 * time.Minute
+
+// deathTimeout is how long killed processes are waited for, which need a processor to die.
+const deathTimeout = 30 * time.Second
+
+// startTimeout is how long the servers that a host can run may take until they answer.
+const startTimeout = 30 * time.Second
 
 // A Process is a program running on a host. Its standard output and standard error go to a file in the host's folder.
 type Process struct {
@@ -38,7 +44,7 @@ func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
 	return cmd
 }
 
-// Run runs a program on the host to its end, at most 30 s, and returns what it wrote to standard output and standard error
+// Run runs a program on the host to its end, at most 2 minutes, and returns what it wrote to standard output and standard error
 // together. An exit code other than 0 is an error, which holds the output.
 func (h *Host) Run(argv ...string) (string, error) {
 	var out bytes.Buffer
@@ -209,7 +215,7 @@ func (p *Process) KillGroup() {
 		_ = unix.Kill(-p.Pid(), unix.SIGKILL)
 	}
 	ns := filepath.Join(netnsDir, p.host.Namespace())
-	for range 500 {
+	for begun := time.Now(); time.Since(begun) < deathTimeout; {
 		left := slices.DeleteFunc(namespacePids(ns), func(pid int) bool {
 			group, err := unix.Getpgid(pid)
 			return err != nil || group != p.Pid()
@@ -290,7 +296,7 @@ func (h *Host) PowerOff() error {
 // killed, and children are killed before their parents: none lives to see another one die and to do something about it. (The
 // end of a parent would make the kernel continue its stopped children.)
 func killNamespace(path string) {
-	for range 50 {
+	for begun := time.Now(); time.Since(begun) < deathTimeout; {
 		pids := namespacePids(path)
 		if len(pids) == 0 {
 			return

@@ -300,13 +300,13 @@ func sessionMembers(sid int) []int {
 }
 
 // umlMemoryDir chooses where the kernel keeps its memory file, which it unlinks at once. A tmpfs is fastest, but in a container
-// it is often too small or mounted noexec.
+// it is often too small or mounted noexec. Another kernel may be about to take as much of it.
 func umlMemoryDir(mem string) string {
 	var st unix.Statfs_t
 	if err := unix.Statfs("/dev/shm", &st); err != nil || st.Flags&unix.ST_NOEXEC != 0 {
 		return os.TempDir()
 	}
-	if uint64(st.Bavail)*uint64(st.Bsize) < memBytes(mem) {
+	if uint64(st.Bavail)*uint64(st.Bsize) < 2*memBytes(mem) {
 		return os.TempDir()
 	}
 	return "/dev/shm"

@@ -43,7 +43,7 @@ func umlProcesses(dir string) int {
 
 func nothingLeft(t *testing.T, dir string) {
 	t.Helper()
-	if err := EventuallyWithin(5*time.Second, func() error {
+	if err := EventuallyWithin(30*time.Second, func() error {
 		if n := umlProcesses(dir); n > 0 {
 			return fmt.Errorf("%d kernel processes are left", n)
 		}
@@ -168,7 +168,7 @@ func TestUML(t *testing.T) {
 		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		if err := EventuallyWithin(5*time.Second, func() error {
+		if err := EventuallyWithin(30*time.Second, func() error {
 			if n := umlProcesses(tmp); n > 0 {
 				return fmt.Errorf("%d kernel processes are left", n)
 			}

@@ -72,7 +72,7 @@ func TestAlarmGoesEverywhere(t *testing.T) {
 	if got := string(line[:size]); err != nil || got != "ALARM \"VI_1\" RAISED two_masters\n" {
 		t.Errorf("the FIFO has %q, %v", got, err)
 	}
-	if err := n.Close(10 * time.Second); err != nil {
+	if err := n.Close(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	var ran []string

@@ -75,7 +75,7 @@ func TestFarmChangesGoEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if err := n.Close(10 * time.Second); err != nil {
+	if err := n.Close(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	lines, err := io.ReadAll(r)

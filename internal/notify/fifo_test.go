@@ -46,7 +46,7 @@ func TestFIFO(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if err := n.Close(time.Second); err != nil {
+	if err := n.Close(time.Minute); err != nil {
 		t.Error(err)
 	}
 	text, err := io.ReadAll(r)
@@ -70,7 +70,7 @@ func TestFIFOWithoutReader(t *testing.T) {
 	for i := range 4000 {
 		n.Handle(change("instance", "VI_1", "", []string{"MASTER", "BACKUP"}[i%2], "", 1))
 	}
-	if err := n.Close(10 * time.Second); err != nil {
+	if err := n.Close(time.Minute); err != nil {
 		t.Error(err)
 	}
 	st := n.Status()[0]
@@ -101,7 +101,7 @@ func TestFIFORefuses(t *testing.T) {
 	for path, want := range map[string]string{link: "too many levels", file: "is not a FIFO", filepath.Join(dir, "no", "x"): "no such file"} {
 		n, _ := newNotifier(fifoTo(path))
 		n.Handle(change("instance", "VI_1", "", "MASTER", "", 1))
-		n.Close(time.Second)
+		n.Close(time.Minute)
 		if st := n.Status()[0]; st.Sent != 0 || !strings.Contains(st.LastError, want) {
 			t.Errorf("%s: %+v", path, st)
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -53,7 +52,7 @@ func change(kind, subject, from, to, reason string, seq uint64) control.Event {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	if err := netlab.EventuallyWithin(10*time.Second, func() error {
+	if err := netlab.EventuallyWithin(time.Minute, func() error {
 		if !ok() {
 			return errors.New(what)
 		}
@@ -79,7 +78,7 @@ func TestMail(t *testing.T) {
 	} {
 		n.Handle(e)
 	}
-	if err := n.Close(10 * time.Second); err != nil {
+	if err := n.Close(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	var subjects []string
@@ -295,7 +294,7 @@ func TestHangingServer(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "not done after 150ms") {
 				t.Errorf("got %v", err)
 			}
-			if took := time.Since(start); took > 2*time.Second {
+			if took := time.Since(start); took > 20*time.Second {
 				t.Errorf("took %v", took)
 			}
 			eventually(t, "the connection is closed", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.open == 0 })
@@ -306,19 +305,14 @@ func TestHangingServer(t *testing.T) {
 // TestDeadServer has a mail server that comes back: scripts never wait for it, and
 // no mail is lost.
 func TestDeadServer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := l.Addr().String()
-	l.Close()
-	c := mailTo(dead)
+	t.Parallel()
+	c := mailTo(labtest.FreePort(t).String())
 	marker := filepath.Join(t.TempDir(), "ran")
 	c.Instances[0].Notify.All = []string{"/usr/bin/touch", marker}
 	n, out := newNotifier(c)
 	n.Handle(change("instance", "VI_1", "INIT", "BACKUP", "started", 1))
 	eventually(t, "the script ran", func() bool { _, err := os.Stat(marker); return err == nil })
-	eventually(t, "the first failure", func() bool { st := n.Status(); return len(st) == 2 && st[1].Failed > 0 })
+	eventually(t, "the second failure", func() bool { st := n.Status(); return len(st) == 2 && st[1].Failed > 1 })
 	n.Handle(change("instance", "VI_1", "BACKUP", "MASTER", "a", 2))
 	n.Handle(change("service", "web", "unknown", "up", "b", 3))
 	n.Handle(change("instance", "VI_1", "MASTER", "FAULT", "c", 4))
@@ -331,14 +325,14 @@ func TestDeadServer(t *testing.T) {
 	n.Apply(2, mailTo(s.addr()))
 	n.Forget(1)
 	eventually(t, "three mails", func() bool { return len(s.mails()) == 3 })
-	if took := time.Since(start); took > 4*time.Second {
+	if took := time.Since(start); took > 9*time.Second {
 		t.Errorf("a reload waited %v for the back-off", took)
 	}
 	last := s.mails()[2]
 	if !strings.Contains(last.header.Get("Subject"), "FAULT") || !strings.Contains(decodeQP(t, last), "told only here, it was MASTER.") {
 		t.Errorf("the last mail: %v\n%s", last.header, decodeQP(t, last))
 	}
-	if err := n.Close(time.Second); err != nil {
+	if err := n.Close(time.Minute); err != nil {
 		t.Error(err)
 	}
 	log := out.String()
@@ -356,7 +350,7 @@ func TestStopWithDeadServer(t *testing.T) {
 	if err := n.Close(30 * time.Second); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("the stop took %v", took)
 	}
 	if st := n.Status(); len(st) != 1 || st[0].Dropped != 2 || strings.Count(out.String(), "notification dropped") != 2 {
@@ -375,7 +369,7 @@ func TestStopWithHangingServer(t *testing.T) {
 	if err == nil || err.Error() != "notify: not finished after 200ms: mail" {
 		t.Errorf("got %v", err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("the stop took %v", took)
 	}
 	if !strings.Contains(out.String(), `reason="director stops"`) {

@@ -303,7 +303,7 @@ func TestRealScript(t *testing.T) {
 	n := New(script.Run, slog.New(slog.DiscardHandler))
 	n.Apply(1, &config.Config{Instances: []config.Instance{{Name: "web", Notify: config.Notify{Master: []string{path, "a b"}, All: []string{path}}}}})
 	n.Handle(instance("web", "BACKUP", "MASTER"))
-	if err := n.Close(10 * time.Second); err != nil {
+	if err := n.Close(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(out)
@@ -330,7 +330,7 @@ func TestGroupCommands(t *testing.T) {
 	n.Apply(1, c)
 	n.Handle(control.Event{Kind: "group", Subject: "farm", From: "BACKUP", To: "MASTER", Priority: 7, Generation: 1})
 	n.Handle(control.Event{Kind: "group", Subject: "other", From: "BACKUP", To: "MASTER", Generation: 1})
-	if err := n.Close(10 * time.Second); err != nil {
+	if err := n.Close(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if len(got) != 2 || strings.Join(got[0].Argv, " ") != "/master x" || strings.Join(got[1].Argv, " ") != "/all GROUP farm MASTER 0" || got[1].User != "me" {

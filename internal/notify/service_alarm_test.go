@@ -27,7 +27,7 @@ func TestServiceAlarm(t *testing.T) {
 	e.Code = "panic_guard"
 	e.Alarm = &control.Alarm{Service: "farm", Code: e.Code, Level: control.LevelAlarm, Since: e.Time, Count: 1, Reason: e.Reason}
 	n.Handle(e)
-	if err := n.Close(10 * time.Second); err != nil {
+	if err := n.Close(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.lines) != 1 || !strings.HasSuffix(r.lines[0], "/page farm") {

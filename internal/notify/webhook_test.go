@@ -48,7 +48,7 @@ func newHooks(t *testing.T, status ...int) *hooks {
 func hookTo(url string) *config.Config {
 	return &config.Config{Global: config.Global{RouterID: "lb-a"}, Instances: []config.Instance{{Name: "VI_1"}},
 		Notify: config.Channels{Webhook: &config.Webhook{URL: config.Secret(url + "/hook/t0ken"), Secret: "geheim",
-			Timeout: config.Duration(5 * time.Second), Retries: 5, Events: []string{"instance"}}}}
+			Timeout: config.Duration(30 * time.Second), Retries: 5, Events: []string{"instance"}}}}
 }
 
 // TestWebhook has a receiver that fails once: the request comes again, signed.
@@ -59,7 +59,7 @@ func TestWebhook(t *testing.T) {
 	e.Time = time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
 	n.Handle(e)
 	eventually(t, "a second request", func() bool { st := n.Status(); return st[0].Sent == 1 })
-	if err := n.Close(time.Second); err != nil {
+	if err := n.Close(time.Minute); err != nil {
 		t.Error(err)
 	}
 	want := `{"router_id":"lb-a","seq":7,"time":"2026-11-21T09:00:00Z","generation":1,"kind":"instance","subject":"VI_1",` +
@@ -119,7 +119,10 @@ func TestWebhookFailures(t *testing.T) {
 		"no secret":           {hang.URL, filepath.Join(t.TempDir(), "x"), "no such file"},
 	} {
 		w := hookTo(tc.url).Notify.Webhook
-		w.SecretFile, w.Timeout = tc.file, config.Duration(200*time.Millisecond)
+		w.SecretFile = tc.file
+		if name == "hangs" {
+			w.Timeout = config.Duration(200 * time.Millisecond)
+		}
 		err := newWebhook(w, "").deliver(context.Background(), &note{event: change("instance", "VI_1", "a", "b", "", 1)})
 		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "t0ken") {
 			t.Errorf("%s: %v", name, err)

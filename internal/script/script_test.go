@@ -2,6 +2,7 @@ package script
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -168,13 +169,19 @@ func TestOOMProtectionIsNotInherited(t *testing.T) {
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	path := oomFile(strconv.Itoa(cmd.Process.Pid))
 	before, err := os.ReadFile(path)
-	if err != nil || strings.TrimSpace(string(before)) != "0" {
-		t.Fatalf("oom_score_adj %q, %v, want 0 to begin with", before, err)
-	}
-	if err := os.WriteFile(path, []byte("100"), 0); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []struct{ own, want string }{{"0\n", "100\n"}, {"300\n", "100\n"}, {"-900\n", "0\n"}} {
+	given, err := strconv.Atoi(strings.TrimSpace(string(before)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whoever runs the tests may have given them a value, as container engines do.
+	higher := fmt.Sprintf("%d\n", min(max(given, 0)+100, 1000))
+	if err := os.WriteFile(path, []byte(higher), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ own, want string }{{"0\n", higher}, {"300\n", higher}, {"-900\n", "0\n"}} {
 		normalOOM(step.own, cmd.Process.Pid)
 		if got, err := os.ReadFile(path); err != nil || string(got) != step.want {
 			t.Errorf("own %q: the script's is %q, %v, want %q", step.own, got, err, step.want)
@@ -190,7 +197,7 @@ func gone(t *testing.T, out string) bool {
 	if err != nil {
 		t.Fatalf("no process number in %q", out)
 	}
-	for range 100 {
+	for range 2000 {
 		if err := syscall.Kill(pid, 0); err != nil {
 			return true
 		}
@@ -216,12 +223,20 @@ func TestTimeoutEndsGroup(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			got := Run(context.Background(), Command{Argv: []string{"/bin/sh", "-c", tc.body}, Timeout: 300 * time.Millisecond})
+			var got Result
+			var late time.Duration
+			// Again with a longer limit, when a busy machine did not come as far, or was late.
+			for _, limit := range []time.Duration{300 * time.Millisecond, 3 * time.Second, 15 * time.Second} {
+				got = Run(context.Background(), Command{Argv: []string{"/bin/sh", "-c", tc.body}, Timeout: limit})
+				if late = got.Duration - limit; got.Output != "" && late <= tc.most {
+					break
+				}
+			}
 			if !got.TimedOut || got.OK {
 				t.Errorf("got %v, want a time-out", got)
 			}
-			if d := got.Duration - 300*time.Millisecond; d < tc.least || d > tc.most {
-				t.Errorf("ended %v after the limit, want %v to %v", d, tc.least, tc.most)
+			if late < tc.least || late > tc.most {
+				t.Errorf("ended %v after the limit, want %v to %v", late, tc.least, tc.most)
 			}
 			if !gone(t, got.Output) {
 				t.Errorf("process %q of the group lives on", got.Output)
@@ -232,8 +247,14 @@ func TestTimeoutEndsGroup(t *testing.T) {
 
 func TestContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	time.AfterFunc(50*time.Millisecond, cancel)
-	got := Run(ctx, Command{Argv: []string{"/bin/sleep", "60"}})
+	started := filepath.Join(t.TempDir(), "started")
+	go func() {
+		for _, err := os.Stat(started); err != nil; _, err = os.Stat(started) {
+			time.Sleep(5 * time.Millisecond)
+		}
+		cancel()
+	}()
+	got := Run(ctx, Command{Argv: []string{"/bin/sh", "-c", "touch " + started + "; exec sleep 60"}})
 	if got.OK || got.TimedOut || got.String() != "given up: context canceled" || got.Signal != syscall.SIGTERM {
 		t.Errorf("got %v, signal %v", got, got.Signal)
 	}
@@ -245,17 +266,16 @@ func TestContext(t *testing.T) {
 // TestBackground shows that what a script leaves running neither holds it up
 // nor is ended, not even by writing when nobody wants its output any more.
 func TestBackground(t *testing.T) {
-	start := time.Now()
 	mark := filepath.Join(t.TempDir(), "mark")
 	got := Run(context.Background(), Command{Argv: []string{"/bin/sh", "-c",
-		"{ sleep 0.5; echo late; echo later; touch " + mark + "; } & echo early"}, Timeout: 10 * time.Second})
-	if !got.OK || got.Output != "early" {
+		"{ while ! test -e " + mark + ".go; do sleep 0.05; done; echo late; echo later; touch " + mark + "; } & echo early"}, Timeout: time.Minute})
+	if !got.OK || got.Output != "early" { // held up, it would have timed out
 		t.Errorf("got %v, output %q", got, got.Output)
 	}
-	if d := time.Since(start); d > 450*time.Millisecond {
-		t.Errorf("held up for %v", d)
+	if err := os.WriteFile(mark+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for range 100 {
+	for range 1000 {
 		if _, err := os.Stat(mark); err == nil {
 			return
 		}

@@ -141,7 +141,7 @@ func userName(t *testing.T) string {
 func TestApplyUndoesItself(t *testing.T) {
 	d := trying(t, func(o *Options) { o.leastConfirm = time.Millisecond })
 	c := d.client()
-	if _, err := c.Apply(t.Context(), control.ApplyQuery{File: filepath.Join(d.dir, "next"), Text: []byte(d.text("next")), Confirm: 700 * time.Millisecond}); err != nil {
+	if _, err := c.Apply(t.Context(), control.ApplyQuery{File: filepath.Join(d.dir, "next"), Text: []byte(d.text("next")), Confirm: 5 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	c.Close()

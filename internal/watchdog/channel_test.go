@@ -119,7 +119,7 @@ func TestSendNeverBlocks(t *testing.T) {
 	for range 5000 {
 		child.Send(Message{Ack: &Ack{Error: text}})
 	}
-	if d := time.Since(start); d > 2*time.Second {
+	if d := time.Since(start); d > time.Minute { // for ever, if they waited
 		t.Errorf("5000 sends took %v", d)
 	}
 	if err := child.Flush(20 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "not flushed after 20ms") {
@@ -130,7 +130,7 @@ func TestSendNeverBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := child.Flush(time.Second); err != nil {
+	if err := child.Flush(30 * time.Second); err != nil {
 		t.Errorf("Flush: %v", err)
 	}
 }

@@ -62,16 +62,18 @@ func TestServiceManager(t *testing.T) {
 			t.Setenv("WATCHDOG_USEC", "100000")
 			t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
 			d.configure(conf("web", "farm"))
-			d.file("vrrp.delay", "200ms")
+			d.file("vrrp.hold", "")
 			d.start()
 			d.await("vrrp configure 1", 1)
 			if strings.Contains(told(), "READY=1") {
 				t.Error("ready before the children were")
 			}
+			d.remove("vrrp.hold")
 			d.eventually("STATUS", func() bool {
 				return strings.Contains(told(), "STATUS=generation 1; web MASTER; 1 of 1 virtual servers up")
 			})
 			d.reload()
+			d.eventually("signs of life", func() bool { return strings.Count(told(), "WATCHDOG=1") >= 4 })
 			d.cancel()
 			if err := d.ends(); err != nil {
 				t.Error(err)
@@ -85,9 +87,6 @@ func TestServiceManager(t *testing.T) {
 			}
 			if diff := cmp.Diff([]string{"READY=1", "RELOADING=1 MONOTONIC_USEC=...", "READY=1", "STOPPING=1"}, got); diff != "" {
 				t.Error(diff)
-			}
-			if n := strings.Count(told(), "WATCHDOG=1"); n < 4 {
-				t.Errorf("%d signs of life", n)
 			}
 		})
 	}
@@ -269,8 +268,8 @@ func TestTrackScripts(t *testing.T) {
 	c := conf("script:ok script:bad script:slow script:none", "")
 	c.Global.ScriptUser = "nobody"
 	c.Scripts = []config.Script{
-		{Name: "ok", Command: []string{"/bin/sh", "-c", "sleep 0.2; id -un"}, Timeout: config.Duration(5 * time.Second)},
-		{Name: "bad", Command: []string{"/bin/sh", "-c", "sleep 0.2; id -un; exit 3"}, Interval: config.Duration(5 * time.Second), User: "root"},
+		{Name: "ok", Command: []string{"/bin/sh", "-c", "sleep 2; id -un"}, Timeout: config.Duration(30 * time.Second)},
+		{Name: "bad", Command: []string{"/bin/sh", "-c", "sleep 0.2; id -un; exit 3"}, Interval: config.Duration(30 * time.Second), User: "root"},
 		{Name: "slow", Command: []string{"/bin/sleep", "60"}, Timeout: config.Duration(300 * time.Millisecond)},
 	}
 	d.configure(c)
@@ -327,10 +326,10 @@ func TestCheckScripts(t *testing.T) {
 	d := prepare(t)
 	c := conf("", "check:x")
 	c.Global.ScriptUser = "root"
-	check := config.Check{Kind: config.CheckScript, Timeout: config.Duration(5 * time.Second),
-		Command: []string{"/bin/sh", "-c", "echo begin >> " + d.dir + "/log; sleep 0.3; echo end >> " + d.dir + "/log; exit 4"}}
+	check := config.Check{Kind: config.CheckScript, Timeout: config.Duration(30 * time.Second),
+		Command: []string{"/bin/sh", "-c", "echo begin >> " + d.dir + "/log; sleep 1.5; echo end >> " + d.dir + "/log; exit 4"}}
 	dynamic, patient := check, check
-	dynamic.Dynamic, patient.Timeout = true, config.Duration(6*time.Second)
+	dynamic.Dynamic, patient.Timeout = true, config.Duration(31*time.Second)
 	c.VirtualServers[0].RealServers = []config.RealServer{{Address: netip.MustParseAddrPort("10.0.0.1:80"), Checks: []config.Check{check, dynamic, patient}}}
 	d.configure(c)
 	d.start()
@@ -353,7 +352,7 @@ func TestCheckScripts(t *testing.T) {
 func TestScriptOfADeadProcess(t *testing.T) {
 	d := prepare(t)
 	c := conf("script:long", "")
-	c.Scripts = []config.Script{{Name: "long", Command: []string{"/bin/sh", "-c", "echo begin >> " + d.dir + "/log; sleep 1; echo end >> " + d.dir + "/log"}, Timeout: config.Duration(5 * time.Second)}}
+	c.Scripts = []config.Script{{Name: "long", Command: []string{"/bin/sh", "-c", "echo begin >> " + d.dir + "/log; sleep 1; echo end >> " + d.dir + "/log"}, Timeout: config.Duration(30 * time.Second)}}
 	d.configure(c)
 	d.start()
 	d.await("begin", 1)
@@ -451,7 +450,7 @@ func TestMailOfTheStop(t *testing.T) {
 	c := conf("web", "")
 	c.Instances[0].Mail = true
 	c.Notify.Mail = &config.Mail{To: []string{"ops@example.com"}, Server: l.Addr().String(), TLS: config.TLSNone, Password: "geheim",
-		ConnectTimeout: config.Duration(5 * time.Second), Timeout: config.Duration(5 * time.Second), Events: []string{"instance"}}
+		ConnectTimeout: config.Duration(30 * time.Second), Timeout: config.Duration(30 * time.Second), Events: []string{"instance"}}
 	g, err := newGeneration(1, c)
 	if err != nil {
 		t.Fatal(err)

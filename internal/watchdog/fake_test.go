@@ -54,6 +54,8 @@ func fakeOptions(dir string, signals <-chan os.Signal) Options {
 		Version:  "test",
 		Parse:    parseJSON,
 		Signals:  signals,
+		// A child that is only slow, as all are on a busy machine, is waited for.
+		inquiryTimeout: 20 * time.Second,
 	}
 }
 
@@ -78,7 +80,7 @@ func parseJSON(name string, text []byte) (*config.Config, []config.Warning, erro
 //
 //	ROLE.hang      answers no ping
 //	ROLE.deaf      answers pings, but no inquiry
-//	ROLE.slow-stop does not stop
+//	ROLE.slow-stop does not stop, unless it resumes what another has left
 //	ROLE.final     gives up at its first configuration, with the file's text
 //	ROLE.forbidden fails for want of a permission before anything else
 //	ROLE.three     exits with status 3 without a word
@@ -91,6 +93,7 @@ func parseJSON(name string, text []byte) (*config.Config, []config.Warning, erro
 //	ROLE.nonsense  sends the file's text instead of an acknowledgement
 //	ROLE.stop-delay takes the file's duration to stop
 //	ROLE.delay     takes the file's duration to put a configuration in force
+//	ROLE.hold      puts a configuration in force when the file is gone
 //
 // An instance or virtual server called "refuse" or "die" makes it refuse the
 // configuration or die of it, "silent" never acknowledge it; "script:NAME" makes
@@ -101,6 +104,7 @@ type fakeChild struct {
 	dir  string
 	ch   *Channel
 	gen  uint64
+	heir bool // it resumes what another has left
 }
 
 func (f *fakeChild) is(what string) (string, bool) {
@@ -159,7 +163,7 @@ func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 			f.note("script %d %s ok=%v %s %q", m.ScriptDone.ID, m.ScriptDone.Name, m.ScriptDone.OK, m.ScriptDone.Result, m.ScriptDone.Output)
 		case m.Stop != nil:
 			f.note("stop")
-			if _, ok := f.is("slow-stop"); ok {
+			if _, ok := f.is("slow-stop"); ok && !f.heir {
 				continue
 			}
 			if f.role == RoleVRRP {
@@ -178,6 +182,7 @@ func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 func (f *fakeChild) configure(c *Configure) {
 	resume := ""
 	if c.Resume != nil {
+		f.heir = true
 		resume = fmt.Sprintf(" resume alive %d", c.Resume.AliveMono)
 		if v := c.Resume.Snapshot.VRRP; v != nil {
 			resume += " " + v.Instances[0].State
@@ -225,6 +230,9 @@ func (f *fakeChild) configure(c *Configure) {
 	if text, ok := f.is("delay"); ok {
 		d, _ := time.ParseDuration(text)
 		time.Sleep(d)
+	}
+	for _, held := f.is("hold"); held; _, held = f.is("hold") {
+		time.Sleep(5 * time.Millisecond)
 	}
 	for _, name := range f.names(c) {
 		switch {

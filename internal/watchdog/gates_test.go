@@ -233,7 +233,11 @@ func TestRolesForVirtualServers(t *testing.T) {
 func TestFence(t *testing.T) {
 	c := conf("web", "")
 	command := func(script string) []config.Gate {
-		return []config.Gate{{Kind: config.GatePool}, {Kind: config.GateFence, Command: []string{"/bin/sh", "-c", script}, Timeout: config.Duration(300 * time.Millisecond)}}
+		limit := 30 * time.Second
+		if script == "exec sleep 60" {
+			limit = 300 * time.Millisecond
+		}
+		return []config.Gate{{Kind: config.GatePool}, {Kind: config.GateFence, Command: []string{"/bin/sh", "-c", script}, Timeout: config.Duration(limit)}}
 	}
 	for script, want := range map[string]string{
 		`test "$DIRECTOR_INSTANCE $DIRECTOR_PEER $DIRECTOR_REASON $DIRECTOR_ROUTER_ID" = "web 192.0.2.1 silence lb1"`: "true false exit status 0",

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,10 +43,11 @@ func prepare(t *testing.T) *daemon {
 	return d
 }
 
-// conf is a configuration with instances and virtual servers of these names.
+// conf is a configuration with instances and virtual servers of these names. Its
+// child_timeout is not for tests of children that hang.
 func conf(instances, servers string) *config.Config {
 	c := &config.Config{Global: config.Global{
-		RouterID: "lb1", ChildTimeout: config.Duration(400 * time.Millisecond), StopTimeout: config.Duration(5 * time.Second),
+		RouterID: "lb1", ChildTimeout: config.Duration(30 * time.Second), StopTimeout: config.Duration(30 * time.Second),
 	}}
 	for _, name := range strings.Fields(instances) {
 		c.Instances = append(c.Instances, config.Instance{Name: name})
@@ -107,7 +110,7 @@ func (d *daemon) start(change ...func(*Options)) *daemon {
 		cancel()
 		select {
 		case <-done:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			d.t.Error("the daemon does not end")
 		}
 		stderr.Close()
@@ -139,7 +142,7 @@ func (d *daemon) says(text string) {
 
 func (d *daemon) eventually(what string, ok func() bool) {
 	d.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -153,7 +156,7 @@ func (d *daemon) ends() error {
 	select {
 	case err := <-d.result:
 		return err
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		d.t.Fatal("the daemon does not end")
 		return nil
 	}
@@ -198,6 +201,25 @@ func (d *daemon) reload() control.ReloadResult {
 		d.t.Fatal(err)
 	}
 	return r
+}
+
+// killUntilDelayed kills a role's processes, young as they are, until the next one has
+// to wait, and returns the status of that moment.
+func (d *daemon) killUntilDelayed(r Role) (s *control.Status) {
+	d.t.Helper()
+	d.eventually("a delayed respawn", func() bool {
+		s = d.status()
+		i := slices.IndexFunc(s.Processes, func(p control.Process) bool { return p.Role == string(r) })
+		p := s.Processes[i]
+		if p.State == "running" {
+			// It may be dead from the time before, which the parent is yet to notice.
+			if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+				d.t.Fatal(err)
+			}
+		}
+		return strings.HasPrefix(p.State, "respawn in")
+	})
+	return s
 }
 
 // order checks that the children's log has exactly these lines, in order, after

@@ -51,7 +51,7 @@ func TestKilledChildResumes(t *testing.T) {
 	if !strings.Contains(d.log(), "resume alive") || !strings.Contains(d.log(), "MASTER") {
 		t.Errorf("no resume:\n%s", d.log())
 	}
-	if at := d.resumed(RoleVRRP); len(at) != 1 || at[0] < killedMono || at[0] > killedMono+int64(time.Second) {
+	if at := d.resumed(RoleVRRP); len(at) != 1 || at[0] < killedMono || at[0] > monotonic() {
 		t.Errorf("last known alive at %v, killed at %d", at, killedMono)
 	}
 	if p := d.process(RoleCheckers); p.Restarts != 0 || p.State != "running" {
@@ -60,14 +60,8 @@ func TestKilledChildResumes(t *testing.T) {
 	d.says(`msg="process state" process=vrrp from=running to=dead reason="signal: killed" generation=1`)
 
 	// It dies young again and again: then it is delayed, visibly, and the old state is kept.
-	for n := range prompt {
-		d.eventually("running again", func() bool { after = d.process(RoleVRRP); return after.State == "running" && after.Restarts == n+1 })
-		if err := syscall.Kill(after.PID, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d.eventually("a delayed respawn", func() bool { return strings.HasPrefix(d.process(RoleVRRP).State, "respawn in") })
-	if s := d.status(); s.VRRP == nil || !slices.ContainsFunc(s.Processes, func(p control.Process) bool { return p.Role == "vrrp" && p.Stale && p.PID == 0 }) {
+	s := d.killUntilDelayed(RoleVRRP)
+	if s.VRRP == nil || !slices.ContainsFunc(s.Processes, func(p control.Process) bool { return p.Role == "vrrp" && p.Stale && p.PID == 0 }) {
 		t.Errorf("the last known state is not shown as such: %+v", s.Processes)
 	}
 	d.await("vrrp applied 1", prompt+2)
@@ -96,18 +90,22 @@ func TestDeathBeforeReady(t *testing.T) {
 
 func TestHungChildIsEnded(t *testing.T) {
 	d := prepare(t)
-	d.configure(conf("web", "farm"))
+	c := conf("web", "farm")
+	c.Global.ChildTimeout = config.Duration(2 * time.Second)
+	d.configure(c)
+	started := monotonic()
 	d.start()
 	d.says("director is ready")
 	d.eventually("a snapshot", func() bool { return d.status().VRRP != nil })
 	before := d.process(RoleVRRP)
-	hung := monotonic()
 	d.file("vrrp.hang", "")
 	d.says("child hangs and is ended")
+	ended := monotonic()
 	d.remove("vrrp.hang")
 	d.await("vrrp applied 1", 2)
-	if at := d.resumed(RoleVRRP); len(at) != 1 || at[0] > hung+int64(200*time.Millisecond) || at[0] < hung-int64(300*time.Millisecond) {
-		t.Errorf("last known alive at %v, hung since %d", at, hung)
+	// It was asked for 2 s before its end, the first time soon after its last answer.
+	if at := d.resumed(RoleVRRP); len(at) != 1 || at[0] < started || at[0] > ended-int64(time.Second) {
+		t.Errorf("last known alive at %v, started at %d, ended before %d", at, started, ended)
 	}
 	d.eventually("running again", func() bool { return d.process(RoleVRRP).State == "running" })
 	if after := d.process(RoleVRRP); after.PID == before.PID || !strings.HasPrefix(after.LastExit, "hung: ") {
@@ -122,8 +120,10 @@ func TestHungChildIsEnded(t *testing.T) {
 // TestStoppedChildIsKilled hangs a child so that it cannot even take SIGQUIT.
 func TestStoppedChildIsKilled(t *testing.T) {
 	d := prepare(t)
-	d.configure(conf("", "farm"))
-	d.start()
+	c := conf("", "farm")
+	c.Global.ChildTimeout = config.Duration(4 * time.Second)
+	d.configure(c)
+	d.start(func(o *Options) { o.inquiryTimeout = inquiryTimeout })
 	d.says("director is ready")
 	pid := d.process(RoleCheckers).PID
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
@@ -133,12 +133,8 @@ func TestStoppedChildIsKilled(t *testing.T) {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return strings.Contains(string(text), ") T ")
 	})
-	start := time.Now()
-	if p := d.process(RoleCheckers); !p.Stale { // status does not wait for it for ever
+	if p := d.process(RoleCheckers); !p.Stale || p.PID != pid || p.State != "running" { // status does not wait for its end
 		t.Errorf("status of a silent child: %+v", p)
-	}
-	if took := time.Since(start); took > 3*time.Second {
-		t.Errorf("status took %v", took)
 	}
 	d.await("checkers applied 1", 2)
 	if after := d.process(RoleCheckers); after.LastExit != "hung: signal: killed" {
@@ -213,9 +209,7 @@ func TestFinalErrorLater(t *testing.T) {
 // TestStatusOfADyingChild shows that status does not wait for an answer that cannot come.
 func TestStatusOfADyingChild(t *testing.T) {
 	d := prepare(t)
-	c := conf("web", "farm")
-	c.Global.ChildTimeout = config.Duration(time.Minute)
-	d.configure(c)
+	d.configure(conf("web", "farm"))
 	d.start()
 	d.says("director is ready")
 	pid := d.process(RoleVRRP).PID
@@ -229,20 +223,27 @@ func TestStatusOfADyingChild(t *testing.T) {
 	start := time.Now()
 	time.AfterFunc(100*time.Millisecond, func() { syscall.Kill(pid, syscall.SIGKILL) })
 	d.status()
-	if took := time.Since(start); took < 50*time.Millisecond || took > inquiryTimeout-50*time.Millisecond {
+	if took := time.Since(start); took < 100*time.Millisecond || took > 15*time.Second {
 		t.Errorf("status took %v", took)
 	}
 }
 
 // TestSilentChildIsShownAsSuch has a child that lives but does not answer inquiries.
 func TestSilentChildIsShownAsSuch(t *testing.T) {
-	d := ready(t, "web", "farm")
+	d := prepare(t)
+	d.configure(conf("web", "farm"))
+	d.start(func(o *Options) { o.inquiryTimeout = inquiryTimeout })
+	d.says("director is ready")
 	d.eventually("a snapshot", func() bool { return d.status().VRRP != nil })
 	d.file("vrrp.deaf", "")
-	s := d.status()
-	if !s.Processes[1].Stale || s.Processes[2].Stale || s.VRRP == nil {
-		t.Errorf("status: %+v", s.Processes)
-	}
+	// The other may be slow for once.
+	d.eventually("the silent one alone is stale", func() bool {
+		s := d.status()
+		if !s.Processes[1].Stale || s.VRRP == nil {
+			t.Fatalf("status: %+v", s.Processes)
+		}
+		return !s.Processes[2].Stale
+	})
 }
 
 func TestCrashAtStartIsRepeated(t *testing.T) {

@@ -384,7 +384,7 @@ func (o *observer) refresh() {
 		return
 	}
 	o.asking, o.again, o.asked = true, false, time.Now()
-	o.p.statusWithin(inquiryTimeout+o.pause(0)/10, o.run.feed.status)
+	o.p.statusWithin(o.p.o.inquiryTimeout+o.pause(0)/10, o.run.feed.status)
 }
 
 // told takes note that a state was taken.

@@ -68,7 +68,7 @@ type Options struct {
 	// Stdout and Stderr are handed to the children. Defaults: the parent's own.
 	Stdout, Stderr *os.File
 
-	ackTimeout, feedPatience, leastConfirm, undoRetry time.Duration // tests shorten them
+	ackTimeout, inquiryTimeout, feedPatience, leastConfirm, undoRetry time.Duration // tests change them
 }
 
 // DefaultRuntimeDir is the runtime directory when none is named.
@@ -230,6 +230,9 @@ func (o *Options) fill() {
 	}
 	if o.ackTimeout == 0 {
 		o.ackTimeout = ackTimeout
+	}
+	if o.inquiryTimeout == 0 {
+		o.inquiryTimeout = inquiryTimeout
 	}
 	if o.feedPatience == 0 {
 		o.feedPatience = feedPatience

@@ -16,9 +16,11 @@ import (
 
 func TestStartAndStopOrder(t *testing.T) {
 	d := prepare(t)
-	d.configure(conf("web", "farm"))
-	d.file("checkers.delay", "700ms") // longer than child_timeout: a start may take its time
-	d.file("vrrp.delay", "700ms")
+	c := conf("web", "farm")
+	c.Global.ChildTimeout = config.Duration(2 * time.Second)
+	d.configure(c)
+	d.file("checkers.delay", "2500ms") // longer than child_timeout: a start may take its time
+	d.file("vrrp.delay", "2500ms")
 	d.file("vrrp.stop-delay", "100ms")
 	d.start()
 	d.says("director is ready")
@@ -97,7 +99,7 @@ func TestLeftoversNeedTheirChild(t *testing.T) {
 func TestSlowStop(t *testing.T) {
 	d := prepare(t)
 	c := conf("web", "farm")
-	c.Global.StopTimeout = config.Duration(2 * time.Second) // the second process starts within it
+	c.Global.StopTimeout = config.Duration(5 * time.Second) // the second process starts within it
 	d.configure(c)
 	d.start()
 	d.says("director is ready")
@@ -106,7 +108,6 @@ func TestSlowStop(t *testing.T) {
 	d.file("vrrp.lazy", "") // its successor must not be stopped before it has taken over
 	d.cancel()
 	d.says("child did not stop in time and is killed")
-	d.remove("vrrp.slow-stop")
 	if err := d.ends(); err != nil {
 		t.Error(err)
 	}
@@ -126,13 +127,7 @@ func TestStopWhileDead(t *testing.T) {
 	d.start()
 	d.says("director is ready")
 	d.eventually("a snapshot", func() bool { return d.status().VRRP != nil })
-	for range prompt + 1 {
-		d.eventually("running", func() bool { return d.process(RoleVRRP).State == "running" })
-		if err := syscall.Kill(d.process(RoleVRRP).PID, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d.eventually("a delayed respawn", func() bool { return strings.HasPrefix(d.process(RoleVRRP).State, "respawn in") })
+	d.killUntilDelayed(RoleVRRP)
 	if err := d.client().Stop(t.Context()); err != nil {
 		t.Error(err)
 	}

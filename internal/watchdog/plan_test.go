@@ -82,10 +82,10 @@ func TestPlanTellsWhyAReloadWouldBeRefused(t *testing.T) {
 func TestPlanOutlivesItsChildren(t *testing.T) {
 	d := prepare(t)
 	d.configure(conf("web", "farm"))
-	d.start(func(o *Options) { o.ackTimeout = 300 * time.Millisecond })
+	d.start(func(o *Options) { o.ackTimeout = 3 * time.Second })
 	d.says("director is ready")
 	d.other("silent", conf("silent", "farm"))
-	if p := d.plan("silent"); len(p.Errors) != 1 || p.Errors[0] != "director: vrrp did not answer within 300ms" {
+	if p := d.plan("silent"); len(p.Errors) != 1 || p.Errors[0] != "director: vrrp did not answer within 3s" {
 		t.Errorf("got %+v", p)
 	}
 	d.other("die", conf("web", "die"))

@@ -3,6 +3,7 @@ package watchdog
 import (
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -133,11 +134,11 @@ func TestRefusedGeneration(t *testing.T) {
 func TestSilentGeneration(t *testing.T) {
 	d := prepare(t)
 	d.configure(conf("web", "farm"))
-	d.start(func(o *Options) { o.ackTimeout = 300 * time.Millisecond })
+	d.start(func(o *Options) { o.ackTimeout = 3 * time.Second })
 	d.says("director is ready")
 	d.configure(conf("silent", "farm"))
 	r := d.reload()
-	if want := []string{"director: vrrp did not acknowledge it within 300ms"}; r.OK || cmp.Diff(want, r.Errors) != "" {
+	if want := []string{"director: vrrp did not acknowledge it within 3s"}; r.OK || cmp.Diff(want, r.Errors) != "" {
 		t.Errorf("reload: %+v", r)
 	}
 	// Both go back, the silent one too: it may yet have taken it.
@@ -150,7 +151,7 @@ func TestSilentGeneration(t *testing.T) {
 // again: only a new process can.
 func TestRefusedWayBack(t *testing.T) {
 	d := ready(t, "web", "farm")
-	d.file("vrrp.delay", "300ms")
+	d.file("vrrp.hold", "")
 	d.configure(conf("refuse", "farm"))
 	c := d.client()
 	result := make(chan control.ReloadResult, 1)
@@ -163,6 +164,7 @@ func TestRefusedWayBack(t *testing.T) {
 	}()
 	d.await("checkers applied 2", 1)
 	d.file("checkers.refuse", "it is gone")
+	d.remove("vrrp.hold")
 	if r := <-result; r.OK {
 		t.Errorf("reload: %+v", r)
 	}
@@ -189,7 +191,7 @@ func TestRefusedFirstInstance(t *testing.T) {
 // sees the file as it is by then.
 func TestQueuedReloads(t *testing.T) {
 	d := ready(t, "web", "farm")
-	d.file("checkers.delay", "300ms")
+	d.file("checkers.hold", "")
 	d.configure(conf("web", "farm one"))
 	var wg sync.WaitGroup
 	results := make(chan control.ReloadResult, 8)
@@ -209,7 +211,9 @@ func TestQueuedReloads(t *testing.T) {
 		ask()
 	}
 	d.signals <- syscall.SIGHUP
+	d.eventually("all requests wait", func() bool { return len(d.signals) == 0 && waiting("watchdog.handler.Reload(") == 5 })
 	d.configure(conf("web", "farm one two"))
+	d.remove("checkers.hold")
 	wg.Wait()
 	close(results)
 	for r := range results {
@@ -221,6 +225,18 @@ func TestQueuedReloads(t *testing.T) {
 	if s := d.status(); s.Generation != 3 {
 		t.Errorf("generation %d, want 3: five requests during one reload are one", s.Generation)
 	}
+}
+
+// waiting counts the goroutines with this function among their callers that wait for
+// the loop.
+func waiting(function string) (n int) {
+	stacks := make([]byte, 4<<20)
+	for g := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+		if head, _, _ := strings.Cut(g, "\n"); strings.Contains(head, "[select") && strings.Contains(g, function) {
+			n++
+		}
+	}
+	return n
 }
 
 func TestReloadDuringStart(t *testing.T) {

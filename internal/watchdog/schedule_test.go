@@ -2,6 +2,7 @@ package watchdog
 
 import (
 	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
@@ -26,14 +27,24 @@ func TestReschedule(t *testing.T) {
 		cmd.Wait()
 	}()
 	pid := cmd.Process.Pid
+	cpu := ""
+	for n := range 1024 {
+		if own.cpus.IsSet(n) {
+			cpu = strconv.Itoa(n)
+		}
+	}
+	only := "" // what is told of a process that has one CPU, unless this one has no other either
+	if own.cpus.Count() > 1 {
+		only = ", CPU " + cpu
+	}
 	for _, step := range []struct {
 		settings config.Process
 		want     string
 	}{
 		{config.Process{RTPriority: 3, RTTimeLimit: config.Duration(time.Second)}, "real-time priority 3"},
-		{config.Process{RTPriority: 99, RTTimeLimit: config.Duration(time.Second), CPUAffinity: "0"}, "real-time priority 99, CPU 0"},
+		{config.Process{RTPriority: 99, RTTimeLimit: config.Duration(time.Second), CPUAffinity: cpu}, "real-time priority 99" + only},
 		{config.Process{Nice: -11}, "nice -11"},
-		{config.Process{Nice: 19, CPUAffinity: "0"}, "nice 19, CPU 0"},
+		{config.Process{Nice: 19, CPUAffinity: cpu}, "nice 19" + only},
 		{config.Process{}, own.String()},
 	} {
 		if err := reschedule(pid, own, step.settings); err != nil {

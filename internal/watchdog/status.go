@@ -24,7 +24,7 @@ type inquiry struct {
 }
 
 // status asks the children for fresh snapshots and replies with the whole.
-func (p *parent) status(reply func(*control.Status)) { p.statusWithin(inquiryTimeout, reply) }
+func (p *parent) status(reply func(*control.Status)) { p.statusWithin(p.o.inquiryTimeout, reply) }
 
 // statusWithin is status with a limit of its own for the children's answers.
 func (p *parent) statusWithin(limit time.Duration, reply func(*control.Status)) {

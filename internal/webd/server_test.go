@@ -175,19 +175,26 @@ func serve(t *testing.T, d *Daemon) string {
 // nobody out.
 func TestQuietClients(t *testing.T) {
 	address := serve(t, testDaemon(t, sample(), func(w *config.Web) { w.MaxConnections = 8 }))
-	for i := range 40 {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if i%2 == 0 {
-			fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+	quiet := func() {
+		for i := range 40 {
+			c, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			if i%2 == 0 {
+				fmt.Fprint(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+			}
 		}
 	}
-	client := http.Client{Timeout: 3 * time.Second}
+	quiet()
+	client := http.Client{Timeout: headerTimeout * 4 / 5} // the quiet ones must go before their time
 	for range 3 {
 		r, err := client.Get("http://" + address + "/healthz")
+		for tries := 0; err != nil && tries < 3; tries++ { // a busy machine's fault, unless it is so each time
+			quiet()
+			r, err = client.Get("http://" + address + "/healthz")
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +235,11 @@ func TestGateCounts(t *testing.T) {
 		t.Fatalf("%d connections, %d quiet", len(g.all), len(g.quiet))
 	}
 	for i, c := range clients {
-		c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		limit := 30 * time.Second
+		if i >= 2 {
+			limit = 50 * time.Millisecond
+		}
+		c.SetReadDeadline(time.Now().Add(limit))
 		_, err := bufio.NewReader(c).ReadByte()
 		if evicted := err == io.EOF; evicted != (i < 2) {
 			t.Errorf("connection %d: %v", i, err)
@@ -352,7 +363,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := serve(t, testDaemon(t, sample(), func(w *config.Web) { w.ConfigFile = file }))
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	get := func(url, password string) int {
 		r, err := http.NewRequest("GET", url, nil)
 		if err != nil {

@@ -99,11 +99,11 @@ func TestProbeAddress(t *testing.T) {
 		ip := netip.MustParseAddr(addr)
 		b.address("eth0", netip.PrefixFrom(ip, ip.BitLen()).String())
 		began := time.Now()
-		got := in(a, func() (net.HardwareAddr, error) { return ProbeAddress(t.Context(), "eth0", ip, 5*time.Second) })
+		got := in(a, func() (net.HardwareAddr, error) { return ProbeAddress(t.Context(), "eth0", ip, time.Minute) })
 		if want := b.link("eth0").Attrs().HardwareAddr; got.String() != want.String() {
 			t.Errorf("%s is held by %v, want %v", addr, got, want)
 		}
-		if took := time.Since(began); took > 3*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("%s answered after %v", addr, took)
 		}
 	}

@@ -51,7 +51,7 @@ func TestAuthenticationHeader(t *testing.T) {
 	if err := sa.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	for limit := time.Now().Add(5 * time.Second); len(got) < 4 && time.Now().Before(limit); {
+	for limit := time.Now().Add(30 * time.Second); len(got) < 4 && time.Now().Before(limit); {
 		if err := p.pb.Wait(limit); err != nil {
 			t.Fatal(err)
 		}

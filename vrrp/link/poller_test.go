@@ -36,14 +36,14 @@ func wait(t testing.TB, p *Poller, deadline time.Time) time.Time {
 func TestWaitDeadline(t *testing.T) {
 	p := newTestPoller(t)
 	start := time.Now()
-	for _, d := range []time.Duration{20 * time.Millisecond, time.Millisecond, time.Millisecond, -time.Second, 0, 10 * time.Millisecond} {
+	for _, d := range []time.Duration{20 * time.Millisecond, time.Millisecond, time.Millisecond, -time.Minute, 0, 10 * time.Millisecond} {
 		deadline := start.Add(d)
 		begin := time.Now()
 		now := wait(t, p, deadline)
 		if now.Before(deadline) {
 			t.Errorf("deadline in %v: woke %v early", d, deadline.Sub(now))
 		}
-		if !deadline.After(begin) && now.Sub(begin) > time.Second {
+		if !deadline.After(begin) && now.Sub(begin) > 10*time.Second {
 			t.Errorf("a past deadline made Wait block for %v", now.Sub(begin))
 		}
 		start = now
@@ -63,10 +63,10 @@ func TestWaitForgetsOldDeadlines(t *testing.T) {
 
 	p.Wake()
 	wait(t, p, time.Now().Add(5*time.Millisecond))
+	start := time.Now()
 	woken := time.AfterFunc(30*time.Millisecond, p.Wake)
 	defer woken.Stop()
-	start := time.Now()
-	if took := wait(t, p, time.Time{}).Sub(start); took < 25*time.Millisecond {
+	if took := wait(t, p, time.Time{}).Sub(start); took < 30*time.Millisecond {
 		t.Errorf("without a deadline: returned after %v", took)
 	}
 
@@ -308,7 +308,7 @@ func TestMonotonic(t *testing.T) {
 		before := Monotonic()
 		converted := a.monotonic(time.Now())
 		after := Monotonic()
-		if converted < before-5000 || converted > after+5000 {
+		if converted < before-200_000 || converted > after+200_000 {
 			t.Errorf("time.Now is %d, CLOCK_MONOTONIC between %d and %d", converted, before, after)
 		}
 		time.Sleep(time.Millisecond)

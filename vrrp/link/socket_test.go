@@ -237,7 +237,7 @@ func TestReceiveDrainsAStall(t *testing.T) {
 	if n, err := p.sb.receive(nil); n != 0 || err != nil {
 		t.Errorf("a second reading: %d, %v", n, err)
 	}
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("an empty reading took %v", took)
 	}
 }

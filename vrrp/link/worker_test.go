@@ -399,7 +399,7 @@ func TestWorkerSubmitFromEmit(t *testing.T) {
 			if x.Job != id || x.Err != nil {
 				t.Errorf("result %+v, want job %d", x, id)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("no result of job %d", id)
 		}
 	}

@@ -148,7 +148,7 @@ func innerPattern(name string) string {
 // forwardedFlags are the flags of this test binary that the inner run shall have too: all that were set, save those that this
 // package sets itself and those that name an output file.
 func forwardedFlags() []string {
-	keep := map[string]bool{"test.short": true, "test.skip": true, "test.failfast": true, "test.parallel": true, "test.cpu": true, "test.shuffle": true}
+	keep := map[string]bool{"test.short": true, "test.skip": true, "test.failfast": true, "test.parallel": true, "test.shuffle": true}
 	var out []string
 	flag.Visit(func(f *flag.Flag) {
 		if keep[f.Name] || !strings.HasPrefix(f.Name, "test.") {
