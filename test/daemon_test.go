@@ -228,6 +228,19 @@ func findRole(s control.Status, role string) (control.Process, error) {
 	return control.Process{}, fmt.Errorf("status has no process %q", role)
 }
 
+// waitLog waits until the log says something often enough from a place on: it is written after what it tells of has happened.
+func (d *director) waitLog(from, times int, text string) {
+	d.t.Helper()
+	if err := netlab.EventuallyWithin(patience, func() error {
+		if n := strings.Count(d.Log()[from:], text); n < times {
+			return fmt.Errorf("the log says %q %d times, want %d", text, n, times)
+		}
+		return nil
+	}); err != nil {
+		d.t.Errorf("%s: %v:\n%s", d.host.Name(), err, netlab.Tail(d.Log()[from:], 4000))
+	}
+}
+
 // PID returns the process number of parent, vrrp or checkers; it ends the test when that does not run.
 func (d *director) PID(role string) int {
 	d.t.Helper()

@@ -316,7 +316,12 @@ func (f *checkFarm) judge(ended []time.Time, faults []fault) {
 		if name, _, isServer := strings.Cut(e.Subject, "/"); isServer && !slices.ContainsFunc(faults, func(one fault) bool { return one.explains(name, e) }) {
 			f.t.Errorf("event %+v", e)
 		}
-		if line := linesWith(log, fmt.Sprintf("seq=%d\n", e.Seq)); !strings.Contains(line, "reason="+strconv.Quote(e.Reason)) || !strings.Contains(line, e.Subject) {
+		mark := fmt.Sprintf("seq=%d\n", e.Seq)
+		if !strings.Contains(log, mark) {
+			f.d.waitLog(0, 1, mark)
+			log = f.d.Log()
+		}
+		if line := linesWith(log, mark); !strings.Contains(line, "reason="+strconv.Quote(e.Reason)) || !strings.Contains(line, e.Subject) {
 			f.t.Errorf("the log says %q about the event %+v", line, e)
 		}
 	}

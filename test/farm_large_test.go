@@ -145,8 +145,14 @@ func testLargeTable(t *testing.T) {
 	}
 	changed := func(want int) {
 		t.Helper()
-		if n := lastChanges(t, r.ours.Log()); n != want {
-			t.Errorf("%d changes in the kernel's table, want %d", n, want)
+		// The log is written after a reload has been answered.
+		if err := netlab.EventuallyWithin(patience, func() error {
+			if n := lastChanges(t, r.ours.Log()); n != want {
+				return fmt.Errorf("%d changes in the kernel's table, want %d", n, want)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
 		}
 	}
 

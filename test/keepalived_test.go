@@ -166,6 +166,8 @@ func (tc keepalivedCase) play(t *testing.T) {
 	if i := a.WaitInstance("VI", "BACKUP", limit); !strings.HasPrefix(i.Master, tc.master) || i.MasterPriority != 90 {
 		t.Errorf("A says the master is %s with %d", i.Master, i.MasterPriority)
 	}
+	// While it still has adverts to read that A sent as MASTER, it answers them even after it was told to stop, and leaves the address behind.
+	p.Holds(masterDown, "keepalived is master", func() bool { return p.b.HasAddr(addr) && !p.a.HasAddr(addr) })
 	p.Must(k.Stop(patience))
 	onA("master_stopped")
 	keepalived()

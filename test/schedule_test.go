@@ -130,9 +130,8 @@ func TestScheduling(t *testing.T) {
 	pid = d.SignalRole("vrrp", syscall.SIGXCPU)
 	d.WaitRespawn("vrrp", pid, patience)
 	d.WaitInstance("VI_1", "MASTER", patience)
-	if log := d.Log(); !strings.Contains(log, "rt_time_limit") || !strings.Contains(log, "vrrpd.(*Daemon).loop") {
-		t.Errorf("the log does not say where the child was:\n%s", log)
-	}
+	d.waitLog(0, 1, "rt_time_limit")
+	d.waitLog(0, 1, "vrrpd.(*Daemon).loop") // where the child was
 }
 
 // Without the right to it the daemon works all the same, and says what it did not get.

@@ -163,6 +163,7 @@ fall = 2
 	if i := b.Instance("VI_1"); i.Code != "higher_priority" {
 		t.Errorf("B is %s: %s", i.State, i.Reason)
 	}
+	a.waitLog(0, 1, "from=-254 to=0")
 	var told []string
 	for line := range strings.Lines(a.Log()) {
 		if _, rest, ok := strings.Cut(line, `tracker="file maintenance" `); ok {

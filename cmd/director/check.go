@@ -3,11 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"director/config"
+	"director/internal/configfile"
 	"director/internal/secret"
 	"director/internal/verdict"
 	"director/internal/watchdog"
@@ -111,7 +111,7 @@ func newExamination(path string) *examination {
 func (e *examination) source(file string) string {
 	text, read := e.texts[file]
 	if !read {
-		if b, err := os.ReadFile(file); err == nil { // what it includes; without it no line is shown
+		if b, err := configfile.Read(file); err == nil { // what it includes; without it no line is shown
 			text = string(b)
 		}
 		e.texts[file] = text
@@ -131,7 +131,7 @@ func (e *examination) fail(file string, err error) {
 
 // read reads and parses a file. The result is nil when it cannot be used.
 func (e *examination) read(file string) (cfg *config.Config, find config.Finder, warnings []config.Warning) {
-	text, err := os.ReadFile(file)
+	text, err := configfile.ReadAny(file)
 	if err != nil {
 		e.fail(file, err)
 		return nil, nil, nil

@@ -254,7 +254,7 @@ func addCompletion(root *cobra.Command, o *options) {
 		"log-level": words("debug", "info", "warn", "error"), "log-format": words("text", "json"), "report": words("text", "json"),
 		"color": words(string(colourAuto), string(colourAlways), string(colourNever)),
 		"netns": namespaces, "sort": words(top.Orders()...), "process": listOf(processes),
-		"kind": listOf(words("address", "alarm", "apply", "bfd", "gate", "group", "instance", "ipvs", "loglevel", "maintenance", "process", "reload", "script",
+		"kind": listOf(words("address", "alarm", "apply", "bfd", "file", "gate", "group", "instance", "ipvs", "loglevel", "maintenance", "process", "reload", "script",
 			"server", "service", "tracker")),
 		"subject":     listOf(o.completes(eventSubjects, subjectService)),
 		"tcp-service": o.kernelServices("tcp"), "udp-service": o.kernelServices("udp"), "sctp-service": o.kernelServices("sctp"),

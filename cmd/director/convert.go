@@ -11,6 +11,7 @@ import (
 
 	"director/config"
 	"director/config/convert"
+	"director/internal/configfile"
 )
 
 func newConvert() *cobra.Command {
@@ -97,9 +98,9 @@ func convertFile(stdin io.Reader, name string, from convert.Format, id string) (
 	var err error
 	if name == "-" {
 		name = "standard input"
-		text, err = io.ReadAll(stdin)
+		text, err = configfile.From(stdin, name)
 	} else {
-		text, err = os.ReadFile(name)
+		text, err = configfile.ReadAny(name)
 	}
 	if err != nil {
 		return nil, &failure{exitFailure, err}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"director/config"
+	"director/internal/configfile"
 	"director/internal/control"
 	"director/internal/doctor"
 	"director/internal/doctor/examine"
@@ -60,7 +61,7 @@ is, whatever else was found.`,
 // diagnose reads the configuration, looks at the host and makes all checks. Its error
 // is about the configuration.
 func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error) {
-	text, err := os.ReadFile(o.configPath)
+	text, err := configfile.Read(o.configPath)
 	if err != nil {
 		return doctor.Report{}, &failure{exitFailure, err}
 	}

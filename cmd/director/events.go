@@ -69,7 +69,7 @@ what the last one has left is told.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one event a line")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on, also when the daemon is restarted")
 	cmd.Flags().IntVarP(&f.number, "number", "n", 50, "how many past events to tell at most")
-	cmd.Flags().StringSliceVar(&f.kinds, "kind", nil, "only of these kinds: instance, group, alarm, service, server, maintenance, script, tracker, bfd, gate, address, ipvs, process, reload, loglevel, ...")
+	cmd.Flags().StringSliceVar(&f.kinds, "kind", nil, "only of these kinds: instance, group, alarm, service, server, maintenance, script, tracker, bfd, gate, address, ipvs, file, process, reload, loglevel, ...")
 	cmd.Flags().StringSliceVar(&f.subjects, "subject", nil, "only about these names; that of an instance or virtual server means what belongs to it, too")
 	cmd.Flags().DurationVar(&f.since, "since", 0, "only those that are not older")
 	return cmd

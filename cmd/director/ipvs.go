@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"director/internal/configfile"
 	"director/internal/ipvsctl"
 	"director/ipvs"
 	"director/ipvs/kernel"
@@ -79,7 +80,7 @@ func (i *ipvsOptions) open() (*kernel.Kernel, error) {
 // configured returns the network namespace whose IPVS the configuration means. The
 // default file may be missing; one that is named may not.
 func (i *ipvsOptions) configured() (string, error) {
-	text, err := os.ReadFile(i.configPath)
+	text, err := configfile.ReadAny(i.configPath)
 	switch {
 	case err != nil && i.configGiven():
 		return "", &failure{exitFailure, err}

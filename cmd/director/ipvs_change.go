@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"director/internal/configfile"
 	"director/internal/control"
 	"director/internal/ipvsctl"
 	"director/ipvs"
@@ -248,10 +248,10 @@ and without detours.`,
 				return err
 			}
 			name := "standard input"
-			read := func() ([]byte, error) { return io.ReadAll(cmd.InOrStdin()) }
+			read := func() ([]byte, error) { return configfile.From(cmd.InOrStdin(), name) }
 			if len(args) > 0 && args[0] != "-" {
 				name = args[0]
-				read = func() ([]byte, error) { return os.ReadFile(name) }
+				read = func() ([]byte, error) { return configfile.ReadAny(name) }
 			}
 			text, err := read()
 			if err != nil {

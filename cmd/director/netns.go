@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"director/config"
+	"director/internal/configfile"
 )
 
 // namespaceDir is where `ip netns` keeps its namespaces.
@@ -22,7 +23,7 @@ const namespaceDir = "/run/netns/"
 // there, or need not go anywhere; a configuration that cannot be read is left to who
 // reads it next.
 func enterNamespace(configPath string) error {
-	text, err := os.ReadFile(configPath)
+	text, err := configfile.Read(configPath)
 	if err != nil {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 
 	"director/config"
 	"director/config/keepalived"
+	"director/internal/configfile"
 	"director/vrrp/link"
 )
 
@@ -79,7 +80,7 @@ func surroundings() keepalived.Options {
 		dir = "/" // the names of files are absolute in the daemon's unit
 	}
 	return keepalived.Options{
-		ID: host, Dir: dir, Glob: filepath.Glob, Read: os.ReadFile, Env: os.LookupEnv,
+		ID: host, Dir: dir, Glob: filepath.Glob, Read: configfile.Read, Env: os.LookupEnv,
 		Random: func(least, most int) int { return least + rand.IntN(most-least+1) },
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"director/config"
 	"director/internal/checkd"
+	"director/internal/configfile"
 	"director/internal/control"
 	"director/internal/vrrpd"
 	"director/internal/watchdog"
@@ -79,7 +79,7 @@ Exit status:
 // readFile returns the absolute path of a file and its content.
 func readFile(name string) (path string, text []byte, err error) {
 	if path, err = filepath.Abs(name); err == nil {
-		text, err = os.ReadFile(path)
+		text, err = configfile.ReadAny(path)
 	}
 	return path, text, err
 }

@@ -98,28 +98,20 @@ func (s *service) told(now time.Time) *savedAlarm {
 
 // keepAlarms brings the file up to date.
 func (d *Daemon) keepAlarms(now time.Time) {
-	const what = "write the record of alarms"
-	if d.dry || !d.alarmsStale || d.table.waits(now, what) {
-		return
-	}
+	d.keep(now, d.opts.StateDir, alarmsName, &d.alarmsStale, func() error { return d.saveAlarms(now) })
+}
+
+func (d *Daemon) saveAlarms(now time.Time) error {
 	f := alarmsFile{Version: alarmsVersion}
 	for _, s := range d.services {
 		if a := s.told(now); a != nil {
 			f.Alarms = append(f.Alarms, *a)
 		}
 	}
-	var err error
 	if len(f.Alarms) == 0 {
-		err = removeFile(d.opts.StateDir, alarmsName)
-	} else {
-		err = writeFile(d.opts.StateDir, alarmsName, f)
+		return removeFile(d.opts.StateDir, alarmsName)
 	}
-	if err != nil {
-		d.table.fail(now, what, err).again = d.keepAlarms
-		return
-	}
-	d.alarmsStale = false
-	d.table.succeed(what)
+	return writeFile(d.opts.StateDir, alarmsName, f)
 }
 
 // recallAlarms puts what was told before the daemon ended into what the pools are told

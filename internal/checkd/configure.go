@@ -352,16 +352,7 @@ func (d *Daemon) keepRecord(now time.Time) {
 			}
 		}
 	}
-	const what = "write the record of owned services"
-	if d.dry || !d.recordStale || t.waits(now, what) {
-		return
-	}
-	if err := writeRecord(d.opts.RuntimeDir, t.owned); err != nil {
-		t.fail(now, what, err).again = d.keepRecord
-		return
-	}
-	d.recordStale = false
-	t.succeed(what)
+	d.keep(now, d.opts.RuntimeDir, recordName, &d.recordStale, func() error { return writeRecord(d.opts.RuntimeDir, t.owned) })
 }
 
 // settled says whether no pool waits for its first server.

@@ -125,7 +125,8 @@ type Daemon struct {
 	statsAt  time.Time  // when they were read
 
 	maintenance maintenance
-	alarmsStale bool // the record of alarms is not up to date
+	alarmsStale bool     // the record of alarms is not up to date
+	unwritten   failures // records of this process, by their paths
 
 	generation   uint64
 	configured   bool                // a generation is in force
@@ -168,7 +169,7 @@ func New(log *slog.Logger, opts Options) *Daemon {
 	d := &Daemon{
 		log: log, opts: opts.withDefaults(),
 		byKey: map[ipvs.ServiceKey]*service{}, changed: map[*service]struct{}{}, rising: map[*service]time.Time{}, roles: map[string]string{},
-		marks: map[passage]uint32{},
+		marks: map[passage]uint32{}, unwritten: failures{},
 	}
 	d.polls = opts.Probe == nil
 	d.table = newTable(log, d.repaired)
@@ -362,6 +363,7 @@ func (d *Daemon) work(now time.Time) {
 	d.tickWhole(now)
 	d.rise(now)
 	d.tickMaintenance(now)
+	d.retryRecords(now)
 	d.flush(now)
 	if d.ackWaits && (!now.Before(d.ackBy) || d.settled()) {
 		d.ack()
@@ -412,13 +414,11 @@ func (d *Daemon) pause(now time.Time) time.Duration {
 	consider(d.nextRise())
 	consider(d.whole.checkAt, d.whole.needed(d))
 	consider(d.nextMaintenance())
+	consider(d.unwritten.next())
 	consider(d.ackBy, d.ackWaits)
 	consider(d.snapshotDue(), d.news && !d.ackWaits)
 	return next.Sub(now)
 }
-
-// snapshotDue returns when a snapshot that nobody asked for may be sent.
-func (d *Daemon) snapshotDue() time.Time { return d.lastSnapshot.Add(d.gap()) }
 
 // gap is the least time between two looks at everything, so that many servers do not
 // keep this process busy with that.

@@ -485,15 +485,27 @@ func TestRecordOfOrders(t *testing.T) {
 		if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "a restart would forget this") {
 			t.Errorf("notes %v", r.Notes)
 		}
-		if f := w.inquire().Failures; len(f) != 1 || f[0].What != "write the record of orders" {
-			t.Errorf("failures %+v", f)
+		file := filepath.Join(w.dir, maintenanceName)
+		if got, want := w.events(), file+" written>failed"; !strings.HasSuffix(got, want) {
+			t.Errorf("events %q, want %q", got, want)
+		}
+		w.pass(10 * time.Minute)
+		s := w.inquire()
+		if f := s.Unwritten; len(f) != 1 || f[0].What != file || f[0].Error != "no such file or directory" || f[0].Count < 10 {
+			t.Errorf("files that cannot be written: %+v", f)
+		}
+		if len(s.Failures) != 0 || s.Work.Failed != 0 || strings.Contains(w.log.String(), "kernel call") {
+			t.Errorf("calls of the kernel that fail: %+v, %d", s.Failures, s.Work.Failed)
 		}
 		if err := os.MkdirAll(w.dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(time.Minute)
-		if f := w.inquire().Failures; len(f) != 0 {
-			t.Errorf("failures %+v", f)
+		if f := w.inquire().Unwritten; len(f) != 0 {
+			t.Errorf("files that cannot be written: %+v", f)
+		}
+		if got, want := w.events(), file+" failed>written"; got != want {
+			t.Errorf("events %q, want %q", got, want)
 		}
 		if f, err := readMaintenance(w.dir); err != nil || len(f.Overrides) != 1 {
 			t.Errorf("the record is written late: %+v, %v", f, err)

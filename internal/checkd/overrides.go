@@ -102,16 +102,7 @@ func (d *Daemon) saveMaintenance() error {
 
 // keepMaintenance brings the file up to date after a change that nobody can refuse.
 func (d *Daemon) keepMaintenance(now time.Time) {
-	const what = "write the record of orders"
-	if d.dry || !d.maintenance.stale || d.table.waits(now, what) {
-		return
-	}
-	if err := d.saveMaintenance(); err != nil {
-		d.table.fail(now, what, err).again = d.keepMaintenance
-		return
-	}
-	d.maintenance.stale = false
-	d.table.succeed(what)
+	d.keep(now, d.opts.StateDir, maintenanceName, &d.maintenance.stale, d.saveMaintenance)
 }
 
 // recallMaintenance puts what was ordered before this process began into what the

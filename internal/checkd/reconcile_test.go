@@ -227,15 +227,15 @@ func TestRecordCannotBeWritten(t *testing.T) {
 		w.configure(configOf("web: a1"))
 		w.pass(10 * time.Second)
 		w.table("web: a1")
-		if s := w.inquire(); len(s.Failures) != 1 || s.Failures[0].What != "write the record of owned services" || s.Failures[0].Count != 5 {
-			t.Errorf("failures %+v", s.Failures)
+		if s := w.inquire(); len(s.Unwritten) != 1 || s.Unwritten[0].What != filepath.Join(w.dir, recordName) || s.Unwritten[0].Count != 5 || len(s.Failures) != 0 {
+			t.Errorf("files %+v, calls %+v", s.Unwritten, s.Failures)
 		}
 		if err := os.Mkdir(w.dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(10 * time.Second)
-		if s := w.inquire(); len(s.Failures) != 0 {
-			t.Errorf("failures %+v", s.Failures)
+		if s := w.inquire(); len(s.Unwritten) != 0 {
+			t.Errorf("files %+v", s.Unwritten)
 		}
 		if owned, err := readRecord(w.dir); err != nil || !owned.Has(key("web")) {
 			t.Errorf("record %v, %v", owned, err)

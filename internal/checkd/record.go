@@ -73,10 +73,7 @@ func readRecord(dir string) (ipvs.Set, error) {
 // reader sees the old one or the new one, never a part.
 func writeRecord(dir string, owned ipvs.Set) error {
 	if len(owned) == 0 {
-		if err := removeFile(dir, recordName); err != nil {
-			return fmt.Errorf("checkd: remove record of owned services: %w", err)
-		}
-		return nil
+		return removeFile(dir, recordName)
 	}
 	return writeFile(dir, recordName, recordFile{Version: recordVersion, Services: slices.SortedFunc(maps.Keys(owned), ipvs.ServiceKey.Compare)})
 }
@@ -85,12 +82,12 @@ func writeRecord(dir string, owned ipvs.Set) error {
 func writeFile(dir, name string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
-		return fmt.Errorf("checkd: %s: %w", name, err)
+		return unwritable(dir, name, err)
 	}
 	// CreateTemp gives the file mode 0600.
 	f, err := os.CreateTemp(dir, name+".*")
 	if err != nil {
-		return fmt.Errorf("checkd: write %s: %w", name, err)
+		return unwritable(dir, name, err)
 	}
 	_, err = f.Write(append(text, '\n'))
 	if err == nil {
@@ -104,29 +101,43 @@ func writeFile(dir, name string, value any) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return fmt.Errorf("checkd: write %s: %w", name, err)
+		return unwritable(dir, name, err)
 	}
-	return syncDir(dir)
+	if err := syncDir(dir); err != nil {
+		return unwritable(dir, name, err)
+	}
+	return nil
+}
+
+// unwritable names the file that could not be written, and not the one of a passing name
+// that is written in its place: that differs each time.
+func unwritable(dir, name string, err error) error {
+	var at *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &at):
+		err = at.Err
+	case errors.As(err, &link):
+		err = link.Err
+	}
+	return fmt.Errorf("checkd: write %s: %w", filepath.Join(dir, name), err)
 }
 
 // removeFile removes a file of dir, which may be gone already.
 func removeFile(dir, name string) error {
 	err := os.Remove(filepath.Join(dir, name))
-	if errors.Is(err, fs.ErrNotExist) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return err
+	return unwritable(dir, name, err)
 }
 
 // syncDir brings the names in a directory to the disk.
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("checkd: %w", err)
+		return err
 	}
 	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("checkd: %w", err)
-	}
-	return nil
+	return f.Sync()
 }

@@ -3,7 +3,6 @@ package checkd
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"director/checkers"
@@ -36,6 +35,9 @@ func (d *Daemon) readStats(now time.Time) {
 	}
 }
 
+// snapshotDue returns when a snapshot that nobody asked for may be sent.
+func (d *Daemon) snapshotDue() time.Time { return d.lastSnapshot.Add(d.gap()) }
+
 // snapshot is what status shows of the checkers, with the counters that were
 // read last.
 func (d *Daemon) snapshot() *control.Checkers {
@@ -51,12 +53,7 @@ func (d *Daemon) snapshot() *control.Checkers {
 	for i, s := range d.services {
 		c.Services[i] = d.serviceStatus(s)
 	}
-	for _, f := range d.table.failures {
-		c.Failures = append(c.Failures, f.KernelFail)
-	}
-	slices.SortFunc(c.Failures, func(a, b control.KernelFail) int {
-		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.What, b.What))
-	})
+	c.Failures, c.Unwritten = d.table.failures.status(), d.unwritten.status()
 	return c
 }
 

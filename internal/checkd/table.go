@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"director/internal/control"
 	"director/ipvs"
 )
 
@@ -33,14 +32,6 @@ type Kernel interface {
 	Close() error
 }
 
-// Back-off of a kernel call that fails. The second attempt follows at once, over
-// a table that was read anew: most often somebody else was only faster. Then the
-// delay doubles from first to last.
-const (
-	firstRetry = time.Second
-	lastRetry  = time.Minute
-)
-
 // table keeps the kernel's table as it is wanted. All its methods belong to the
 // daemon's loop.
 type table struct {
@@ -59,7 +50,7 @@ type table struct {
 
 	dirty      map[ipvs.ServiceKey]struct{} // wanted otherwise since the last flush
 	picture    ipvs.Table                   // what have was before the kernel was read anew for the next flush, else nil
-	failures   map[string]*failure          // by what failed
+	failures   failures
 	compareAt  time.Time
 	reconciled time.Time // of the last comparison
 	repairs    uint64
@@ -73,20 +64,11 @@ type table struct {
 	owed     map[string]repair // differences that were found and could not be undone yet
 }
 
-// failure is a kernel call that fails and is retried.
-type failure struct {
-	control.KernelFail
-	op    bool            // an operation on the table, which may cease to be wanted
-	again func(time.Time) // tries again; nil: comparing the table does
-	retry time.Time       // when
-	delay time.Duration   // doubles
-}
-
 func newTable(log *slog.Logger, report func(repair)) *table {
 	return &table{
 		log: log, report: report,
 		have: ipvs.Table{}, want: ipvs.Table{}, owned: ipvs.Set{}, interval: time.Minute,
-		dirty: map[ipvs.ServiceKey]struct{}{}, failures: map[string]*failure{}, repeated: map[string]int{}, owed: map[string]repair{},
+		dirty: map[ipvs.ServiceKey]struct{}{}, failures: failures{}, repeated: map[string]int{}, owed: map[string]repair{},
 	}
 }
 
@@ -110,10 +92,8 @@ func (t *table) next() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	at := t.compareAt
-	for _, f := range t.failures {
-		if f.retry.Before(at) {
-			at = f.retry
-		}
+	if retry, any := t.failures.next(); any && retry.Before(at) {
+		at = retry
 	}
 	return at, true
 }
@@ -354,28 +334,16 @@ func record(have ipvs.Table, op ipvs.Op) {
 
 // fail records a failed call and sets the time of its next attempt.
 func (t *table) fail(now time.Time, what string, err error) *failure {
-	f := t.failures[what]
-	if f == nil {
-		f = &failure{KernelFail: control.KernelFail{What: what, Since: now}, retry: now}
-		t.failures[what] = f
-	} else {
-		f.delay = min(max(2*f.delay, firstRetry), lastRetry)
-		f.retry = now.Add(f.delay)
-	}
-	f.Count++
 	t.failed++
-	if text := err.Error(); text != f.Error {
-		f.Error = text
-		t.log.Error("kernel call failed; it will be tried again", "what", what, "reason", text, "count", f.Count)
+	f, news := t.failures.add(now, what, err.Error())
+	if news {
+		t.log.Error("kernel call failed; it will be tried again", "what", what, "reason", f.Error, "count", f.Count)
 	}
 	return f
 }
 
 // waits says that a call which failed is not due to be tried again yet.
-func (t *table) waits(now time.Time, what string) bool {
-	f := t.failures[what]
-	return f != nil && now.Before(f.retry)
-}
+func (t *table) waits(now time.Time, what string) bool { return t.failures.wait(now, what) }
 
 // succeed ends the record of a failing call.
 func (t *table) succeed(what string) {

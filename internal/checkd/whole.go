@@ -72,23 +72,13 @@ func readWhole(dir string) (wholeRecord, error) {
 // keepWhole writes the record when it has changed.
 func (d *Daemon) keepWhole(now time.Time) {
 	w := &d.whole
-	const what = "write the record of sync daemons and timeouts"
-	if d.dry || !w.stale || d.table.waits(now, what) {
-		return
-	}
-	var err error
-	if w.record.empty() {
-		err = removeFile(d.opts.RuntimeDir, wholeName)
-	} else {
+	d.keep(now, d.opts.RuntimeDir, wholeName, &w.stale, func() error {
+		if w.record.empty() {
+			return removeFile(d.opts.RuntimeDir, wholeName)
+		}
 		w.record.Version = recordVersion
-		err = writeFile(d.opts.RuntimeDir, wholeName, w.record)
-	}
-	if err != nil {
-		d.table.fail(now, what, err).again = d.keepWhole
-		return
-	}
-	w.stale = false
-	d.table.succeed(what)
+		return writeFile(d.opts.RuntimeDir, wholeName, w.record)
+	})
 }
 
 // wanted returns the sync daemons that should run now.

@@ -331,7 +331,7 @@ func TestHostileClients(t *testing.T) {
 		send []byte
 		want string
 	}{
-		{"long", binary.BigEndian.AppendUint32(nil, maxRequest+1), "control: frame of 67108865 bytes is longer than the 67108864 allowed"},
+		{"long", binary.BigEndian.AppendUint32(nil, maxRequest+1), "control: frame of 100663297 bytes is longer than the 100663296 allowed"},
 		{"not JSON", append(binary.BigEndian.AppendUint32(nil, 3), "abc"...), "control: malformed frame: invalid character 'a' looking for beginning of value"},
 		{"torn", append(binary.BigEndian.AppendUint32(nil, 30), "{}"...), "control: unexpected EOF inside a frame"},
 	} {

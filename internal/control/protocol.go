@@ -58,7 +58,7 @@ type Response struct {
 
 // Frame limits in bytes.
 const (
-	maxRequest  = 64 << 20 // a whole configuration; only root and the daemon's user get so far
+	maxRequest  = 96 << 20 // a whole configuration in base64; only root and the daemon's user get so far
 	maxResponse = 256 << 20
 )
 

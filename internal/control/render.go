@@ -175,14 +175,18 @@ func (s *VRRP) late() bool {
 	return false
 }
 
-// troubles lists kernel calls that fail and what had to be repaired.
+// troubles lists kernel calls that fail, files that cannot be written and what had to be repaired.
 func (v View) troubles(p *page, s *Status) {
-	var fails []KernelFail
+	var fails []Failure
 	if s.VRRP != nil {
 		fails = append(fails, s.VRRP.Failures...)
 	}
 	if s.Checkers != nil {
 		fails = append(fails, s.Checkers.Failures...)
+		for _, f := range s.Checkers.Unwritten {
+			f.What = "write " + f.What
+			fails = append(fails, f)
+		}
 	}
 	if len(fails) > 0 {
 		t := table{head: []string{"FAILING", "FOR", "TRIES", "ERROR"}}

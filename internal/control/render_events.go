@@ -114,7 +114,7 @@ func (s *Status) About(subject string) (part Status, known bool) {
 	}
 	if s.Checkers != nil {
 		c := *s.Checkers
-		c.Failures = nil
+		c.Failures, c.Unwritten = nil, nil
 		service, server, _ := strings.Cut(subject, "/")
 		c.Services = keep(c.Services, func(v Service) bool { return v.Name == service })
 		if len(c.Services) > 0 && server != "" {

@@ -139,7 +139,7 @@ func troubled() *Status {
 		{Name: "chk_new", State: "unknown"},
 		{Name: "chk_slow", State: "unknown", Since: at(4 * time.Second), LastRun: at(4 * time.Second)},
 	}
-	s.VRRP.Failures = []KernelFail{{What: "add 192.0.2.7/24 to bond0.17", Error: "permission denied", Since: at(400 * time.Hour), Count: 1017}}
+	s.VRRP.Failures = []Failure{{What: "add 192.0.2.7/24 to bond0.17", Error: "permission denied", Since: at(400 * time.Hour), Count: 1017}}
 	s.Notify = []NotifyChannel{
 		{Channel: "script", Sent: 7},
 		{Channel: "mail", Sent: 12, Failed: 3, Dropped: 1, Queued: 2, LastError: "mail server mx: connection refused", LastErrorAt: at(4 * time.Second)},

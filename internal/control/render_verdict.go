@@ -70,6 +70,9 @@ func (v View) wrong(s *Status) []string {
 	if fails > 0 {
 		list = append(list, plural(uint64(fails), "call of the kernel fails", "calls of the kernel fail"))
 	}
+	if s.Checkers != nil && len(s.Checkers.Unwritten) > 0 {
+		list = append(list, plural(uint64(len(s.Checkers.Unwritten)), "file cannot be written", "files cannot be written"))
+	}
 	return list
 }
 

@@ -37,7 +37,8 @@ func TestVerdict(t *testing.T) {
 		{func(s *Status) { s.Readiness = &Readiness{} }, "NOT WELL: this host is not ready to serve\n"},
 		{func(s *Status) { s.VRRP.Instances[0].Addresses[0].Installed = false }, "NOT WELL: without all of its addresses: web\n"},
 		{func(s *Status) { s.VRRP.Instances[0].HeldBack = "lock" }, "NOT WELL: held back from a takeover: web\n"},
-		{func(s *Status) { s.VRRP.Failures = make([]KernelFail, 2) }, "NOT WELL: 2 calls of the kernel fail\n"},
+		{func(s *Status) { s.VRRP.Failures = make([]Failure, 2) }, "NOT WELL: 2 calls of the kernel fail\n"},
+		{func(s *Status) { s.Checkers = &Checkers{Unwritten: []Failure{{What: "/x/maintenance.json"}}} }, "NOT WELL: 1 file cannot be written\n"},
 		{func(s *Status) { s.Processes[1].State = "hung" }, "NOT WELL: process vrrp: hung\n"},
 		{func(s *Status) { s.Processes[1].Restarts = 3 }, "all is well: MASTER of web\nprocesses"}, // long ago
 		{func(s *Status) { s.Processes[1].Restarts, s.Processes[1].StartedAt = 3, at(time.Minute) }, "all is well: MASTER of web\nto note: process vrrp was started again 1m0s ago\n"},

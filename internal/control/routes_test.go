@@ -25,7 +25,7 @@ func TestRenderRoutes(t *testing.T) {
 			{What: "setting promote_secondaries of eth0", Installed: true},
 			{What: "setting promote_secondaries of eth7", Error: "no such device"},
 		},
-		Failures: []KernelFail{{What: "add setting promote_secondaries of eth7", Count: 2, Error: "link: add setting promote_secondaries of eth7: no such device"}},
+		Failures: []Failure{{What: "add setting promote_secondaries of eth7", Count: 2, Error: "link: add setting promote_secondaries of eth7: no such device"}},
 	}}
 	var b bytes.Buffer
 	if err := Render(&b, s, View{Now: time.Now()}); err != nil {

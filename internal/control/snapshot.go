@@ -101,7 +101,7 @@ type VRRP struct {
 	Lateness  Lateness          `json:"lateness"`           // of the event loop's timer
 	Repairs   uint64            `json:"repairs"`            // addresses, routes and rules put back after somebody else removed them
 	Repaired  time.Time         `json:"repaired,omitzero"`  // the newest of them
-	Failures  []KernelFail      `json:"failures,omitempty"`
+	Failures  []Failure         `json:"failures,omitempty"`
 	// Static is what the kernel holds as long as the daemon lives: addresses, routes
 	// and rules of the configuration, and settings of interfaces that director needs.
 	Static []KernelItem `json:"static,omitempty"`
@@ -275,9 +275,9 @@ type Script struct {
 	Output   string        `json:"output,omitempty"`
 }
 
-// KernelFail is a kernel call that failed and is being retried.
-type KernelFail struct {
-	What  string    `json:"what"`
+// Failure is a kernel call or the writing of a file that failed and is being retried.
+type Failure struct {
+	What  string    `json:"what"` // of a file: its path
 	Error string    `json:"error"`
 	Since time.Time `json:"since"`
 	Count int       `json:"count"`
@@ -285,14 +285,15 @@ type KernelFail struct {
 
 // Checkers is the checker child's part of a snapshot.
 type Checkers struct {
-	Generation uint64       `json:"generation"`
-	Services   []Service    `json:"services"`
-	Reconciled time.Time    `json:"reconciled"`        // last comparison of the whole kernel table
-	Repairs    uint64       `json:"repairs"`           // differences found that director had not made
-	Repaired   time.Time    `json:"repaired,omitzero"` // the newest of them
-	Work       TableWork    `json:"table_work"`
-	Failures   []KernelFail `json:"failures,omitempty"`
-	Sync       *IPVSSync    `json:"ipvs_sync,omitempty"` // nil: not configured
+	Generation uint64    `json:"generation"`
+	Services   []Service `json:"services"`
+	Reconciled time.Time `json:"reconciled"`        // last comparison of the whole kernel table
+	Repairs    uint64    `json:"repairs"`           // differences found that director had not made
+	Repaired   time.Time `json:"repaired,omitzero"` // the newest of them
+	Work       TableWork `json:"table_work"`
+	Failures   []Failure `json:"failures,omitempty"`        // calls of the kernel
+	Unwritten  []Failure `json:"unwritten_files,omitempty"` // records of the checkers, which a restart would lack
+	Sync       *IPVSSync `json:"ipvs_sync,omitempty"`       // nil: not configured
 }
 
 // TableWork is what keeping the kernel's IPVS table took since the process started.
@@ -477,7 +478,7 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, maintenance, script, tracker, bfd, address, gate, alarm, ipvs, process, reload
+	Kind       string    `json:"kind"`    // instance, group, service, server, maintenance, script, tracker, bfd, address, gate, alarm, ipvs, file, process, reload
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`

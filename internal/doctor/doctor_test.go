@@ -309,11 +309,12 @@ var cases = []finding{
 		d := f.Daemon
 		d.VRRP.Instances[0].State, d.VRRP.Instances[0].Reason = "FAULT", "eth0 is down"
 		d.VRRP.Alarms = []control.Alarm{{Instance: "web", Code: "two_masters", Level: control.LevelAlarm, Reason: "two"}, {Instance: "web", Code: "w", Level: control.LevelWarning, Reason: "one"}}
-		d.VRRP.Failures = []control.KernelFail{{What: "add address", Error: "no", Since: time.Unix(0, 0)}}
+		d.VRRP.Failures = []control.Failure{{What: "add address", Error: "no", Since: time.Unix(0, 0)}}
+		d.Checkers = &control.Checkers{Unwritten: []control.Failure{{What: "/var/lib/director/maintenance.json", Error: "no space left on device"}}}
 		d.LastReload = &control.ReloadResult{Errors: []string{"x:1: bad"}}
 		d.Processes[0].Restarts = 2
 		f.OtherConfig = true
-	}, []string{"broken daemon 0 reload was refused", "broken daemon 0 add address fails", "broken daemon 1 in FAULT: eth0 is down", "broken daemon 1 alarm two_masters", "unwise daemon 1 alarm w", "note daemon 0 another configuration", "note daemon 0 2 times"}},
+	}, []string{"broken daemon 0 reload was refused", "broken daemon 0 add address fails", "broken daemon 1 in FAULT: eth0 is down", "broken daemon 1 alarm two_masters", "unwise daemon 0 maintenance.json cannot be written", "unwise daemon 1 alarm w", "note daemon 0 another configuration", "note daemon 0 2 times"}},
 }
 
 func master() *control.Status {

@@ -211,7 +211,7 @@ func daemon(v *visit) {
 			v.add(Note, nil, fmt.Sprintf("the %s process was started again %s; it ended last with: %s", p.Role, times(p.Restarts), orElse(p.LastExit, "no message")), "journalctl -u director")
 		}
 	}
-	failures := func(list []control.KernelFail) {
+	failures := func(list []control.Failure) {
 		for _, f := range list {
 			v.add(Broken, nil, fmt.Sprintf("%s fails since %s: %s", f.What, f.Since.Format("2006-01-02 15:04:05"), f.Error), "director status")
 		}
@@ -242,6 +242,9 @@ func daemon(v *visit) {
 	}
 	if s.Checkers != nil {
 		failures(s.Checkers.Failures)
+		for _, f := range s.Checkers.Unwritten {
+			v.add(Unwise, nil, fmt.Sprintf("%s cannot be written since %s: %s", f.What, f.Since.Format("2006-01-02 15:04:05"), f.Error), "df "+path.Dir(f.What)+"   # is there room? then: director status")
+		}
 		for _, vs := range s.Checkers.Services {
 			path := []string{"virtual_server", vs.Name}
 			if g := vs.PanicGuard; g != nil && g.Blocking {

@@ -380,6 +380,10 @@ func testProcesses(t *testing.T) {
 	if out, err := a.Run("sh", "-c", "echo out; echo err >&2; exit 4"); out != "out\nerr\n" || err == nil || !strings.Contains(err.Error(), "exit status 4: out") {
 		t.Errorf("Run: %q, %v", out, err)
 	}
+	// What it leaves behind may keep the output open.
+	if out, err := a.Run("sh", "-c", "sleep 1000 & echo over"); out != "over\n" || err != nil {
+		t.Errorf("Run with a grandchild: %q, %v", out, err)
+	}
 }
 
 func testProcessGroup(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,22 +49,28 @@ func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
 // Run runs a program on the host to its end, at most 2 minutes, and returns what it wrote to standard output and standard error
 // together. An exit code other than 0 is an error, which holds the output.
 func (h *Host) Run(argv ...string) (string, error) {
-	var out bytes.Buffer
+	// A file, not a pipe, whose end would be that of the last grandchild that has it open.
+	fd, err := unix.MemfdCreate("output", unix.MFD_CLOEXEC)
+	if err != nil {
+		return "", fmt.Errorf("%s: %s: %w", h.name, strings.Join(argv, " "), err)
+	}
+	file := os.NewFile(uintptr(fd), "output")
+	defer file.Close()
 	cmd := program(argv)
 	cmd.Env = h.env()
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.WaitDelay = time.Second // for a grandchild that keeps the output open
+	cmd.Stdout, cmd.Stderr = file, file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	err := h.fork(cmd)
+	err = h.fork(cmd)
 	if err == nil {
 		timer := time.AfterFunc(runTimeout, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) })
 		err = cmd.Wait()
 		timer.Stop()
 	}
-	if err != nil {
-		return out.String(), fmt.Errorf("%s: %s: %w: %s", h.name, strings.Join(argv, " "), err, strings.TrimSpace(out.String()))
+	out, rerr := io.ReadAll(io.NewSectionReader(file, 0, math.MaxInt64)) // from the start, wherever the writers are
+	if err = errors.Join(err, rerr); err != nil {
+		return string(out), fmt.Errorf("%s: %s: %w: %s", h.name, strings.Join(argv, " "), err, strings.TrimSpace(string(out)))
 	}
-	return out.String(), nil
+	return string(out), nil
 }
 
 // Start starts a program that goes on running. The log file is NAME.log in the host's folder; a second process of the same

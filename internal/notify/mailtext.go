@@ -78,6 +78,8 @@ func title(kind string) string {
 		return "takeover of VRRP instance"
 	case "ipvs":
 		return "IPVS entry"
+	case "file":
+		return "director's own file"
 	case "reload":
 		return "configuration"
 	case control.KindAlarm:

@@ -148,10 +148,10 @@ func (h *holding) change(next []*item, ours map[link.Key]bool) (gone []*item, gr
 }
 
 // failures lists the kernel calls that failed.
-func (h *holding) failures() (list []control.KernelFail) {
+func (h *holding) failures() (list []control.Failure) {
 	for _, i := range h.items {
 		if i.err != nil {
-			list = append(list, control.KernelFail{
+			list = append(list, control.Failure{
 				What: i.task(), Error: i.err.Error(), Since: i.since, Count: i.failures,
 			})
 		}

@@ -292,7 +292,7 @@ func (e *engine) outlook(v *control.VRRP) {
 	names := slices.Sorted(maps.Keys(e.lookout.devices))
 	for _, name := range names {
 		if d := e.lookout.devices[name]; d.err != nil {
-			v.Failures = append(v.Failures, control.KernelFail{
+			v.Failures = append(v.Failures, control.Failure{
 				What: "watch who claims addresses on " + name, Error: d.err.Error(), Since: d.since, Count: d.failed,
 			})
 		}

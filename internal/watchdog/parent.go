@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"director/config"
+	"director/internal/configfile"
 	"director/internal/control"
 	"director/internal/notify"
 	"director/internal/script"
@@ -68,7 +69,7 @@ type Options struct {
 	// Stdout and Stderr are handed to the children. Defaults: the parent's own.
 	Stdout, Stderr *os.File
 
-	ackTimeout, inquiryTimeout, feedPatience, leastConfirm, undoRetry time.Duration // tests change them
+	ackTimeout, readTimeout, inquiryTimeout, feedPatience, leastConfirm, undoRetry time.Duration // tests change them
 }
 
 // DefaultRuntimeDir is the runtime directory when none is named.
@@ -231,6 +232,9 @@ func (o *Options) fill() {
 	if o.ackTimeout == 0 {
 		o.ackTimeout = ackTimeout
 	}
+	if o.readTimeout == 0 {
+		o.readTimeout = readTimeout
+	}
 	if o.inquiryTimeout == 0 {
 		o.inquiryTimeout = inquiryTimeout
 	}
@@ -277,7 +281,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 
 // load reads the configuration file.
 func load(o Options) (*config.Config, []config.Warning, error) {
-	text, err := os.ReadFile(o.ConfigPath)
+	text, err := configfile.Read(o.ConfigPath)
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}

@@ -81,7 +81,9 @@ func TestReadinessFacts(t *testing.T) {
 	p.children[RoleCheckers].run = checkers
 	p.children[RoleCheckers].last = &Snapshot{Checkers: &control.Checkers{
 		Services: []control.Service{{Name: "web", State: "up"}, {Name: "db", State: "down"}},
-		Failures: []control.KernelFail{{What: "add x", Error: "no memory"}},
+		Failures: []control.Failure{{What: "add x", Error: "no memory"}},
+		// A full disk takes nothing from the service.
+		Unwritten: []control.Failure{{What: "/var/lib/director/maintenance.json", Error: "no space left on device"}},
 	}}
 	f := p.readinessFacts()
 	if len(f.Broken) != 2 || f.Broken[1] != "the kernel refuses to add x: no memory" || f.Pools["db"] != "down" || len(f.Digests) != 3 {

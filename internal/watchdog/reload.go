@@ -15,6 +15,10 @@ import (
 // a reload brings.
 const ackTimeout = 30 * time.Second
 
+// readTimeout bounds the time in which a configuration is read and checked. What it names
+// may be on a disk that does not answer, and the next reload must not wait for that.
+const readTimeout = 2 * time.Minute
+
 // transition is the way from one generation to the next, child by child in
 // startOrder: a child is told when the one before it has acknowledged.
 type transition struct {
@@ -89,6 +93,16 @@ func (p *parent) change(read func() (*config.Config, []config.Warning, error)) {
 	p.tell(p.manager.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonic()/1000)))
 	p.number++
 	number := p.number
+	var told bool // its outcome, or that it took too long
+	end := func(g *generation, warnings []config.Warning, err error) {
+		if !told {
+			told = true
+			p.loaded(g, warnings, err)
+		}
+	}
+	timer := p.after(p.o.readTimeout, func() {
+		end(nil, nil, fmt.Errorf("%s, or a file that it names, cannot be read within %v", p.o.ConfigPath, p.o.readTimeout))
+	})
 	// Reading and checking may take long: the children are watched meanwhile.
 	go func() {
 		cfg, warnings, err := read()
@@ -96,7 +110,8 @@ func (p *parent) change(read func() (*config.Config, []config.Warning, error)) {
 		if err == nil {
 			g, err = newGeneration(number, cfg)
 		}
-		p.post(func() { p.loaded(g, warnings, err) })
+		timer.Stop()
+		p.post(func() { end(g, warnings, err) })
 	}()
 }
 

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"director/internal/configfile"
 )
 
 // backupSuffix ends the name of the file that keeps the former text of the configured
@@ -35,7 +37,7 @@ func replaceFile(path string, text []byte) (backup string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("replace %s: %w", path, err)
 	}
-	former, err := os.ReadFile(real)
+	former, err := configfile.Read(real)
 	if err != nil {
 		return "", fmt.Errorf("replace %s: %w", path, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v2"
 
 	"director/config"
+	"director/internal/configfile"
 )
 
 // Check reports why the web process cannot serve as configured on this host: what is
@@ -25,7 +25,7 @@ func Check(c config.Web) error {
 		}
 		return nil
 	}
-	text, err := os.ReadFile(c.ConfigFile)
+	text, err := configfile.Read(c.ConfigFile)
 	if err != nil {
 		return fmt.Errorf("web_config_file: %w", err)
 	}

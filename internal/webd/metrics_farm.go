@@ -285,6 +285,10 @@ func ipvsFamilies() []family {
 		simple("operations_total", counter, "Changes of the table that the kernel made for director.", func(c *control.Checkers) float64 { return float64(c.Work.Operations) }),
 		simple("failed_calls_total", counter, "Calls of the kernel that failed, retries included.", func(c *control.Checkers) float64 { return float64(c.Work.Failed) }),
 		simple("kernel_failures", gauge, "Calls of the kernel that fail now and are tried again.", func(c *control.Checkers) float64 { return float64(len(c.Failures)) }),
+		{
+			name: "director_unwritten_files", kind: gauge, per: "daemon", help: "Records that the checkers cannot write now, which is tried again: a restart would lack what they should hold.",
+			collect: ofCheckers(func(c *control.Checkers, emit emit) { emit(float64(len(c.Unwritten))) }),
+		},
 		simple("repairs_total", counter, "Differences in the table that somebody else had made and that were undone.", func(c *control.Checkers) float64 { return float64(c.Repairs) }),
 		{
 			name: "director_ipvs_sync_daemon_running", kind: gauge, labels: []string{"role"}, per: "connection sync daemon (at most 2)",

@@ -66,13 +66,13 @@ func sample() *control.Status {
 			BFDStrays: map[string]uint64{"no_session": 3},
 			Scripts:   []control.Script{{Name: "nginx", State: "down", Duration: 2 * time.Millisecond, Result: "exit status 7", Since: since}},
 			Trackers:  []control.Tracker{{Kind: "interface", Name: "eth0", State: "up", Since: since}},
-			Failures:  []control.KernelFail{{What: "add 192.0.2.81/24", Error: "no such device", Since: since, Count: 3}},
+			Failures:  []control.Failure{{What: "add 192.0.2.81/24", Error: "no such device", Since: since, Count: 3}},
 			Alarms:    []control.Alarm{{Instance: "outside", Interface: "eth0", VRID: 51, Family: "ipv4", Code: "peer_authentication", Level: control.LevelAlarm, Since: since, Count: 6, Reason: "192.0.2.2 sends another password"}},
 		},
 		Checkers: &control.Checkers{
 			Generation: 4, Reconciled: since, Repairs: 1, Work: control.TableWork{Comparisons: 360, Operations: 12, Failed: 1},
-			Failures: []control.KernelFail{{What: "x", Error: "y", Since: since}},
-			Sync:     &control.IPVSSync{Daemons: []control.SyncDaemon{{Role: "master", Running: true}}, Learned: 5, Own: 6, Queued: 7, Dropped: 8},
+			Failures: []control.Failure{{What: "x", Error: "y", Since: since}}, Unwritten: []control.Failure{{What: "/x"}},
+			Sync: &control.IPVSSync{Daemons: []control.SyncDaemon{{Role: "master", Running: true}}, Learned: 5, Own: 6, Queued: 7, Dropped: 8},
 			Services: []control.Service{{
 				Name: "web", Address: "192.0.2.80:80/tcp", Scheduler: "wrr", Forwarding: "nat", State: "up", Since: since, Reason: "quorum reached", Quorum: 1, UpWeight: 1,
 				Installed: true, Counters: counters, Rates: rates,

@@ -21,23 +21,23 @@ const (
 // pageState is what the status page shows: a digest of the state, bounded however
 // large the farm is.
 type pageState struct {
-	Number     uint64               `json:"number"` // of the view
-	At         time.Time            `json:"at"`
-	StaleAfter int64                `json:"stale_after_ms"`
-	Version    string               `json:"version"`
-	RouterID   string               `json:"router_id"`
-	Generation uint64               `json:"generation"`
-	LoadedAt   time.Time            `json:"loaded_at"`
-	Level      string               `json:"level"`    // good, warn, bad
-	Problems   []problem            `json:"problems"` // what keeps it from being good, the worst first
-	Alarms     []control.Alarm      `json:"alarms"`
-	Instances  []pageInstance       `json:"instances"`
-	Groups     []control.Group      `json:"groups"`
-	Trackers   []control.Tracker    `json:"trackers"` // scripts too
-	BFD        []pageBFD            `json:"bfd"`
-	Processes  []control.Process    `json:"processes"`
-	Failures   []control.KernelFail `json:"failures"`
-	Farm       *pageFarm            `json:"farm,omitempty"`
+	Number     uint64            `json:"number"` // of the view
+	At         time.Time         `json:"at"`
+	StaleAfter int64             `json:"stale_after_ms"`
+	Version    string            `json:"version"`
+	RouterID   string            `json:"router_id"`
+	Generation uint64            `json:"generation"`
+	LoadedAt   time.Time         `json:"loaded_at"`
+	Level      string            `json:"level"`    // good, warn, bad
+	Problems   []problem         `json:"problems"` // what keeps it from being good, the worst first
+	Alarms     []control.Alarm   `json:"alarms"`
+	Instances  []pageInstance    `json:"instances"`
+	Groups     []control.Group   `json:"groups"`
+	Trackers   []control.Tracker `json:"trackers"` // scripts too
+	BFD        []pageBFD         `json:"bfd"`
+	Processes  []control.Process `json:"processes"`
+	Failures   []control.Failure `json:"failures"`
+	Farm       *pageFarm         `json:"farm,omitempty"`
 }
 
 // problem is something that is not as it should be.
@@ -136,7 +136,7 @@ func page(v *view, h *history, q question) pageState {
 		Number: v.number, At: v.at, StaleAfter: v.stale.Milliseconds(), Version: s.Version, RouterID: s.RouterID,
 		Generation: s.Generation, LoadedAt: s.LoadedAt, Processes: s.Processes,
 		Alarms: []control.Alarm{}, Instances: []pageInstance{}, Groups: []control.Group{}, Trackers: []control.Tracker{}, BFD: []pageBFD{},
-		Failures: []control.KernelFail{},
+		Failures: []control.Failure{},
 	}
 	if s.VRRP != nil {
 		p.vrrp(s.VRRP)
@@ -413,6 +413,11 @@ func (p *pageState) judge(v *view) {
 	}
 	if n := len(p.Failures); n > 0 {
 		add("warn", "failing now: %s", several(n, "call of the kernel", "calls of the kernel"))
+	}
+	if c := v.status.Checkers; c != nil {
+		for _, f := range c.Unwritten {
+			add("warn", "%s cannot be written: %s", f.What, f.Error)
+		}
 	}
 	if r := v.status.LastReload; r != nil && !r.OK {
 		add("warn", "the last reload was refused: %s", strings.Join(r.Errors, "; "))

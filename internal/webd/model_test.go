@@ -15,7 +15,7 @@ import (
 func TestVerdict(t *testing.T) {
 	well := func() *control.Status {
 		s := sample()
-		s.VRRP.Alarms, s.VRRP.Failures, s.Checkers.Failures = nil, nil, nil
+		s.VRRP.Alarms, s.VRRP.Failures, s.Checkers.Failures, s.Checkers.Unwritten = nil, nil, nil, nil
 		for i := range s.VRRP.Instances {
 			s.VRRP.Instances[i].HeldBack = ""
 			s.VRRP.Instances[i].Addresses = s.VRRP.Instances[0].Addresses[:1]
@@ -50,7 +50,11 @@ func TestVerdict(t *testing.T) {
 			[]string{"bad the panic guard of 1 virtual server keeps servers in service that are down"}},
 		{"a check that cannot be made", func(s *control.Status) { s.Checkers.Services[0].NoVerdict = &control.NoVerdict{} }, "bad", []string{"bad checks of 1 virtual server cannot be made"}},
 		{"a certificate", func(s *control.Status) { s.Checkers.Services[0].Expiring = &control.Expiring{} }, "warn", []string{"warn certificates of 1 virtual server end soon"}},
-		{"a kernel call", func(s *control.Status) { s.Checkers.Failures = []control.KernelFail{{What: "x"}} }, "warn", []string{"warn failing now: 1 call of the kernel"}},
+		{"a kernel call", func(s *control.Status) { s.Checkers.Failures = []control.Failure{{What: "x"}} }, "warn", []string{"warn failing now: 1 call of the kernel"}},
+		{"a file", func(s *control.Status) {
+			s.Checkers.Unwritten = []control.Failure{{What: "/x/y.json", Error: "no space left on device"}}
+		}, "warn",
+			[]string{"warn /x/y.json cannot be written: no space left on device"}},
 		{"a reload", func(s *control.Status) { s.LastReload = &control.ReloadResult{Errors: []string{"director.toml:3: no"}} }, "warn",
 			[]string{"warn the last reload was refused: director.toml:3: no"}},
 		{"an SNMP agent", func(s *control.Status) {
