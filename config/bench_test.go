@@ -110,6 +110,9 @@ func TestNoQuadraticTime(t *testing.T) {
 			}
 			const n, times = 250, 16
 			small, large := cost(n), cost(times*n)
+			for tries := 0; large > 4*times*small && tries < 10; tries++ { // other work in the processor's caches
+				large = min(large, cost(times*n))
+			}
 			if large > 4*times*small {
 				t.Errorf("%d tables take %v of the processor, %d take %v", n, small, times*n, large)
 			}

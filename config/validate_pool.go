@@ -46,7 +46,7 @@ func (v *validator) pooling(at place, vs *VirtualServer, servers []place) {
 			v.unknownName(with, "vrrp_instance", vs.ActiveWith, v.names.instances.list)
 		}
 		if v.cfg.IPVSSync != nil {
-			v.warnf(with, "does without much of ipvs_sync: at a takeover the address is there before the service, and a connection that sends anything in between is reset; the others count for no real server")
+			v.warnf(with, "goes with ipvs_sync, but of the connections that a backup has learned many count for no real server after a takeover: a drain does not wait for them")
 		}
 	}
 }

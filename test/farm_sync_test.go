@@ -28,6 +28,11 @@ real_server = [{ name = "s1", address = "192.0.2.11" }, { name = "s2", address =
 %s`, priority, sync)
 }
 
+// activeWith has the virtual server of a farm follow the instance.
+func activeWith(conf string) string {
+	return strings.Replace(conf, "scheduler = ", "active_with = \"outside\"\nscheduler = ", 1)
+}
+
 // established says whether the kernel of a host knows a client's connection.
 func established(t *testing.T, h *netlab.Host, client string) bool {
 	t.Helper()
@@ -58,6 +63,8 @@ func testSync(t *testing.T) {
 		f.Must(h.Sysctl("net/ipv4/vs/expire_nodest_conn", "1"))
 	}
 	master, backup := startDirector(t, f.directors[0], syncFarm(100, onBoth)), startDirector(t, f.directors[1], syncFarm(100, onBoth))
+
+	t.Run("active with the instance", func(t *testing.T) { testOrder(t, f, activeWith(syncFarm(100, onBoth)), master, backup) })
 
 	// dies ends the master as the end of its host would be for the others.
 	dies := func() {

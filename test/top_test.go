@@ -113,7 +113,9 @@ func testTop(t *testing.T) {
 	d = startDirector(t, h, plainFarm)
 	shows("the daemon is back", func(_ top.Service, doc top.Document) bool { return doc.DaemonError == "" })
 	f.Must(watch.Stop(patience))
-	screen.Wait("the daemon is back", func(text string) bool { return !strings.Contains(text, "not running") && strings.Contains(text, "checkers") })
+	screen.Wait("the daemon is back", func(text string) bool {
+		return !strings.Contains(text, "not running") && strings.Contains(text, "checkers")
+	})
 	screen.Type("q")
 	if status := screen.WaitExit(); status != 0 {
 		t.Errorf("exit status %d:\n%s", status, screen.Text())

@@ -23,10 +23,11 @@ const (
 	EventGate                      // the Answer to question Ask of a promotion gate; Cause.Detail says why
 	EventSlept                     // the host was suspended for Interval, which the clock of now does not count
 	EventYield                     // a MASTER hands over and stays BACKUP; Cause says why
+	EventReady                     // what ActionPrepare asked for is done; Cause.Detail says why not all of it is
 	numEvents
 )
 
-var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down", "link", "gate", "slept", "yield"}
+var eventNames = [numEvents]string{"start", "resume", "shutdown", "advert", "timer", "priority", "fault", "recover", "peer_down", "link", "gate", "slept", "yield", "ready"}
 
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
@@ -41,7 +42,7 @@ type Event struct {
 	Src      netip.Addr    // EventAdvert: the sender; EventPeerDown: who is dead
 	Priority uint8         // EventAdvert: advertised; EventPriority: ours, 1..255
 	Interval time.Duration // EventAdvert: advertised; EventPeerDown: how long it takes to find out
-	Cause    Cause         // EventShutdown, EventFault, EventRecover, EventPeerDown, EventGate
+	Cause    Cause         // EventShutdown, EventFault, EventRecover, EventPeerDown, EventGate, EventReady
 	Gate     int           // EventGate: index of the gate
 	Ask      uint64        // EventGate: the question, from ActionAsk
 	Answer   Answer        // EventGate
@@ -60,10 +61,12 @@ const (
 	ActionAsk                        // find out about promotion gate Gate, for Transition; answer Ask by EventGate
 	ActionUnask                      // no answer is needed any more; give back what is held once the addresses are off
 	ActionStay                       // tell that a takeover is held back; Transition.Cause says why
+	ActionPrepare                    // make ready what the virtual addresses lead to, then answer by EventReady
+	ActionUnready                    // tell that they go up although that is not ready; Transition.Cause says why
 	numActions
 )
 
-var actionNames = [numActions]string{"advert", "acquire", "release", "announce", "notify", "ask", "unask", "stay"}
+var actionNames = [numActions]string{"advert", "acquire", "release", "announce", "notify", "ask", "unask", "stay", "prepare", "unready"}
 
 func (k ActionKind) String() string {
 	if int(k) < len(actionNames) {
@@ -119,6 +122,7 @@ type Instance struct {
 	announceBig  int       // the next announcement is a second burst of so many; 0: a refresh
 	contested    bool      // the next announcement is for another MASTER heard since the last one
 	lastConflict time.Time
+	prepare      preparation
 
 	gates       gates
 	transitions uint64
@@ -177,7 +181,7 @@ func (i *Instance) MasterDownTime() time.Duration {
 
 // Deadline returns when the next EventTimer is due; zero means never.
 func (i *Instance) Deadline() time.Time {
-	return earliest(earliest(i.timer, i.announce), i.gates.timer)
+	return earliest(earliest(i.timer, i.announce), earliest(i.gates.timer, i.prepare.until))
 }
 
 // earliest returns the earlier of two times, of which zero means never.
@@ -275,6 +279,8 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 		if i.state == Master {
 			return i.yield(now, ev.Cause, acts)
 		}
+	case EventReady:
+		return i.prepared(now, ev.Cause.Detail, acts)
 	}
 	return acts
 }
@@ -285,7 +291,7 @@ func (i *Instance) Step(now time.Time, ev Event, acts []Action) []Action {
 func (i *Instance) Reconfigure(now time.Time, s Settings) {
 	old := i.settings
 	i.settings = s
-	if i.state == Master && old.GarpRefresh != s.GarpRefresh && i.announceBig == 0 {
+	if i.state == Master && old.GarpRefresh != s.GarpRefresh && i.announceBig == 0 && !i.Preparing() {
 		i.announce = time.Time{}
 		if s.GarpRefresh > 0 {
 			i.announce = now.Add(s.GarpRefresh)
@@ -378,6 +384,7 @@ func (i *Instance) enter(now time.Time, to State, cause Cause, acts []Action) []
 	t := Transition{From: i.state, To: to, Cause: cause}
 	if to != Master {
 		i.announce, i.announceBig, i.contested = time.Time{}, 0, false
+		i.prepare = preparation{}
 		i.preemptAt = time.Time{}
 	}
 	i.state, i.since, i.cause, i.wants = to, now, cause, false

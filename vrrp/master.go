@@ -71,6 +71,9 @@ func (i *Instance) say(now time.Time, acts []Action) []Action {
 // announceAgain tells the link once more who has the addresses, after another
 // router may have said that it has them.
 func (i *Instance) announceAgain(now time.Time, acts []Action) []Action {
+	if i.Preparing() {
+		return acts // they will be announced when they are up
+	}
 	repeat, delay := i.settings.lowerBurst()
 	if next := i.lastConflict.Add(conflictAnnounce); now.Before(next) {
 		// Too soon; but the other one may have said that it has the addresses since
@@ -106,6 +109,7 @@ func (i *Instance) masterTimer(now time.Time, acts []Action) []Action {
 			i.timer = now.Add(i.interval)
 		}
 	}
+	acts = i.prepareTimer(now, acts)
 	if !i.announce.IsZero() && !now.Before(i.announce) {
 		repeat := i.announceBig
 		if repeat == 0 {
@@ -130,15 +134,8 @@ func (i *Instance) masterTimer(now time.Time, acts []Action) []Action {
 // the addresses and their announcement (RFC 9568 section 6.4.2).
 func (i *Instance) becomeMaster(now time.Time, cause Cause, acts []Action) []Action {
 	i.interval = i.settings.AdvertInterval
-	acts = append(i.say(now, acts), Action{Kind: ActionAcquire, Repeat: i.settings.GarpRepeat})
+	acts = i.claim(now, cause, i.say(now, acts))
 	i.timer = now.Add(i.interval)
-	i.announce, i.announceBig, i.contested = time.Time{}, 0, false
-	switch {
-	case i.settings.GarpDelay > 0:
-		i.announce, i.announceBig = now.Add(i.settings.GarpDelay), i.settings.GarpRepeat
-	case i.settings.GarpRefresh > 0:
-		i.announce = now.Add(i.settings.GarpRefresh)
-	}
 	i.master, i.masterPriority, i.stopping, i.lower, i.preemptAt = netip.Addr{}, 0, false, netip.Addr{}, time.Time{}
 	return i.enter(now, Master, cause, acts)
 }

@@ -56,6 +56,10 @@ type Settings struct {
 	// after the advert of a loser. GarpLowerRepeat 0: no difference is made.
 	GarpLowerRepeat int
 	GarpLowerDelay  time.Duration
+
+	// Prepare is how long the addresses of a new MASTER, and their announcement, wait
+	// at most for what they lead to (ActionPrepare); 0 = they do not wait. Adverts never do.
+	Prepare time.Duration
 }
 
 // Peer is another router that is spoken to by unicast.

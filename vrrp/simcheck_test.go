@@ -70,6 +70,9 @@ func (s *sim) check() error {
 	if able > 0 && masters == 0 {
 		return fmt.Errorf("no master among %d hosts", able)
 	}
+	if err := s.checkAddresses(); err != nil {
+		return err
+	}
 	return s.checkGates()
 }
 

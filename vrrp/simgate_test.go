@@ -113,7 +113,7 @@ func (s *sim) ask(h *simHost, member int, a Action) {
 
 // unask takes the questions of a member back, and its part of the lock.
 func (s *sim) unask(h *simHost, member int) {
-	s.questions = slices.DeleteFunc(s.questions, func(q simQuestion) bool { return q.host == h && q.member == member })
+	s.questions = slices.DeleteFunc(s.questions, func(q simQuestion) bool { return q.host == h && q.member == member && q.gate != simPrepare })
 	h.gates.locking[member] = false
 	s.unlock(h)
 }
@@ -133,6 +133,10 @@ func (s *sim) forget(h *simHost) {
 
 // answer gives the answer to a question.
 func (s *sim) answer(q simQuestion) {
+	if q.gate == simPrepare {
+		s.ready(q)
+		return
+	}
 	h := q.host
 	g := h.gates.list[q.member][q.gate]
 	ev := Event{Kind: EventGate, Gate: q.gate, Ask: q.ask, Answer: Passed, Cause: Cause{Detail: "asked"}}

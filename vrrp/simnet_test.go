@@ -35,7 +35,8 @@ type simHost struct {
 	ended  time.Time      // when it crashed
 	was    []State        // of the members at that time
 
-	gates simGates
+	gates     simGates
+	addresses simAddresses
 
 	reading bool    // the inbox
 	said    []uint8 // the newest priority, by member
@@ -76,7 +77,9 @@ type sim struct {
 	holder    *simHost
 	questions []simQuestion
 
-	claimed []*simHost // who announced the addresses last, by member
+	claimed   []*simHost // who announced the addresses last, by member
+	readiness *rand.Rand
+	wrong     error // the first thing that must not happen
 
 	moves  int // transitions so far
 	steps  int // events so far
@@ -150,6 +153,7 @@ func newSim(seed uint64, traced bool) *sim {
 	}
 	s.steady = pick(4)
 	s.gate()
+	s.prepare(seed)
 	s.logf("%d routers a host, %d heartbeat paths, steady delay %v", s.members, s.lans-s.members, s.steady)
 	for _, h := range s.hosts {
 		s.start(h)
@@ -176,6 +180,10 @@ func (s *sim) start(h *simHost) {
 		resume = resume && was == Master && !h.down[m] && s.now.Sub(h.ended)+h.set[m].AdvertInterval < h.set[m].Takeover()
 	}
 	h.m, h.g, h.alive, h.was, h.paused = nil, nil, true, nil, time.Time{}
+	if !resume {
+		clear(h.addresses.up)
+	}
+	clear(h.addresses.asked)
 	h.inbox, h.said, h.told = make([][]simMessage, s.lans), make([]uint8, s.members), make([]bool, s.members)
 	for m := range s.members {
 		i := New(s.now, h.set[m])
@@ -262,8 +270,8 @@ func (s *sim) take(h *simHost, member int, a Action) {
 		s.ask(h, member, a)
 	case ActionUnask:
 		s.unask(h, member)
-	case ActionAcquire, ActionAnnounce:
-		s.claimed[member] = h
+	case ActionPrepare, ActionAcquire, ActionAnnounce, ActionUnready, ActionRelease:
+		s.handle(h, member, a)
 	case ActionStay:
 		s.logf("%s %s stays: %v", h.name, h.m[member].Name, a.Transition.Cause)
 	case ActionNotify:

@@ -106,6 +106,7 @@ type Cause struct {
 	Silence  time.Duration // ReasonMasterDown, ReasonPreempted: time without an acceptable advert; ReasonBFDDown: without a packet; ReasonReplaced: without an advert of ours
 	Detail   string        // the interface, the script and its result
 	Gates    string        // the promotion gates that a takeover has passed, and the time that they took
+	Unready  string        // why a MASTER's addresses were put up before what they lead to was ready
 }
 
 // Shared says that the cause is another router's, which this one follows.
@@ -113,10 +114,14 @@ func (c Cause) Shared() bool { return c.Reason == ReasonGroup || c.Reason == Rea
 
 // String tells the cause to a person.
 func (c Cause) String() string {
+	text := c.text()
 	if c.Gates != "" {
-		return c.text() + "; " + c.Gates
+		text += "; " + c.Gates
 	}
-	return c.text()
+	if c.Unready != "" {
+		text += "; the addresses went up before what is behind them was ready: " + c.Unready
+	}
+	return text
 }
 
 func (c Cause) text() string {

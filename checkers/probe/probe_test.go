@@ -15,15 +15,14 @@ import (
 // serve accepts connections on loopback and hands each to handle.
 func serve(t testing.TB, handle func(net.Conn)) Target {
 	t.Helper()
-	return serveOn(t, "127.0.0.1:0", handle)
-}
-
-func serveOn(t testing.TB, address string, handle func(net.Conn)) Target {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, l, handle)
+}
+
+func serveOn(t testing.TB, l net.Listener, handle func(net.Conn)) Target {
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {

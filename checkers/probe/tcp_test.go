@@ -22,7 +22,6 @@ func TestTCP(t *testing.T) {
 		detail string
 	}{
 		{"listening", serve(t, func(c net.Conn) { c.Close() }), Passed, "connected"},
-		{"listening on IPv6", serveOn(t, "[::1]:0", func(c net.Conn) { c.Close() }), Passed, "connected"},
 		{"resets each connection", serve(t, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0); c.Close() }), Passed, "connected"},
 		{"nobody listens", closedPort(t), Refused, "connect: connection refused"},
 		{"accept queue full", silentPort(t), Timeout, "connect: no answer after"},

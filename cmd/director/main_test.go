@@ -156,7 +156,7 @@ func TestDaemon(t *testing.T) {
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 
 	on := func(args ...string) (int, string, string) { return call(append(args, "--runtime-dir", runtime)...) }
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for status := exitNotRunning; status != exitOK; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the daemon does not answer")

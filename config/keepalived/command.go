@@ -6,17 +6,54 @@ import (
 	"strings"
 )
 
-// command reads the command line that is the first parameter of a statement and
-// puts it at a key as an argument vector.
+// escaped returns a statement whose words are read as keepalived reads those of
+// commands and expressions: quotes of either kind hold blanks wherever they stand, and a
+// backslash begins an escape.
+func (s *statement) escaped() (*statement, bool) {
+	if s.raw == "" {
+		return s, true
+	}
+	pieces, ok := splitWords(s.raw)
+	if !ok {
+		return s, false
+	}
+	e := *s
+	e.words = make([]word, len(pieces))
+	apart := len(s.words) < 2 || s.words[1].at != s.words[0].at // else they were put into the line
+	for i, p := range pieces {
+		e.words[i] = word{text: p.text, at: s.at()}
+		if apart {
+			e.words[i].at.Col += p.from
+		}
+	}
+	return &e, true
+}
+
+// escaped is statement.escaped with its error.
+func (sc *scope) escaped(s *statement) (*statement, bool) {
+	e, ok := s.escaped()
+	if !ok {
+		sc.Errorf(s.arg(1).at, s.key(), "a quote is not closed, or a backslash ends it; \\\" and \\' are characters and no quotes")
+	}
+	return e, ok
+}
+
+// command reads the command line that is the first parameter of an escaped statement and
+// puts it at a key as an argument vector. The parameter is read once more in the same
+// way: a quote that it holds after the first reading is a quote of the command line.
 func (sc *scope) command(s *statement, path string) bool {
 	if !sc.need(s, 1, -1) {
 		return false
 	}
 	w := s.arg(1)
-	argv, ok := splitCommand(w.text)
-	if !ok || len(argv) == 0 {
-		sc.Errorf(w.at, s.key(), "%q is not a command: a quote is not closed, or there is nothing in it", w.text)
+	pieces, ok := splitWords(w.text)
+	if !ok || len(pieces) == 0 {
+		sc.Errorf(w.at, s.key(), "%q is not a command: a quote is not closed, a backslash ends it, or there is nothing in it", w.text)
 		return false
+	}
+	argv := make([]string, len(pieces))
+	for i, p := range pieces {
+		argv[i] = p.text
 	}
 	if file, isTest := strings.CutPrefix(argv[0], "<"); isTest {
 		argv = []string{"test", "-r", file}
@@ -33,36 +70,47 @@ func (sc *scope) command(s *statement, path string) bool {
 	return true
 }
 
-// splitCommand splits a command line into its arguments: blanks separate, single and
-// double quotes hold blanks, and a backslash begins an escape as in C.
-func splitCommand(s string) (argv []string, ok bool) {
+// piece is a part of a text, and where it begins there.
+type piece struct {
+	text string
+	from int
+}
+
+// splitWords splits a text into its parts: blanks separate, single and double quotes hold
+// blanks, and a backslash begins an escape as in C, between quotes of either kind too.
+func splitWords(s string) (pieces []piece, ok bool) {
 	var b strings.Builder
-	in, quote := false, byte(0)
+	in, from, quote := false, 0, byte(0)
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\' && i+1 < len(s) && quote != '\'':
-			n := unescape(&b, s[i+1:])
-			i += n
-			in = true
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == 0 && (c == '\'' || c == '"'):
-			quote, in = c, true
-		case quote == 0 && isSpace(c):
+		c := s[i]
+		if quote == 0 && isSpace(c) {
 			if in {
-				argv = append(argv, b.String())
+				pieces = append(pieces, piece{b.String(), from})
 				b.Reset()
 				in = false
 			}
+			continue
+		}
+		if !in {
+			in, from = true, i
+		}
+		switch {
+		case c == '\\' && i+1 == len(s):
+			return nil, false
+		case c == '\\':
+			i += unescape(&b, s[i+1:])
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '\'' || c == '"'):
+			quote = c
 		default:
 			b.WriteByte(c)
-			in = true
 		}
 	}
 	if in {
-		argv = append(argv, b.String())
+		pieces = append(pieces, piece{b.String(), from})
 	}
-	return argv, quote == 0
+	return pieces, quote == 0
 }
 
 // unescape writes what an escape means and returns how long it is without its
@@ -85,9 +133,9 @@ func unescape(b *strings.Builder, s string) int {
 		b.WriteByte(byte(v))
 		return n
 	}
-	if s[0] == 'x' {
-		if n := digits(s[1:], "0123456789abcdefABCDEF", 2); n > 0 {
-			v, _ := strconv.ParseUint(s[1:n+1], 16, 8)
+	if s[0] == 'x' { // any number of digits, of which the last two count
+		if n := digits(s[1:], "0123456789abcdefABCDEF", len(s)); n > 0 {
+			v, _ := strconv.ParseUint(s[max(n-1, 1):n+1], 16, 8)
 			b.WriteByte(byte(v))
 			return n + 1
 		}
@@ -100,6 +148,13 @@ func unescape(b *strings.Builder, s string) int {
 	return 1
 }
 
+// probeScript is the command of a check or a vrrp_script, whose user is said elsewhere.
+func probeScript(sc *scope, s *statement) {
+	if s, ok := sc.escaped(s); ok && sc.command(s, "script") {
+		sc.need(s, 1, 1)
+	}
+}
+
 // script is a command with an optional user and group behind it, all of which
 // run as one user in director.
 func script(path string) handler {
@@ -108,7 +163,7 @@ func script(path string) handler {
 			sc.Warnf(s.at(), s.key(), "is there a second time, and the first one counts, as in keepalived")
 			return
 		}
-		if sc.command(s, path) {
+		if s, ok := sc.escaped(s); ok && sc.command(s, path) {
 			sc.need(s, 1, 3)
 		}
 	}
@@ -134,6 +189,7 @@ func (sc *scope) oneUser(path string, scripts []*statement) {
 		if s == nil || len(s.args()) == 0 {
 			continue
 		}
+		s, _ := s.escaped()
 		if first == nil {
 			first = s
 		} else if cmp.Or(user(s, 2), usual) != cmp.Or(user(first, 2), usual) {

@@ -141,7 +141,7 @@ func dnsKeywords() []keyword {
 
 func miscKeywords() []keyword {
 	return append(timing(), []keyword{
-		{"misc_path", func(sc *scope, s *statement) { sc.command(s, "script"); sc.need(s, 1, 1) }, false},
+		{"misc_path", probeScript, false},
 		{"misc_timeout", seconds("timeout"), false},
 		{"misc_dynamic", says("dynamic", true), false},
 		{"user", runAs, false},

@@ -2,7 +2,7 @@ package keepalived
 
 func scriptKeywords() []keyword {
 	return []keyword{
-		{"script", func(sc *scope, s *statement) { sc.command(s, "script"); sc.need(s, 1, 1) }, false},
+		{"script", probeScript, false},
 		{"interval", seconds("interval"), false},
 		{"timeout", seconds("timeout"), false},
 		{"weight", weight, false},

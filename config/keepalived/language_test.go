@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -140,15 +141,26 @@ func TestLargeFile(t *testing.T) {
 	for i, lines := range []int{50000, 100000} {
 		text := farm(lines)
 		runtime.GC()
-		began := time.Now()
+		began := processorTime(t)
 		cfg, _, err := Parse("x.conf", text, options())
-		took[i] = time.Since(began)
+		took[i] = processorTime(t) - began
 		if err != nil || len(cfg.VirtualServers) != lines/10 {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("100,000 lines in %s", took[1])
+	t.Logf("100,000 lines in %s of processor time", took[1])
 	if took[1] > 8*took[0]+time.Second {
 		t.Errorf("50,000 lines in %s, 100,000 in %s", took[0], took[1])
 	}
+}
+
+// processorTime is what this process has used so far: unlike the clock's it is its own,
+// whatever else the machine does.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

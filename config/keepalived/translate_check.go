@@ -198,7 +198,11 @@ func (sc *scope) http() {
 // regex puts a regular expression on the body.
 func (sc *scope) regex() {
 	s := sc.seen["regex"]
-	if s == nil || !sc.need(s, 1, 1) {
+	if s == nil {
+		return
+	}
+	s, ok := sc.escaped(s)
+	if !ok || !sc.need(s, 1, 1) {
 		return
 	}
 	flags := ""

@@ -431,7 +431,7 @@ func sorryMethod(sc *scope, s *statement) {
 // poolScript is a command of a service or a server; see pool for its user.
 func poolScript(key string) handler {
 	return func(sc *scope, s *statement) {
-		if sc.command(s, key) {
+		if s, ok := sc.escaped(s); ok && sc.command(s, key) {
 			sc.need(s, 1, 3)
 		}
 	}

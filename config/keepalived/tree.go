@@ -17,6 +17,7 @@ type word struct {
 // statement is a keyword with its parameters, and the block that follows it.
 type statement struct {
 	words []word // never empty
+	raw   string // its words as they are written, with quotes and escapes
 	block bool   // there is a block, which may be empty
 	kids  []*statement
 	end   config.Position // of the closing brace
@@ -53,6 +54,7 @@ func tree(r *config.Report, lines []line) []*statement {
 	tooDeep := 0
 	for _, l := range lines {
 		var open *statement // the statement of this line
+		from := 0           // where it begins
 		for i := 0; i < len(l.text); {
 			c := l.text[i]
 			at := l.at
@@ -97,12 +99,13 @@ func tree(r *config.Report, lines []line) []*statement {
 					continue
 				}
 				if open == nil {
-					open = new(statement)
+					open, from = new(statement), i-n
 					top := stack[len(stack)-1]
 					top.kids = append(top.kids, open)
 					last = open
 				}
 				open.words = append(open.words, w)
+				open.raw = l.text[from:i]
 			}
 		}
 	}

@@ -130,6 +130,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	old := d.services
 	d.services = make([]*service, len(c.Config.VirtualServers))
 	kept, changed := d.match(old, c.Config.VirtualServers), 0
+	past := d.ordersByAddress()
 	clear(d.byKey)
 	for i := range c.Config.VirtualServers {
 		v := &c.Config.VirtualServers[i]
@@ -138,6 +139,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 		case s == nil:
 			s = d.create(now, v, memories[v.Name], overrides[v.Name])
 			delete(overrides, v.Name)
+			d.inherit(now, s, past)
 			changed++
 		case !reflect.DeepEqual(s.source, *v):
 			d.update(now, s, v)
@@ -192,7 +194,8 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 }
 
 // match returns for each virtual server the service that it was so far: the one
-// at the same address, else the one of the same name; nil for a new one.
+// of the same name that has an address in common with it, else any at one of its addresses,
+// else the one of the same name; nil for a new one.
 func (d *Daemon) match(old []*service, servers []config.VirtualServer) []*service {
 	byName := make(map[string]*service, len(old))
 	for _, s := range old {
@@ -200,12 +203,13 @@ func (d *Daemon) match(old []*service, servers []config.VirtualServer) []*servic
 	}
 	kept := make([]*service, len(servers))
 	taken := make(map[*service]bool, len(old))
-	for i := range servers {
-		for _, key := range serviceKeys(&servers[i]) {
-			if s := d.byKey[key]; s != nil && !taken[s] {
-				kept[i], taken[s] = s, true
-				delete(byName, s.source.Name)
-				break
+	for _, sameName := range []bool{true, false} {
+		for i := range servers {
+			for _, key := range serviceKeys(&servers[i]) {
+				if s := d.byKey[key]; kept[i] == nil && s != nil && !taken[s] && (!sameName || s.source.Name == servers[i].Name) {
+					kept[i], taken[s] = s, true
+					delete(byName, s.source.Name)
+				}
 			}
 		}
 	}

@@ -141,6 +141,7 @@ type Daemon struct {
 	ackWaits     bool                   // the first Ack is still to be sent
 	ackBy        time.Time              // when it is sent at the latest
 	roles        map[string]string      // the states of VRRP instances that are known
+	roleAsk      uint64                 // of the newest Roles, until that is answered
 	events       []control.Event        // sent when the kernel has been programmed
 	news         bool                   // something changed since the last snapshot
 	lastSnapshot time.Time
@@ -261,7 +262,7 @@ func (d *Daemon) message(m watchdog.Message) error {
 	case m.Ping != nil:
 		d.ch.Send(watchdog.Message{Pong: m.Ping})
 	case m.Roles != nil:
-		d.follow(now, m.Roles.States)
+		d.rolesTold(now, m.Roles)
 	case m.Plan != nil:
 		changes, err := d.foresee(now, m.Plan.Config)
 		d.ch.Send(watchdog.Message{Planned: watchdog.NewPlanned(m.Plan.Generation, changes, err)})
@@ -368,6 +369,7 @@ func (d *Daemon) work(now time.Time) {
 	if d.ackWaits && (!now.Before(d.ackBy) || d.settled()) {
 		d.ack()
 	}
+	d.answerRoles()
 	if d.news && !d.ackWaits && !now.Before(d.snapshotDue()) {
 		d.news, d.lastSnapshot = false, now
 		d.ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Checkers: d.snapshot()}})
@@ -428,34 +430,6 @@ func (d *Daemon) gap() time.Duration {
 		servers += len(s.pool.Servers())
 	}
 	return snapshotGap + time.Duration(servers)*snapshotShare
-}
-
-// repaired tells the parent of a repair of the kernel's table; the parent logs it.
-func (d *Daemon) repaired(r repair) {
-	subject := d.privateName(r.op.Key)
-	s := d.byKey[r.op.Key]
-	if s != nil {
-		subject = s.pool.Config().Name
-		if len(s.keys) > 1 {
-			r.text = r.op.Key.String() + " " + r.text
-		}
-	}
-	if r.op.Kind.OnDest() {
-		server := r.op.DestKey.String()
-		if s != nil {
-			for _, rs := range s.pool.Servers() {
-				if destKey(rs.Config.Key, r.op.Key) == r.op.DestKey {
-					server = rs.Config.Name
-				}
-			}
-		}
-		subject += "/" + server
-	}
-	d.news = true
-	d.events = append(d.events, control.Event{
-		Time: d.table.reconciled, Generation: d.generation, Kind: "ipvs", Subject: subject,
-		From: r.found, To: "repaired", Reason: r.text, Code: "repaired",
-	})
 }
 
 // stop removes what is ours and says whether that worked.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"director/internal/control"
 	"director/ipvs"
 )
 
@@ -89,4 +90,32 @@ func compare[T comparable](parts []string, what string, is, was T) []string {
 		return parts
 	}
 	return append(parts, fmt.Sprintf("%s %v instead of %v", what, is, was))
+}
+
+// repaired tells the parent of a repair of the kernel's table; the parent logs it.
+func (d *Daemon) repaired(r repair) {
+	subject := d.privateName(r.op.Key)
+	s := d.byKey[r.op.Key]
+	if s != nil {
+		subject = s.pool.Config().Name
+		if len(s.keys) > 1 {
+			r.text = r.op.Key.String() + " " + r.text
+		}
+	}
+	if r.op.Kind.OnDest() {
+		server := r.op.DestKey.String()
+		if s != nil {
+			for _, rs := range s.pool.Servers() {
+				if destKey(rs.Config.Key, r.op.Key) == r.op.DestKey {
+					server = rs.Config.Name
+				}
+			}
+		}
+		subject += "/" + server
+	}
+	d.news = true
+	d.events = append(d.events, control.Event{
+		Time: d.table.reconciled, Generation: d.generation, Kind: "ipvs", Subject: subject,
+		From: r.found, To: "repaired", Reason: r.text, Code: "repaired",
+	})
 }

@@ -77,7 +77,7 @@ func TestKernel(t *testing.T) {
 			t.Errorf("answers from %v", seen)
 		}
 		// The kernel brings its counters up to date every two seconds.
-		err := netlab.EventuallyWithin(20*time.Second, func() error {
+		err := netlab.EventuallyWithin(time.Minute, func() error {
 			s := r.inquire(t).Services[0]
 			if s.Counters.Connections != 12 || s.Servers[0].Counters.Connections != 4 || s.Servers[0].Inactive != 4 {
 				return fmt.Errorf("status %+v", s)
@@ -216,7 +216,7 @@ func (r *real) inquire(t *testing.T) *control.Checkers {
 func (r *real) await(t *testing.T, match func(watchdog.Message) bool) watchdog.Message {
 	t.Helper()
 	var found watchdog.Message
-	err := netlab.EventuallyWithin(20*time.Second, func() error {
+	err := netlab.EventuallyWithin(time.Minute, func() error {
 		if got := r.ch.take(match); len(got) > 0 {
 			found = got[0]
 			return nil
@@ -233,7 +233,7 @@ func (r *real) await(t *testing.T, match func(watchdog.Message) bool) watchdog.M
 func (r *real) table(t *testing.T, want ...string) {
 	t.Helper()
 	sort.Strings(want)
-	err := netlab.EventuallyWithin(20*time.Second, func() error {
+	err := netlab.EventuallyWithin(time.Minute, func() error {
 		out, err := exec.Command("ipvsadm", "-Sn").CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("ipvsadm: %w: %s", err, out)
@@ -261,7 +261,7 @@ func (r *real) sh(name string, args ...string) {
 }
 
 func (r *real) get(url string) (string, error) {
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	reply, err := client.Get(url)
 	if err != nil {
 		return "", err
@@ -303,7 +303,7 @@ func (r *real) web(addr, name string) *webServer {
 // c, which is reached directly, by HTTP on another port than it serves.
 func (r *real) config() *config.Config {
 	check := func(kind config.CheckKind) config.Check {
-		return config.Check{Kind: kind, Interval: config.Duration(200 * time.Millisecond), Timeout: config.Duration(2 * time.Second), Rise: 2, Fall: 2}
+		return config.Check{Kind: kind, Interval: config.Duration(200 * time.Millisecond), Timeout: config.Duration(20 * time.Second), Rise: 2, Fall: 2}
 	}
 	health := check(config.CheckHTTP)
 	health.Path, health.Body = "/health", "well"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -179,6 +180,44 @@ func (d *Daemon) dropOverride(now time.Time, service string, key ipvs.DestKey, s
 	d.maintenance.stale = true
 	d.maintenance.dropped = append(d.maintenance.dropped, savedOverride{service, key, *o})
 	d.maintained(now, service+"/"+name, o.Who(), o.What(), "gone", "is not in the configuration any more, so the order has ended", "left_configuration")
+}
+
+// former is what is ordered for the servers at an address, and by what name the virtual
+// server went that had it.
+type former struct {
+	service string
+	orders  map[ipvs.DestKey]*control.Override
+}
+
+// ordersByAddress tells the orders in force before a reload.
+func (d *Daemon) ordersByAddress() map[ipvs.ServiceKey]former {
+	past := map[ipvs.ServiceKey]former{}
+	for key, s := range d.byKey {
+		if len(s.overrides) > 0 {
+			past[key] = former{s.source.Name, maps.Clone(s.overrides)}
+		}
+	}
+	return past
+}
+
+// inherit puts in force for a new service what was ordered for servers at an address that
+// was another's: a virtual server that was split in two brings nobody back into service.
+func (d *Daemon) inherit(now time.Time, s *service, past map[ipvs.ServiceKey]former) {
+	for _, key := range s.keys {
+		for server, o := range past[key].orders {
+			for _, rs := range s.pool.All() {
+				t := target{s, rs}
+				if destKey(t.key(), key) != destKey(server, key) || t.override() != nil {
+					continue
+				}
+				own := *o
+				s.overrides[t.key()] = &own
+				d.maintenance.stale = true
+				d.maintained(now, t.subject(), o.Who(), control.VerbReady, o.What(), "was ordered for this server of "+past[key].service+", which had the address", "inherited")
+				d.enforce(now, t)
+			}
+		}
+	}
 }
 
 // restoreOverrides puts back in force what ended with the configuration that is being

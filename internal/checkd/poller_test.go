@@ -2,7 +2,6 @@ package checkd
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 
 	"director/config"
 	"director/internal/netlab"
+	"director/internal/netlab/labtest"
 )
 
 // Simple checks are made by the poller, and all that follows is as with any other.
@@ -24,12 +24,7 @@ func TestSimpleChecksArePolled(t *testing.T) {
 	}))
 	defer web.Close()
 	at := netip.MustParseAddrPort(web.Listener.Addr().String())
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	silent.Close()
-	closed := netip.MustParseAddrPort(silent.Addr().String())
+	closed := labtest.FreePort(t) // where nobody listens
 
 	w := newWorld(t, "")
 	w.real = true
@@ -42,13 +37,13 @@ func TestSimpleChecksArePolled(t *testing.T) {
 					kind, to = config.CheckTCP, closed
 				}
 				c.VirtualServers[0].RealServers[i].Checks = []config.Check{{Kind: kind, Path: "/", ConnectAddress: to.Addr(), ConnectPort: to.Port(),
-					Interval: config.Duration(100 * time.Millisecond), Timeout: config.Duration(5 * time.Second), Rise: 1, Fall: 2}}
+					Interval: config.Duration(100 * time.Millisecond), Timeout: config.Duration(30 * time.Second), Rise: 1, Fall: 2}}
 			}
 		})
 	}
 	await := func(want string) {
 		t.Helper()
-		if err := netlab.EventuallyWithin(20*time.Second, func() error {
+		if err := netlab.EventuallyWithin(time.Minute, func() error {
 			if got := tableText(w.kernel.Table()); got != want {
 				return fmt.Errorf("table %q, want %q", got, want)
 			}

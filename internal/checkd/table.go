@@ -83,6 +83,20 @@ func (t *table) set(key ipvs.ServiceKey, e *ipvs.Entry) {
 	t.dirty[key] = struct{}{}
 }
 
+// lacks says that something of a service that is wanted is not in the kernel.
+func (t *table) lacks(key ipvs.ServiceKey) bool {
+	want, have := t.want[key], t.have[key]
+	if want == nil || have == nil {
+		return want != nil
+	}
+	for dest := range want.Dests {
+		if _, ok := have.Dests[dest]; !ok {
+			return true
+		}
+	}
+	return false
+}
+
 // owns says which services may be deleted.
 func (t *table) owns(key ipvs.ServiceKey) bool { return t.exclusive || t.owned.Has(key) }
 

@@ -227,12 +227,12 @@ func TestFileCheckSeesChanges(t *testing.T) {
 	w.configure(configOf("web: a1 b1", func(c *config.Config) {
 		for i := range c.VirtualServers[0].RealServers {
 			c.VirtualServers[0].RealServers[i].Checks = []config.Check{{Kind: config.CheckFile, File: path, UpWhen: "zero",
-				Interval: config.Duration(time.Hour), Timeout: config.Duration(time.Second), Rise: 1, Fall: 1}}
+				Interval: config.Duration(time.Hour), Timeout: config.Duration(30 * time.Second), Rise: 1, Fall: 1}}
 		}
 	}))
 	await := func(want string) {
 		t.Helper()
-		err := netlab.EventuallyWithin(20*time.Second, func() error {
+		err := netlab.EventuallyWithin(time.Minute, func() error {
 			if got := tableText(w.kernel.Table()); got != want {
 				return fmt.Errorf("table %q, want %q", got, want)
 			}

@@ -277,7 +277,7 @@ func TestPeerCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(helper, text, 0o755); err != nil {
+	if err := errors.Join(os.WriteFile(helper, text, 0o755), os.Chmod(helper, 0o755)); err != nil { // whatever the umask
 		t.Fatal(err)
 	}
 	ask := func() string {

@@ -70,7 +70,7 @@ func eventStyle(e *Event) style {
 		return good
 	case "FAULT", "down", "sorry", "dead", "raised", "lost":
 		return bad
-	case "refused", "failed", "stay", VerbDrain, VerbMaintain:
+	case "refused", "failed", "stay", "unready", VerbDrain, VerbMaintain:
 		return warn
 	}
 	return plain

@@ -79,6 +79,9 @@ func (v View) takeover(n *notes, i Instance) {
 	if i.HeldBack != "" {
 		n.add("stays", "would take over, held back by gate "+i.HeldBack, warn)
 	}
+	if i.Preparing {
+		n.add("waits", "its addresses go up when the virtual servers behind them are in the kernel's table", warn)
+	}
 	for _, g := range i.Gates {
 		s, st := v.gate(g)
 		n.add("gate", s, st)

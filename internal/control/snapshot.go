@@ -136,6 +136,9 @@ type Instance struct {
 	// HeldBack says which of them keeps the instance from one now.
 	Gates    []Gate `json:"promotion_gates,omitempty"`
 	HeldBack string `json:"held_back,omitempty"`
+	// Preparing says that the addresses of a new MASTER wait for the virtual servers with
+	// active_with behind them, at most for a second.
+	Preparing bool `json:"preparing,omitempty"`
 	// PreemptsAt is when the preempt delay of a BACKUP lets it take over from that
 	// master; zero when it does not wait for that.
 	PreemptsAt time.Time `json:"preempts_at,omitzero"`
@@ -368,17 +371,6 @@ type PanicGuard struct {
 	Of        int       `json:"weight"`
 	Blocking  bool      `json:"blocking"`       // servers are in service although they are down
 	Since     time.Time `json:"since,omitzero"` // while it blocks
-}
-
-// Expiring is a certificate of a virtual server's real servers that ends soon.
-type Expiring struct {
-	At    time.Time `json:"at"`    // when it ends
-	Since time.Time `json:"since"` // when the alarm was raised
-}
-
-// NoVerdict is the alarm about servers whose checks bring no verdict.
-type NoVerdict struct {
-	Since time.Time `json:"since"` // when it was raised
 }
 
 // ServiceMember is one of the kernel's services that a group stands for.

@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"director/internal/netlab/labtest"
 )
 
 // counted returns a log whose repeats are counted, what it has written, and its end.
-func counted() (log *slog.Logger, text *bytes.Buffer, closeLog func()) {
-	text = &bytes.Buffer{}
+func counted() (log *slog.Logger, text *labtest.Buffer, closeLog func()) {
+	text = &labtest.Buffer{}
 	h := newRepeatHandler(slog.NewTextHandler(text, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	return slog.New(h), text, h.all.close
 }
@@ -81,13 +83,18 @@ func TestDistinctLines(t *testing.T) {
 		if n := strings.Count(text.String(), "\n"); n != 10*maxRepeats {
 			t.Errorf("%d lines", n)
 		}
-		h := log.Handler().(*repeatHandler)
-		if n := len(h.all.lines); n > maxRepeats {
+		remembered := func() int {
+			all := log.Handler().(*repeatHandler).all
+			all.mu.Lock()
+			defer all.mu.Unlock()
+			return len(all.lines)
+		}
+		if n := remembered(); n > maxRepeats {
 			t.Errorf("%d lines are remembered", n)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := len(h.all.lines); n != 0 {
+		if n := remembered(); n != 0 {
 			t.Errorf("%d lines are remembered after a minute", n)
 		}
 		closeLog()

@@ -144,11 +144,11 @@ func testLoad(t *testing.T) {
 	w, err := b.WebServer(netip.MustParseAddrPort("10.0.0.2:80"), "b")
 	lab.Must(err)
 	for _, keep := range []bool{false, true} {
-		load := a.LoadHTTPWith(context.Background(), "http://10.0.0.2/", 10*time.Millisecond, 250*time.Millisecond, netlab.LoadOptions{KeepAlive: keep})
+		load := a.LoadHTTPWith(context.Background(), "http://10.0.0.2/", 10*time.Millisecond, 2*time.Second, netlab.LoadOptions{KeepAlive: keep})
 		lab.Must(load.AwaitOK(30*time.Second, 10))
-		cut := time.Now()
 		lab.Must(pb.Cut())
-		time.Sleep(time.Second)
+		cut := time.Now()
+		time.Sleep(4 * time.Second)
 		healed := time.Now()
 		lab.Must(pb.Heal())
 		lab.Must(load.AwaitOK(30*time.Second, 10))
@@ -159,7 +159,7 @@ func testLoad(t *testing.T) {
 		if s.OK < 20 || s.Failed < 1 || s.FirstErr == nil || s.ByBody["b"] != s.OK || s.Max < s.Median || s.Median <= 0 {
 			t.Errorf("%+v", s)
 		}
-		if s.Gap < healed.Sub(cut)-50*time.Millisecond || s.GapStart.After(healed) {
+		if s.Gap < healed.Sub(cut)/2 || s.GapStart.After(healed) {
 			t.Errorf("gap %v from %v; the outage was %v from %v", s.Gap, s.GapStart, healed.Sub(cut), cut)
 		}
 		if during := load.Since(cut); during.OK+during.Failed >= s.OK+s.Failed || during.OK < 10 {
@@ -187,17 +187,17 @@ func testLoadUDP(t *testing.T) {
 	lab, a, b, _, pb, _ := pair(t)
 	e, err := b.EchoServer(netip.MustParseAddrPort("10.0.0.2:0"), "b")
 	lab.Must(err)
-	load, err := a.LoadUDP(context.Background(), e.Addr().String(), 2*time.Millisecond, 100*time.Millisecond)
+	load, err := a.LoadUDP(context.Background(), e.Addr().String(), 2*time.Millisecond, 500*time.Millisecond)
 	lab.Must(err)
 	lab.Must(load.AwaitOK(30*time.Second, 10))
 	lab.Must(pb.Cut())
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(2 * time.Second)
 	lab.Must(pb.Heal())
 	lab.Must(load.AwaitOK(30*time.Second, 10))
 	load.Stop()
 	s := load.Stats()
 	t.Log(s)
-	if s.OK < 20 || s.Failed < 1 || s.Gap < 250*time.Millisecond || s.ByBody["b"] != s.OK {
+	if s.OK < 20 || s.Failed < 1 || s.Gap < 500*time.Millisecond || s.ByBody["b"] != s.OK {
 		t.Errorf("%+v", s)
 	}
 	if !errors.Is(s.FirstErr, netlab.ErrNoAnswer) {
@@ -215,11 +215,11 @@ func testTransfer(t *testing.T) {
 	lab.Within(30*time.Second, "it begins", func() bool { return tr.Bytes() > 10 })
 	t.Logf("longest stall without a reason: %v", tr.LongestStall())
 	lab.Must(pb.Cut())
-	time.Sleep(250 * time.Millisecond)
+	time.Sleep(time.Second)
 	lab.Must(pb.Heal())
 	n := tr.Bytes()
 	lab.Within(30*time.Second, "it goes on", func() bool { return tr.Bytes() > n+4 })
-	if s := tr.LongestStall(); s < 200*time.Millisecond {
+	if s := tr.LongestStall(); s < 500*time.Millisecond {
 		t.Errorf("longest stall %v", s)
 	}
 	if err := tr.Err(); err != nil {

@@ -18,7 +18,7 @@ import (
 // runIn boots, runs a shell command and returns its output and exit code.
 func runIn(t *testing.T, o UMLOptions, script string) (string, int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	var out bytes.Buffer
 	o.Command, o.Stdout = []string{"sh", "-c", script}, &out
@@ -205,7 +205,7 @@ func TestUML(t *testing.T) {
 	})
 
 	t.Run("interactive", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 		defer cancel()
 		var out bytes.Buffer
 		code, err := UML(ctx, UMLOptions{Command: []string{"sh", "-i"}, Stdout: &out,

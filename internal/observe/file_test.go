@@ -23,7 +23,7 @@ func readings(t *testing.T, path string) <-chan Reading {
 		cancel()
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("File does not end with its context")
 		}
 	})
@@ -37,7 +37,7 @@ func wantNumber(t *testing.T, seen <-chan Reading, number int, missing bool) {
 		if r.Number != number || r.Missing != missing || r.Err != nil {
 			t.Fatalf("read %+v, want %d, missing %v", r, number, missing)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("%d was not seen", number)
 	}
 }

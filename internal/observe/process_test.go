@@ -52,7 +52,7 @@ func testProcesses(t *testing.T, connect func(context.Context) (*connector, erro
 	}()
 	want := func(counts ...int) {
 		t.Helper()
-		limit := time.After(20 * time.Second)
+		limit := time.After(time.Minute)
 		var last []int
 		for {
 			select {
@@ -84,7 +84,7 @@ func testProcesses(t *testing.T, connect func(context.Context) (*connector, erro
 	cancel()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("Processes does not end with its context")
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long Wait waits; the machine may be busy.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // Terminal is a pseudo-terminal with a program on it.
 type Terminal struct {

@@ -23,6 +23,7 @@ func (e *engine) configure(now time.Time, c *watchdog.Configure) error {
 	e.touched = true
 	e.configureBFD(now, c.Config.BFD)
 	e.configureTrackers(now, c)
+	e.configureBehind(c.Config)
 
 	old, previous := e.routers, e.order
 	ours := e.ours(c.Resume)
@@ -173,7 +174,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 		}
 	}
 	r.ordered = e.standing(r)
-	set := r.settings(cfg)
+	set := e.settings(r, cfg)
 	r.meet(set.Peers)
 	if !reflect.DeepEqual(set, *r.sm.Settings()) {
 		e.clearAlarms(r, now, vrrp.EndReconfigured)
@@ -183,7 +184,7 @@ func (e *engine) reconfigure(r *router, now time.Time, cfg *config.Instance, our
 	e.meetPaths(r, now, &set)
 	r.configureAuth(now, cfg)
 	e.timers.fix(r)
-	return master && grown
+	return master && grown && !r.sm.Preparing()
 }
 
 // resume decides for each router of a respawned process whether it goes on as

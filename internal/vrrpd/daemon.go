@@ -233,6 +233,8 @@ func (d *Daemon) message(now time.Time, m watchdog.Message, ch *watchdog.Channel
 		ch.Send(watchdog.Message{Snapshot: &watchdog.Snapshot{Seq: m.Inquire.Seq, VRRP: d.engine.snapshot()}})
 	case m.Fenced != nil:
 		d.engine.fenced(now, m.Fenced)
+	case m.Followed != nil:
+		d.engine.followed(now, m.Followed)
 	case m.Standing != nil:
 		d.engine.stand(now, m.Standing.Orders)
 		if m.Standing.ID != 0 {

@@ -78,6 +78,7 @@ type engine struct {
 	pools          map[string]string       // states of virtual servers, as the parent tells them
 	poolQuestions  []gateQuestion          // open
 	fenceQuestions map[uint64]gateQuestion // open, by the request's ID
+	roles          roleTable
 
 	// drain reads the sockets once more. It is called before a backup takes over
 	// and before a master that was stalled goes on, so that our own delay is not
@@ -262,6 +263,7 @@ func (e *engine) catchUp(now time.Time) {
 }
 
 func (e *engine) perform(r *router, now time.Time, a vrrp.Action) {
+	e.roles.stale = true
 	switch a.Kind {
 	case vrrp.ActionAcquire:
 		e.acquire(r, a.Repeat)
@@ -278,6 +280,10 @@ func (e *engine) perform(r *router, now time.Time, a vrrp.Action) {
 		e.unask(r)
 	case vrrp.ActionStay:
 		e.stays(r, now, a.Transition.Cause)
+	case vrrp.ActionPrepare:
+		e.prepare(r)
+	case vrrp.ActionUnready:
+		e.unready(r, now, a.Transition.Cause)
 	}
 }
 
@@ -300,6 +306,7 @@ func (e *engine) flush(now time.Time) {
 	}
 	clear(e.jobs)
 	e.jobs = e.jobs[:0]
+	e.tellRoles()
 	if e.touched && now.Sub(e.pushed) >= pushInterval {
 		e.touched, e.pushed = false, now
 		e.send(watchdog.Message{Snapshot: &watchdog.Snapshot{VRRP: e.snapshot()}})

@@ -121,6 +121,7 @@ func (e *engine) result(now time.Time, res link.Result) {
 	case link.Remove:
 		e.removed(h, i, now, res)
 		h.pending--
+		e.roles.stale = true
 		if h.router != nil {
 			e.unlocked(h.router)
 		}

@@ -269,7 +269,7 @@ func (r *router) snapshot() control.Instance {
 	}
 	s.Override = r.ordered
 	s.PreemptsAt = r.sm.PreemptsAt()
-	s.Gates, s.HeldBack = gateStatus(r), r.sm.HeldBack()
+	s.Gates, s.HeldBack, s.Preparing = gateStatus(r), r.sm.HeldBack(), r.sm.Preparing()
 	if r.source.IsValid() {
 		s.Source = r.source.String()
 	}

@@ -46,7 +46,7 @@ func (e *engine) stand(now time.Time, orders map[string]control.Override) {
 		}
 	}
 	for _, r := range changed {
-		r.sm.Reconfigure(now, r.settings(r.cfg))
+		r.sm.Reconfigure(now, e.settings(r, r.cfg))
 		e.reviewRouter(r, now)
 		e.timers.fix(r)
 	}
@@ -55,10 +55,13 @@ func (e *engine) stand(now time.Time, orders map[string]control.Override) {
 
 // settings are those of the configuration with what stands: who is preferred takes
 // over at once, whatever the configuration says of preemption.
-func (r *router) settings(cfg *config.Instance) vrrp.Settings {
+func (e *engine) settings(r *router, cfg *config.Instance) vrrp.Settings {
 	set := familySettings(cfg, r.key.family)
 	if r.ordered.What() == control.VerbPrefer {
 		set.Preempt, set.PreemptDelay = true, 0
+	}
+	if e.roles.behind[cfg.Name] {
+		set.Prepare = prepareLimit
 	}
 	return set
 }

@@ -63,6 +63,8 @@ type process struct {
 
 	pools     map[string]string // that it was told
 	roles     map[string]string // likewise
+	rolesSent uint64            // how often it was
+	rolesDone uint64            // and what of it has been done
 	bfd       map[string]Session
 	readiness *Readiness
 
@@ -120,6 +122,7 @@ func (p *parent) spawn(c *child) {
 	}
 	if c.role == RoleCheckers {
 		p.tellRoles(run, c.want.config) // likewise
+		p.rolesAskedAnew(run)
 	}
 	ch.sendEncoded(text) // waits in the socket while the program starts
 	null, err := os.Open(os.DevNull)
@@ -236,14 +239,14 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 		if c.role == RoleCheckers {
 			p.relayPools()
 		} else {
-			p.rolesSeen(m.Snapshot.VRRP)
 			p.relaySessions()
 		}
 	case m.Event != nil:
 		p.event(*m.Event)
-		if m.Event.Kind == "instance" {
-			p.roleSeen(m.Event.Subject, m.Event.To)
-		}
+	case m.Roles != nil && c.role == RoleVRRP:
+		p.rolesTold(run, m.Roles)
+	case m.Followed != nil && c.role == RoleCheckers:
+		p.rolesFollowed(run, m.Followed)
 	case m.RunScript != nil:
 		p.runScript(c, run, m.RunScript)
 	case m.Fence != nil:
@@ -426,6 +429,7 @@ func (p *parent) gone(c *child, run *process) {
 	if c.want != nil {
 		p.delayed(c, c.backoff.died(run.lived()))
 	}
+	p.answerRoles("")
 	p.describe()
 	p.advance()
 }

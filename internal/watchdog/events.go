@@ -13,6 +13,7 @@ func (p *parent) event(e control.Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
+	e.Reason = bounded(e.Reason)
 	e = p.events.add(e)
 	for w := range p.waiting {
 		w.answer()
@@ -36,7 +37,7 @@ func (p *parent) event(e control.Event) {
 	attrs = append(attrs, slog.Uint64("generation", e.Generation), slog.Uint64("seq", e.Seq))
 	level := slog.LevelInfo
 	switch e.To {
-	case "FAULT", "down", "sorry", "dead", "refused", "failed", "lost", "repaired", "raised", "stay", "undone":
+	case "FAULT", "down", "sorry", "dead", "refused", "failed", "lost", "repaired", "raised", "stay", "unready", "undone":
 		level = slog.LevelWarn
 	}
 	p.log.LogAttrs(context.Background(), level, e.Kind+" state", attrs...)

@@ -259,6 +259,7 @@ func (f *fakeChild) configure(c *Configure) {
 	f.ch.Send(Message{Ack: &Ack{Generation: c.Generation, Changes: f.changes(c)}})
 	if first && f.role == RoleVRRP {
 		f.ch.Send(Message{Event: &control.Event{Kind: "instance", Subject: "web", From: "INIT", To: "BACKUP", Reason: "started", Generation: f.gen, Priority: 100}})
+		f.ch.Send(Message{Roles: &Roles{States: map[string]string{"web": "MASTER"}}})
 	}
 	f.ch.Send(Message{Snapshot: f.snapshot()})
 }

@@ -3,7 +3,6 @@ package watchdog
 import (
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,8 +63,7 @@ func TestPoolsAreRelayed(t *testing.T) {
 	want("map[a:unknown b:unknown]")
 }
 
-// Connection sync follows an instance: its state goes to the checker child, at once by
-// an event and again by snapshots.
+// Connection sync follows an instance: its state goes to the checker child at once.
 func TestRolesAreRelayed(t *testing.T) {
 	c := conf("web", "a")
 	c.IPVSSync = &config.IPVSSync{Interface: "eth1", Instance: "web"}
@@ -78,20 +76,20 @@ func TestRolesAreRelayed(t *testing.T) {
 			t.Fatalf("got %+v (%v), want %s", m.Roles, err, state)
 		}
 	}
-	snapshot := func(states ...string) {
-		s := &control.VRRP{Instances: []control.Instance{{Name: "other", State: "FAULT"}}}
-		for _, state := range states {
-			s.Instances = append(s.Instances, control.Instance{Name: "web", State: state})
-		}
-		p.message(p.children[RoleVRRP], vrrp, Message{Snapshot: &Snapshot{VRRP: s}}, 0)
+	told := func(name, state string) {
+		p.message(p.children[RoleVRRP], vrrp, Message{Roles: &Roles{States: map[string]string{name: state}}}, 0)
 	}
-	snapshot("BACKUP")
+	told("other", "FAULT")
+	told("web", "BACKUP")
 	want("BACKUP")
-	p.message(p.children[RoleVRRP], vrrp, Message{Event: &control.Event{Kind: "instance", Subject: "other", To: "MASTER"}}, 0)
-	p.message(p.children[RoleVRRP], vrrp, Message{Event: &control.Event{Kind: "instance", Subject: "web", To: "MASTER"}}, 0)
+	told("other", "MASTER")
+	told("web", "BACKUP")
+	told("web", "MASTER")
 	want("MASTER")
-	snapshot("BACKUP", "MASTER") // one of two families; no news
-	snapshot("FAULT", "BACKUP")
+	// Neither events nor snapshots say when the addresses are on and off.
+	p.message(p.children[RoleVRRP], vrrp, Message{Event: &control.Event{Kind: "instance", Subject: "web", To: "FAULT"}}, 0)
+	p.message(p.children[RoleVRRP], vrrp, Message{Snapshot: &Snapshot{VRRP: &control.VRRP{Instances: []control.Instance{{Name: "web", State: "FAULT"}}}}}, 0)
+	told("web", "BACKUP")
 	want("BACKUP")
 
 	// What is followed no more is not told, and told anew when it is followed again:
@@ -120,8 +118,8 @@ func TestRolesAreRelayed(t *testing.T) {
 	if got := configured(&without); fmt.Sprint(got) != "[map[]]" {
 		t.Errorf("without: told %q", got)
 	}
-	snapshot("MASTER") // nobody follows it
-	p.message(p.children[RoleVRRP], vrrp, Message{Event: &control.Event{Kind: "instance", Subject: "web", To: "BACKUP"}}, 0)
+	told("web", "MASTER") // nobody follows it
+	told("web", "BACKUP")
 	if got := configured(c); fmt.Sprint(got) != "[map[web:BACKUP]]" {
 		t.Errorf("again: told %q", got)
 	}
@@ -130,8 +128,93 @@ func TestRolesAreRelayed(t *testing.T) {
 	}
 }
 
-// A new checker process learns the roles before its configuration, from the newest event
-// and not from an older snapshot.
+// The VRRP process is told when the checker process has done what it was told, or that
+// there is none.
+func TestRolesAreAnswered(t *testing.T) {
+	c := conf("web", "a")
+	c.VirtualServers[0].ActiveWith = "web"
+	p, vrrp, checkers, child, _ := halfParent(t, c)
+	ours, checkd := ends(t)
+	checkers.ch = ours
+	seq := uint64(0)
+	asks := func(state string) {
+		seq++
+		p.message(p.children[RoleVRRP], vrrp, Message{Roles: &Roles{Seq: seq, States: map[string]string{"web": state}}}, 0)
+	}
+	does := func(run *process, seq uint64, problem string) {
+		p.message(p.children[RoleCheckers], run, Message{Followed: &Followed{seq, problem}}, 0)
+	}
+	told := func(at *Channel) uint64 {
+		t.Helper()
+		m, err := at.Recv()
+		if err != nil || m.Roles == nil {
+			t.Fatalf("got %+v (%v)", m, err)
+		}
+		return m.Roles.Seq
+	}
+	want := func(want Followed) {
+		t.Helper()
+		m, err := child.Recv()
+		if err != nil || m.Followed == nil || *m.Followed != want {
+			t.Fatalf("got %+v (%v), want %+v", m.Followed, err, want)
+		}
+	}
+	asks("MASTER")
+	first := told(checkd)
+	does(checkers, first, "")
+	want(Followed{Seq: 1})
+	asks("MASTER") // the other family: no news
+	want(Followed{Seq: 2})
+
+	// Two questions, of which the first one's answer comes late.
+	asks("BACKUP")
+	asks("MASTER")
+	does(checkers, told(checkd), "")
+	want(Followed{Seq: 3})
+	does(checkers, told(checkd), "refused")
+	want(Followed{Seq: 4, Problem: "refused"})
+
+	// A process that dies leaves its questions to the next one, whose answers count from anew.
+	asks("BACKUP")
+	told(checkd)
+	ours2, checkd2 := ends(t)
+	next := &process{ch: ours2, ready: true}
+	p.children[RoleCheckers].run = next
+	p.tellRoles(next, c)
+	p.rolesAskedAnew(next)
+	does(checkers, 9, "of a process that is gone")
+	does(next, told(checkd2), "")
+	want(Followed{Seq: 5})
+
+	// Without one nobody is kept waiting, neither who waits already nor who asks then.
+	asks("MASTER")
+	p.children[RoleCheckers].run = nil
+	p.answerRoles("")
+	want(Followed{6, "director: checkers is not needed"})
+	asks("BACKUP")
+	want(Followed{7, "director: checkers is not needed"})
+
+	// Of a VRRP process that is gone nobody wants to know.
+	p.children[RoleCheckers].run = next
+	asks("MASTER")
+	p.children[RoleVRRP].run = &process{ch: vrrp.ch, ready: true}
+	does(next, 100, "")
+	vrrp.ch.Send(Message{Ping: &Ping{Seq: 1}})
+	if m, err := child.Recv(); err != nil || m.Ping == nil {
+		t.Errorf("got %+v (%v)", m, err)
+	}
+	if len(p.roleAsks) != 0 {
+		t.Errorf("open questions: %+v", p.roleAsks)
+	}
+
+	// What the configuration has no more is forgotten.
+	p.force = &generation{config: conf("other", "a")}
+	if p.forgetRoles(); len(p.roles) != 0 {
+		t.Errorf("roles %v", p.roles)
+	}
+}
+
+// A new checker process learns the roles before its configuration.
 func TestRolesOfANewProcess(t *testing.T) {
 	d := prepare(t)
 	c := conf("web", "farm")
@@ -190,44 +273,29 @@ func TestSessionsAreRelayed(t *testing.T) {
 	want("map[s1:{Down down detection_time_expired silent} s3:{Up up handshake heard}]")
 }
 
-// A virtual server follows an instance too; each is told with all the others. That one
-// family of an instance is a backup says nothing of the other.
+// A virtual server follows an instance too; each is told with all the others.
 func TestRolesForVirtualServers(t *testing.T) {
 	c := conf("web", "a")
 	c.IPVSSync = &config.IPVSSync{Interface: "eth1", Instance: "web"}
-	both := config.Instance{Name: "both", Addresses: []config.VirtualAddress{{Prefix: netip.MustParsePrefix("192.0.2.1/24")}, {Prefix: netip.MustParsePrefix("2001:db8::1/64")}}}
-	c.Instances = append(c.Instances, both)
+	c.Instances = append(c.Instances, config.Instance{Name: "both"})
 	c.VirtualServers = []config.VirtualServer{{Name: "v", Pooling: config.Pooling{ActiveWith: "both"}}, {Name: "w"}}
 	p, vrrp, checkers, child, _ := halfParent(t, c)
 	vrrp.ch, checkers.ch = nil, vrrp.ch // the half that is listened to is the checkers'
-	want := func(states string) {
+	told := func(want string, states map[string]string) {
 		t.Helper()
+		p.message(p.children[RoleVRRP], vrrp, Message{Roles: &Roles{States: states}}, 0)
+		if want == "" {
+			return
+		}
 		m, err := child.Recv()
-		if err != nil || m.Roles == nil || fmt.Sprint(m.Roles.States) != states {
-			t.Fatalf("got %+v (%v), want %s", m.Roles, err, states)
+		if err != nil || m.Roles == nil || fmt.Sprint(m.Roles.States) != want {
+			t.Fatalf("got %+v (%v), want %s", m.Roles, err, want)
 		}
 	}
-	event := func(name, state string) {
-		p.message(p.children[RoleVRRP], vrrp, Message{Event: &control.Event{Kind: "instance", Subject: name, To: state}}, 0)
-	}
-	snapshot := func(both ...string) {
-		s := &control.VRRP{Instances: []control.Instance{{Name: "web", State: "BACKUP"}, {Name: "other", State: "FAULT"}}}
-		for _, state := range both {
-			s.Instances = append(s.Instances, control.Instance{Name: "both", State: state})
-		}
-		p.message(p.children[RoleVRRP], vrrp, Message{Snapshot: &Snapshot{VRRP: s}}, 0)
-	}
-	event("both", "MASTER")
-	want("map[both:MASTER]")
-	event("web", "BACKUP")
-	want("map[both:MASTER web:BACKUP]")
-	event("both", "BACKUP") // one of two families; no news
-	event("other", "MASTER")
-	snapshot("BACKUP", "MASTER")
-	event("web", "MASTER")
-	want("map[both:MASTER web:MASTER]")
-	snapshot("BACKUP", "BACKUP")
-	want("map[both:BACKUP web:BACKUP]")
+	told("map[both:MASTER]", map[string]string{"both": "MASTER"})
+	told("map[both:MASTER web:BACKUP]", map[string]string{"web": "BACKUP", "other": "FAULT"})
+	told("", map[string]string{"other": "MASTER"})
+	told("map[both:BACKUP web:MASTER]", map[string]string{"both": "BACKUP", "web": "MASTER"})
 }
 
 func TestFence(t *testing.T) {

@@ -2,13 +2,16 @@ package watchdog
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"director/internal/control"
 )
@@ -20,7 +23,7 @@ const (
 	// end ".1", and the one that had it goes.
 	journalName = "events.jsonl"
 	journalSize = 1 << 20
-	// maxJournalLine bounds one event; reasons are short.
+	// maxJournalLine bounds one event, whose reason has at most maxText bytes.
 	maxJournalLine = 64 << 10
 )
 
@@ -33,6 +36,7 @@ type journal struct {
 	size   int64    // with what is in buffer
 	buffer []byte   // lines that are not in the file yet, see flush
 	failed bool     // which has been told
+	torn   bool     // a full disk took half a line
 
 	list []control.Event // the oldest at next, once full
 	next int
@@ -43,9 +47,12 @@ type journal struct {
 // read or written is no reason not to start.
 func openJournal(dir string, log *slog.Logger) *journal {
 	j := &journal{log: log, path: filepath.Join(dir, journalName)}
-	past, err := ReadJournal(dir)
+	past, lost, err := readJournal(dir)
 	if err != nil {
 		log.Warn("the history of events cannot be read", "reason", err)
+	}
+	if lost > 0 {
+		log.Warn("lines of the history are no events and left out", "lines", lost, "reason", "half written, or by another program")
 	}
 	for _, e := range past {
 		j.keep(e)
@@ -93,6 +100,9 @@ func (j *journal) add(e control.Event) control.Event {
 		return e
 	}
 	line, err := json.Marshal(e)
+	if err == nil && len(line) >= maxJournalLine {
+		err = fmt.Errorf("an event of %d bytes: allowed are %d", len(line), maxJournalLine-1)
+	}
 	if err != nil {
 		j.fails(err)
 		return e
@@ -112,9 +122,14 @@ func (j *journal) flush() {
 		return
 	}
 	if j.file != nil {
-		if _, err := j.file.Write(j.buffer); err != nil {
+		if j.torn {
+			j.buffer = slices.Insert(j.buffer, 0, '\n')
+		}
+		n, err := j.file.Write(j.buffer)
+		if err != nil {
 			j.fails(err)
 		}
+		j.torn = err != nil && (j.torn || n > 0)
 	}
 	j.buffer = j.buffer[:0]
 }
@@ -163,44 +178,55 @@ func (j *journal) close() {
 }
 
 // ReadJournal reads the history that a daemon with this runtime directory has left,
-// oldest first: at most the newest 1000 events. Without a history it is empty.
+// oldest first: at most the newest 1000 events. Without a history it is empty. What is no
+// event in its files is left out.
 func ReadJournal(dir string) ([]control.Event, error) {
-	list, err := readEvents(dir, journalName)
-	if err != nil {
-		return nil, err
-	}
-	if len(list) < maxEvents { // else those of the older file would be thrown away
-		older, err := readEvents(dir, journalName+".1")
-		if err != nil {
-			return nil, err
-		}
-		list = append(older, list...)
-	}
-	return list[max(0, len(list)-maxEvents):], nil
+	list, _, err := readJournal(dir)
+	return list, err
 }
 
-// readEvents reads the events of one file. It is empty when there is none.
-func readEvents(dir, name string) ([]control.Event, error) {
+// readJournal returns beside the events how many lines are none. What can be read of the
+// history is returned beside an error, too.
+func readJournal(dir string) (list []control.Event, lost int, err error) {
+	list, lost, err = readEvents(dir, journalName)
+	if len(list) < maxEvents { // else those of the older file would be thrown away
+		older, more, olderErr := readEvents(dir, journalName+".1")
+		list, lost, err = append(older, list...), lost+more, errors.Join(olderErr, err)
+	}
+	return list[max(0, len(list)-maxEvents):], lost, err
+}
+
+// readEvents reads the events of one file, and counts the lines that are none: half a
+// line of a process that was killed, zeros after a power cut, what is too long. There are
+// none when there is no file.
+func readEvents(dir, name string) (list []control.Event, lost int, err error) {
 	f, err := os.Open(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer f.Close()
-	var list []control.Event
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, maxJournalLine)
-	for lines.Scan() {
+	lines := bufio.NewReaderSize(f, maxJournalLine)
+	for {
+		line, err := lines.ReadSlice('\n')
+		whole := !errors.Is(err, bufio.ErrBufferFull)
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = lines.ReadSlice('\n')
+		}
 		var e control.Event
-		// What is no event is half a line of a process that was killed.
-		if json.Unmarshal(lines.Bytes(), &e) == nil && e.Seq > 0 {
+		switch {
+		case whole && json.Unmarshal(line, &e) == nil && e.Seq > 0:
 			list = append(list, e)
+		case len(bytes.TrimSpace(line)) > 0:
+			lost++
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return list, lost, nil
+		case err != nil:
+			return list, lost, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return list, nil
 }

@@ -2,9 +2,11 @@ package watchdog
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,5 +122,67 @@ func TestJournalWithoutADisk(t *testing.T) {
 	}
 	if len(j.after(0, 0)) != 3 || strings.Count(out.String(), "not kept") != 1 {
 		t.Errorf("%d events, log %s", len(j.after(0, 0)), out.String())
+	}
+}
+
+// A line that cannot be read costs that line, and is told.
+func TestJournalWithBrokenLines(t *testing.T) {
+	event := func(seq int) string { return fmt.Sprintf(`{"seq":%d,"kind":"instance","to":"MASTER"}`+"\n", seq) }
+	long := `{"seq":3,"kind":"reload","reason":"` + strings.Repeat("x", 3*maxJournalLine) + `"}` + "\n"
+	for _, tc := range []struct {
+		name, older, newer string
+		want               []uint64
+		lost               int
+	}{
+		{"too long", event(1), event(2) + long + event(4), []uint64{1, 2, 4}, 1},
+		{"too long and last", event(1), event(2) + strings.TrimSuffix(long, "\n"), []uint64{1, 2}, 1},
+		{"too long in the older file", event(1) + long, event(4), []uint64{1, 4}, 1},
+		{"half a line", "", event(1) + event(2)[:20], []uint64{1}, 1},
+		{"zeros of a power cut", "", event(1) + strings.Repeat("\x00", 500), []uint64{1}, 1},
+		{"no event", "", event(1) + "{}\nnonsense\n\n" + event(2), []uint64{1, 2}, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, text := range map[string]string{journalName + ".1": tc.older, journalName: tc.newer} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var out bytes.Buffer
+			j := openJournal(dir, slog.New(slog.NewTextHandler(&out, nil)))
+			if e := j.add(control.Event{Kind: "process"}); e.Seq != tc.want[len(tc.want)-1]+1 {
+				t.Errorf("goes on with %d", e.Seq)
+			}
+			j.close()
+			list, err := ReadJournal(dir)
+			var got []uint64
+			for _, e := range list {
+				got = append(got, e.Seq)
+			}
+			if want := append(tc.want, tc.want[len(tc.want)-1]+1); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%v, %v, want %v", got, err, want)
+			}
+			if want := fmt.Sprintf("lines=%d ", tc.lost); !strings.Contains(out.String(), want) {
+				t.Errorf("no %q in the log: %s", want, out.String())
+			}
+		})
+	}
+}
+
+// What a full disk took half of does not spoil what follows when there is room again.
+func TestJournalAfterAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	j := openJournal(dir, quiet())
+	j.add(control.Event{Kind: "instance"})
+	j.add(control.Event{Kind: "instance"})
+	j.flush()
+	if _, err := j.file.WriteString(`{"seq":3,"ki`); err != nil {
+		t.Fatal(err)
+	}
+	j.torn, j.seq = true, 3
+	j.add(control.Event{Kind: "instance"})
+	j.close()
+	if list, err := ReadJournal(dir); err != nil || len(list) != 3 || list[2].Seq != 4 {
+		t.Errorf("%+v, %v", list, err)
 	}
 }

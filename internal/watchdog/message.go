@@ -23,7 +23,6 @@ type Message struct {
 	ScriptDone *ScriptDone `json:",omitempty"`
 	Fenced     *Fenced     `json:",omitempty"`
 	Pools      *Pools      `json:",omitempty"`
-	Roles      *Roles      `json:",omitempty"`
 	Sessions   *Sessions   `json:",omitempty"`
 	Order      *Order      `json:",omitempty"`
 	Standing   *Standing   `json:",omitempty"`
@@ -31,6 +30,10 @@ type Message struct {
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 	LogLevel   *LogLevel   `json:",omitempty"`
 	Plan       *Configure  `json:",omitempty"` // asks what the configuration would do, and is not obeyed
+
+	// Both ways: from the VRRP child to the checker child, and back.
+	Roles    *Roles    `json:",omitempty"`
+	Followed *Followed `json:",omitempty"`
 
 	// Child to parent.
 	Ack      *Ack           `json:",omitempty"`

@@ -138,6 +138,7 @@ type parent struct {
 	trial     *trial // nil: none
 	orders    map[uint64]*openOrder
 	roles     map[string]string           // the newest states of the VRRP instances, by name
+	roleAsks  []roleAsk                   // open, the oldest first
 	standing  map[string]control.Override // of virtual routers, by instance
 	expiry    *time.Timer                 // of the one that ends first
 	lastOrder uint64
@@ -288,8 +289,14 @@ func load(o Options) (*config.Config, []config.Warning, error) {
 	return loadText(o, text)
 }
 
-// loadText makes a configuration of the text of the configuration file.
+// loadText makes a configuration of the text of the configuration file. Of many errors
+// and warnings it returns the first.
 func loadText(o Options, text []byte) (*config.Config, []config.Warning, error) {
+	cfg, warnings, err := examine(o, text)
+	return cfg, briefly(warnings), brief(err)
+}
+
+func examine(o Options, text []byte) (*config.Config, []config.Warning, error) {
 	cfg, warnings, err := o.Parse(o.ConfigPath, text)
 	if err != nil {
 		return nil, warnings, err
@@ -354,7 +361,7 @@ func (p *parent) tell(err error) {
 
 func (p *parent) warn(warnings []config.Warning) {
 	for _, w := range warnings {
-		p.log.Warn("configuration", "reason", w.String())
+		p.log.Warn("configuration", "reason", bounded(w.String()))
 	}
 }
 

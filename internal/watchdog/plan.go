@@ -60,7 +60,7 @@ func (p *parent) foresee(q control.PlanQuery, reply func(control.Plan)) {
 		p.post(func() {
 			pl := &planning{p: p, plan: control.Plan{File: file, Changes: control.Changes{Config: differences}}, waiting: map[Role]*process{}, reply: reply}
 			for _, w := range warnings {
-				pl.plan.Warnings = append(pl.plan.Warnings, w.String())
+				pl.plan.Warnings = append(pl.plan.Warnings, bounded(w.String()))
 			}
 			switch {
 			case err != nil:

@@ -1,7 +1,6 @@
 package watchdog
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,7 +120,7 @@ func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 	p.warn(warnings)
 	p.reloads.warned = nil
 	for _, w := range warnings {
-		p.reloads.warned = append(p.reloads.warned, w.String())
+		p.reloads.warned = append(p.reloads.warned, bounded(w.String()))
 	}
 	switch {
 	case p.phase == stopping:
@@ -136,19 +135,6 @@ func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 		p.transition = &transition{from: p.force, to: g}
 		p.advance()
 	}
-}
-
-// lines splits an error into those it consists of.
-func lines(err error) []string {
-	var list config.Errors
-	if errors.As(err, &list) && len(list) > 0 {
-		out := make([]string, len(list))
-		for i, e := range list {
-			out[i] = e.Error()
-		}
-		return out
-	}
-	return []string{err.Error()}
 }
 
 // advance goes on with the transition as far as the children allow.
@@ -222,6 +208,7 @@ func (p *parent) commit() {
 	p.force = t.to
 	p.force.since = time.Now()
 	p.forgetOrders()
+	p.forgetRoles()
 	for _, c := range p.children {
 		if c.run != nil && !p.needs(p.force, c.role) {
 			c.want = nil
@@ -267,7 +254,7 @@ func (p *parent) refuse(reason string) {
 			p.configure(c, t.from)
 		}
 	}
-	p.reloaded([]string{reason})
+	p.reloaded([]string{bounded(reason)})
 }
 
 // reloaded tells the outcome of a reload to everyone who waits for it: errs is

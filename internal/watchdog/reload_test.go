@@ -222,7 +222,7 @@ func TestQueuedReloads(t *testing.T) {
 		}
 	}
 	d.await("vrrp applied 3", 1)
-	if s := d.status(); s.Generation != 3 {
+	if s := d.status(); s.Generation != 3 || strings.Contains(d.log(), "configure 4") {
 		t.Errorf("generation %d, want 3: five requests during one reload are one", s.Generation)
 	}
 }

@@ -2,14 +2,36 @@ package watchdog
 
 import (
 	"maps"
+	"slices"
 
 	"director/config"
-	"director/internal/control"
 )
 
-// Roles tells the states of the VRRP instances that connection sync or virtual
-// servers follow: "MASTER", "BACKUP" and so on. One that is not known is not listed.
-type Roles struct{ States map[string]string }
+// Roles tells the states of VRRP instances: "MASTER", "BACKUP" or "FAULT". The VRRP child
+// tells the parent of those that have changed, the parent tells the checker child of all
+// that it follows and that are known.
+//
+// An instance is MASTER here from its first advert on, when its addresses are not up yet,
+// until they are off: what stands behind them is there all the time that they are.
+type Roles struct {
+	// Seq is what Followed is to answer with; 0: no answer is needed.
+	Seq    uint64
+	States map[string]string
+}
+
+// Followed says that the IPVS table and connection sync are as the Roles with the same Seq,
+// and all before it, want them. It goes back the way that they came.
+type Followed struct {
+	Seq     uint64
+	Problem string `json:",omitempty"` // why something is missing all the same
+}
+
+// roleAsk is a VRRP process that waits for Followed.
+type roleAsk struct {
+	run  *process
+	seq  uint64
+	told uint64 // by which Seq the checker process will answer
+}
 
 // followed lists the instances whose states the checker child needs.
 func followed(c *config.Config) map[string]bool {
@@ -25,44 +47,35 @@ func followed(c *config.Config) map[string]bool {
 	return names
 }
 
-// relayRoles tells the checker child how the VRRP instances are that it follows,
-// whenever that has changed. While the VRRP child is away its last word stands: its
-// addresses stay as well.
-func (p *parent) relayRoles() {
-	if c := p.child(RoleCheckers); c.follows() {
-		p.tellRoles(c.run, c.want.config)
-	}
-}
-
-// rolesSeen takes the states of all instances from a snapshot.
-func (p *parent) rolesSeen(v *control.VRRP) {
-	p.roles = make(map[string]string, len(v.Instances))
-	for _, i := range v.Instances {
-		// One with both families has two entries.
-		if p.roles[i.Name] != "MASTER" {
-			p.roles[i.Name] = i.State
-		}
-	}
-	p.relayRoles()
-}
-
-// roleSeen takes the new state of one instance from an event; the next snapshot tells the
-// same. That one family of an instance with both is MASTER no more says nothing of the
-// other.
-func (p *parent) roleSeen(name, state string) {
-	vrrp := p.child(RoleVRRP)
-	if vrrp.want == nil {
-		return
-	}
-	in := instance(vrrp.want.config, name)
-	if in == nil || state != "MASTER" && in.Family(true) && in.Family(false) {
+// rolesTold takes the word of a VRRP process. While there is none, the last word of the
+// former one stands: its addresses stay as well.
+func (p *parent) rolesTold(run *process, r *Roles) {
+	if p.child(RoleVRRP).run != run {
 		return
 	}
 	if p.roles == nil {
 		p.roles = make(map[string]string)
 	}
-	p.roles[name] = state
+	maps.Copy(p.roles, r.States)
 	p.relayRoles()
+	if r.Seq == 0 {
+		return
+	}
+	p.roleAsks = slices.DeleteFunc(p.roleAsks, func(a roleAsk) bool { return a.run != run })
+	ask := roleAsk{run: run, seq: r.Seq}
+	if c := p.child(RoleCheckers).run; c != nil {
+		ask.told = c.rolesSent
+	}
+	p.roleAsks = append(p.roleAsks, ask)
+	p.answerRoles("")
+}
+
+// relayRoles tells the checker child how the VRRP instances are that it follows,
+// whenever that has changed.
+func (p *parent) relayRoles() {
+	if c := p.child(RoleCheckers); c.follows() {
+		p.tellRoles(c.run, c.want.config)
+	}
 }
 
 // tellRoles tells a checker process the states of the instances that these configurations
@@ -81,5 +94,45 @@ func (p *parent) tellRoles(run *process, configs ...*config.Config) {
 		return
 	}
 	run.roles = states
-	run.ch.Send(Message{Roles: &Roles{States: states}})
+	run.rolesSent++
+	run.ch.Send(Message{Roles: &Roles{Seq: run.rolesSent, States: states}})
+}
+
+// rolesFollowed takes the answer of a checker process.
+func (p *parent) rolesFollowed(run *process, f *Followed) {
+	run.rolesDone = f.Seq
+	p.answerRoles(f.Problem)
+}
+
+// rolesAskedAnew is for a new checker process, which was told all that is known: it
+// answers what the former one did not.
+func (p *parent) rolesAskedAnew(run *process) {
+	for i := range p.roleAsks {
+		p.roleAsks[i].told = run.rolesSent
+	}
+	p.answerRoles("")
+}
+
+// answerRoles answers the VRRP process as far as the checker process has answered. Nobody
+// is kept waiting for one that does not run.
+func (p *parent) answerRoles(problem string) {
+	c, last := p.child(RoleCheckers), roleAsk{}
+	if !c.follows() {
+		problem = c.role.Title() + " is " + p.state(c)
+	}
+	p.roleAsks = slices.DeleteFunc(p.roleAsks, func(a roleAsk) bool {
+		done := !c.follows() || a.told <= c.run.rolesDone
+		if done {
+			last = a
+		}
+		return done
+	})
+	if last.run != nil && p.child(RoleVRRP).run == last.run {
+		last.run.ch.Send(Message{Followed: &Followed{Seq: last.seq, Problem: problem}})
+	}
+}
+
+// forgetRoles forgets the instances that the configuration has no more.
+func (p *parent) forgetRoles() {
+	maps.DeleteFunc(p.roles, func(name, _ string) bool { return instance(p.force.config, name) == nil })
 }

@@ -121,7 +121,7 @@ func TestNoAnswerIsAnErrorInTime(t *testing.T) {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.Is(err, errUnknownOutcome) {
 		t.Errorf("got %v", err)
 	}
-	if d := time.Since(begin); d < c.timeout || d > 5*time.Second {
+	if d := time.Since(begin); d < c.timeout || d > 30*time.Second {
 		t.Errorf("it took %v", d)
 	}
 	// The same socket goes on, with another family: nothing is left over.

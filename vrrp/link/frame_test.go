@@ -88,8 +88,13 @@ func TestAdvertsFromVirtualMAC(t *testing.T) {
 func TestFrameBytes(t *testing.T) {
 	p := newPair(t, 51)
 	mac := MAC{0, 0, 0x5e, 0, 1, 51}
-	if err := p.sa.QueueFrom(mac, ip("10.1.0.1"), vrrp.IPv4.Group(), 255, []byte{0x31, 51, 100, 1}); err != nil {
-		t.Fatal(err)
+	p.a.inside(func() { // where the socket for frames is opened
+		if err := p.sa.QueueFrom(mac, ip("10.1.0.1"), vrrp.IPv4.Group(), 255, []byte{0x31, 51, 100, 1}); err != nil {
+			t.Error(err)
+		}
+	})
+	if t.Failed() {
+		return
 	}
 	want := "01005e000012" + "00005e000133" + "0800" +
 		"45c0001800010000ff70" + "d0a0" + "0a010001" + "e0000012" + "31336401"

@@ -46,7 +46,7 @@ func Postgres(t testing.TB, dir string, at netip.AddrPort, options ...string) []
 		}
 	}
 	mustRun(t, "chown", "postgres", dir)
-	mustRun(t, append(as, bin[0]+"/initdb", "-D", dir+"/data", "-A", "trust", "--no-sync", "-N", "--wal-segsize=1")...)
+	mustRun(t, append(as, bin[0]+"/initdb", "-D", dir+"/data", "-A", "trust", "--locale=C", "--no-sync", "-N", "--wal-segsize=1")...)
 	WriteFile(t, dir+"/data", "pg_hba.conf", "local all all trust\nhost all all all trust\n")
 	return append(append(as, bin[0]+"/postgres", "-D", dir+"/data", "-p", fmt.Sprint(at.Port()), "-h", at.Addr().String(), "-k", dir, "-F",
 		"-c", "shared_buffers=1MB"), options...)
