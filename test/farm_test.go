@@ -57,6 +57,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("checks by bfd", testBFDCheck)
 	t.Run("ipvs commands", testIPVSCommands)
 	t.Run("top", testTop)
+	t.Run("checks that cannot be made", testUnchecked)
 	t.Run("another namespace", testIPVSNamespace)
 }
 
