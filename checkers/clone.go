@@ -6,7 +6,7 @@ import "slices"
 // does not show in the other.
 func (p *Pool) Clone() *Pool {
 	c := *p
-	c.leaving = slices.Clone(p.leaving)
+	c.leaving, c.relieved = slices.Clone(p.leaving), slices.Clone(p.relieved)
 	clones := make(map[*Server]*Server, len(p.servers)+len(p.sorry))
 	each := func(list []*Server) []*Server {
 		out := make([]*Server, len(list))

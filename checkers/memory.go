@@ -72,7 +72,7 @@ func (p *Pool) recall(m *Memory) {
 	}
 	switch {
 	case m.State == Up && p.quorum.Serving:
-		p.quorum.State = Up
+		p.quorum.State, p.quorum.Open = Up, true
 	case m.State == Sorry && p.heldSorry, m.State == Down && !p.heldSorry:
 		p.quorum.State = Down
 	default:

@@ -22,16 +22,20 @@ type PoolConfig struct {
 	// DrainOnRemove is for how long at most a server that is taken out of the
 	// configuration keeps its connections; 0: not at all.
 	DrainOnRemove time.Duration
+	// Moved says, to Apply, that the virtual service is at another address than before, or
+	// not in the table: none of its former servers serves it for a while.
+	Moved bool
 }
 
 // Pool is a virtual service with the health of its servers. It is not safe for
 // concurrent use.
 type Pool struct {
-	config  PoolConfig
-	servers []*Server // in the configuration's order
-	sorry   []*Server // likewise
-	leaving []Leaving
-	quorum  Quorum
+	config   PoolConfig
+	servers  []*Server // in the configuration's order
+	sorry    []*Server // likewise
+	leaving  []Leaving
+	relieved []Leaving // since somebody asked
+	quorum   Quorum
 
 	state  State
 	since  time.Time
@@ -77,6 +81,7 @@ func NewPool(cfg PoolConfig, have *ipvs.Entry, memory *Memory, now time.Time) (*
 	}
 	p.adoptSorry(have, memory, now)
 	if memory != nil {
+		p.recallFormer(memory.Leaving, have)
 		p.recall(memory)
 		p.recallLeaving(memory.Leaving, have)
 	}
@@ -116,12 +121,12 @@ func arrange(have []*Server, want []ServerConfig) []*Server {
 // Apply puts another configuration in force and returns the changes that
 // follow. Servers whose address is in both, and their checks that ask the same
 // as before, keep their health; new servers start out of the pool, or where their
-// configuration says.
+// configuration says. What leaves the configuration and served goes on doing so while
+// the pool lacks its quorum and new servers may still bring it (see Leaving).
 func (p *Pool) Apply(cfg PoolConfig, now time.Time) []Change {
 	serves := slices.ContainsFunc(p.servers, func(s *Server) bool { return p.Place(s) == In })
 	stood := p.standing()
 	p.configure(cfg)
-	p.depart(now, stood)
 	for _, s := range p.All() {
 		if s.Since.IsZero() {
 			s.Since, s.ramp.due = now, serves
@@ -130,6 +135,8 @@ func (p *Pool) Apply(cfg PoolConfig, now time.Time) []Change {
 			}
 		}
 	}
+	p.depart(now, stood)
+	p.quorum.Open = p.quorum.State == Up
 	return p.settle(now)
 }
 
@@ -187,6 +194,7 @@ func (p *Pool) count(now time.Time, s *Server, c *Check, r Result) []Change {
 func (p *Pool) judge(now time.Time, changes []Change) []Change {
 	changes = p.await(now, changes)
 	changes = p.guard(now, changes)
+	p.relieve(now)
 	changes = p.judgeQuorum(now, changes)
 	changes = p.chooseSorry(changes)
 	changes, _ = p.warm(now, changes)
@@ -232,6 +240,9 @@ func (p *Pool) Weights() Weights {
 			w.Pending += weight
 		}
 	}
+	for _, l := range p.leaving {
+		w.Former += int(l.Dest.Weight)
+	}
 	return w
 }
 
@@ -267,7 +278,11 @@ func (p *Pool) Place(s *Server) Place {
 func (p *Pool) Entry() *ipvs.Entry {
 	e := &ipvs.Entry{Service: p.config.Service, Dests: make(map[ipvs.DestKey]ipvs.Destination, len(p.servers)+len(p.leaving)+len(p.sorry))}
 	for _, l := range p.leaving {
-		e.Dests[l.Key] = l.Dest
+		d := l.Dest
+		if p.answers != nil { // in the place of all others
+			d.Weight = 0
+		}
+		e.Dests[l.Key] = d
 	}
 	for _, s := range p.All() {
 		d := s.Config.Dest

@@ -5,6 +5,7 @@ type Weights struct {
 	Up      int // healthy servers
 	Held    int // servers without a verdict that are in service
 	Pending int // servers without a verdict that are not, and that may still come
+	Former  int // servers that the configuration lists no more and that serve in the meantime
 }
 
 // Quorum says whether enough of a pool is healthy. It is gained when the
@@ -15,6 +16,9 @@ type Quorum struct {
 	// State is Up with a quorum, Down without, and Unknown until enough verdicts
 	// are in to tell, whatever the missing ones will be.
 	State State
+	// Open says that the servers were changed under a quorum: while some serve and those
+	// without a verdict may still keep it, it is not lost.
+	Open bool
 	// Serving says, while State is Unknown, that the pool was found serving: the
 	// weight to keep the quorum is then enough to have it.
 	Serving bool
@@ -33,8 +37,12 @@ func (q *Quorum) Step(w Weights) bool {
 	switch q.State {
 	case Up:
 		// Those who serve without a verdict count until they are proven dead.
-		if w.Up+w.Held < q.Keep() {
-			q.State = Down
+		switch {
+		case w.Up+w.Held >= q.Keep():
+			q.Open = false
+		case q.Open && w.Up+w.Held+w.Former > 0 && w.Up+w.Held+w.Pending >= q.Keep():
+		default:
+			q.State, q.Open = Down, false
 		}
 	case Down:
 		if w.Up >= q.Gain() {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"net/netip"
-	"reflect"
 	"strconv"
 )
 
@@ -203,21 +202,4 @@ func (c *Check) Encrypted() bool {
 // Weighs says that the results of the check may change its server's weight.
 func (c *Check) Weighs() bool {
 	return c.Kind == CheckAgent || c.Kind == CheckScript && c.Dynamic || c.Kind == CheckFile && c.FileWeight != 0
-}
-
-// ShareChecks lets servers with their virtual server's checks have those
-// themselves rather than copies.
-func (c *Config) ShareChecks() {
-	for i := range c.VirtualServers {
-		v := &c.VirtualServers[i]
-		if len(v.Checks) == 0 {
-			continue
-		}
-		for j := range v.RealServers {
-			if own := v.RealServers[j].Checks; !reflect.DeepEqual(own, v.Checks) {
-				continue
-			}
-			v.RealServers[j].Checks = v.Checks
-		}
-	}
 }

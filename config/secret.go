@@ -7,7 +7,7 @@ import (
 )
 
 // Secret is a password or a key. It prints as "***" wherever it is formatted,
-// logged or encoded as JSON; see Config.TakeSecrets for the one way out.
+// logged or encoded as JSON or gob; see Config.TakeSecrets for the one way out.
 type Secret string
 
 const hidden = "***"
@@ -39,6 +39,20 @@ func (s Secret) MarshalJSON() ([]byte, error) {
 		return []byte(`""`), nil
 	}
 	return []byte(`"` + hidden + `"`), nil
+}
+
+// GobEncode keeps the secret out of gob, as MarshalJSON does out of JSON.
+func (s Secret) GobEncode() ([]byte, error) {
+	if s == "" {
+		return nil, nil
+	}
+	return []byte(hidden), nil
+}
+
+// GobDecode takes what GobEncode has made.
+func (s *Secret) GobDecode(text []byte) error {
+	*s = Secret(text)
+	return nil
 }
 
 // LogValue logs the kind of authentication only.

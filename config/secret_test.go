@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,6 +53,11 @@ authentication = { type = "HMAC", keys = [{ id = 1, key = "`+strings.Repeat(pass
 			t.Error(err)
 		}
 		out.Write(text)
+	}
+	for _, v := range []any{cfg, in, cfg.Instances, in.Authentication.Password} {
+		if err := gob.NewEncoder(&out).Encode(v); err != nil {
+			t.Error(err)
+		}
 	}
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 		log := slog.New(h)

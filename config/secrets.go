@@ -75,7 +75,7 @@ func (c *Config) OutsideSecrets() []OutsideSecret {
 		}
 		checks(vs.Checks, "virtual_server", vs.Name)
 		for j := range vs.RealServers {
-			if own := vs.RealServers[j].Checks; len(own) > 0 && (len(vs.Checks) == 0 || &own[0] != &vs.Checks[0]) {
+			if own := vs.RealServers[j].Checks; !vs.lends(own) {
 				checks(own, "virtual_server", vs.Name, "real_server", "["+strconv.Itoa(j)+"]")
 			}
 		}
@@ -131,8 +131,8 @@ func FillSecrets(find Finder, c *Config, read func(SecretSource) (Secret, error)
 }
 
 // TakeSecrets returns every secret of the configuration, those that are empty as
-// well, in an order that is always the same. Together with the JSON of the
-// configuration, which shows none, they make it whole; see PutSecrets.
+// well, in an order that is always the same. Together with the JSON or the gob of the
+// configuration, which show none, they make it whole; see PutSecrets.
 func (c *Config) TakeSecrets() []string {
 	var list []string
 	secretWalk{}.each(reflect.ValueOf(c).Elem(), func(s *Secret) { list = append(list, string(*s)) })
@@ -140,7 +140,7 @@ func (c *Config) TakeSecrets() []string {
 }
 
 // PutSecrets puts the secrets that TakeSecrets returned into a configuration that
-// was made of the JSON of the same one. It reports false when their number is
+// was made of the JSON or the gob of the same one. It reports false when their number is
 // another.
 func (c *Config) PutSecrets(list []string) bool {
 	n := 0

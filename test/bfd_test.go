@@ -95,9 +95,11 @@ func TestBFDTakeover(t *testing.T) {
 func TestBFDRespawn(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	a := startDirector(t, p.a, triggered(200, "192.0.2.2"))
+	// The process is back before its silence is noticed, on a busy machine, too.
+	slowly := func(conf string) string { return strings.ReplaceAll(conf, "multiplier = 4", "multiplier = 20") }
+	a := startDirector(t, p.a, unwatched+slowly(triggered(200, "192.0.2.2")))
 	a.WaitInstance("VI", "MASTER", patience)
-	b := startDirector(t, p.b, triggered(100, "192.0.2.1"))
+	b := startDirector(t, p.b, slowly(triggered(100, "192.0.2.1")))
 	b.waitBFD(patience, "Up", nil)
 	pid := a.SignalRole("vrrp", syscall.SIGSTOP) // flaps before it is proven
 	b.waitBFD(patience, "Down", nil)

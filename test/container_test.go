@@ -17,7 +17,8 @@ import (
 func TestFirstProcess(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	script, err := p.a.WriteFile("notify.sh", "#!/bin/sh\nsetsid sleep 1 &\n")
+	over := p.a.Path("over") // ends what the script leaves behind
+	script, err := p.a.WriteFile("notify.sh", "#!/bin/sh\nsetsid sh -c 'while [ ! -e "+over+" ]; do sleep 0.1; done' &\n")
 	p.Must(err)
 	conf := vrrp("VI_1", 51, 150, "192.0.2.100/24", fast, "notify = { all = \""+script+"\" }")
 	start := func() (d *director, first int) {
@@ -32,6 +33,7 @@ func TestFirstProcess(t *testing.T) {
 	}
 	d, first := start()
 	p.Within(patience, "a script left something behind", func() bool { return len(children(t, first)) > 1 })
+	p.Must(os.WriteFile(over, nil, 0o644))
 	p.Within(patience, "it is collected", func() bool { return len(children(t, first)) == 1 })
 	daemon := children(t, first)[0]
 	p.cap.Reset()

@@ -14,7 +14,7 @@ import (
 // What happens is told while it happens and afterwards, by the daemon, by the one that follows it, and when none runs; each event once.
 func TestEvents(t *testing.T) {
 	p := newPair(t)
-	conf := vrrp("VI_1", 51, 150, "192.0.2.100/24", fast) + vrrp("VI_2", 52, 150, "192.0.2.101/24", fast)
+	conf := vrrp("VI_1", 51, 150, "192.0.2.100/24", fast, forbearing) + vrrp("VI_2", 52, 150, "192.0.2.101/24", fast, forbearing)
 	a := startDirector(t, p.a, conf)
 	a.WaitInstance("VI_1", "MASTER", patience)
 

@@ -371,7 +371,7 @@ func (f *checkFarm) script() *trial {
 			{what: "script: fails", begin: f.write(does, "echo disk full; exit 1\n"), end: well, out: says("exit status 1: disk full", "script", "script-weight")},
 			{what: "script: a weight", begin: f.write(does, "exit 5\n"), end: well, out: says("exit status 5", "script"), weights: map[string]int{"script-weight": 3}},
 		},
-		slow: fault{begin: f.write(does, "sleep 10\n"), end: well, out: says("timed out after 3s", "script", "script-weight")},
+		slow: fault{begin: f.write(does, "sleep 60\n"), end: well, out: says("timed out after 8s", "script", "script-weight")},
 		dead: fault{begin: f.write(does, "kill -9 $$\n"), end: well, out: says("signal", "script", "script-weight")},
 	}
 }

@@ -19,6 +19,9 @@ const (
 	largeServers  = 100
 )
 
+// largePatience is for what is done with all of them.
+const largePatience = 10 * patience
+
 // largeConfig is that table in keepalived's language. Nothing is checked. The weight is that of one server in the middle.
 func largeConfig(vip string, weight int) string {
 	var b strings.Builder
@@ -69,7 +72,7 @@ func (kt *kernelTable) entries() int {
 // waitEntries waits until there are so many.
 func (kt *kernelTable) waitEntries(want int) {
 	kt.t.Helper()
-	if err := netlab.EventuallyWithin(patience, func() error {
+	if err := netlab.EventuallyWithin(largePatience, func() error {
 		if n := kt.entries(); n != want {
 			return fmt.Errorf("%d entries on %s, want %d", n, kt.host.Name(), want)
 		}
@@ -134,7 +137,7 @@ func testLargeTable(t *testing.T) {
 		}
 		// Not by the status: to write that of 10,000 servers again and again takes the time that is measured.
 		r.ours = launchWith(t, r.directors[0], netlab.KeepalivedConf, largeConfig(ourVIP, weight))
-		r.Within(patience, "director has started", func() bool { return kernelChanges.MatchString(r.ours.Log()[log:]) })
+		r.Within(largePatience, "director has started", func() bool { return kernelChanges.MatchString(r.ours.Log()[log:]) })
 		t.Logf("director has started: %v", time.Since(began).Round(time.Millisecond))
 		return time.Since(began)
 	}
@@ -223,7 +226,7 @@ func testLargeTable(t *testing.T) {
 			t.Errorf("%d entries are left", n)
 		}
 		began = time.Now()
-		r.Must(r.theirs.Stop(patience))
+		r.Must(r.theirs.Stop(largePatience))
 		took("keepalived has stopped", began)
 		t.Logf("keepalived leaves %d entries", their.entries())
 	})

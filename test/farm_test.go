@@ -85,7 +85,7 @@ const (
 )
 
 // patience bounds every wait for a state: what is asserted of times is asserted separately.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // A farm is a lab with a client, directors and servers.
 type farm struct {

@@ -139,13 +139,13 @@ timeout = "3s"
 		func() { quiet = sum(quiet, since(a.Status().VRRP.Lateness, begun)) },
 		func() { flooded = sum(flooded, since(a.Status().VRRP.Lateness, begun)) })
 	after, otherAfter := a.Status(), b.Status()
-	t.Logf("%d clients; timers at most so late for 95 of 100: %v quiet (%d), %v flooded (%d, latest %v)",
-		floodClients, quiet.Within(0.95), quiet.Count, flooded.Within(0.95), flooded.Count, flooded.Max)
+	t.Logf("%d clients; timers at most so late for 9 of 10: %v quiet (%d), %v flooded (%d, latest %v)",
+		floodClients, quiet.Within(0.9), quiet.Count, flooded.Within(0.9), flooded.Count, flooded.Max)
 	if after.VRRP.Instances[0].Transitions != before.VRRP.Instances[0].Transitions || otherAfter.VRRP.Instances[0].Transitions != other.VRRP.Instances[0].Transitions {
 		t.Error("the flood led to a change of state")
 	}
-	if late := flooded.Within(0.95); late > max(10*quiet.Within(0.95), 25*time.Millisecond) {
-		t.Errorf("95 of 100 timers were up to %v late, %v without the flood", late, quiet.Within(0.95))
+	if late := flooded.Within(0.9); late > max(10*quiet.Within(0.9), 25*time.Millisecond) {
+		t.Errorf("9 of 10 timers were up to %v late, %v without the flood", late, quiet.Within(0.9))
 	}
 }
 

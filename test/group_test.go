@@ -21,8 +21,8 @@ func TestSyncGroup(t *testing.T) {
 	script, err := p.a.WriteFile("notify.sh", "#!/bin/sh\necho \"$*\" >>"+record+"\n")
 	p.Must(err)
 	conf := func(prio int, notify string) string {
-		return vrrp("outside", 51, prio, "192.0.2.100/24", fast) +
-			strings.Replace(vrrp("inside", 52, prio, "10.0.0.1/24", fast), "eth0", "eth1", 1) +
+		return vrrp("outside", 51, prio, "192.0.2.100/24", fast, forbearing) +
+			strings.Replace(vrrp("inside", 52, prio, "10.0.0.1/24", fast, forbearing), "eth0", "eth1", 1) +
 			"[vrrp_sync_group.farm]\ngroup = [\"outside\", \"inside\"]\n" + notify
 	}
 	a := startDirector(t, p.a, conf(150, "notify = { all = \""+script+"\" }\n"))

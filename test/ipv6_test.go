@@ -95,7 +95,7 @@ func TestMixedPair(t *testing.T) {
 	script, err := p.a.WriteFile("notify.sh", "#!/bin/sh\necho \"$*\" >>"+record+"\n")
 	p.Must(err)
 	conf := func(prio int, lines ...string) string {
-		c := vrrp("VI_1", 51, prio, "192.0.2.100/24", append([]string{fast}, lines...)...)
+		c := vrrp("VI_1", 51, prio, "192.0.2.100/24", append([]string{fast, forbearing}, lines...)...)
 		return strings.Replace(c, `["192.0.2.100/24"]`, `["192.0.2.100/24", "2001:db8::100/64"]`, 1)
 	}
 	a := startDirector(t, p.a, conf(150, "notify = { all = \""+script+"\" }"))

@@ -14,7 +14,7 @@ import (
 // gateway is an instance with an address with a mask, a source route in a table of
 // its own, a rule that leads there, and a route in the main table.
 func gateway(priority int) string {
-	return vrrp("gw", 60, priority, "192.0.2.100/24", fast) + `
+	return vrrp("gw", 60, priority, "192.0.2.100/24", fast, forbearing) + `
 [[vrrp_instance.gw.virtual_routes]]
 to = "default"
 via = "192.0.2.50"

@@ -14,7 +14,7 @@ import (
 // group, a static address.
 func everything(priority int, key string) string {
 	auth := fmt.Sprintf(`authentication = { type = "HMAC", active_key = 1, keys = [{ id = 1, key = %q }] }`, strings.Repeat(key, 64))
-	return strings.Replace(vrrp("inside", 51, priority, "192.0.2.100/24", fast, auth, "use_vmac = true", "accept = false"),
+	return strings.Replace(vrrp("inside", 51, priority, "192.0.2.100/24", fast, forbearing, auth, "use_vmac = true", "accept = false"),
 		`["192.0.2.100/24"]`, `["192.0.2.100/24", "2001:db8::100/64", "fe80::51/64"]`, 1) + `
 [[vrrp_instance.inside.virtual_routes]]
 to = "203.0.113.0/24"
@@ -30,7 +30,7 @@ otherwise = "stay"
 target = "192.0.2.50"
 timeout = "1s"
 retry = "200ms"
-` + vrrp("outside", 52, priority, "192.0.2.101/24", fast, auth) + `
+` + vrrp("outside", 52, priority, "192.0.2.101/24", fast, forbearing, auth) + `
 [vrrp_sync_group.both]
 group = ["inside", "outside"]
 [[static_address]]

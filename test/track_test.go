@@ -65,10 +65,10 @@ gateway = "ipv4"
 interval = "100ms"
 timeout = "1s"
 fall = 2
-`, file, p.a.Path("nginx")) + vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, `track_interface = "eth1"`, `track_file = "maintenance"`,
+`, file, p.a.Path("nginx")) + vrrp("VI_1", 51, 100, "192.0.2.100/24", fast, forbearing, `track_interface = "eth1"`, `track_file = "maintenance"`,
 		`track_process = "nginx"`, `track_target = ["page", "gateway"]`)
 	a := startDirector(t, p.a, conf)
-	b := startDirector(t, p.b, vrrp("VI_1", 51, 90, "192.0.2.100/24", fast))
+	b := startDirector(t, p.b, vrrp("VI_1", 51, 90, "192.0.2.100/24", fast, forbearing))
 	p.onlyOn(p.a, vip, patience)
 	if got, err := os.ReadFile(file); string(got) != "0\n" {
 		t.Errorf("the file was made with %q, %v", got, err)

@@ -19,6 +19,8 @@ var steady = []struct {
 	{regexp.MustCompile(`director ` + regexp.QuoteMeta(binaryVersion)), "director 1.0"},
 	{regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d\.\d{3}`), "12:00:00.000"},
 	{regexp.MustCompile(`(no (?:master|advert)[a-z0-9. ]*) for (?:\d+m)?[\d.]+s`), "$1 for 3.6s"},
+	// One reloads after the other.
+	{regexp.MustCompile(`(with a wrong password), \d+ of another VRRP version`), "$1"},
 	{regexp.MustCompile(`no answer after [\d.]+m?s`), "no answer after 1s"},
 	// Whichever of the checks ran last.
 	{regexp.MustCompile(`(?:http: status 200|tcp: connected) in [\d.]+[mµ]?s, [\d.]+m?s ago`), "http: status 200 in 2ms, 1s ago"},

@@ -58,6 +58,9 @@ const (
 	lull         = 5 * fastInterval
 )
 
+// forbearing is the setting of both routers where a process is killed and must be back before the other router takes over: on a busy machine, too.
+const forbearing = "down_timer_adverts = 10"
+
 // onlyOn waits until the VIP is on exactly one host and the client's neighbour
 // entry says so too.
 func (p *pair) onlyOn(owner *netlab.Host, addr netip.Addr, within time.Duration) {

@@ -240,6 +240,8 @@ what the running daemon has: virtual routers, virtual servers and their real
 servers, trackers, files. The packages install those of bash, zsh and fish.`
 	c.Example = "  director completion bash >/etc/bash_completion.d/director\n  director completion zsh >/usr/local/share/zsh/site-functions/_director\n" +
 		"  director completion fish >/etc/fish/completions/director.fish"
+	c.Args = noSubcommand
+	c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	for _, shell := range c.Commands() {
 		if shell.Name() == "powershell" {
 			c.RemoveCommand(shell)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 
@@ -32,6 +33,11 @@ looked at. The exit status is 1 when something is broken, and 0 when nothing
 is, whatever else was found.`,
 		Example: "  director doctor\n  director doctor -c ./director.toml --json | jq -r '.findings[] | select(.severity==\"broken\").cure[]'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("config") {
+				if s, err := askStatus(cmd.Context(), o.socket()); err == nil {
+					o.configPath = s.ConfigPath // which need not be where it usually is
+				}
+			}
 			// A configuration may name a network namespace: it is looked at from there.
 			if err := enterNamespace(o.configPath); err != nil {
 				return err
@@ -114,7 +120,7 @@ func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error
 	rest, farm := doctor.Split(cfg)
 	about := examine.Options{Config: rest, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: status, Probe: probe}
 	facts := examine.Host(about)
-	facts.Advice = list
+	facts.Advice, facts.Denied = list, errors.Is(err, fs.ErrPermission)
 	facts.Unseen = append(unseen, facts.Unseen...)
 	in := doctor.Input{File: o.configPath, Config: rest, Find: find, Facts: facts}
 	report := doctor.Diagnose(in)

@@ -48,6 +48,14 @@ what the last one has left is told.`,
 			if f.number < 1 {
 				return &usageError{fmt.Errorf("--number %d: must be at least 1", f.number)}
 			}
+			for _, k := range f.kinds {
+				if !slices.Contains(control.EventKinds(), k) {
+					return &usageError{fmt.Errorf("--kind %q: allowed are %s", k, strings.Join(control.EventKinds(), ", "))}
+				}
+			}
+			if cmd.Flags().Changed("since") && f.since <= 0 {
+				return &usageError{fmt.Errorf("--since %v: must be more than 0", f.since)}
+			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			show := func(list []control.Event) error { return showEvents(cmd, list, asJSON) }
@@ -69,7 +77,7 @@ what the last one has left is told.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one event a line")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on, also when the daemon is restarted")
 	cmd.Flags().IntVarP(&f.number, "number", "n", 50, "how many past events to tell at most")
-	cmd.Flags().StringSliceVar(&f.kinds, "kind", nil, "only of these kinds: instance, group, alarm, service, server, maintenance, script, tracker, bfd, gate, address, ipvs, file, process, reload, loglevel, ...")
+	cmd.Flags().StringSliceVar(&f.kinds, "kind", nil, "only of these kinds: "+strings.Join(control.EventKinds(), ", "))
 	cmd.Flags().StringSliceVar(&f.subjects, "subject", nil, "only about these names; that of an instance or virtual server means what belongs to it, too")
 	cmd.Flags().DurationVar(&f.since, "since", 0, "only those that are not older")
 	return cmd
@@ -87,8 +95,8 @@ BFD session. The history has what it depends on, too: its trackers, its
 process, reloads.`,
 		Example: "  director explain VI_1\n  director explain web/10.0.0.11:80",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return &usageError{fmt.Errorf("%s takes one name, got %d", cmd.CommandPath(), len(args))}
+			if len(args) != 1 || args[0] == "" {
+				return &usageError{fmt.Errorf("%s takes one name, got %q", cmd.CommandPath(), args)}
 			}
 			return nil
 		},

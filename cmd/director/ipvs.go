@@ -32,12 +32,7 @@ commands ask the kernel themselves and need no daemon. They work on the network
 namespace of --netns, else on the one whose IPVS the configuration names.`,
 		Example: "  director ipvs list\n  director ipvs stats -t 192.0.2.80:80 --watch\n  director ipvs connections --server 10.0.0.11 --counts\n" +
 			"  director ipvs save > table && director ipvs restore --diff table",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &usageError{fmt.Errorf("unknown command %q of %s", args[0], cmd.CommandPath())}
-			}
-			return nil
-		},
+		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	i := &ipvsOptions{options: o}

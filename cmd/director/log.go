@@ -19,13 +19,8 @@ func newLogCommand(o *options) *cobra.Command {
 		Short:   "change what the running daemon logs",
 		Long:    `Change what the running daemon logs, without a change of the configuration.`,
 		Example: "  director log level debug --for 10m --process vrrp\n  director log level auto",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &usageError{fmt.Errorf("unknown command %q of %s", args[0], cmd.CommandPath())}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:    noSubcommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newLogLevelCommand(o))
 	return cmd
@@ -58,7 +53,7 @@ started again keeps it. status shows it, and events who has ordered it.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if q.For != 0 && (q.Level == "" || q.Level == control.LogAuto || q.For < time.Second) {
+			if cmd.Flags().Changed("for") && (q.Level == "" || q.Level == control.LogAuto || q.For < time.Second) {
 				return &usageError{fmt.Errorf("--for %v: is how long a level holds, at least 1s", q.For)}
 			}
 			q.Claimed = os.Getenv("SUDO_USER")

@@ -114,6 +114,14 @@ type usageError struct{ err error }
 
 func (u *usageError) Error() string { return u.err.Error() }
 
+// noSubcommand are the arguments of a command that only holds others: what is left for it is the name of none.
+func noSubcommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("unknown command %q of %s", args[0], cmd.CommandPath())}
+	}
+	return nil
+}
+
 // options are what all commands share.
 type options struct {
 	configPath string

@@ -93,6 +93,14 @@ func TestExitStatus(t *testing.T) {
 		{"check -c " + valid + " --peer " + none, exitFailure, "", "no such file or directory"},
 		{"events --runtime-dir " + none, exitNotRunning, "", "director is not running"},
 		{"events -n 0", exitUsage, "", "must be at least 1"},
+		{"events --kind instance,foo", exitUsage, "", `--kind "foo": allowed are instance, group, `},
+		{"events --since 0s", exitUsage, "", "--since 0s: must be more than 0"},
+		{"log level debug --for 0s", exitUsage, "", "at least 1s"},
+		{"vrrp release web --for 0s", exitUsage, "", "--for 0s: is how long"},
+		{"vrrp release web --for -1s", exitUsage, "", "--for -1s: is how long"},
+		{"maintain web 10.0.0.1 --for 0s", exitUsage, "", "--for 0s: is how long"},
+		{"completion foo", exitUsage, "", `unknown command "foo" of director completion`},
+		{"completion", exitOK, "Usage:", ""},
 		{"explain", exitUsage, "", "takes one name"},
 		{"explain x --runtime-dir " + none, exitNotRunning, "", "director is not running"},
 		{"check -c " + none, exitFailure, "", "no such file or directory"},
@@ -173,6 +181,13 @@ func TestDaemon(t *testing.T) {
 		!strings.Contains(out, "broken  daemon  "+path+":4 vrrp_instance.web\n  the instance is in FAULT: ") || !strings.Contains(out, "the daemon runs\n") {
 		t.Errorf("doctor: %d\n%s%s", status, out, errs)
 	}
+	if status, out, errs := on("doctor"); status != exitFailure || errs != "" || !strings.Contains(out, "broken  daemon  "+path+":4 vrrp_instance.web\n") {
+		t.Errorf("doctor without -c does not look at the daemon's file: %d\n%s%s", status, out, errs)
+	}
+	if status, out, errs := on("explain", ""); status != exitUsage || out != "" || !strings.Contains(errs, `takes one name, got [""]`) {
+		t.Errorf("explain of nothing: %d\n%s%s", status, out, errs)
+	}
+	asStranger(t, exe, dir, runtime, path)
 	status, out, _ := on("status", "--json")
 	var s control.Status
 	if err := json.Unmarshal([]byte(out), &s); err != nil || status != exitOK || s.Generation != 1 || s.ConfigPath != path || s.Processes[0].PID != cmd.Process.Pid {
@@ -214,5 +229,42 @@ func TestDaemon(t *testing.T) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("not a JSON log line: %s", line)
 		}
+	}
+}
+
+// asStranger asks the running daemon as a user who may not: a command that shows it again and again says why and ends, and
+// doctor does not take the daemon for one that hangs.
+func asStranger(t *testing.T, exe, dir, runtime, path string) {
+	t.Helper()
+	text, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A copy, because the test's own folder is root's alone.
+	own := filepath.Join(dir, "director")
+	if err := os.WriteFile(own, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{dir, runtime} {
+		if err := os.Chmod(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(args ...string) (int, string) {
+		cmd := exec.CommandContext(t.Context(), own, args...)
+		cmd.Env = append(os.Environ(), "DIRECTOR_TEST_MAIN=1", "DIRECTOR_RUNTIME_DIR="+runtime)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		limit := time.AfterFunc(15*time.Second, func() { _ = cmd.Process.Kill() })
+		defer limit.Stop()
+		out, _ := cmd.CombinedOutput()
+		return cmd.ProcessState.ExitCode(), string(out)
+	}
+	for _, args := range [][]string{{"top", "--batch"}, {"top"}, {"status"}} {
+		if status, out := run(args...); status != exitFailure || !strings.Contains(out, "permission denied: only root") {
+			t.Errorf("%s as a stranger: %d\n%s", args, status, out)
+		}
+	}
+	if _, out := run("doctor", "-c", path); strings.Contains(out, "does not answer") || !strings.Contains(out, "permission denied: only root") {
+		t.Errorf("doctor as a stranger:\n%s", out)
 	}
 }

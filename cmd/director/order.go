@@ -103,6 +103,14 @@ func newOrder(o *options, verb, name, short, long, example string) orderCommand 
 	return orderCommand{f, cmd}
 }
 
+// checkFor tells what is wrong with the flag --for of an order: none at all would not mean at once, but for ever.
+func checkFor(cmd *cobra.Command, span time.Duration) error {
+	if cmd.Flags().Changed("for") && span <= 0 {
+		return &usageError{fmt.Errorf("--for %v: is how long the order holds, more than 0; without it, it holds until it is taken back", span)}
+	}
+	return nil
+}
+
 // take takes the arguments.
 func (f *orderFlags) take(cmd *cobra.Command, args []string) error {
 	least := 2
@@ -114,6 +122,9 @@ func (f *orderFlags) take(cmd *cobra.Command, args []string) error {
 	}
 	if len(args) < least {
 		return &usageError{fmt.Errorf("usage: %s", cmd.UseLine())}
+	}
+	if err := checkFor(cmd, f.For); err != nil {
+		return err
 	}
 	if f.limit != 0 && !f.wait {
 		return &usageError{errors.New("--timeout is how long to --wait")}

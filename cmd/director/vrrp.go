@@ -65,7 +65,7 @@ happened; it ends with 5 when that takes longer than --timeout.`
 				return &usageError{fmt.Errorf("usage: %s", cmd.UseLine())}
 			}
 			f.Instances, f.Claimed = args, os.Getenv("SUDO_USER")
-			return nil
+			return checkFor(cmd, f.For)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.OutOrStdout(), o.socket()) },
 	}

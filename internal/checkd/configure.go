@@ -3,7 +3,6 @@ package checkd
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 
@@ -141,7 +140,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 			delete(overrides, v.Name)
 			d.inherit(now, s, past)
 			changed++
-		case !reflect.DeepEqual(s.source, *v):
+		case !s.source.Same(v):
 			d.update(now, s, v)
 			changed++
 		}
@@ -249,6 +248,7 @@ func (d *Daemon) create(now time.Time, v *config.VirtualServer, memory *checkers
 // update gives a service its new settings.
 func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 	f := translate(v)
+	f.pool.Moved = s.standby || slices.ContainsFunc(f.keys, func(key ipvs.ServiceKey) bool { return !slices.Contains(s.keys, key) })
 	stays := ipvs.Set{}
 	stays.Add(f.keys...)
 	for _, key := range s.keys {

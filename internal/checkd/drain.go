@@ -43,11 +43,16 @@ func (s *service) draining() []target {
 	return slices.DeleteFunc(s.overridden(), func(t target) bool { return t.override().Order != control.VerbDrain })
 }
 
+// ending lists the servers whose leave is a matter of their connections.
+func (s *service) ending() []checkers.Leaving {
+	return slices.DeleteFunc(s.pool.Leaving(), checkers.Leaving.Serves)
+}
+
 // tickMaintenance ends what is due to end and looks at connections that are waited for.
 func (d *Daemon) tickMaintenance(now time.Time) {
 	waits := false
 	for _, s := range d.services {
-		waits = waits || len(s.draining())+len(s.pool.Leaving()) > 0
+		waits = waits || len(s.draining())+len(s.ending()) > 0
 		for _, t := range s.overridden() {
 			if o := t.override(); !o.Until.IsZero() && !now.Before(o.Until) {
 				delete(s.overrides, t.key())
@@ -78,7 +83,7 @@ func (d *Daemon) nextMaintenance() (next time.Time, ok bool) {
 				consider(d.maintenance.lookAt)
 			}
 		}
-		for _, l := range s.pool.Leaving() {
+		for _, l := range s.ending() {
 			consider(l.Deadline)
 			consider(d.maintenance.lookAt)
 		}
@@ -96,7 +101,7 @@ func (d *Daemon) watchConnections(now time.Time) {
 			calm = calm && !o.Drained.IsZero()
 			look = look || !o.By.IsZero() && !now.Before(o.By)
 		}
-		for _, l := range s.pool.Leaving() {
+		for _, l := range s.ending() {
 			calm = false
 			look = look || !now.Before(l.Deadline)
 		}
@@ -114,7 +119,7 @@ func (d *Daemon) watchConnections(now time.Time) {
 		for _, t := range s.draining() {
 			d.watchDrain(now, t, look)
 		}
-		for _, l := range s.pool.Leaving() {
+		for _, l := range s.ending() {
 			d.watchLeaving(now, s, l, look)
 		}
 	}
@@ -176,6 +181,19 @@ func (d *Daemon) watchLeaving(now time.Time, s *service, l checkers.Leaving, loo
 	d.maintained(now, s.pool.Config().Name+"/"+l.Name, "", "leaving", "gone", reason, "left_configuration")
 }
 
+// relieved tells of servers that the configuration lists no more and that do not serve
+// any longer.
+func (d *Daemon) relieved(now time.Time, s *service) {
+	for _, l := range s.pool.Relieved() {
+		to, why := "gone", "others serve in its place, or nobody has to be waited for"
+		if drain := s.pool.Config().DrainOnRemove; drain > 0 {
+			to, why = "drain", fmt.Sprintf("%s; it keeps its connections for up to %v", why, drain)
+		}
+		d.maintenance.stale = true
+		d.maintained(now, s.pool.Config().Name+"/"+l.Name, "", "leaving", to, why, "left_configuration")
+	}
+}
+
 // left compares the servers that leave with those that did before a reload.
 func (d *Daemon) left(now time.Time, s *service, before []checkers.Leaving) {
 	past := make(map[ipvs.DestKey]bool, len(before))
@@ -186,8 +204,11 @@ func (d *Daemon) left(now time.Time, s *service, before []checkers.Leaving) {
 	for _, l := range s.pool.Leaving() {
 		if !past[l.Key] {
 			d.maintenance.stale = true
-			d.maintained(now, name+"/"+l.Name, "", "listed", "leaving",
-				fmt.Sprintf("is not in the configuration any more; it keeps its connections for up to %v", l.Deadline.Sub(now)), "left_configuration")
+			why := fmt.Sprintf("it keeps its connections for up to %v", l.Deadline.Sub(now))
+			if l.Serves() {
+				why = fmt.Sprintf("it serves until those that came in its place have a verdict, for up to %v", l.Deadline.Sub(now))
+			}
+			d.maintained(now, name+"/"+l.Name, "", "listed", "leaving", "is not in the configuration any more; "+why, "left_configuration")
 		}
 		delete(past, l.Key)
 	}
@@ -252,11 +273,11 @@ func connectionsText(n uint64) string {
 func (d *Daemon) leavingStatus(s *service, have held) []control.LeavingServer {
 	var list []control.LeavingServer
 	for _, l := range s.pool.Leaving() {
-		_, installed := have.dests[l.Key]
+		dest, installed := have.dests[l.Key]
 		n := have.stats.Dests[l.Key]
 		left, _ := d.connections(s, l.Key)
 		list = append(list, control.LeavingServer{Name: l.Name, Address: l.Key.String(), Since: l.Since, Deadline: l.Deadline,
-			Installed: installed, Active: n.Active, Inactive: n.Inactive, Persistent: n.Persistent, Left: left})
+			Serves: l.Serves(), Installed: installed, KernelWeight: int(dest.Weight), Active: n.Active, Inactive: n.Inactive, Persistent: n.Persistent, Left: left})
 	}
 	return list
 }

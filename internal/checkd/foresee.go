@@ -95,7 +95,7 @@ func (d *Daemon) copy() *Daemon {
 }
 
 // joining lists the operations that put servers into service whose first checks have not
-// passed yet.
+// passed yet, and those that then take out whoever served in the meantime.
 func (d *Daemon) joining() []string {
 	var list []string
 	for _, s := range d.services {
@@ -107,6 +107,17 @@ func (d *Daemon) joining() []string {
 				dest := rs.Config.Dest
 				dest.Weight = rs.Weight()
 				list = append(list, ipvs.Op{Kind: ipvs.AddDest, Key: key, DestKey: destKey(rs.Config.Key, key), Dest: dest}.String())
+			}
+		}
+		for _, l := range s.pool.Leaving() {
+			for _, key := range s.keys {
+				op := ipvs.Op{Kind: ipvs.DeleteDest, Key: key, DestKey: destKey(l.Key, key), Dest: l.Dest}
+				if op.Dest.Weight = 0; s.pool.Config().DrainOnRemove > 0 {
+					op.Kind = ipvs.EditDest
+				}
+				if l.Serves() {
+					list = append(list, op.String())
+				}
 			}
 		}
 	}

@@ -65,6 +65,7 @@ func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) 
 	d.changed[s] = struct{}{}
 	d.news = true
 	d.planRise(s)
+	d.relieved(now, s)
 	name := s.pool.Config().Name
 	for _, c := range changes {
 		switch c.Reason {

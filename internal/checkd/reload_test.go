@@ -1,6 +1,7 @@
 package checkd
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,4 +222,60 @@ func TestTrialTakenBackKeepsOrders(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A reload that replaces all servers of a virtual server is no outage and no alarm: the
+// former ones serve until those in their place have a verdict.
+func TestReloadThatReplacesAllServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.farm.delay["c"], w.farm.delay["d"] = 2*time.Second, 2*time.Second
+		w.run()
+		w.configure(configOf("web: a1 b1"))
+		w.pass(time.Minute)
+		w.events()
+		others := configOf("web: c1 d1")
+		for i := range others.VirtualServers[0].RealServers {
+			others.VirtualServers[0].RealServers[i].Alpha = true
+		}
+		if got := strings.Join(w.plan(others).Joining, "; "); !strings.HasSuffix(got, "; -d -t 192.0.2.1:80 -r 10.0.0.1:80; -d -t 192.0.2.1:80 -r 10.0.0.2:80") {
+			t.Errorf("the plan: %s", got)
+		}
+		w.kernel.Log()
+		w.configure(others)
+		w.pass(time.Second)
+		w.table("web: a1 b1")
+		w.ops()
+		s := w.inquire()
+		if v := s.Services[0]; v.State != "up" || len(v.Leaving) != 2 || !v.Leaving[0].Serves || v.Leaving[0].KernelWeight != 1 || v.Leaving[0].Deadline.IsZero() {
+			t.Errorf("status %+v", v)
+		}
+		if got := w.events(); got != "web/a listed>leaving, web/b listed>leaving" {
+			t.Errorf("events %s", got)
+		}
+		w.kill() // a new process goes on
+		w.run()
+		w.configure(others, s)
+		w.pass(time.Second)
+		w.table("web: a1 b1")
+		w.pass(10 * time.Second)
+		w.table("web: c1 d1")
+		if got := w.events(); got != "web/a leaving>gone, web/b leaving>gone, web/c unknown>up, web/d unknown>up" {
+			t.Errorf("events %s", got)
+		}
+		if f, err := readMaintenance(w.dir); err != nil || len(f.Leaving) > 0 {
+			t.Errorf("the record lists %+v, %v", f.Leaving, err)
+		}
+
+		// At another address they have never served.
+		elsewhere := configOf("web: a1")
+		elsewhere.VirtualServers[0].Address = netip.MustParseAddrPort(vips["mail"])
+		w.farm.delay["a"] = 2 * time.Second
+		w.configure(elsewhere)
+		w.pass(time.Second)
+		w.table("mail:")
+		w.pass(10 * time.Second)
+		w.table("mail: a1")
+		w.kill()
+	})
 }

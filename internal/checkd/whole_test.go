@@ -3,6 +3,7 @@ package checkd
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -255,11 +256,11 @@ func TestSyncFollowsWhoIsKnown(t *testing.T) {
 func TestSyncFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
-		broken := true
-		tries := 0
+		var repaired atomic.Bool
+		var tries atomic.Int32
 		w.kernel.OnSync = func(op ipvs.SyncOp) error {
-			tries++
-			if broken && op.Daemon.Role == ipvs.SyncMaster {
+			tries.Add(1)
+			if !repaired.Load() && op.Daemon.Role == ipvs.SyncMaster {
 				return syscall.ENODEV
 			}
 			return nil
@@ -275,10 +276,10 @@ func TestSyncFails(t *testing.T) {
 			t.Errorf("status %+v", d)
 		}
 		w.pass(5 * time.Minute)
-		if tries < 5 || tries > 20 {
-			t.Errorf("%d tries in five minutes", tries)
+		if n := tries.Load(); n < 5 || n > 20 {
+			t.Errorf("%d tries in five minutes", n)
 		}
-		broken = false
+		repaired.Store(true)
 		w.pass(2 * time.Minute)
 		if f := w.inquire(); len(f.Failures) != 0 || !f.Sync.Daemons[0].Running {
 			t.Errorf("afterwards %+v, %+v", f.Failures, f.Sync)

@@ -21,7 +21,7 @@ type Client struct {
 var ErrNotRunning = errors.New("director is not running")
 
 // Dial connects to the daemon whose control socket is at path. Its error is
-// ErrNotRunning when there is none.
+// ErrNotRunning when there is none, and fs.ErrPermission when this user may not ask it.
 func Dial(ctx context.Context, path string) (*Client, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", path)
@@ -31,7 +31,7 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("%w: nobody answers at %s", ErrNotRunning, path)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("control: %s: permission denied: only root and the daemon's user may ask", path)
+		return nil, fmt.Errorf("control: %s: %w: only root and the daemon's user may ask", path, fs.ErrPermission)
 	default:
 		return nil, fmt.Errorf("control: %w", err)
 	}

@@ -136,17 +136,19 @@ func who(author, claimed string) string {
 }
 
 // LeavingServer is a real server that the configuration lists no more and that
-// keeps its connections for a while.
+// keeps its connections for a while, or serves for a moment more.
 type LeavingServer struct {
-	Name       string    `json:"name"`
-	Address    string    `json:"address"`
-	Since      time.Time `json:"since"`
-	Deadline   time.Time `json:"deadline"` // when it goes at the latest
-	Installed  bool      `json:"installed"`
-	Active     uint32    `json:"active_connections"`
-	Inactive   uint32    `json:"inactive_connections"`
-	Persistent uint32    `json:"persistent_connections"`
-	Left       uint64    `json:"connections_left"` // what is waited for
+	Name         string    `json:"name"`
+	Address      string    `json:"address"`
+	Since        time.Time `json:"since"`
+	Deadline     time.Time `json:"deadline"`         // when it goes at the latest
+	Serves       bool      `json:"serves,omitempty"` // until those in its place have a verdict
+	Installed    bool      `json:"installed"`
+	KernelWeight int       `json:"kernel_weight"`
+	Active       uint32    `json:"active_connections"`
+	Inactive     uint32    `json:"inactive_connections"`
+	Persistent   uint32    `json:"persistent_connections"`
+	Left         uint64    `json:"connections_left"` // what is waited for
 }
 
 // CountOverrides counts what operators have ordered, by order, and the servers that

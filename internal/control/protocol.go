@@ -64,16 +64,28 @@ const (
 
 // writeFrame writes v as JSON behind its length, four bytes in network order.
 func writeFrame(w io.Writer, v any) error {
-	text, err := json.Marshal(v)
+	f, err := frame(v)
 	if err != nil {
 		return err
 	}
-	if len(text) > maxResponse {
-		return fmt.Errorf("control: %d bytes are too much for a frame", len(text))
-	}
-	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(text)), uint32(len(text)))
-	_, err = w.Write(append(frame, text...))
+	_, err = w.Write(f)
 	return err
+}
+
+// frame returns what writeFrame writes.
+func frame(v any) ([]byte, error) {
+	const head = 4
+	var out bytes.Buffer
+	out.Write(make([]byte, head))
+	if err := json.NewEncoder(&out).Encode(v); err != nil {
+		return nil, err
+	}
+	f := out.Bytes()
+	if len(f)-head > maxResponse {
+		return nil, fmt.Errorf("control: %d bytes are too much for a frame", len(f)-head)
+	}
+	binary.BigEndian.PutUint32(f, uint32(len(f)-head))
+	return f, nil
 }
 
 // readFrame reads a frame of at most limit bytes into v. It returns io.EOF when

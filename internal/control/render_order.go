@@ -83,11 +83,15 @@ func (v View) leaving(t *table, l LeavingServer) {
 	}
 	kernel := number("-")
 	if l.Installed {
-		kernel = number("0")
+		kernel = number(fmt.Sprint(l.KernelWeight))
 	}
 	t.add(text(name), styled("leaving", warn), number(v.age(l.Since)), number("-"), kernel,
 		number(fmt.Sprint(l.Active)), number(fmt.Sprint(l.Inactive)), text("-"))
-	t.note("leaving", fmt.Sprintf("is not in the file any more; %s, goes in %s at the latest", connectionsLeft(l.Left, l.Persistent), v.remaining(l.Deadline)), warn)
+	stays := connectionsLeft(l.Left, l.Persistent) + ", goes"
+	if l.Serves {
+		stays = "serves until those that came in its place have a verdict, is relieved"
+	}
+	t.note("leaving", fmt.Sprintf("is not in the file any more; %s in %s at the latest", stays, v.remaining(l.Deadline)), warn)
 }
 
 // RenderOrder writes what an order has done, or how its servers are now.

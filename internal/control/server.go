@@ -34,7 +34,7 @@ const (
 // Handler is the daemon behind the socket. Its methods are called by several
 // goroutines; ctx ends when the server closes.
 type Handler interface {
-	// Status returns the daemon's whole state.
+	// Status returns the daemon's whole state. It is not called again before it has returned.
 	Status(ctx context.Context) (*Status, error)
 	// Reload reads the configuration again and returns when that has succeeded
 	// everywhere or failed.
@@ -59,7 +59,8 @@ type Listener struct {
 	handler Handler
 	version string
 	log     *slog.Logger
-	uid     int // whose processes may ask, beside root's
+	rounds  *rounds // of those who want the state
+	uid     int     // whose processes may ask, beside root's
 
 	listener *net.UnixListener
 	ctx      context.Context
@@ -101,7 +102,7 @@ func Listen(path, version string, h Handler, log *slog.Logger) (*Listener, error
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Listener{
-		handler: h, version: version, log: log, uid: os.Geteuid(),
+		handler: h, version: version, log: log, rounds: newRounds(h.Status), uid: os.Geteuid(),
 		listener: l.(*net.UnixListener), ctx: ctx, cancel: cancel, conns: make(map[net.Conn]struct{}),
 	}, nil
 }
@@ -187,9 +188,7 @@ func (s *Listener) converse(conn *net.UnixConn) {
 			}
 			return
 		}
-		res := s.answer(req, uid)
-		_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if err := writeFrame(conn, res); err != nil {
+		if err := s.reply(conn, req, uid); err != nil {
 			s.log.Debug("control socket: answer not taken", "reason", err)
 			return
 		}
@@ -210,15 +209,32 @@ func (s *Listener) next(conn *net.UnixConn) (Request, error) {
 	return req, err
 }
 
-// answer carries out a request of a user.
+// reply answers a request of a user.
+func (s *Listener) reply(conn net.Conn, req Request, uid uint32) error {
+	var f []byte
+	var err error
+	if req.Op == OpStatus {
+		r := s.rounds.join(s.ctx)
+		defer s.rounds.leave(r)
+		f, err = r.frame, r.err
+	} else {
+		f, err = frame(s.answer(req, uid))
+	}
+	if err != nil {
+		return err
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_, err = conn.Write(f)
+	return err
+}
+
+// answer carries out a request of a user, other than for the state.
 func (s *Listener) answer(req Request, uid uint32) Response {
 	var res Response
 	var err error
 	switch req.Op {
 	case OpVersion:
 		res.Version = s.version
-	case OpStatus:
-		res.Status, err = s.handler.Status(s.ctx)
 	case OpReload:
 		var result ReloadResult
 		if result, err = s.handler.Reload(s.ctx); err == nil {

@@ -470,7 +470,7 @@ type Event struct {
 	Seq        uint64    `json:"seq"` // given by the parent
 	Time       time.Time `json:"time"`
 	Generation uint64    `json:"generation"`
-	Kind       string    `json:"kind"`    // instance, group, service, server, maintenance, script, tracker, bfd, address, gate, alarm, ipvs, file, process, reload
+	Kind       string    `json:"kind"`    // one of EventKinds
 	Subject    string    `json:"subject"` // such as "web" or "web/10.0.0.1:80"
 	From       string    `json:"from"`
 	To         string    `json:"to"`
@@ -481,6 +481,11 @@ type Event struct {
 	Alarm      *Alarm    `json:"alarm,omitempty"`       // kind alarm: the evidence
 	Author     string    `json:"author,omitempty"`      // kind maintenance: who ordered it
 	Pool       *Pool     `json:"pool,omitempty"`        // kinds service and server
+}
+
+// EventKinds are the kinds of events.
+func EventKinds() []string {
+	return []string{"instance", "group", "alarm", "service", "server", "maintenance", "script", "tracker", "bfd", "gate", "address", "ipvs", "file", "process", "reload", "apply", "loglevel"}
 }
 
 // Pool counts the real servers of a virtual server.

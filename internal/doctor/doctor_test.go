@@ -291,6 +291,10 @@ var cases = []finding{
 	{"another director", "", func(f *Facts) {
 		f.Processes = []Process{{PID: 7, Name: "director", Args: []string{"director", "run"}, Sure: true}}
 	}, []string{"unwise rival 0 does not answer"}},
+	{"the director that this user may not ask", "", func(f *Facts) {
+		f.Processes = []Process{{PID: 7, Name: "director", Args: []string{"director", "run"}, Sure: true}}
+		f.Denied = true
+	}, nil},
 	{"the director that answers", "", func(f *Facts) {
 		f.Processes = []Process{{PID: 1, Name: "director", Args: []string{"director", "run"}, Sure: true}}
 		f.Daemon, f.DaemonCaps = master(), ^uint64(0)

@@ -44,6 +44,7 @@ type Facts struct {
 	RuntimeDir RuntimeDir
 	Unit       map[string]string // properties of the unit that the daemon runs in, by name
 	Daemon     *control.Status   // nil: no daemon answers
+	Denied     bool              // there may be a daemon, but this user may not ask it
 	DaemonCaps uint64            // of the running parent, as bits; valid with a Daemon
 	// OtherConfig says that the daemon runs another file than the one looked at.
 	OtherConfig bool

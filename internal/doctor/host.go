@@ -57,6 +57,9 @@ func rival(v *visit) {
 		if p.Other || v.ours(p.PID) {
 			continue
 		}
+		if p.Name == "director" && v.Facts.Denied {
+			continue // it may well be the one that may not be asked
+		}
 		if p.Name == "director" && v.Facts.Daemon == nil && does != 0 {
 			v.add(Unwise, nil, fmt.Sprintf("a director runs as process %d and does not answer at %s", p.PID, v.Facts.RuntimeDir.Socket), "director doctor --runtime-dir DIR   # with the folder of that one")
 			continue

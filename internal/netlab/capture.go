@@ -38,6 +38,7 @@ type Capture struct {
 
 	mu     sync.Mutex
 	frames []Frame
+	from   time.Time         // frames that passed before are forgotten
 	sink   func(Frame) error // where frames go besides, or nil
 	err    error
 }
@@ -193,7 +194,9 @@ func (c *Capture) keep(f Frame) error {
 	if c.sink != nil {
 		return c.sink(f)
 	}
-	c.frames = append(c.frames, f)
+	if !f.Time.Before(c.from) {
+		c.frames = append(c.frames, f)
+	}
 	return nil
 }
 
@@ -245,11 +248,11 @@ func (c *Capture) ARPs() []ARP {
 	return out
 }
 
-// Reset forgets the frames so far.
+// Reset forgets the frames that have passed so far, also those that have not been read yet.
 func (c *Capture) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.frames = nil
+	c.frames, c.from = nil, time.Now()
 }
 
 // WaitAdvert waits until the capture holds an advert for which match is true and returns the first such.

@@ -81,7 +81,10 @@ func TestFile(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, path, "  5 \nmore")
+	write(t, path+".new", "  5 \nmore") // at once whole: the directory is looked at when it is there
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
 	wantNumber(t, seen, 5, false)
 }
 

@@ -1,7 +1,6 @@
 package watchdog
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +35,7 @@ type Channel struct {
 	conn io.ReadWriteCloser
 
 	mu      sync.Mutex
-	queue   []outgoing
+	queue   []Message
 	events  int           // queued events
 	dropped uint64        // events dropped because the queue was full
 	writing bool          // the writer holds a message that is not in queue
@@ -49,13 +48,6 @@ type Channel struct {
 	message  assembler
 	unpacked []control.Event // received together and not handed out yet
 	observe  func(Message)
-}
-
-// outgoing is a message that waits to be written: the value, or its text when
-// the sender had it encoded before.
-type outgoing struct {
-	message Message
-	encoded []byte
 }
 
 // NewChannel returns a channel over f, one end of a SOCK_SEQPACKET socket
@@ -133,8 +125,8 @@ func (c *Channel) Send(m Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m.Snapshot != nil && m.Snapshot.Seq == 0 {
-		c.queue = slices.DeleteFunc(c.queue, func(o outgoing) bool {
-			return o.message.Snapshot != nil && o.message.Snapshot.Seq == 0
+		c.queue = slices.DeleteFunc(c.queue, func(o Message) bool {
+			return o.Snapshot != nil && o.Snapshot.Seq == 0
 		})
 	}
 	if m.Ack != nil && m.Ack.Final {
@@ -143,7 +135,7 @@ func (c *Channel) Send(m Message) {
 	if m.Event != nil {
 		if c.events >= maxQueuedEvents {
 			// What is before the oldest event is little, what is behind it is not.
-			i := slices.IndexFunc(c.queue, func(o outgoing) bool { return o.message.Event != nil })
+			i := slices.IndexFunc(c.queue, func(o Message) bool { return o.Event != nil })
 			copy(c.queue[1:], c.queue[:i])
 			c.queue = c.queue[1:]
 			c.events--
@@ -151,22 +143,15 @@ func (c *Channel) Send(m Message) {
 		}
 		c.events++
 	}
-	c.enqueue(outgoing{message: m})
+	c.enqueue(m)
 }
 
-// sendEncoded queues a message whose JSON text the caller has already.
-func (c *Channel) sendEncoded(text []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.enqueue(outgoing{encoded: text})
-}
-
-// enqueue adds o to the queue unless writing has ended. c.mu is held.
-func (c *Channel) enqueue(o outgoing) {
+// enqueue adds m to the queue unless writing has ended. c.mu is held.
+func (c *Channel) enqueue(m Message) {
 	if c.err != nil {
 		return
 	}
-	c.queue = append(c.queue, o)
+	c.queue = append(c.queue, m)
 	c.signal()
 }
 
@@ -188,14 +173,11 @@ func (c *Channel) Dropped() uint64 {
 func (c *Channel) write() {
 	scratch := make([]byte, packetSize)
 	for {
-		o, ok := c.next()
+		m, ok := c.next()
 		if !ok {
 			return
 		}
-		text, err := o.encoded, error(nil)
-		if text == nil {
-			text, err = json.Marshal(o.message)
-		}
+		text, err := encodeMessage(m)
 		if err == nil {
 			err = writeMessage(c.conn, text, scratch)
 		}
@@ -213,12 +195,12 @@ func (c *Channel) write() {
 }
 
 // next takes the oldest message from the queue; ok is false when writing has ended.
-func (c *Channel) next() (o outgoing, ok bool) {
+func (c *Channel) next() (m Message, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.queue) == 0 || c.err != nil {
 		if c.err != nil {
-			return outgoing{}, false
+			return Message{}, false
 		}
 		wake := c.wake
 		c.mu.Unlock()
@@ -226,23 +208,23 @@ func (c *Channel) next() (o outgoing, ok bool) {
 		c.mu.Lock()
 	}
 	n := 0
-	for n < min(len(c.queue), maxPacked) && c.queue[n].message.Event != nil {
+	for n < min(len(c.queue), maxPacked) && c.queue[n].Event != nil {
 		n++
 	}
 	c.events -= n
-	o = c.queue[0]
+	m = c.queue[0]
 	if n > 1 {
 		pack := make(Events, n)
 		for i := range pack {
-			pack[i] = *c.queue[i].message.Event
+			pack[i] = *c.queue[i].Event
 		}
-		o.message = Message{Events: &pack}
+		m = Message{Events: &pack}
 	}
 	n = max(n, 1)
 	clear(c.queue[:n])
 	c.queue = c.queue[n:]
 	c.writing = true
-	return o, true
+	return m, true
 }
 
 // Recv waits for the next message. It returns io.EOF when the other end is

@@ -2,7 +2,6 @@ package watchdog
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -70,9 +69,7 @@ func TestChannelCarriesEveryKind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(m, got, cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) }), cmp.Comparer(func(a, b config.Config) bool {
-			return fmt.Sprint(a) == fmt.Sprint(b)
-		})); d != "" {
+		if d := cmp.Diff(m, got, carried()...); d != "" {
 			t.Error(d)
 		}
 	}
@@ -295,6 +292,8 @@ func TestAssemblerRefuses(t *testing.T) {
 		{"wrong type", [][]byte{[]byte("\x00{\"Ping\":7}")}, "malformed message: json: cannot unmarshal number into Go struct field Message.Ping of type watchdog.Ping"},
 		{"nothing", [][]byte{[]byte("\x00{}")}, "message without content, or of a kind this program does not know"},
 		{"null", [][]byte{[]byte("\x00null")}, "message without content, or of a kind this program does not know"},
+		{"nothing enclosed", [][]byte{[]byte("\x00{\"Configure\":{\"Generation\":1}}\x00")}, "malformed enclosure: EOF"},
+		{"no gob", [][]byte{[]byte("\x00{\"Configure\":{\"Generation\":1}}\x00\x01\x02\x03")}, "malformed enclosure: gob: type mismatch in decoder: want struct type watchdog.enclosure; got non-struct"},
 		{"two at once", [][]byte{[]byte("\x01{\"Ping\":{\"Seq\":1},"), []byte("\x00\"Stop\":{}}")}, "message of 2 kinds at once"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -347,6 +346,16 @@ func (p *packets) Write(b []byte) (int, error) {
 func FuzzChannel(f *testing.F) {
 	f.Add([]byte("\x01{\"Ping\":{\"Se"), []byte("\x00q\":1}}"))
 	f.Add([]byte("\x00{\"Ack\":{\"Generation\":1,\"Error\":\"x\",\"Final\":true}}"), []byte{})
+	for _, m := range []Message{
+		{Configure: &Configure{Generation: 1, Config: mixedConfig()}},
+		{Snapshot: &Snapshot{Checkers: &control.Checkers{Services: []control.Service{{Name: "web", Servers: []control.Server{{Name: "a"}}}}}}},
+	} {
+		text, err := encodeMessage(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(append([]byte{flagMore}, text[:len(text)/2]...), append([]byte{flagLast}, text[len(text)/2:]...))
+	}
 	f.Add([]byte("\x00{\"Snapshot\":{\"VRRP\":{\"instances\":[{\"name\":\"web\",\"addresses\":[{\"address\":\"192.0.2.1/24\"}]}]}}}"), []byte{})
 	f.Add([]byte("\x00{\"Event\":{\"time\":\"2026-11-21T09:00:00Z\"}}"), []byte{2})
 	f.Add([]byte("\x00{\"Configure\":{\"Config\":{\"Global\":{\"ChildTimeout\":3000000000}}}}"), []byte{})
@@ -364,7 +373,7 @@ func FuzzChannel(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			again, err := json.Marshal(m)
+			again, err := encodeMessage(m)
 			if err != nil {
 				t.Fatalf("accepted but cannot be written: %v", err)
 			}
@@ -381,8 +390,12 @@ func FuzzChannel(f *testing.F) {
 			if !bytes.Equal(text, again) {
 				t.Fatalf("wrote %q, read %q", again, text)
 			}
-			if _, err := decodeMessage(text); err != nil {
+			same, err := decodeMessage(text)
+			if err != nil {
 				t.Fatalf("written but refused: %v", err)
+			}
+			if d := cmp.Diff(m, same, carried()...); d != "" {
+				t.Fatalf("written and read, -want +got:\n%s", d)
 			}
 		}
 	})

@@ -67,6 +67,7 @@ type process struct {
 	rolesDone uint64            // and what of it has been done
 	bfd       map[string]Session
 	readiness *Readiness
+	inquired  uint64 // the Inquire that it has not answered yet, 0: none
 
 	pings     []ping // unanswered, oldest first
 	pingSeq   uint64
@@ -105,13 +106,6 @@ func (p *parent) spawn(c *child) {
 		p.notStarted(c, err)
 		return
 	}
-	text, err := c.want.configure(c.resume)
-	if err != nil {
-		theirs.Close()
-		ch.Close()
-		p.notStarted(c, err)
-		return
-	}
 	run := &process{ch: ch, spawned: now, lastCycle: now, alive: monotonic(), first: c.want.number, pending: c.want.number}
 	c.run = run
 	if p.logOrders[c.role] != nil {
@@ -124,7 +118,7 @@ func (p *parent) spawn(c *child) {
 		p.tellRoles(run, c.want.config) // likewise
 		p.rolesAskedAnew(run)
 	}
-	ch.sendEncoded(text) // waits in the socket while the program starts
+	ch.Send(Message{Configure: c.want.configure(c.role, c.resume)}) // waits in the socket while the program starts
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		null = nil // standard input is closed instead
@@ -234,7 +228,7 @@ func (p *parent) message(c *child, run *process, m Message, now int64) {
 			return
 		}
 		c.last = m.Snapshot
-		p.settle(c, m.Snapshot.Seq)
+		p.told(c, run, m.Snapshot.Seq)
 		p.describe()
 		if c.role == RoleCheckers {
 			p.relayPools()
@@ -376,9 +370,7 @@ func (p *parent) gone(c *child, run *process) {
 	if run.deadline != nil {
 		run.deadline.Stop()
 	}
-	for seq := range p.inquiries {
-		p.settle(c, seq)
-	}
+	p.settle(c, p.inquiry)
 	p.forgetPlans(c, run)
 	p.ordersLost(c)
 	clean := run.asked && run.status == 0

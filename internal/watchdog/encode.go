@@ -2,7 +2,6 @@ package watchdog
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -17,30 +16,30 @@ import (
 type generation struct {
 	number uint64
 	config *config.Config
-	text   []byte // the configuration as JSON with its secrets, encoded once for all children and respawns
 	since  time.Time
 	back   bool // it takes a trial back
 }
 
-func newGeneration(number uint64, c *config.Config) (*generation, error) {
-	// The channels of notification are the parent's, and so are their passwords; the
-	// tables of the observers are theirs.
+// configFor returns what of the configuration is a child's business. The channels of notification
+// are the parent's, and so are their passwords; the tables of the observers are theirs.
+func (g *generation) configFor(r Role) *config.Config {
+	c := g.config
+	if r == RoleCheckers {
+		return &config.Config{Global: c.Global, VirtualServers: c.VirtualServers, IPVSSync: c.IPVSSync, IPVSTimeouts: c.IPVSTimeouts, CheckerProcess: c.CheckerProcess}
+	}
 	sent := *c
+	sent.VirtualServers, sent.ServerGroups, sent.IPVSSync, sent.IPVSTimeouts = nil, nil, nil, nil
 	sent.Notify = config.Channels{}
 	sent.Web, sent.SNMP = nil, nil
-	if sent.Readiness != nil { // and its weight, no key
+	if sent.Readiness != nil { // its weight, no key
 		sent.Readiness = &config.Readiness{Weight: c.Readiness.Weight}
 	}
-	text, err := json.Marshal(&sent)
-	if err == nil {
-		var secrets []byte
-		secrets, err = json.Marshal(sent.TakeSecrets())
-		text = append(append(text, `,"Secrets":`...), secrets...)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("watchdog: encode the configuration: %w", err)
-	}
-	return &generation{number: number, config: c, text: text}, nil
+	return &sent
+}
+
+// configure is the Configure for a child.
+func (g *generation) configure(r Role, resume *Resume) *Configure {
+	return &Configure{Generation: g.number, Config: g.configFor(r), Back: g.back, Resume: resume}
 }
 
 // needs reports whether the configuration has anything to do for a child.
@@ -53,33 +52,6 @@ func (g *generation) needs(r Role) bool {
 		c := g.config
 		return len(c.VirtualServers) > 0 || c.Global.ExclusiveIPVS || c.IPVSSync != nil || c.IPVSTimeouts != nil
 	}
-}
-
-// configure returns the text of the Configure message for g.
-func (g *generation) configure(resume *Resume) ([]byte, error) {
-	var tail []byte
-	if g.back {
-		tail = append(tail, `,"Back":true`...)
-	}
-	if resume != nil {
-		text, err := json.Marshal(resume)
-		if err != nil {
-			return nil, fmt.Errorf("watchdog: encode the last snapshot: %w", err)
-		}
-		tail = append(append(tail, `,"Resume":`...), text...)
-	}
-	return g.encode("Configure", g.number, tail), nil
-}
-
-// encode returns the text of a message that carries the configuration under a number,
-// and more fields.
-func (g *generation) encode(kind string, number uint64, more []byte) []byte {
-	out := make([]byte, 0, len(g.text)+len(more)+64)
-	out = append(out, `{"`+kind+`":{"Generation":`...)
-	out = strconv.AppendUint(out, number, 10)
-	out = append(out, `,"Config":`...)
-	out = append(out, g.text...)
-	return append(append(out, more...), "}}"...)
 }
 
 // command finds what a request names: the command of a track script or of a

@@ -224,7 +224,9 @@ func (f *fakeChild) configure(c *Configure) {
 		f.ch.conn.(seqpacket).SetReadDeadline(time.Time{})
 	}
 	if text, ok := f.is("nonsense"); ok {
-		f.ch.sendEncoded([]byte(text))
+		if err := writeMessage(f.ch.conn, []byte(text), make([]byte, packetSize)); err != nil {
+			panic(err)
+		}
 		return
 	}
 	if text, ok := f.is("delay"); ok {

@@ -126,18 +126,24 @@ func keepLists(s *control.Status) {
 			v.Groups[i].Members = list(v.Groups[i].Members)
 		}
 	}
-	if c := s.Checkers; c != nil {
-		c.Services = list(c.Services)
-		if c.Sync != nil {
-			c.Sync.Daemons = list(c.Sync.Daemons)
-		}
-		for i := range c.Services {
-			v := &c.Services[i]
-			v.Servers = list(v.Servers)
-			for _, servers := range [][]control.Server{v.Servers, v.SorryServers} {
-				for j := range servers {
-					servers[j].Checks = list(servers[j].Checks)
-				}
+	keepFarmLists(s.Checkers)
+}
+
+// keepFarmLists is keepLists for the checkers' part.
+func keepFarmLists(c *control.Checkers) {
+	if c == nil {
+		return
+	}
+	c.Services = list(c.Services)
+	if c.Sync != nil {
+		c.Sync.Daemons = list(c.Sync.Daemons)
+	}
+	for i := range c.Services {
+		v := &c.Services[i]
+		v.Servers = list(v.Servers)
+		for _, servers := range [][]control.Server{v.Servers, v.SorryServers} {
+			for j := range servers {
+				servers[j].Checks = list(servers[j].Checks)
 			}
 		}
 	}

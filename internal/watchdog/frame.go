@@ -1,8 +1,6 @@
 package watchdog
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 )
@@ -73,23 +71,6 @@ func (a *assembler) add(packet []byte) ([]byte, error) {
 	text := a.text
 	a.text = nil
 	return text, nil
-}
-
-// decodeMessage turns a message's text into the message, which has exactly one
-// field set.
-func decodeMessage(text []byte) (Message, error) {
-	var m Message
-	if err := json.Unmarshal(text, &m); err != nil {
-		return Message{}, fmt.Errorf("malformed message: %w", err)
-	}
-	switch n := m.count(); n {
-	case 1:
-		return m, nil
-	case 0:
-		return Message{}, errors.New("message without content, or of a kind this program does not know")
-	default:
-		return Message{}, fmt.Errorf("message of %d kinds at once", n)
-	}
 }
 
 // count returns how many fields of m are set.

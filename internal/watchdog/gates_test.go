@@ -17,10 +17,7 @@ import (
 func halfParent(t *testing.T, c *config.Config) (p *parent, vrrp, checkers *process, child *Channel, done func()) {
 	t.Helper()
 	ours, theirs := ends(t)
-	first, err := newGeneration(1, c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := &generation{number: 1, config: c}
 	o := Options{Log: slog.New(slog.DiscardHandler)}
 	p = newParent(o, &runDir{path: t.TempDir()}, first)
 	p.manager = &serviceManager{}
@@ -97,11 +94,7 @@ func TestRolesAreRelayed(t *testing.T) {
 	configured := func(c *config.Config) (told []string) {
 		t.Helper()
 		p.number++
-		g, err := newGeneration(p.number, c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.configure(p.children[RoleCheckers], g)
+		p.configure(p.children[RoleCheckers], &generation{number: p.number, config: c})
 		for {
 			switch m, err := child.Recv(); {
 			case err != nil:

@@ -261,3 +261,50 @@ func TestCrashAtStartIsRepeated(t *testing.T) {
 	d.remove("checkers.crash")
 	d.says("director is ready")
 }
+
+// TestOneInquiryAtATime has a child that is slow to answer: it is not asked again before it
+// has, and who asked after it began gets a newer state.
+func TestOneInquiryAtATime(t *testing.T) {
+	p, vrrp, _, child, _ := halfParent(t, conf("web", ""))
+	p.children[RoleCheckers].run = nil
+	p.o.inquiryTimeout = time.Hour
+	var got []string
+	ask := func(name string) {
+		p.status(func(s *control.Status) { got = append(got, fmt.Sprint(name, " ", s.VRRP.Generation)) })
+	}
+	inquired := func() uint64 {
+		t.Helper()
+		m, err := child.Recv()
+		if err != nil || m.Inquire == nil {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		return m.Inquire.Seq
+	}
+	tell := func(seq, generation uint64) {
+		p.message(p.children[RoleVRRP], vrrp, Message{Snapshot: &Snapshot{Seq: seq, VRRP: &control.VRRP{Generation: generation}}}, 0)
+	}
+	ask("a")
+	ask("b")
+	ask("c")
+	first := inquired()
+	tell(0, 1) // not an answer
+	tell(first, 2)
+	second := inquired()
+	ask("d")
+	if second == first {
+		t.Error("the later ones were not asked for anew")
+	}
+	tell(second, 3)
+	third := inquired()
+	tell(third, 4)
+	slices.Sort(got)
+	if d := cmp.Diff([]string{"a 2", "b 3", "c 3", "d 4"}, got); d != "" {
+		t.Error(d)
+	}
+	ask("e") // the child answers no more
+	inquired()
+	p.settle(p.children[RoleVRRP], p.inquiry)
+	if got[len(got)-1] != "e 4" || len(p.inquiries) != 0 {
+		t.Errorf("%q, %d wait", got, len(p.inquiries))
+	}
+}

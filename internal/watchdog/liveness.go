@@ -10,10 +10,10 @@ import (
 // The VRRP child has peers that would not wait.
 const configureLimit = 10 * time.Second
 
-// configureShare is what each byte of the configuration's text adds to the time it may be silent: tens of
+// configureShare is what each server, and each virtual router, adds to the time it may be silent: tens of
 // thousands of servers are a second's work on a good machine, and a minute's on one that
 // has other things to do.
-const configureShare = time.Microsecond
+const configureShare = 500 * time.Microsecond
 
 // maxDoublings bounds how often patience is doubled.
 const maxDoublings = 5
@@ -30,7 +30,12 @@ func (c *child) share() time.Duration {
 	if c.want == nil {
 		return 0
 	}
-	return time.Duration(len(c.want.text)) * configureShare
+	cfg := c.want.config
+	n := len(cfg.Instances)
+	for i := range cfg.VirtualServers {
+		n += 1 + len(cfg.VirtualServers[i].RealServers)
+	}
+	return time.Duration(n) * configureShare
 }
 
 // lived returns how long the process did its work: not at all, when it never had its first configuration in force.

@@ -3,6 +3,8 @@ package watchdog
 import (
 	"testing"
 	"time"
+
+	"director/config"
 )
 
 // An acknowledgement is a sign of life: questions from before it are not yet late.
@@ -21,10 +23,16 @@ func TestAcknowledgementIsASignOfLife(t *testing.T) {
 
 // A large configuration may take longer.
 func TestPatienceGrowsWithTheConfiguration(t *testing.T) {
-	for size, want := range map[int]time.Duration{0: configureLimit, 1000: configureLimit + time.Millisecond, 40_000_000: configureLimit + 40*time.Second} {
-		c := &child{want: &generation{text: make([]byte, size)}}
-		if got := c.patience(); got != want {
-			t.Errorf("%d bytes: %v, want %v", size, got, want)
+	for n, want := range map[int]time.Duration{0: configureLimit, 1000: configureLimit + 500*time.Millisecond, 40_000: configureLimit + 20*time.Second} {
+		farm := make([]config.VirtualServer, n/20)
+		for i := range farm {
+			farm[i].RealServers = make([]config.RealServer, 19)
+		}
+		for _, cfg := range []*config.Config{{Instances: make([]config.Instance, n)}, {VirtualServers: farm}} {
+			c := &child{want: &generation{config: cfg}}
+			if got := c.patience(); got != want {
+				t.Errorf("%d instances or servers: %v, want %v", n, got, want)
+			}
 		}
 	}
 	if got := new(child).patience(); got != configureLimit {

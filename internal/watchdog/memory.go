@@ -15,20 +15,27 @@ import (
 )
 
 // settleTime is how long after a configuration a process tidies up its memory: what
-// reading the configuration and putting it in force needed is free by then.
-const settleTime = 2 * time.Second
+// reading the configuration and putting it in force needed is free by then. A large farm, or a slow
+// machine, takes longer: it does so once more after lateTime.
+const (
+	settleTime = 2 * time.Second
+	lateTime   = 30 * time.Second
+)
 
 // memory is what a process does about its own memory. A daemon that has settled
 // allocates next to nothing, so it would hold on to what its start took until the
 // collector comes round by itself, minutes later.
 type memory struct {
-	log *slog.Logger
+	log  *slog.Logger
+	free func() // gives back to the kernel what is not used
 
 	mu     sync.Mutex
 	timer  *time.Timer
 	lock   bool // to be locked when it has settled
 	locked bool
 }
+
+func newMemory(log *slog.Logger) *memory { return &memory{log: log, free: debug.FreeOSMemory} }
 
 // configured tells that a configuration has come, and whether memory is to be locked
 // with it.
@@ -45,11 +52,23 @@ func (m *memory) configured(lock bool) {
 	if m.timer != nil {
 		m.timer.Stop()
 	}
-	m.timer = time.AfterFunc(settleTime, m.settle)
+	m.timer = time.AfterFunc(settleTime, func() {
+		m.settle()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.timer = time.AfterFunc(lateTime-settleTime, m.settle)
+	})
 }
 
+// settle gives back what is free, and locks the rest if it is to be.
 func (m *memory) settle() {
-	debug.FreeOSMemory()
+	m.mu.Lock()
+	locked := m.locked
+	m.mu.Unlock()
+	if locked { // as above
+		return
+	}
+	m.free()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.lock || m.locked {

@@ -4,8 +4,6 @@
 package watchdog
 
 import (
-	"encoding/json"
-	"errors"
 	"net/netip"
 	"time"
 
@@ -56,42 +54,13 @@ type Events []control.Event
 // it and answers with an Ack.
 type Configure struct {
 	Generation uint64
-	Config     *config.Config
-	// Secrets are those of Config, whose JSON shows none: see config.TakeSecrets.
-	// They are set on the way only.
-	Secrets []string `json:",omitempty"`
+	Config     *config.Config `json:"-"` // enclosed
 	// Back says that it takes back the one before it, which was on trial, as a lower
 	// Generation says of one that was refused.
 	Back bool `json:",omitempty"`
 	// Resume is the child's own last snapshot before it died, only on the first
 	// Configure after a respawn.
 	Resume *Resume `json:",omitempty"`
-}
-
-// configureFields is a Configure without its methods.
-type configureFields Configure
-
-// MarshalJSON adds the secrets of the configuration.
-func (c Configure) MarshalJSON() ([]byte, error) {
-	if c.Config != nil {
-		c.Secrets = c.Config.TakeSecrets()
-	}
-	return json.Marshal(configureFields(c))
-}
-
-// UnmarshalJSON puts the secrets where they belong.
-func (c *Configure) UnmarshalJSON(text []byte) error {
-	if err := json.Unmarshal(text, (*configureFields)(c)); err != nil {
-		return err
-	}
-	if c.Config != nil && !c.Config.PutSecrets(c.Secrets) {
-		return errors.New("watchdog: the secrets of a configuration are not complete")
-	}
-	c.Secrets = nil
-	if c.Config != nil {
-		c.Config.ShareChecks()
-	}
-	return nil
 }
 
 // Resume is what a respawned child may know of its former life.
@@ -124,7 +93,7 @@ type Stop struct{}
 type Snapshot struct {
 	Seq      uint64            `json:",omitempty"` // of the Inquire it answers, else 0
 	VRRP     *control.VRRP     `json:",omitempty"`
-	Checkers *control.Checkers `json:",omitempty"`
+	Checkers *control.Checkers `json:"-"` // enclosed
 }
 
 // RunScript asks the parent to run a script of the configuration by name.

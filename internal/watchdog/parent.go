@@ -120,7 +120,7 @@ type parent struct {
 	reloads    reloads
 	children   map[Role]*child
 	spawner    *spawner
-	memory     memory
+	memory     *memory
 	own        scheduling // of this process, which children inherit
 	dir        *runDir
 	started    time.Time
@@ -167,11 +167,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer dir.release()
-	first, err := newGeneration(1, cfg)
-	if err != nil {
-		return err
-	}
-	p := newParent(o, dir, first)
+	p := newParent(o, dir, &generation{number: 1, config: cfg})
 	defer p.spawner.close()
 	defer p.events.close()
 	if p.manager, err = newServiceManager(os.Getenv); err != nil {
@@ -265,7 +261,7 @@ func newParent(o Options, dir *runDir, first *generation) *parent {
 		logOrders: make(map[Role]*logOrder),
 		events:    openJournal(dir.path, o.Log),
 		waiting:   make(map[*eventWait]bool),
-		memory:    memory{log: o.Log},
+		memory:    newMemory(o.Log),
 	}
 	for _, r := range startOrder {
 		p.children[r] = &child{role: r}

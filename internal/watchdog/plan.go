@@ -49,13 +49,12 @@ func (p *parent) foresee(q control.PlanQuery, reply func(control.Plan)) {
 	o.ConfigPath = file
 	go func() {
 		cfg, warnings, err := read()
-		var g *generation
+		g := &generation{config: cfg}
 		var differences []string
 		if err == nil {
 			for _, d := range config.Differences(from.config, cfg) {
 				differences = append(differences, d.String())
 			}
-			g, err = newGeneration(0, cfg)
 		}
 		p.post(func() {
 			pl := &planning{p: p, plan: control.Plan{File: file, Changes: control.Changes{Config: differences}}, waiting: map[Role]*process{}, reply: reply}
@@ -92,7 +91,7 @@ func (pl *planning) ask(g *generation) {
 			if role == RoleCheckers {
 				p.tellRoles(c.run, c.want.config, g.config)
 			}
-			c.run.ch.sendEncoded(g.encode("Plan", pl.seq, nil))
+			c.run.ch.Send(Message{Plan: &Configure{Generation: pl.seq, Config: g.configFor(role)}})
 			pl.waiting[role] = c.run
 		case c.run != nil || c.want != nil:
 			pl.plan.Errors = append(pl.plan.Errors, fmt.Sprintf("%s cannot say what it would do: it is %s", role.Title(), p.state(c)))

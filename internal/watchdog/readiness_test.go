@@ -1,7 +1,6 @@
 package watchdog
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -37,20 +36,8 @@ func TestLasting(t *testing.T) {
 func TestReadinessIsRelayed(t *testing.T) {
 	c := conf("web", "a")
 	c.Readiness = &config.Readiness{Weight: -50, Key: "0123456789abcdef0123456789abcdef"}
-	g, err := newGeneration(1, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := g.configure(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sent Message
-	if err := json.Unmarshal(text, &sent); err != nil {
-		t.Fatal(err)
-	}
-	if r := sent.Configure.Config.Readiness; r == nil || r.Weight != -50 || r.Key != "" {
-		t.Errorf("children are told %+v", r)
+	if r := (&generation{number: 1, config: c}).configure(RoleVRRP, nil).Config.Readiness; r == nil || r.Weight != -50 || r.Key != "" {
+		t.Errorf("the child is told %+v", r)
 	}
 	p, vrrp, _, child, _ := halfParent(t, c)
 	p.ready.notReady.on = true

@@ -105,16 +105,13 @@ func (p *parent) change(read func() (*config.Config, []config.Warning, error)) {
 	// Reading and checking may take long: the children are watched meanwhile.
 	go func() {
 		cfg, warnings, err := read()
-		var g *generation
-		if err == nil {
-			g, err = newGeneration(number, cfg)
-		}
+		g := &generation{number: number, config: cfg}
 		timer.Stop()
 		p.post(func() { end(g, warnings, err) })
 	}()
 }
 
-// loaded begins the transition to a generation that was read, or tells why
+// loaded begins the transition to a generation that was read, or tells by err why
 // there is none.
 func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 	p.warn(warnings)
@@ -189,16 +186,11 @@ func (p *parent) configure(c *child, g *generation) {
 		p.spawn(c)
 		return
 	}
-	text, err := g.configure(nil)
-	if err != nil { // cannot be: the configuration was encoded before
-		p.log.Error("configuration not sent", "process", string(c.role), "reason", err)
-		return
-	}
 	c.run.pending = g.number
 	if c.role == RoleCheckers {
 		p.tellRoles(c.run, g.config)
 	}
-	c.run.ch.sendEncoded(text)
+	c.run.ch.Send(Message{Configure: g.configure(c.role, nil)})
 }
 
 // commit ends a transition that every child has made.

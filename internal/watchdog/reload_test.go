@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"director/config"
 	"director/internal/control"
 )
 
@@ -306,28 +305,5 @@ func TestStopDuringReload(t *testing.T) {
 	}
 	if err := d.ends(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestPreencodedConfigure(t *testing.T) {
-	c := conf("web db", "farm")
-	c.Instances[0].Authentication.Password = "secret"
-	g, err := newGeneration(7, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, resume := range []*Resume{nil, {AliveMono: 42, Snapshot: Snapshot{VRRP: &control.VRRP{Generation: 6}}}} {
-		text, err := g.configure(resume)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := decodeMessage(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := Message{Configure: &Configure{Generation: 7, Config: c, Resume: resume}}
-		if diff := cmp.Diff(want, m, cmp.Comparer(func(a, b config.Secret) bool { return string(a) == string(b) }), cmpopts.EquateComparable(config.Instance{}.Source, config.VirtualServer{}.Address)); diff != "" {
-			t.Error(diff)
-		}
 	}
 }

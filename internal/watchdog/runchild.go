@@ -32,7 +32,7 @@ func RunChild(role Role, log *slog.Logger, flush func(), run func(context.Contex
 		return 1
 	}
 	defer ch.Close()
-	memory := memory{log: log}
+	memory := newMemory(log)
 	ch.observe = func(m Message) {
 		if m.LogLevel != nil && level != nil {
 			if err := level(m.LogLevel.Level); err != nil {

@@ -33,7 +33,7 @@ func (p *parent) statusWithin(limit time.Duration, reply func(*control.Status)) 
 	q := &inquiry{waiting: make(map[Role]bool), reply: reply}
 	for _, c := range p.children {
 		if c.run != nil && c.run.ready && !c.run.hung {
-			c.run.ch.Send(Message{Inquire: &Ping{Seq: seq}})
+			c.run.inquire(seq)
 			q.waiting[c.role] = true
 		}
 	}
@@ -50,18 +50,43 @@ func (p *parent) statusWithin(limit time.Duration, reply func(*control.Status)) 
 	})
 }
 
-// settle ends the wait of an inquiry for one child, because it has answered or
-// cannot any more.
-func (p *parent) settle(c *child, seq uint64) {
-	q := p.inquiries[seq]
-	if q == nil {
-		return
+// inquire asks a process for a fresh snapshot, unless it still owes one: with a large farm
+// each takes its time and memory, and they would pile up.
+func (run *process) inquire(seq uint64) {
+	if run.inquired == 0 {
+		run.inquired = seq
+		run.ch.Send(Message{Inquire: &Ping{Seq: seq}})
 	}
-	delete(q.waiting, c.role)
-	if len(q.waiting) == 0 {
-		q.timer.Stop()
-		delete(p.inquiries, seq)
-		q.reply(p.report(nil))
+}
+
+// told takes a snapshot for the answer to an inquiry, and to those before it. Those that
+// came later want a newer one.
+func (p *parent) told(c *child, run *process, seq uint64) {
+	if seq == 0 {
+		return // nobody has asked for it
+	}
+	run.inquired = 0
+	p.settle(c, seq)
+	for _, q := range p.inquiries {
+		if q.waiting[c.role] {
+			run.inquire(p.inquiry)
+		}
+	}
+}
+
+// settle ends the wait of the inquiries up to one for a child, because it has answered or
+// cannot any more.
+func (p *parent) settle(c *child, last uint64) {
+	for seq, q := range p.inquiries {
+		if seq > last || !q.waiting[c.role] {
+			continue
+		}
+		delete(q.waiting, c.role)
+		if len(q.waiting) == 0 {
+			q.timer.Stop()
+			delete(p.inquiries, seq)
+			q.reply(p.report(nil))
+		}
 	}
 }
 

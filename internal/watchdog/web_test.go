@@ -295,13 +295,6 @@ func TestConfinedStatus(t *testing.T) {
 func TestNewsCarriesNoSecret(t *testing.T) {
 	c := conf("web", "")
 	c.Web = &config.Web{Listen: []string{"/x"}}
-	g, err := newGeneration(1, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(g.text), `"Web"`) || strings.Contains(string(g.text), `"Socket"`) {
-		t.Error("the children are told of the web process")
-	}
 	text, err := json.Marshal(News{Settings: &Settings{Web: c.Web}})
 	if err != nil || strings.Contains(string(text), "Instances") {
 		t.Errorf("the web process is told of the configuration: %s %v", text, err)

@@ -283,9 +283,17 @@ func serviceOf(s *control.Service, h *history, open bool) pageService {
 	}
 	for _, l := range s.Leaving {
 		if len(d.Servers) < most {
+			stays := "keeps its connections until "
+			if l.Serves {
+				stays = "serves until others have a verdict, at the latest until "
+			}
+			kernel := -1
+			if l.Installed {
+				kernel = l.KernelWeight
+			}
 			d.Servers = append(d.Servers, pageServer{
-				Name: l.Name, Health: leaving, Since: l.Since, Reason: "gone from the configuration, keeps its connections until " + l.Deadline.Format(time.TimeOnly),
-				Kernel: -1 + int(truth(l.Installed)), Active: l.Active,
+				Name: l.Name, Health: leaving, Since: l.Since, Reason: "gone from the configuration, " + stays + l.Deadline.Format(time.TimeOnly),
+				Kernel: kernel, Active: l.Active,
 			})
 		}
 	}
