@@ -240,8 +240,9 @@ type Notify struct {
 	All    []string `toml:"all" form:"command" alias:"notify_all"`
 	// Alarm is run when an alarm of the instance, of a sync group that of any
 	// member, is raised and when it is over; the environment tells which.
-	Alarm   []string `toml:"alarm" form:"command" alias:"notify_alarm"`
-	User    string   `toml:"user" form:"user" default:"=global.script_user"`
+	Alarm []string `toml:"alarm" form:"command" alias:"notify_alarm"`
+	User  string   `toml:"user" form:"user" default:"=global.script_user"`
+	NotifyUsers
 	Timeout Duration `toml:"timeout" default:"30s" min:"100ms" max:"1h"` // of one run
 }
 
@@ -291,8 +292,10 @@ type VirtualServer struct {
 	RealServers  []RealServer  `toml:"real_server" short:"address"`
 	QuorumUp     []string      `toml:"quorum_up" form:"command"` // command when the quorum is gained
 	QuorumDown   []string      `toml:"quorum_down" form:"command"`
-	// User is the user[:group] of these commands and of its servers'.
+	// User is the user[:group] of these commands and of its servers' without one of
+	// their own.
 	User string `toml:"user" form:"user" default:"=global.script_user" json:",omitempty"`
+	PoolUsers
 	// DrainOnRemove is for how long at most a real server that is taken out of the
 	// configuration keeps its connections; 0: not at all.
 	DrainOnRemove Duration `toml:"drain_on_remove" default:"0s" min:"0s" max:"24h" json:",omitzero"`
@@ -316,6 +319,7 @@ type RealServer struct {
 	// Commands for the moments when its checks find it well and find that it fails.
 	NotifyUp   []string `toml:"notify_up" form:"command" json:",omitempty"`
 	NotifyDown []string `toml:"notify_down" form:"command" json:",omitempty"`
+	ServerUsers
 }
 
 // StatusRange is an inclusive range of HTTP status codes.

@@ -20,6 +20,8 @@ func (v *validator) groups(known trackers) {
 		if g.Notify.User == "" {
 			g.Notify.User = v.cfg.Global.ScriptUser
 		}
+		commands := g.Notify.Commands()
+		v.users(at.child("notify"), commands[:]...)
 
 		var members []*Instance
 		own := make(map[string]bool)

@@ -25,6 +25,8 @@ func (v *validator) virtualServers() {
 		at := tables.child(vs.Name).keep()
 		idAt := v.identity(at, vs)
 		known := v.ok(idAt) && idAt.exists() && (vs.Group == "" || len(vs.Members) > 0)
+		commands := vs.Commands()
+		v.users(at, commands[:]...)
 		v.pool(at, vs, known)
 		v.scheduling(at, vs, known)
 		if !known || vs.Protocol != "" && !v.ok(at.child("protocol")) || !v.ok(at.child("family")) {
@@ -225,6 +227,8 @@ func (p *poolCheck) real(e *place, rs *RealServer) {
 		p.tunnel(*e, &rs.Tunnel, p.vs.Tunnel, rs.Forwarding)
 	}
 	p.thresholds(*e, rs.Thresholds)
+	commands := rs.Commands(p.vs)
+	p.users(*e, commands[:]...)
 	if at := e.child("address"); p.ok(at) {
 		rs.Address = p.server(at, rs.Address, rs.Forwarding, p.ok(e.child("forwarding")))
 		if first, taken := p.addrs[rs.Address]; taken && p.ok(at) {

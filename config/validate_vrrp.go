@@ -81,6 +81,8 @@ func (v *validator) instances() {
 		if in.Notify.User == "" {
 			in.Notify.User = v.cfg.Global.ScriptUser
 		}
+		commands := in.Notify.Commands()
+		v.users(at.child("notify"), commands[:]...)
 	}
 
 	v.heartbeats()

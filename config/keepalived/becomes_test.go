@@ -42,7 +42,7 @@ func becomes(block string, k keyword) string {
 		doc := config.NewTree()
 		report := config.NewReport("x")
 		t := &translator{Report: report, root: doc, tables: map[string]map[string]keyword{}, global: map[string]*statement{}, groups: map[string]*statement{},
-			trackFiles: map[string]string{"a": "a"}, serverGroup: map[string]*statement{}, mailEvents: map[string]bool{}, pauses: map[string]pauseOf{},
+			trackFiles: map[string]*statement{"a": {words: []word{{text: "track_file"}}, kids: []*statement{{words: []word{{text: "file"}, {text: "a"}}}}}}, serverGroup: map[string]*statement{}, mailEvents: map[string]bool{}, pauses: map[string]pauseOf{},
 			fileChecks: map[string]bool{}, fileUses: map[string]bool{}}
 		own := config.NewTree()
 		at := config.Position{File: "x", Line: 1, Col: 1}

@@ -2,6 +2,7 @@ package keepalived
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -155,8 +156,7 @@ func probeScript(sc *scope, s *statement) {
 	}
 }
 
-// script is a command with an optional user and group behind it, all of which
-// run as one user in director.
+// script is a command with an optional user and group behind it.
 func script(path string) handler {
 	return func(sc *scope, s *statement) {
 		if prev := sc.seen[s.key()]; prev != nil {
@@ -165,47 +165,33 @@ func script(path string) handler {
 		}
 		if s, ok := sc.escaped(s); ok && sc.command(s, path) {
 			sc.need(s, 1, 3)
+			sc.runs = append(sc.runs, run{sc, s, path})
 		}
 	}
 }
 
-// scriptUser finds the one user of the scripts of a block.
-func (sc *scope) scriptUser(path string, keys ...string) {
-	var scripts []*statement
-	for _, key := range keys {
-		scripts = append(scripts, sc.seen[key])
-	}
-	sc.oneUser(path, scripts)
+// run is a script of a block.
+type run struct {
+	sc   *scope
+	s    *statement // escaped
+	path string     // its key
 }
 
-// oneUser finds the one user of scripts, some of which may be nil.
-func (sc *scope) oneUser(path string, scripts []*statement) {
+// users puts the user of the scripts of a block at a key, or, where they differ, beside
+// each script.
+func (sc *scope) users(path string) {
 	usual := ""
 	if g := sc.global["script_user"]; g != nil {
 		usual = user(g, 1)
 	}
-	var first *statement
-	for _, s := range scripts {
-		if s == nil || len(s.args()) == 0 {
-			continue
+	as := func(r run) string { return cmp.Or(user(r.s, 2), usual) }
+	if slices.ContainsFunc(sc.runs, func(r run) bool { return as(r) != as(sc.runs[0]) }) {
+		for _, r := range sc.runs {
+			if u := user(r.s, 2); u != "" {
+				r.sc.set(r.path+"_user", u, r.s.arg(2).at)
+			}
 		}
-		s, _ := s.escaped()
-		if first == nil {
-			first = s
-		} else if cmp.Or(user(s, 2), usual) != cmp.Or(user(first, 2), usual) {
-			sc.Errorf(s.arg(2).at, s.key(), "runs as %s and %s as %s: in director all scripts of a block run as one user, allowed is the same one for each",
-				orDefault(user(s, 2)), first.key(), orDefault(user(first, 2)))
-			return
-		}
+	} else if len(sc.runs) > 0 && user(sc.runs[0].s, 2) != "" {
+		sc.set(path, user(sc.runs[0].s, 2), sc.runs[0].s.arg(2).at)
 	}
-	if first != nil && user(first, 2) != "" {
-		sc.set(path, user(first, 2), first.arg(2).at)
-	}
-}
-
-func orDefault(user string) string {
-	if user == "" {
-		return "the script_user"
-	}
-	return user
 }

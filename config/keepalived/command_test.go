@@ -2,7 +2,10 @@ package keepalived
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+
+	"director/config"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -117,5 +120,76 @@ virtual_server 192.0.2.1 80 {
 		} else if got := cfg.VirtualServers[0].RealServers[0].Checks[0].BodyRegexp; got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
+	}
+}
+
+// Scripts of a block run as the user of all of them, or each as its own; of two for the same occasion the first counts.
+func TestScriptUsers(t *testing.T) {
+	cfg, warnings, err := Parse("x.conf", []byte(`
+global_defs {
+  script_user admin
+}
+vrrp_instance v {
+  interface eth0
+  virtual_router_id 1
+  virtual_ipaddress {
+    192.0.2.1
+  }
+  notify_master /m nobody
+  notify_master /second root
+  notify /a root wheel
+  notify_stop /s
+}
+vrrp_sync_group g {
+  group {
+    v
+  }
+  notify_master /m nobody
+  notify /a "nobody"
+}
+virtual_server 192.0.2.1 80 {
+  protocol TCP
+  quorum_up /u root
+  quorum_up /second
+  quorum_down /d
+  real_server 192.0.2.11 80 {
+    notify_up /u nobody
+    notify_up /second root
+    notify_down /d
+  }
+}
+`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	add := func(list ...config.UserCommand) {
+		for _, c := range list {
+			if len(c.Argv) > 0 {
+				got += fmt.Sprintln(c.Key, c.Argv, c.User)
+			}
+		}
+	}
+	in, group, vs := cfg.Instances[0].Notify.Commands(), cfg.Groups[0].Notify.Commands(), &cfg.VirtualServers[0]
+	add(in[:]...)
+	add(group[:]...)
+	pool, server := vs.Commands(), vs.RealServers[0].Commands(vs)
+	add(pool[:]...)
+	add(server[:]...)
+	want := `master [/m] nobody
+stop [/s] admin
+all [/a] root:wheel
+master [/m] nobody
+all [/a] nobody
+quorum_up [/u] root
+quorum_down [/d] 
+notify_up [/u] nobody
+notify_down [/d] 
+`
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	if n := strings.Count(fmt.Sprint(warnings), "the first one counts"); n != 3 {
+		t.Errorf("%d warnings of a second script, want 3: %v", n, warnings)
 	}
 }

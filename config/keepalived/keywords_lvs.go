@@ -37,8 +37,8 @@ func serviceKeywords() []keyword {
 		{"omega", boolean("omega"), false},
 		{"quorum", given, false},
 		{"hysteresis", given, false},
-		{"quorum_up", poolScript("quorum_up"), false},
-		{"quorum_down", poolScript("quorum_down"), false},
+		{"quorum_up", script("quorum_up"), false},
+		{"quorum_down", script("quorum_down"), false},
 		{"inhibit_on_failure", boolean("inhibit_on_failure"), false},
 		{"weight", given, false},
 		{"virtualhost", given, false},
@@ -55,12 +55,11 @@ func serverKeywords() []keyword {
 	return append(timing(), []keyword{
 		{"weight", number("weight"), false},
 		{"lvs_method", forwarding("forwarding"), false},
-		{"lb_kind", forwarding("forwarding"), false},
 		{"uthreshold", number("upper_threshold"), false},
 		{"lthreshold", number("lower_threshold"), false},
 		{"inhibit_on_failure", boolean("inhibit_on_failure"), false},
-		{"notify_up", poolScript("notify_up"), false},
-		{"notify_down", poolScript("notify_down"), false},
+		{"notify_up", script("notify_up"), false},
+		{"notify_down", script("notify_down"), false},
 		{"smtp_alert", given, false},
 		{"virtualhost", given, false},
 		{"snmp_name", text("name"), false},
@@ -165,7 +164,7 @@ func bfdCheckKeywords() []keyword {
 func fileCheckKeywords() []keyword {
 	return []keyword{
 		{"track_file", fileOfCheck, false},
-		{"weight", weight, false},
+		{"weight", fileWeight, false},
 		{"dynamic", ignored("a weight alone says it"), false},
 	}
 }

@@ -20,7 +20,7 @@ type translator struct {
 	// defaults of instances and services.
 	global      map[string]*statement
 	groups      map[string]*statement // by member
-	trackFiles  map[string]string     // name: path
+	trackFiles  map[string]*statement // by name
 	serverGroup map[string]*statement
 	rulePrio    int64
 	mailEvents  map[string]bool
@@ -38,10 +38,12 @@ type scope struct {
 	s     *statement   // its own
 	up    *scope
 	seen  map[string]*statement // the last one of each keyword
+	runs  []run                 // its scripts, and of a service those of its servers
 
-	// Of a service: what makes it. Of a server: its checks, and the port that they
+	// Of a service: what makes it, and its sorry server. Of a server: its checks, and the port that they
 	// take where the server has none, or another one than was written.
 	to        target
+	sorryAt   target
 	proto     string
 	checks    []*statement
 	checkPort uint16
@@ -62,7 +64,7 @@ func translate(r *config.Report, name string, statements []*statement, c *conver
 	t := &translator{
 		Report: r, root: config.NewTree(), tables: tables(),
 		global: make(map[string]*statement), groups: make(map[string]*statement),
-		trackFiles: make(map[string]string), serverGroup: make(map[string]*statement),
+		trackFiles: make(map[string]*statement), serverGroup: make(map[string]*statement),
 		rulePrio: 16384, mailEvents: make(map[string]bool), pauses: make(map[string]pauseOf),
 		fileChecks: make(map[string]bool), fileUses: make(map[string]bool),
 		conversion: c,
@@ -94,11 +96,7 @@ func (t *translator) look(s *statement) {
 			}
 		}
 	case "track_file", "vrrp_track_file":
-		for _, k := range s.kids {
-			if k.key() == "file" {
-				t.trackFiles[s.arg(1).text] = k.arg(1).text
-			}
-		}
+		t.trackFiles[s.arg(1).text] = s
 	case "virtual_server_group":
 		t.serverGroup[s.arg(1).text] = s
 	}

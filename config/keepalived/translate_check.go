@@ -35,6 +35,7 @@ var checkKinds = map[string]string{
 // finishChecks translates the checks of a server.
 func (sc *scope) finishChecks(e target) {
 	checks := make([]*scope, 0, len(sc.checks))
+	dynamic := 0
 	for _, s := range sc.checks {
 		t := sc.t.Append("check", s.at())
 		kind := checkKinds[s.key()]
@@ -59,6 +60,11 @@ func (sc *scope) finishChecks(e target) {
 		case "script":
 			if !t.Has("script") {
 				sc.Errorf(s.at(), s.key(), "there is no misc_path")
+			}
+			if d := c.seen["misc_dynamic"]; d != nil {
+				if dynamic++; dynamic > 1 {
+					sc.Warnf(d.at(), d.key(), "is there for several checks of this server: the least of their weights counts; keepalived adds up what each of them is above or below the configured one")
+				}
 			}
 		case "bfd":
 			if !t.Has("bfd") {
@@ -87,6 +93,15 @@ func (sc *scope) inherited(key string) *statement {
 		}
 	}
 	return nil
+}
+
+// someRetry drops a retry 0 of a service or a server, which keepalived knows in checks
+// alone.
+func (sc *scope) someRetry() {
+	if s := sc.seen["retry"]; s != nil && s.arg(1).text == "0" {
+		sc.Warnf(s.arg(1).at, s.key(), "0 is not used, as in keepalived, which takes it in a check and 1 at least here")
+		delete(sc.seen, "retry")
+	}
 }
 
 // times puts the times of a check with keepalived's defaults.
@@ -297,14 +312,27 @@ func fileOfCheck(sc *scope, s *statement) {
 	if !sc.need(s, 1, 1) {
 		return
 	}
-	file, ok := sc.trackFiles[s.arg(1).text]
-	if !ok {
+	file := sc.trackFiles[s.arg(1).text]
+	if file == nil || file.last("file") == nil {
 		sc.Errorf(s.arg(1).at, s.key(), "there is no track_file %q", s.arg(1).text)
 		return
 	}
 	sc.fileChecks[s.arg(1).text] = true
-	sc.set("file", file, s.arg(1).at)
-	if !sc.t.Has("weight") {
-		sc.t.Set("weight", int64(1), s.at())
+	sc.set("file", file.last("file").arg(1).text, s.arg(1).at)
+	if sc.t.Has("weight") {
+		return
 	}
+	sc.t.Set("weight", int64(1), s.at())
+	if w := file.last("weight"); w != nil {
+		fileWeight(sc, w)
+	}
+}
+
+// fileWeight is what the number in a file is multiplied with: weight N [reverse].
+func fileWeight(sc *scope, s *statement) {
+	weight(sc, s)
+	if n, _ := sc.t.Get("weight").(int64); sc.t.Get("reverse") == true {
+		sc.t.Set("weight", -n, s.arg(1).at)
+	}
+	sc.t.Delete("reverse")
 }

@@ -1,6 +1,8 @@
 package keepalived
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,7 +97,7 @@ func (t *translator) fifo() {
 				t.LeftOutf(s.arg(2).at, key, "the FIFO belongs to the daemon's own user, mode 0600: %q is not used", s.rest(2))
 			}
 		} else if s.arg(1).text != first.arg(1).text {
-			t.Errorf(s.arg(1).at, key, "director has one FIFO for all events, and that is %q of %s: allowed is the same path", first.arg(1).text, first.key())
+			t.LeftOutf(s.arg(1).at, key, "director has one FIFO for all events, and that is %q of %s, where the lines for %q are too", first.arg(1).text, first.key(), s.arg(1).text)
 		}
 	}
 }
@@ -150,10 +152,14 @@ func (t *translator) finishGlobal(root *scope) {
 	t.mail(root)
 	t.fifo()
 	t.snmp()
-	for name := range t.fileChecks {
-		if !t.fileUses[name] { // the checks have the file itself
-			t.root.Table("track_file", root.s.at()).Delete(name)
+	for _, name := range slices.Sorted(maps.Keys(t.fileChecks)) {
+		if t.fileUses[name] {
+			continue
 		}
+		if s := t.trackFiles[name].last("init_file"); s != nil {
+			t.LeftOutf(s.at(), s.key(), "the file is for checks alone, which do not make it: until somebody does, its number is 0")
+		}
+		t.root.Table("track_file", root.s.at()).Delete(name) // the checks have the file itself
 	}
 	if files := t.root.Inner("track_file"); files != nil && len(files.Keys()) == 0 {
 		t.root.Delete("track_file")

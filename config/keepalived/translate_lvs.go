@@ -1,7 +1,6 @@
 package keepalived
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -12,11 +11,12 @@ import (
 // target is what makes a service: an address with or without a port, a mark, or a
 // group of them.
 type target struct {
-	at     config.Position
-	addr   netip.Addr
-	port   uint16
-	marked bool // a mark, or a group of marks alone: there is no protocol
-	group  bool
+	at      config.Position
+	addr    netip.Addr
+	port    uint16 // 0: none, or several
+	several bool   // a group whose members have not all the same port, or none
+	marked  bool   // a mark, or a group of marks alone: there is no protocol
+	group   bool
 }
 
 // service translates a virtual_server.
@@ -39,15 +39,7 @@ func service(sc *scope, s *statement) {
 			key, value, name = kind, n, "fwmark-"+strconv.FormatInt(n, 10)
 			break
 		}
-		members := sc.groupOf(name).kids
-		to.marked = len(members) > 0
-		for _, k := range members { // all have one port, or none
-			to.marked = to.marked && k.key() == "fwmark"
-			n, _ := strconv.ParseUint(k.arg(1).text, 10, 16)
-			if k.key() != "fwmark" && (to.port == 0 || uint16(n) == to.port) {
-				to.port = uint16(n)
-			}
-		}
+		to.ofGroup(sc.groupOf(name).kids)
 	default:
 		if !sc.need(s, 1, 2) {
 			return
@@ -78,6 +70,25 @@ func service(sc *scope, s *statement) {
 	if !t.Has("real_server") {
 		sc.NoEffectf(s.at(), s.key(), "has no real_server and is not used, as in keepalived")
 		table.Delete(name)
+	}
+}
+
+// ofGroup finds what the members of a group have in common.
+func (t *target) ofGroup(members []*statement) {
+	marks, ports := 0, make(map[uint16]bool)
+	for _, k := range members {
+		if k.key() == "fwmark" {
+			marks++
+			continue
+		}
+		n, _ := strconv.ParseUint(k.arg(1).text, 10, 16)
+		t.port = uint16(n)
+		ports[t.port] = true
+	}
+	t.marked = marks > 0 && len(ports) == 0
+	t.several = len(ports) > 1 || marks > 0 && len(ports) > 0
+	if t.several {
+		t.port = 0
 	}
 }
 
@@ -141,20 +152,25 @@ func family(word string) string {
 
 // protocol finds the transport of a service. Without one it is UDP.
 func (sc *scope) protocol(s *statement) string {
-	for i := len(s.kids) - 1; i >= 0; i-- {
-		k := s.kids[i]
-		if k.key() != "protocol" {
-			continue
-		}
-		switch p := k.arg(1).text; strings.ToUpper(p) {
-		case "TCP", "UDP", "SCTP":
-			return strings.ToLower(p)
-		default:
-			sc.Errorf(k.arg(1).at, "protocol", "%q is not known, allowed are TCP, UDP and SCTP", p)
-			return "tcp"
-		}
+	k := s.last("protocol")
+	if k == nil {
+		return "udp"
 	}
-	return "udp"
+	switch p := k.arg(1).text; strings.ToUpper(p) {
+	case "TCP", "UDP", "SCTP":
+		return strings.ToLower(p)
+	default:
+		sc.Errorf(k.arg(1).at, "protocol", "%q is not known, allowed are TCP, UDP and SCTP", p)
+		return "tcp"
+	}
+}
+
+// String is an address with or without a port.
+func (t target) String() string {
+	if t.port == 0 {
+		return t.addr.String()
+	}
+	return netip.AddrPortFrom(t.addr, t.port).String()
 }
 
 // endpoint reads an address and a port that may be absent.
@@ -189,6 +205,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 	} else if p := vs.seen["protocol"]; p != nil && !to.group {
 		sc.Warnf(p.at(), p.key(), "is not used: the mark alone chooses the packets")
 	}
+	vs.someRetry()
 	vs.persistence(to)
 	if k := vs.seen["quorum"]; k != nil {
 		number("quorum")(vs, k)
@@ -197,16 +214,21 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		number("hysteresis")(vs, k)
 	}
 	vs.granular(to)
-	if s := vs.seen["persistence_engine"]; s != nil && proto != "udp" && !to.marked {
-		sc.Warnf(s.at(), s.key(), "is not used: the kernel looks for SIP in UDP only")
-		t.Delete(s.key())
+	if s := vs.seen["persistence_engine"]; s != nil {
+		switch {
+		case proto != "udp" && !to.marked:
+			sc.Warnf(s.at(), s.key(), "is not used: the kernel looks for SIP in UDP only")
+			t.Delete(s.key())
+		case !t.Has("persistence_timeout"):
+			sc.NoEffectf(s.at(), s.key(), "is not used: there is no persistence_timeout")
+			t.Delete(s.key())
+		}
 	}
 
 	vs.to, vs.proto = to, proto
 	mail := false
 	total := int64(0)
-	seen := make(map[string]bool)
-	scripts := []*statement{vs.seen["quorum_up"], vs.seen["quorum_down"]}
+	seen := make(map[netip.AddrPort]bool)
 	for _, k := range s.kids {
 		if k.key() != "real_server" {
 			continue
@@ -218,7 +240,8 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		if !ok {
 			continue
 		}
-		if id := fmt.Sprint(e.addr, e.port); seen[id] {
+		port := vs.port(k, e, vs.nat(k.last("lvs_method")))
+		if id := netip.AddrPortFrom(e.addr, port); seen[id] {
 			sc.Warnf(k.arg(1).at, k.key(), "%s is already a server of this service, and the second one is not used, as in keepalived", e.addr)
 			continue
 		} else {
@@ -226,8 +249,9 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 		}
 		rs := sc.scope(vs, "real_server", t.Append("real_server", k.at()), k)
 		rs.statements()
-		rs.server(e)
-		scripts = append(scripts, rs.seen["notify_up"], rs.seen["notify_down"])
+		rs.someRetry()
+		rs.server(e, port)
+		vs.runs = append(vs.runs, rs.runs...)
 		n, _ := rs.t.Get("weight").(int64)
 		total += n
 		if a := rs.seen["smtp_alert"]; a != nil {
@@ -238,7 +262,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 			mail = mail || on
 		}
 	}
-	vs.oneUser("user", scripts)
+	vs.users("user")
 	_, by := sc.alert("smtp_alert_checker", true)
 	if a := vs.seen["smtp_alert"]; a != nil {
 		on, _ := sc.onOff(a)
@@ -250,7 +274,7 @@ func (sc *scope) pool(t *config.Tree, s *statement, to target, proto string) {
 	}
 	vs.quorum(total)
 	vs.startsDown()
-	vs.strandedSorry()
+	vs.sorry()
 }
 
 // persistence knows keepalived's default and repair.
@@ -273,11 +297,12 @@ func (sc *scope) granular(to target) {
 		sc.NoEffectf(s.at(), s.key(), "is not used: there is no persistence_timeout")
 		sc.t.Delete(s.key())
 	}
-	if to.marked || to.group {
-		return
-	}
-	if s := sc.seen["ip_family"]; s != nil {
-		sc.NoEffectf(s.at(), s.key(), "is not used: the address tells it")
+	if s := sc.seen["ip_family"]; s != nil && (to.group || !to.marked) {
+		what := "address tells it"
+		if to.group {
+			what = "addresses tell it, and of a mark its own word or the servers"
+		}
+		sc.NoEffectf(s.at(), s.key(), "is not used: the %s", what)
 		sc.t.Delete("family")
 	}
 }
@@ -303,7 +328,8 @@ func (sc *scope) quorum(total int64) {
 }
 
 // server puts the address of a real server, as keepalived does.
-func (sc *scope) server(e target) {
+// port is the one that is used in place of the one that is written.
+func (sc *scope) server(e target, port uint16) {
 	vs := sc.up
 	if !sc.t.Has("weight") {
 		weight, at := int64(1), sc.s.at()
@@ -314,37 +340,17 @@ func (sc *scope) server(e target) {
 		}
 		sc.t.Set("weight", weight, at)
 	}
-	method, _ := sc.t.Get("forwarding").(string)
-	if method == "" {
-		if method, _ = vs.t.Get("forwarding").(string); method == "" {
-			method = string(config.NAT)
-		}
+	if sc.t.Has("forwarding") {
+		plainTunnel(vs.t, sc.t, sc.s.at())
 	}
-	nat := method == string(config.NAT)
-	port := sc.s.arg(2)
-	switch to := vs.to; {
-	case to.marked && !nat && e.port != 0:
-		sc.Warnf(port.at, sc.s.key(), "the port is not used, as in keepalived: behind a mark packets keep theirs without NAT")
-		sc.checkPort, e.port = e.port, 0
-	case to.marked:
-	case to.port == 0 && e.port != 0 && !to.group:
-		sc.Warnf(port.at, sc.s.key(), "the port is not used: the service takes all ports and keeps them")
-		sc.checkPort, e.port = e.port, 0
-	case e.port == 0:
-		e.port = to.port
-	case !nat && e.port != to.port && to.port != 0:
-		sc.Warnf(port.at, sc.s.key(), "%d is not the service's port, and only NAT can change it: %d is used, as in keepalived", e.port, to.port)
-		sc.checkPort, e.port = e.port, to.port
+	if port != e.port {
+		sc.checkPort, e.port = e.port, port
 	}
 	if s := sc.seen["lthreshold"]; s != nil && sc.seen["uthreshold"] == nil {
 		sc.Warnf(s.at(), s.key(), "is not used: there is no uthreshold")
 		sc.t.Delete("lower_threshold")
 	}
-	address := e.addr.String()
-	if e.port != 0 {
-		address = netip.AddrPortFrom(e.addr, e.port).String()
-	}
-	sc.t.Set("address", address, e.at)
+	sc.t.Set("address", e.String(), e.at)
 	sc.finishChecks(e)
 }
 
@@ -373,6 +379,7 @@ func (sc *scope) method(s *statement, t *config.Tree) (string, bool) {
 		sc.Errorf(w.at, s.key(), "%q is not known, allowed are NAT, DR and TUN", w.text)
 		return "", false
 	}
+	t.Delete("tunnel") // of a line before it
 	for i := 2; i < len(s.words); i++ {
 		switch w := s.words[i]; {
 		case method != config.Tunnel:
@@ -401,38 +408,6 @@ func forwarding(path string) handler {
 	return func(sc *scope, s *statement) {
 		if m, ok := sc.method(s, sc.t); ok {
 			sc.set(path, m, s.arg(1).at)
-		}
-	}
-}
-
-// sorryServer is sorry_server IP [PORT].
-func sorryServer(sc *scope, s *statement) {
-	if !sc.need(s, 1, 2) {
-		return
-	}
-	e, ok := sc.endpoint(s, 1)
-	if !ok {
-		return
-	}
-	address := e.addr.String()
-	if e.port != 0 {
-		address = netip.AddrPortFrom(e.addr, e.port).String()
-	}
-	sc.sorryTable(s.at()).Set("address", address, s.arg(1).at)
-}
-
-func sorryMethod(sc *scope, s *statement) {
-	sorry := sc.sorryTable(s.at())
-	if m, ok := sc.method(s, sorry); ok {
-		sorry.Set("forwarding", m, s.arg(1).at)
-	}
-}
-
-// poolScript is a command of a service or a server; see pool for its user.
-func poolScript(key string) handler {
-	return func(sc *scope, s *statement) {
-		if s, ok := sc.escaped(s); ok && sc.command(s, key) {
-			sc.need(s, 1, 3)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func instance(sc *scope, s *statement) {
 			seconds("garp.interval")(in, g)
 		}
 	}
-	in.scriptUser("notify.user", "notify_master", "notify_backup", "notify_fault", "notify_stop", "notify")
+	in.users("notify.user")
 
 	in.priority()
 	in.version()
@@ -442,7 +442,7 @@ func syncGroup(sc *scope, s *statement) {
 		return
 	}
 	g := sc.enter("vrrp_sync_group", t, s)
-	g.scriptUser("notify.user", "notify_master", "notify_backup", "notify_fault", "notify_stop", "notify")
+	g.users("notify.user")
 }
 
 func members(sc *scope, s *statement) {

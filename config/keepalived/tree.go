@@ -44,6 +44,16 @@ func (s *statement) rest(n int) string {
 	return strings.Join(parts, " ")
 }
 
+// last returns the last statement of a keyword in the block, nil when there is none.
+func (s *statement) last(key string) *statement {
+	for i := len(s.kids) - 1; i >= 0; i-- {
+		if s.kids[i].key() == key {
+			return s.kids[i]
+		}
+	}
+	return nil
+}
+
 // tree puts lines together to statements: a brace outside quotes opens and closes
 // a block wherever it stands, and nothing else than a line's end or a brace ends a
 // statement.

@@ -126,6 +126,10 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 		overrides = d.recallMaintenance(now, memories)
 	}
 
+	var ordered []savedOverride
+	if c.Trial {
+		ordered = d.orders()
+	}
 	old := d.services
 	d.services = make([]*service, len(c.Config.VirtualServers))
 	kept, changed := d.match(old, c.Config.VirtualServers), 0
@@ -169,6 +173,10 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	if back {
 		d.restoreOverrides(now, dropped)
 	}
+	if c.Trial && first { // the former process took the record along
+		ordered = d.maintenance.dropped
+	}
+	d.keepForTrial(slices.Clone(ordered))
 	if !first && !d.dry {
 		d.table.refresh(now)
 	}

@@ -235,22 +235,6 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 	}
 }
 
-// receive hands the parent's messages to the loop until the channel ends.
-func receive(ctx context.Context, ch Channel, messages chan<- watchdog.Message, lost chan<- error) {
-	for {
-		m, err := ch.Recv()
-		if err != nil {
-			lost <- err
-			return
-		}
-		select {
-		case messages <- m:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // message obeys a message other than Stop. Its error ends the daemon.
 func (d *Daemon) message(m watchdog.Message) error {
 	now := time.Now()
@@ -270,6 +254,8 @@ func (d *Daemon) message(m watchdog.Message) error {
 		d.sessionsTold(now, m.Sessions.States)
 	case m.Order != nil:
 		d.ordered(now, m.Order)
+	case m.Confirmed:
+		d.trialConfirmed(now)
 	case m.Inquire != nil:
 		d.readStats(now)
 		d.readSync(now)

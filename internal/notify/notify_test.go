@@ -160,6 +160,18 @@ func TestCommandSettings(t *testing.T) {
 			t.Errorf("a server's command runs as %q, want %q", got.User, want)
 		}
 	}
+	vs := &c.VirtualServers[0]
+	vs.RealServers[0].NotifyDownUser, vs.QuorumUpUser, c.Instances[1].Notify.AllUser = "server", "up", "first"
+	e.Subject = "web"
+	for want, list := range map[string][]script.Command{
+		"server": serverCommands(c, vs, &vs.RealServers[0], e),
+		"up":     serviceCommands(c, vs, control.Event{Kind: "service", From: "down", To: "up"}),
+		"first":  instanceCommands(c, c.Instances[1].Notify, control.Event{Kind: "instance", Subject: "web", To: "MASTER"}),
+	} {
+		if list[0].User != want {
+			t.Errorf("%q runs as %q, its own user is %q", list[0].Argv, list[0].User, want)
+		}
+	}
 	if d := cmp.Diff([]string{"/all"}, c.Instances[1].Notify.All); d != "" {
 		t.Errorf("the configuration was changed: %s", d)
 	}

@@ -111,66 +111,64 @@ func groupCommands(c *config.Config, nt config.Notify, e control.Event) []script
 // stateCommands returns the commands for a state, those for every state with
 // keepalived's arguments.
 func stateCommands(c *config.Config, nt config.Notify, e control.Event, kind, priority string) []script.Command {
-	own := map[string][]string{"MASTER": nt.Master, "BACKUP": nt.Backup, "FAULT": nt.Fault, "STOP": nt.Stop}
-	argv, known := own[e.To]
+	places := map[string]int{"MASTER": config.OnMaster, "BACKUP": config.OnBackup, "FAULT": config.OnFault, "STOP": config.OnStop}
+	state, known := places[e.To]
 	if !known {
 		return nil
 	}
+	own := nt.Commands()
 	var commands []script.Command
-	add := func(argv []string) { commands = append(commands, command(c, nt, argv, environment(e))) }
-	if len(argv) > 0 {
-		add(argv)
+	if one := own[state]; len(one.Argv) > 0 {
+		commands = append(commands, command(c, nt, one, environment(e)))
 	}
-	if len(nt.All) > 0 {
-		add(append(slices.Clone(nt.All), kind, e.Subject, e.To, priority))
+	if all := own[config.OnAny]; len(all.Argv) > 0 {
+		all.Argv = append(slices.Clone(all.Argv), kind, e.Subject, e.To, priority)
+		commands = append(commands, command(c, nt, all, environment(e)))
 	}
 	return commands
 }
 
-// command makes a command with the user and the time limit that nt gives it.
-func command(c *config.Config, nt config.Notify, argv, env []string) script.Command {
-	user := nt.User
-	if user == "" {
-		user = c.Global.ScriptUser
-	}
+// command makes a command with its user and the time limit that nt gives it.
+func command(c *config.Config, nt config.Notify, own config.UserCommand, env []string) script.Command {
 	timeout := nt.Timeout.D()
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
-	return script.Command{Argv: argv, User: user, Timeout: timeout, Env: env}
+	return script.Command{Argv: own.Argv, User: cmp.Or(own.User, c.Global.ScriptUser), Timeout: timeout, Env: env}
 }
 
 // serviceCommands returns what a virtual server wants run for one of its changes.
 func serviceCommands(c *config.Config, vs *config.VirtualServer, e control.Event) []script.Command {
-	var argv []string
+	commands := vs.Commands()
 	switch {
 	case e.To == "up":
-		argv = vs.QuorumUp
+		return poolCommands(c, commands[config.OnQuorumUp], e)
 	case e.From == "up", e.From == "unknown":
 		// Also of a pool that is found dead at the start: what a former run has announced
 		// would stand.
-		argv = vs.QuorumDown
+		return poolCommands(c, commands[config.OnQuorumDown], e)
 	}
-	return poolCommands(c, vs, argv, e)
+	return nil
 }
 
 // serverCommands returns what a real server wants run for one of its changes.
 func serverCommands(c *config.Config, vs *config.VirtualServer, rs *config.RealServer, e control.Event) []script.Command {
+	commands := rs.Commands(vs)
 	switch e.To {
 	case "up":
-		return poolCommands(c, vs, rs.NotifyUp, e)
+		return poolCommands(c, commands[config.OnUp], e)
 	case "down":
-		return poolCommands(c, vs, rs.NotifyDown, e)
+		return poolCommands(c, commands[config.OnDown], e)
 	}
 	return nil
 }
 
 // poolCommands is the one command of a service or a server of it, if it has one.
-func poolCommands(c *config.Config, vs *config.VirtualServer, argv []string, e control.Event) []script.Command {
-	if len(argv) == 0 {
+func poolCommands(c *config.Config, own config.UserCommand, e control.Event) []script.Command {
+	if len(own.Argv) == 0 {
 		return nil
 	}
-	return []script.Command{{Argv: argv, User: cmp.Or(vs.User, c.Global.ScriptUser), Timeout: defaultTimeout, Env: environment(e)}}
+	return []script.Command{{Argv: own.Argv, User: cmp.Or(own.User, c.Global.ScriptUser), Timeout: defaultTimeout, Env: environment(e)}}
 }
 
 // alarmCommands returns what a virtual server, or an instance and its sync groups,
@@ -179,11 +177,12 @@ func (h *held) alarmCommands(e control.Event) []script.Command {
 	var commands []script.Command
 	add := func(nt config.Notify) {
 		if len(nt.Alarm) > 0 {
-			commands = append(commands, command(h.config, nt, nt.Alarm, append(environment(e), alarmEnvironment(e.Alarm)...)))
+			commands = append(commands, command(h.config, nt, nt.Commands()[config.OnAlarm], append(environment(e), alarmEnvironment(e.Alarm)...)))
 		}
 	}
 	if ofService(e) {
-		add(config.Notify{Alarm: h.service(e).NotifyAlarm, User: h.service(e).User})
+		alarm := h.service(e).Commands()[config.OnPoolAlarm]
+		add(config.Notify{Alarm: alarm.Argv, User: alarm.User})
 		return commands
 	}
 	add(h.instances[e.Subject].Notify)

@@ -63,12 +63,9 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 		check(s.User, s.Command, "vrrp_script", s.Name, "script")
 	}
 	scripts := func(kind, name string, n config.Notify) {
-		check(n.User, n.Master, kind, name, "notify", "master")
-		check(n.User, n.Backup, kind, name, "notify", "backup")
-		check(n.User, n.Fault, kind, name, "notify", "fault")
-		check(n.User, n.Stop, kind, name, "notify", "stop")
-		check(n.User, n.All, kind, name, "notify", "all")
-		check(n.User, n.Alarm, kind, name, "notify", "alarm")
+		for _, own := range n.Commands() {
+			check(own.User, own.Argv, kind, name, "notify", own.Key)
+		}
 	}
 	for _, i := range c.Instances {
 		scripts("vrrp_instance", i.Name, i.Notify)
@@ -104,8 +101,9 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 				continue // most servers
 			}
 			at := []string{"virtual_server", v.Name, "real_server", "[" + strconv.Itoa(j) + "]"}
-			check(v.User, rs.NotifyUp, append(slices.Clone(at), "notify_up")...)
-			check(v.User, rs.NotifyDown, append(slices.Clone(at), "notify_down")...)
+			for _, own := range rs.Commands(&v) {
+				check(own.User, own.Argv, append(slices.Clone(at), own.Key)...)
+			}
 			if own {
 				checks(rs.Checks, at...)
 			}
@@ -113,9 +111,9 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 		for j, ss := range v.SorryServers {
 			checks(ss.Checks, "virtual_server", v.Name, "sorry_server", "["+strconv.Itoa(j)+"]")
 		}
-		check(v.User, v.NotifyAlarm, "virtual_server", v.Name, "notify_alarm")
-		check(v.User, v.QuorumUp, "virtual_server", v.Name, "quorum_up")
-		check(v.User, v.QuorumDown, "virtual_server", v.Name, "quorum_down")
+		for _, own := range v.Commands() {
+			check(own.User, own.Argv, "virtual_server", v.Name, own.Key)
+		}
 	}
 	for _, o := range c.OutsideSecrets() {
 		msg := secret.Doubt(o.SecretSource)
