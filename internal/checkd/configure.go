@@ -118,6 +118,8 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	memories := map[string]*checkers.Memory{}
 	if c.Resume != nil && first {
 		memories = recall(c.Resume.Snapshot.Checkers)
+	} else if first {
+		d.recallAlarms(now, memories, c.Config)
 	}
 	var overrides map[string]map[ipvs.DestKey]*control.Override
 	if first {
@@ -262,7 +264,8 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 			d.table.set(key, nil)
 		}
 	}
-	if s.source.Name != v.Name { // the record goes by names
+	if s.source.Name != v.Name { // the records go by names
+		d.alarmsStale = true
 		d.maintenance.stale = d.maintenance.stale || len(s.overrides)+len(s.pool.Leaving()) > 0
 	}
 	s.keys = f.keys
@@ -412,7 +415,7 @@ func recall(last *control.Checkers) map[string]*checkers.Memory {
 			}
 			known.State, _ = checkers.ParseState(rs.Health)
 			for _, c := range rs.Checks {
-				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed, Spent: c.Spent, Expires: c.Expires}
+				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed, Spent: c.Spent, Expires: c.Expires, Blind: c.Unchecked}
 				cm.State, _ = checkers.ParseState(c.State)
 				cm.Last = checkers.Result{Text: c.Result, At: c.LastRun, Duration: c.Duration, Warning: c.Warning}
 				cm.Advice = checkers.ParseAdvice(c.Advice)
