@@ -254,7 +254,7 @@ func (d *Daemon) message(m watchdog.Message) error {
 		d.sessionsTold(now, m.Sessions.States)
 	case m.Order != nil:
 		d.ordered(now, m.Order)
-	case m.Confirmed:
+	case m.Confirmed != nil:
 		d.trialConfirmed(now)
 	case m.Inquire != nil:
 		d.readStats(now)

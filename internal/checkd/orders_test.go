@@ -438,7 +438,7 @@ func TestOrdersOutliveATrial(t *testing.T) {
 			w.run()
 		}, "web: b4 c4; dns: a1 b0"},
 		{"confirmed", func(w *world) {
-			w.parent.down <- watchdog.Message{Confirmed: true}
+			w.parent.down <- watchdog.Message{Confirmed: &watchdog.Confirmed{}}
 			w.pass(time.Second)
 			if _, err := os.Stat(filepath.Join(w.dir, maintenanceName)); err == nil {
 				w.t.Errorf("the record stays")

@@ -159,7 +159,7 @@ func (p *parent) confirmed(t *trial, by control.Asker, backup string, err error,
 	p.forgetOrders(t.before.config)
 	p.force.trial = false
 	if c := p.child(RoleCheckers); c.run != nil {
-		c.run.ch.Send(Message{Confirmed: true})
+		c.run.ch.Send(Message{Confirmed: &Confirmed{}})
 	}
 	p.file = stampOf(p.o.ConfigPath)
 	p.trialEvent(t, "on trial", "confirmed", by.Who(), fmt.Sprintf("%s has its text, %s the former", p.o.ConfigPath, backup))

@@ -164,7 +164,7 @@ func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 			if m.Standing.ID != 0 {
 				ch.Send(Message{Ordered: &Ordered{ID: m.Standing.ID}})
 			}
-		case m.Confirmed:
+		case m.Confirmed != nil:
 			f.note("confirmed")
 		case m.Roles != nil:
 			f.note("roles %v", m.Roles.States)

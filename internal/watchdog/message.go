@@ -24,7 +24,7 @@ type Message struct {
 	Sessions   *Sessions   `json:",omitempty"`
 	Order      *Order      `json:",omitempty"`
 	Standing   *Standing   `json:",omitempty"`
-	Confirmed  bool        `json:",omitempty"` // to the checkers: the configuration is not on trial any more
+	Confirmed  *Confirmed  `json:",omitempty"`
 	Readiness  *Readiness  `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 	LogLevel   *LogLevel   `json:",omitempty"`
@@ -50,6 +50,9 @@ type Message struct {
 
 // Events are at least one event, the oldest first.
 type Events []control.Event
+
+// Confirmed tells the checkers that the configuration is not on trial any more.
+type Confirmed struct{}
 
 // Configure hands a child a generation of the configuration. The child applies
 // it and answers with an Ack.
