@@ -146,6 +146,21 @@ func testLargeTable(t *testing.T) {
 		t.Helper()
 		t.Logf("%s: %v", what, time.Since(began).Round(time.Millisecond))
 	}
+	// reload returns when it began. A machine that is so busy that the parent takes its child for dead gets another try.
+	reload := func(weight int) (began time.Time) {
+		t.Helper()
+		for n := 1; ; n++ {
+			began = time.Now()
+			err := r.ours.Reload(largeConfig(ourVIP, weight))
+			if err == nil {
+				return began
+			}
+			if n == 3 || !strings.Contains(err.Error(), "hung") {
+				t.Fatal(err)
+			}
+			t.Log(err)
+		}
+	}
 	changed := func(want int) {
 		t.Helper()
 		// The log is written after a reload has been answered.
@@ -170,9 +185,7 @@ func testLargeTable(t *testing.T) {
 
 	t.Run("one server of them all", func(t *testing.T) {
 		before := our.dump()
-		began := time.Now()
-		r.Must(r.ours.Reload(largeConfig(ourVIP, 7)))
-		took("director has reloaded", began)
+		took("director has reloaded", reload(7))
 		changed(1)
 		ops := ipvs.Diff(before, our.dump(), ipvs.Everything)
 		if len(ops) != 1 {
@@ -193,8 +206,7 @@ func testLargeTable(t *testing.T) {
 		t.Logf("%d entries are left, %d changes are due", our.entries(), missing)
 		started := start(7)
 		changed(missing)
-		began := time.Now()
-		r.Must(r.ours.Reload(largeConfig(ourVIP, 3)))
+		began := reload(3)
 		took("director has reloaded right after", began)
 		// keepalived's takes six times as long as its start: it still tries to add what is there.
 		if d := time.Since(began); d > 4*started+slack+stood(began) {

@@ -229,7 +229,7 @@ func TestTrialTakenBackKeepsOrders(t *testing.T) {
 func TestReloadThatReplacesAllServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
-		w.farm.delay["c"], w.farm.delay["d"] = 2*time.Second, 2*time.Second
+		w.farm.delay["c"], w.farm.delay["d"] = 2*time.Second, 3*time.Second
 		w.run()
 		w.configure(configOf("web: a1 b1"))
 		w.pass(time.Minute)
