@@ -9,8 +9,8 @@ SYSCTLDIR  ?= /etc/sysctl.d
 MODULESDIR ?= /etc/modules-load.d
 # Needed to build nothing but to run the demo and the tests: real peers, and a
 # kernel with ip_vs for machines whose own has none.
-TOOLS = bash-completion bird2 busybox chromium curl frr groff-base haproxy iproute2 iputils-ping ipvsadm keepalived ldap-utils mariadb-server nftables nginx-light nsd postgresql procps \
-	prometheus python3-aiosmtpd python3-grpcio redis-server rpm slapd snmp snmpd snmptrapd systemd tcpdump tshark user-mode-linux
+TOOLS = bash-completion bird2 busybox chromium curl fish frr groff-base haproxy iproute2 iputils-ping ipvsadm keepalived ldap-utils mariadb-server nftables nginx-light nsd postgresql procps \
+	prometheus python3-aiosmtpd python3-grpcio redis-server rpm slapd snmp snmpd snmptrapd systemd tcpdump tshark user-mode-linux zsh
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)

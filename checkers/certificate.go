@@ -10,8 +10,8 @@ import (
 // one comes first, and once when there is none any more. The servers of a pool
 // mostly share one certificate, which is then told of once.
 
-// soon says that a check has seen a certificate that it warns of.
-func (c *Check) soon(now time.Time) bool {
+// EndsSoon says that a check has seen a certificate that it warns of.
+func (c *Check) EndsSoon(now time.Time) bool {
 	return !c.Expires.IsZero() && c.Config.WarnBefore > 0 && c.Expires.Sub(now) < c.Config.WarnBefore
 }
 
@@ -33,7 +33,7 @@ func (c *Check) see(now time.Time, r Result) bool {
 	if !r.Expires.IsZero() {
 		c.Expires = r.Expires
 	}
-	c.warned = c.soon(now)
+	c.warned = c.EndsSoon(now)
 	return c.warned != warned || c.warned && !c.Expires.Equal(before)
 }
 
@@ -48,7 +48,7 @@ func (p *Pool) certify(now time.Time, changes []Change) []Change {
 	warning := 0
 	for _, s := range p.All() {
 		for _, c := range s.Checks {
-			if !c.soon(now) {
+			if !c.EndsSoon(now) {
 				continue
 			}
 			warning++

@@ -24,7 +24,7 @@ const (
 	PanicEnded                    // a pool: it keeps none any more
 	CertificateEnds               // a pool: a certificate of a server ends soon, or has ended
 	CertificateGood               // a pool: none ends soon any more
-	VerdictsMissing               // a pool: a server has waited for its first verdict for too long
+	VerdictsMissing               // a pool: a server has waited for a verdict, its first or a new one, for too long
 	VerdictsCame                  // a pool: none does any more
 	Resumed                       // the state of the former process, found again
 	reasonCount

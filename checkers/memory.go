@@ -44,6 +44,7 @@ type CheckMemory struct {
 	Label          string
 	State          State
 	Last           Result
+	Blind          time.Time // since when it could not be made; zero: it could
 	Advice         Advice
 	Passed, Failed uint64
 	Spent          time.Duration
@@ -59,7 +60,7 @@ func (p *Pool) recall(m *Memory) {
 	for _, s := range p.All() {
 		known, ok := m.Servers[s.Config.Key]
 		if ok {
-			if p.overdue && known.State == Unknown {
+			if p.overdue && known.State == Unknown && !known.Since.IsZero() {
 				s.Since = known.Since // it does not get the time once more
 			}
 			s.recall(known, p.heldSorry, m.Standby)
@@ -122,10 +123,11 @@ func (s *Server) remembered(known []CheckMemory) map[*Check]CheckMemory {
 	return pairs
 }
 
-// recall takes over the certificates that the check has seen and what it advised, if
-// it may still advise anything.
+// recall takes over the certificates that the check has seen, since when it cannot be
+// made and what it advised, if it may still advise anything.
 func (c *Check) recall(k CheckMemory) {
-	c.Expires = k.Expires
+	c.Expires, c.Blind = k.Expires, k.Blind
+	c.warned = !c.Expires.IsZero() // if it was not, the next result has nothing to change
 	if !c.Config.Weighs {
 		return
 	}

@@ -32,24 +32,6 @@ type Override struct {
 // MaxOverride is the greatest weight that can be ordered, as in the configuration.
 const MaxOverride = math.MaxInt32
 
-// String writes the override as ParseOverride reads it: "drain", "maint", "=10", "50%".
-func (o Override) String() string {
-	return Advice{Weighing: o.Weighing, Value: o.Value, Order: o.Order}.String()
-}
-
-// ParseOverride reads what String wrote.
-func ParseOverride(text string) (Override, error) {
-	a := ParseAdvice(text)
-	o := Override{Order: a.Order, Weighing: a.Weighing, Value: a.Value}
-	switch {
-	case o.String() != text || text == "":
-	case o.Order == Ready, o.Weighing == Additional, o.Value < 0, o.Value > MaxOverride:
-	default:
-		return o, nil
-	}
-	return Override{}, fmt.Errorf("%q is no override", text)
-}
-
 // ParseWeight reads a weight as an operator writes it: "10", or "50%" of the
 // configured one. A weight of 0 is a drain.
 func ParseWeight(text string) (Override, error) {

@@ -51,7 +51,7 @@ type Pool struct {
 	expiring      time.Time // the end of the certificate that is warned of; zero: none is
 	expiringSince time.Time
 
-	overdue      bool // a server waits for its first verdict for too long
+	overdue      bool // verdicts about servers have been missing for too long
 	overdueSince time.Time
 }
 
@@ -155,8 +155,11 @@ func (p *Pool) settle(now time.Time) []Change {
 // follow: none, the server's, or the server's and the pool's. A change of the
 // server's weight alone has the same state on both sides.
 func (p *Pool) Step(now time.Time, s *Server, c *Check, r Result) []Change {
-	certificates := c.see(now, r)
+	certificates, sight := c.see(now, r), c.observe(now, r)
 	changes := p.count(now, s, c, r)
+	if sight && p.overdue && len(changes) == 0 {
+		changes = p.judge(now, nil)
+	}
 	if certificates {
 		changes = p.certify(now, changes)
 	}

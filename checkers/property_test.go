@@ -127,7 +127,7 @@ func drawPool(t *rapid.T) PoolConfig {
 
 // drawOrder draws what an operator may order, the end of it included.
 func drawOrder(t *rapid.T) Override {
-	o, _ := ParseOverride(rapid.SampledFrom([]string{"", "", "drain", "maint", "=2", "=0", "50%", "200%"}).Draw(t, "order"))
+	o, _ := readOrder(rapid.SampledFrom([]string{"", "", "drain", "maint", "=2", "=0", "50%", "200%"}).Draw(t, "order"))
 	return o
 }
 

@@ -74,6 +74,9 @@ type Result struct {
 	// Expires is when the first certificate of the server ends; zero: none was seen.
 	Expires time.Time
 	Advice  Advice
+	// Withheld says of an Inconclusive result that there is no verdict on purpose: none
+	// is missed.
+	Withheld bool
 }
 
 // Check is a check of one server and its health.
@@ -82,6 +85,7 @@ type Check struct {
 	Health Health
 	Last   Result        // Last.At is zero before the first result
 	Spent  time.Duration // in all probes whose results came
+	Blind  time.Time     // since when the check cannot be made; zero: it can
 	// Expires is when the first of the certificates ends that were last seen.
 	Expires time.Time
 	// Advice is what is in force of what the results advised.
@@ -113,6 +117,7 @@ type Server struct {
 	trusted    bool  // held in service without having been found there
 	ramp       ramp
 	overdue    bool // the first verdict is waited for no longer
+	blind      bool // it has a verdict, and a check of it could not be made for too long
 }
 
 // verdict joins the checks' states: down when one is down, up when all are up,

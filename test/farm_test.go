@@ -37,6 +37,7 @@ func TestFarms(t *testing.T) {
 	t.Run("service manager", testServiceManager)
 	t.Run("systemd", testSystemd)
 	t.Run("package", testPackage)
+	t.Run("unit sandbox", testUnitSandbox)
 }
 
 // TestFarmFaults is what a farm bears: processes that die, and a table that others change.
@@ -56,6 +57,7 @@ func TestFarmFaults(t *testing.T) {
 	t.Run("checks by bfd", testBFDCheck)
 	t.Run("ipvs commands", testIPVSCommands)
 	t.Run("top", testTop)
+	t.Run("checks that cannot be made", testUnchecked)
 	t.Run("another namespace", testIPVSNamespace)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"director/internal/control"
 	"director/internal/netlab"
+	"director/internal/ptytest"
 	"director/internal/top"
 	"director/internal/watchdog"
 )
@@ -28,6 +29,8 @@ func testTop(t *testing.T) {
 	if _, err := h.Run("ipvsadm", "-A", "-t", "198.51.100.7:25", "-s", "lc"); err != nil {
 		t.Fatal(err)
 	}
+	screen := startTop(t, h)
+	screen.WaitFor("LOST", "not running", "198.51.100.7:25/tcp", "q quit")
 	d := startDirector(t, h, strings.Replace(plainFarm, `interval = "500ms"`, `interval = "200ms"`, 1))
 	d.WaitServer("web", "s1", "up")
 	d.WaitServer("web", "s2", "up")
@@ -89,12 +92,19 @@ func testTop(t *testing.T) {
 		return r.Connections > 0 && r.InPackets > 0 && r.OutPackets > 0 && r.InBytes > 0 && r.OutBytes > r.InBytes/10 && web.Inactive+web.Active > 0
 	}
 	shows("rates", moves)
+	screen.Type("/web\r\x1b[C") // the virtual server, with its servers
+	screen.WaitFor("- web", "s1", "s3", "down", "1 of 2 services")
+	screen.Resize(60, 12)
+	screen.Wait("a small window", func(text string) bool { return strings.Contains(text, "- web") && !strings.Contains(text, "VRRP") })
+	screen.Resize(130, 40)
+	screen.WaitFor("- web", "s1", "s3", "checkers")
 	d.Kill("parent")
+	screen.Wait("the daemon is lost", func(text string) bool { return strings.Contains(text, "not running") && strings.Contains(text, "s1") })
 	shows("the daemon is lost, and the numbers go on", func(web top.Service, doc top.Document) bool {
 		return strings.Contains(doc.DaemonError, "not running") && moves(web, doc) && web.State == "up"
 	})
 	f.Eventually(patience, "only top is left", func() error {
-		if left := h.Processes(); len(left) != 1 {
+		if left := h.Processes(); len(left) != 2 {
 			return fmt.Errorf("%v", left)
 		}
 		return nil
@@ -103,6 +113,18 @@ func testTop(t *testing.T) {
 	d = startDirector(t, h, plainFarm)
 	shows("the daemon is back", func(_ top.Service, doc top.Document) bool { return doc.DaemonError == "" })
 	f.Must(watch.Stop(patience))
+	screen.Wait("the daemon is back", func(text string) bool {
+		return !strings.Contains(text, "not running") && strings.Contains(text, "checkers")
+	})
+	screen.Type("q")
+	if status := screen.WaitExit(); status != 0 {
+		t.Errorf("exit status %d:\n%s", status, screen.Text())
+	}
+	screen.Look(func(s *ptytest.Screen) {
+		if s.Alternate || s.Hidden || s.NoWrap {
+			t.Errorf("left behind: alternate screen %v, hidden cursor %v, lines cut %v", s.Alternate, s.Hidden, s.NoWrap)
+		}
+	})
 
 	out, err := d.CLI("top", "--once")
 	if err != nil || !strings.Contains(out, "VIRTUAL SERVER") || !strings.Contains(out, "+ web ") || !strings.Contains(out, "not director's") {
@@ -112,6 +134,13 @@ func testTop(t *testing.T) {
 		d.Stop()
 		topMeasured(t, f, h)
 	}
+}
+
+// startTop runs `director top` on a terminal of a host, whether a daemon runs there or not.
+func startTop(t *testing.T, h *netlab.Host) *ptytest.Terminal {
+	cmd := h.Command(t.Context(), binary(t), "top", "--runtime-dir", h.Path("run"), "--interval", "200ms")
+	cmd.Env = append(cmd.Env, "TERM=xterm")
+	return ptytest.Start(t, 100, 24, cmd)
 }
 
 // topMeasured measures what looking costs the processes of a daemon with 2,000 services and 40,000 servers.

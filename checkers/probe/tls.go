@@ -18,6 +18,9 @@ import (
 // certificate, in bytes.
 const maxHandshake = 256 << 10
 
+// maxPEM bounds a file with certificates or a key in bytes.
+const maxPEM = 16 << 20
+
 // TLSSettings says how TLS is spoken, and what certificate is good.
 type TLSSettings struct {
 	// Name is asked for (SNI) and must be in the certificate; empty means the
@@ -176,6 +179,10 @@ func (f *TLSFiles) load() (*tlsKnown, error) {
 		info, err := os.Stat(name)
 		if err != nil {
 			return nil, err
+		}
+		// A FIFO would be waited for by all probes with these files.
+		if !info.Mode().IsRegular() || info.Size() > maxPEM {
+			return nil, fmt.Errorf("%s is no file with certificates: allowed is a regular file of at most %d MiB", name, maxPEM>>20)
 		}
 		stamps[i] = stamp{info.ModTime(), info.Size()}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"director/checkers"
 	"director/internal/control"
 	"director/internal/top"
 )
@@ -139,6 +140,32 @@ func (o *options) completeOrder(cmd *cobra.Command, args []string, begun string)
 	return offer(list, args[1:], begun), cobra.ShellCompDirectiveNoFileComp
 }
 
+// usualWeights are offered where a weight is due; any other may be typed.
+var usualWeights = []string{"0", "10%", "25%", "50%", "75%"}
+
+// completeWeight offers what weight takes: a virtual server and its real servers as
+// completeOrder does, and behind the first of those the weight. Further servers are
+// offered to who begins to type one.
+func (o *options) completeWeight(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	least := 2
+	if everywhere, _ := cmd.Flags().GetBool("everywhere"); everywhere {
+		least--
+	}
+	if len(args) < least {
+		return o.completeOrder(cmd, args, begun)
+	}
+	last := args[len(args)-1]
+	if _, err := checkers.ParseWeight(last); len(args) > least && err == nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp // the weight is there
+	}
+	list := slices.DeleteFunc(slices.Clone(usualWeights), func(w string) bool { return !strings.HasPrefix(w, begun) })
+	if begun != "" && last != "all" {
+		servers, _ := o.completeOrder(cmd, args, begun)
+		list = append(list, servers...)
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
 // listOf lets a flag that takes several values with commas between complete its last one.
 func listOf(f cobra.CompletionFunc) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
@@ -234,7 +261,7 @@ func addCompletion(root *cobra.Command, o *options) {
 	arguments := map[string]cobra.CompletionFunc{
 		"director check": files(1, configs...), "director plan": files(1, configs...), "director apply": files(1, configs...),
 		"director convert": files(1, "conf", "cf"), "director ipvs restore": files(1),
-		"director drain": order, "director maintain": order, "director ready": order, "director weight": order,
+		"director drain": order, "director maintain": order, "director ready": order, "director weight": o.completeWeight,
 		"director vrrp release": router, "director vrrp prefer": router, "director vrrp auto": router,
 		"director log level": words("debug", "info", "warn", "error", control.LogAuto),
 		"director explain": func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {

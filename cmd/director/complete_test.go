@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"director/internal/control"
-	"director/internal/ptytest"
 )
 
 // farmDaemon is a daemon that tells its state and can do nothing.
@@ -74,7 +70,7 @@ func smallFarm() control.Status {
 // not answer and of none.
 func TestCompletion(t *testing.T) {
 	daemon := serve(t, &farmDaemon{status: smallFarm()})
-	const names, nothing, extensions = ":4", ":4", ":8"
+	const names, nothing, extensions, ordered = ":4", ":4", ":8", ":36"
 	for _, tc := range []struct{ line, want string }{
 		{"vrrp release |", "gateway inside outside " + names},
 		{"vrrp prefer inside |", "gateway outside " + names},
@@ -83,6 +79,14 @@ func TestCompletion(t *testing.T) {
 		{"drain web app1 a|", "all app2 " + names},
 		{"maintain dns |", "app9 " + names},
 		{"weight nothing |", nothing},
+		{"weight web |", "10.0.0.13:80 all app1 app2 " + names},
+		{"weight web app1 |", "0 10% 25% 50% 75% " + ordered},
+		{"weight web app1 a|", "all app2 " + ordered},
+		{"weight web app1 1|", "10% 10.0.0.13:80 " + ordered},
+		{"weight web all 5|", "50% " + ordered},
+		{"weight web app1 app2 |", "0 10% 25% 50% 75% " + ordered},
+		{"weight web app1 30% |", nothing},
+		{"weight --everywhere app9 |", "0 10% 25% 50% 75% " + ordered},
 		{"ready --everywhere a|", "app1 app2 app9 " + names},
 		{"explain |", "chk_nginx dns gateway inside mark outside web " + names},
 		{"explain web/a|", "web/app1 web/app2 " + names},
@@ -144,44 +148,4 @@ func complete(t *testing.T, line string) string {
 		words = append(words, w)
 	}
 	return strings.Join(words, " ")
-}
-
-// TestCompletionInBash types into a real shell.
-func TestCompletionInBash(t *testing.T) {
-	dir := serve(t, &farmDaemon{status: smallFarm()})
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(exe, filepath.Join(dir, "director")); err != nil {
-		t.Fatal(err)
-	}
-	rc := filepath.Join(dir, "bashrc")
-	text := "PS1='ready> '\nbind 'set bell-style none'\nbind 'set enable-bracketed-paste off'\n. /usr/share/bash-completion/bash_completion\n. <(director completion bash)\n"
-	if err := os.WriteFile(rc, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	shell := exec.Command("bash", "--rcfile", rc, "-i")
-	shell.Env = []string{"PATH=" + dir + ":/usr/bin:/bin", "TERM=xterm", "HOME=" + dir, "DIRECTOR_RUNTIME_DIR=" + dir, "DIRECTOR_TEST_MAIN=1"}
-	x := ptytest.Start(t, 100, 24, shell)
-	x.WaitFor("ready>")
-	complete := func(line string, want ...string) {
-		t.Helper()
-		for range 5 { // the daemon of a busy machine may answer after completionLimit
-			x.Type("\x15" + line)
-			for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-				text := x.Text()
-				if !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(text, w) }) {
-					return
-				}
-			}
-		}
-		x.WaitFor(want...)
-	}
-	complete("director vrrp release g\t", "ready> director vrrp release gateway")
-	complete("director drain web \t\t", "10.0.0.13:80", "app1", "app2", "all")
-	complete("director drain web 10\t", "ready> director drain web 10.0.0.13:80")
-	complete("director explain dns/\t", "ready> director explain dns/app9")
-	x.Type("\x15exit\r")
-	x.WaitExit()
 }

@@ -21,8 +21,9 @@ var pure = map[string][]string{
 	"bfd":                {},
 	"ipvs":               {},
 	"checkers":           {"ipvs"},
-	"internal/doctor":    {"config", "internal/control"},
-	"internal/verdict":   {"config", "config/keepalived"},
+	"internal/colour":    {},
+	"internal/doctor":    {"config", "internal/control", "internal/colour"},
+	"internal/verdict":   {"config", "config/keepalived", "internal/colour"},
 	"internal/readiness": {},
 	"internal/agentx":    {},
 }

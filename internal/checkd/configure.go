@@ -118,12 +118,18 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	memories := map[string]*checkers.Memory{}
 	if c.Resume != nil && first {
 		memories = recall(c.Resume.Snapshot.Checkers)
+	} else if first {
+		d.recallAlarms(now, memories, c.Config)
 	}
 	var overrides map[string]map[ipvs.DestKey]*control.Override
 	if first {
 		overrides = d.recallMaintenance(now, memories)
 	}
 
+	var ordered []savedOverride
+	if c.Trial {
+		ordered = d.orders()
+	}
 	old := d.services
 	d.services = make([]*service, len(c.Config.VirtualServers))
 	kept, changed := d.match(old, c.Config.VirtualServers), 0
@@ -167,6 +173,10 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	if back {
 		d.restoreOverrides(now, dropped)
 	}
+	if c.Trial && first { // the former process took the record along
+		ordered = d.maintenance.dropped
+	}
+	d.keepForTrial(slices.Clone(ordered))
 	if !first && !d.dry {
 		d.table.refresh(now)
 	}
@@ -254,7 +264,8 @@ func (d *Daemon) update(now time.Time, s *service, v *config.VirtualServer) {
 			d.table.set(key, nil)
 		}
 	}
-	if s.source.Name != v.Name { // the record goes by names
+	if s.source.Name != v.Name { // the records go by names
+		d.alarmsStale = true
 		d.maintenance.stale = d.maintenance.stale || len(s.overrides)+len(s.pool.Leaving()) > 0
 	}
 	s.keys = f.keys
@@ -404,7 +415,7 @@ func recall(last *control.Checkers) map[string]*checkers.Memory {
 			}
 			known.State, _ = checkers.ParseState(rs.Health)
 			for _, c := range rs.Checks {
-				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed, Spent: c.Spent, Expires: c.Expires}
+				cm := checkers.CheckMemory{Label: c.Kind + " " + c.Target, Passed: c.Passed, Failed: c.Failed, Spent: c.Spent, Expires: c.Expires, Blind: c.Unchecked}
 				cm.State, _ = checkers.ParseState(c.State)
 				cm.Last = checkers.Result{Text: c.Result, At: c.LastRun, Duration: c.Duration, Warning: c.Warning}
 				cm.Advice = checkers.ParseAdvice(c.Advice)

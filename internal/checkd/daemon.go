@@ -125,6 +125,7 @@ type Daemon struct {
 	statsAt  time.Time  // when they were read
 
 	maintenance maintenance
+	alarmsStale bool     // the record of alarms is not up to date
 	unwritten   failures // records of this process, by their paths
 
 	generation   uint64
@@ -234,22 +235,6 @@ func (d *Daemon) Run(ctx context.Context, ch Channel) error {
 	}
 }
 
-// receive hands the parent's messages to the loop until the channel ends.
-func receive(ctx context.Context, ch Channel, messages chan<- watchdog.Message, lost chan<- error) {
-	for {
-		m, err := ch.Recv()
-		if err != nil {
-			lost <- err
-			return
-		}
-		select {
-		case messages <- m:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // message obeys a message other than Stop. Its error ends the daemon.
 func (d *Daemon) message(m watchdog.Message) error {
 	now := time.Now()
@@ -269,6 +254,8 @@ func (d *Daemon) message(m watchdog.Message) error {
 		d.sessionsTold(now, m.Sessions.States)
 	case m.Order != nil:
 		d.ordered(now, m.Order)
+	case m.Confirmed:
+		d.trialConfirmed(now)
 	case m.Inquire != nil:
 		d.readStats(now)
 		d.readSync(now)
@@ -307,7 +294,7 @@ func (d *Daemon) result(now time.Time, a answer) {
 		return
 	}
 	r := checkers.Result{Outcome: checkers.Fail, Text: a.result.String(), At: a.at, Duration: a.result.Duration,
-		Warning: a.result.Warning, Expires: a.result.Expires, Advice: a.result.Advice}
+		Warning: a.result.Warning, Expires: a.result.Expires, Advice: a.result.Advice, Withheld: a.result.Reason == probe.Withheld}
 	switch {
 	case a.result.OK:
 		r.Outcome = checkers.Pass
@@ -332,9 +319,13 @@ func (d *Daemon) result(now time.Time, a answer) {
 		if t.logFailures && r.Outcome == checkers.Fail && u.server.Override().Order != checkers.Maintenance {
 			d.log.Info("check failed", "service", u.service.source.Name, "server", u.server.Config.Name, "check", t.Label(), "reason", r.Text)
 		}
+		blind, expires := u.check.Blind, u.check.Expires
 		if changes := u.service.pool.Step(now, u.server, u.check, r); len(changes) > 0 {
 			d.announce(now, u.service, changes)
+		} else if !u.check.Blind.Equal(blind) {
+			d.planRise(u.service) // it is told if that lasts
 		}
+		d.alarmsStale = d.alarmsStale || !u.check.Expires.Equal(expires) && u.service.warns()
 	}
 	d.schedule.finish(now, t)
 }
@@ -386,6 +377,7 @@ func (d *Daemon) flush(now time.Time) {
 	clear(d.changed)
 	d.table.flush(now)
 	d.keepRecord(now)
+	d.keepAlarms(now)
 	d.sendEvents()
 }
 
@@ -424,33 +416,6 @@ func (d *Daemon) gap() time.Duration {
 		servers += len(s.pool.Servers())
 	}
 	return snapshotGap + time.Duration(servers)*snapshotShare
-}
-
-// announce tells the parent of changes of state; the parent logs them.
-func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) {
-	d.changed[s] = struct{}{}
-	d.news = true
-	d.planRise(s)
-	d.relieved(now, s)
-	name := s.pool.Config().Name
-	for _, c := range changes {
-		switch c.Reason {
-		case checkers.WeightChanged:
-			continue // status tells; a busy agent would fill the log
-		case checkers.PanicBegan, checkers.PanicEnded, checkers.CertificateEnds, checkers.CertificateGood, checkers.VerdictsMissing, checkers.VerdictsCame:
-			d.events = append(d.events, d.alarm(now, s, c))
-			continue
-		}
-		e := control.Event{
-			Time: now, Generation: d.generation, Kind: "service", Subject: name,
-			From: c.From.String(), To: c.To.String(), Reason: c.Why(), Code: c.Reason.String(),
-		}
-		if c.Server != "" {
-			e.Kind, e.Subject = "server", name+"/"+c.Server
-		}
-		e.Pool = count(s)
-		d.events = append(d.events, e)
-	}
 }
 
 // stop removes what is ours and says whether that worked.

@@ -21,6 +21,8 @@ type maintenance struct {
 	lookAt time.Time // when connections are counted again
 	// dropped is what ended with the newest configuration, in case that is taken back.
 	dropped []savedOverride
+	// kept is what is in the record beside what is in force: see keepForTrial.
+	kept []savedOverride
 }
 
 // overridden lists the servers of a service for which an order is in force. The loop

@@ -58,6 +58,7 @@ func (d *Daemon) keepAll(now time.Time) {
 	d.keepRecord(now)
 	d.keepWhole(now)
 	d.keepMaintenance(now)
+	d.keepAlarms(now)
 }
 
 // retryRecords tries those again that could not be written and are due.

@@ -402,6 +402,86 @@ func TestOrdersOutliveARefusedReload(t *testing.T) {
 	})
 }
 
+// A configuration on trial ends no order for good: it may be undone, or the next process
+// begins with the configuration before it.
+func TestOrdersOutliveATrial(t *testing.T) {
+	const before = "web: a4 b4 c4; dns: a1 b1"
+	trial := func(w *world, text string) {
+		w.gen++
+		c := &watchdog.Configure{Generation: w.gen, Config: configOf(text), Trial: true}
+		w.parent.down <- watchdog.Message{Configure: c}
+		synctest.Wait()
+		w.pass(time.Minute)
+	}
+	ended := []struct {
+		name string
+		end  func(w *world)
+		want string // the table after a start with what was there before
+	}{
+		{"the next start", func(w *world) { w.kill(); w.run() }, "web: b4 c4; dns: a1 b0"},
+		{"the next start after one on trial", func(w *world) {
+			w.kill()
+			w.run()
+			trial(w, "web: b4 c4")
+			w.kill()
+			w.run()
+		}, "web: b4 c4; dns: a1 b0"},
+		{"a new process that is undone", func(w *world) {
+			w.kill()
+			w.run()
+			trial(w, "web: b4 c4")
+			w.gen++
+			w.parent.down <- watchdog.Message{Configure: &watchdog.Configure{Generation: w.gen, Config: configOf(before), Back: true}}
+			w.pass(time.Minute)
+			w.table("web: b4 c4; dns: a1 b0")
+			w.kill()
+			w.run()
+		}, "web: b4 c4; dns: a1 b0"},
+		{"confirmed", func(w *world) {
+			w.parent.down <- watchdog.Message{Confirmed: true}
+			w.pass(time.Second)
+			if _, err := os.Stat(filepath.Join(w.dir, maintenanceName)); err == nil {
+				w.t.Errorf("the record stays")
+			}
+			w.kill()
+			w.run()
+		}, "web: a4 b4 c4; dns: a1 b1"},
+	}
+	for _, tc := range ended {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := started(t, before)
+				w.obeys("maintain web a")
+				w.obeys("drain dns b")
+				trial(w, "web: b4 c4")
+				w.table("web: b4 c4")
+				tc.end(w)
+				w.configure(configOf(before))
+				w.pass(time.Minute)
+				w.table(tc.want)
+				w.kill()
+			})
+		})
+	}
+	t.Run("another name", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := started(t, before)
+			w.obeys("maintain web a")
+			cfg := configOf(before)
+			cfg.VirtualServers[0].Name = "site"
+			w.gen++
+			w.parent.down <- watchdog.Message{Configure: &watchdog.Configure{Generation: w.gen, Config: cfg, Trial: true}}
+			w.pass(time.Minute)
+			w.kill()
+			w.run()
+			w.configure(configOf(before))
+			w.pass(time.Minute)
+			w.table("web: b4 c4; dns: a1 b1")
+			w.kill()
+		})
+	})
+}
+
 // Whatever the record of orders holds, it is read without harm, and what is taken from
 // it can be put in force.
 func FuzzRecordOfOrders(f *testing.F) {

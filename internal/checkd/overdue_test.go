@@ -71,30 +71,88 @@ func TestProbesThatCannotBeMade(t *testing.T) {
 			t.Error("the alarm stands in the status")
 		}
 
-		// One that serves goes on, and it is known who stopped being watched.
+		// One that serves goes on with the verdict it has, and it is known who stopped
+		// being watched, since when and why.
+		since := time.Now()
 		w.farm.set(cannot, "a", "b")
-		w.pass(time.Minute)
-		w.table("web: a1 b1; dns: c1")
-		w.events()
-		w.farm.set(cannot, "e")
-		w.configure(configOf("web: a1 b1 e1; dns: c1", sorry("d")))
-		w.pass(time.Minute)
-		w.table("web: a1 b1; dns: c1")
-		if got := w.alarms(); !strings.HasPrefix(got, "web raised no_verdict: no verdict after 16s about e, ") {
+		w.pass(15 * time.Second)
+		if got := w.alarms(); got != "" {
 			t.Errorf("alarms %s", got)
 		}
-		w.obeys("maintain web e") // whoever is out of service needs no verdict
+		w.pass(time.Minute)
+		w.table("web: a1 b1; dns: c1")
+		got := w.alarms()
+		if !strings.HasPrefix(got, "web raised no_verdict: nobody would notice the death of a, b, unchecked since ") && !strings.HasPrefix(got, "web raised no_verdict: nobody would notice the death of a, unchecked since ") ||
+			!strings.HasSuffix(got, " UTC: tcp 10.0.0.1:80: local failure: bind to 10.9.9.9: cannot assign requested address") {
+			t.Errorf("alarms %s", got)
+		}
+		s = w.inquire()
+		for _, r := range s.Services[0].Servers {
+			if r.Health != "up" || !r.Installed || r.Unchecked.Before(since) || r.Unchecked.Sub(since) > 5*time.Second || !strings.HasSuffix(r.Obstacle, "cannot assign requested address") ||
+				!r.Checks[0].Unchecked.Equal(r.Unchecked) {
+				t.Errorf("status %+v", r)
+			}
+		}
+
+		// Neither another process nor a restart of director makes that news.
+		for _, last := range [][]*control.Checkers{{s}, nil} {
+			w.kill()
+			w.run()
+			w.configure(cfg, last...)
+			w.pass(time.Minute)
+			if got := w.alarms(); got != "" {
+				t.Errorf("another process tells %s", got)
+			}
+			w.table("web: a1 b1; dns: c1")
+		}
+
+		// Whoever is out of service needs no verdict, and one of several is not enough.
+		w.obeys("maintain web b")
+		w.farm.set(healthy, "a")
+		w.pass(10 * time.Second)
 		if got := w.alarms(); !strings.HasPrefix(got, "web clear no_verdict: ") {
 			t.Errorf("alarms %s", got)
 		}
-		w.obeys("ready web e")
-		w.alarms()
+		if s := w.inquire().Services[0]; s.NoVerdict != nil || !s.Servers[0].Unchecked.IsZero() || !s.Servers[1].Unchecked.IsZero() {
+			t.Errorf("status %+v", s)
+		}
+		w.obeys("ready web b")
+		if got := w.alarms(); !strings.HasPrefix(got, "web raised no_verdict: ") {
+			t.Errorf("alarms %s", got)
+		}
 		if err := w.stop(); err != nil {
 			t.Error(err)
 		}
-		if got := w.alarms(); got != "web clear no_verdict: director stops" {
+		if got := w.alarms(); got != "" {
 			t.Errorf("at the stop: %s", got)
 		}
+
+		// Mended while director did not run, it is over with the first verdicts.
+		w.farm.set(healthy, "b")
+		w.run()
+		w.configure(cfg)
+		w.pass(10 * time.Second)
+		if got := w.alarms(); !strings.HasPrefix(got, "web clear no_verdict: ") {
+			t.Errorf("alarms %s", got)
+		}
+		w.kill()
+	})
+}
+
+// A check that says nothing on purpose, such as one of a BFD session that its neighbour
+// has shut down, is not missed.
+func TestVerdictsWithheld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.run()
+		w.configure(configOf("web: a1"))
+		w.pass(10 * time.Second)
+		w.farm.set(probe.Result{Reason: probe.Withheld, Detail: "the session is down by order"}, "a")
+		w.pass(10 * time.Minute)
+		if got := w.alarms(); got != "" {
+			t.Errorf("alarms %s", got)
+		}
+		w.kill()
 	})
 }
 

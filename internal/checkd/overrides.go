@@ -85,12 +85,9 @@ func parseMaintenance(text []byte) (maintenanceFile, error) {
 // saveMaintenance writes what is in force, whole or not at all, and makes sure that
 // it is on the disk: a host in maintenance is one that is likely to be started anew.
 func (d *Daemon) saveMaintenance() error {
-	f := maintenanceFile{Version: maintenanceVersion}
+	f := maintenanceFile{Version: maintenanceVersion, Overrides: append(d.orders(), d.maintenance.kept...)}
 	for _, s := range d.services {
 		name := s.pool.Config().Name
-		for _, t := range s.overridden() {
-			f.Overrides = append(f.Overrides, savedOverride{name, t.key(), *t.override()})
-		}
 		for _, l := range s.pool.Leaving() {
 			f.Leaving = append(f.Leaving, savedLeaving{name, l})
 		}

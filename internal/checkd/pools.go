@@ -7,8 +7,8 @@ import (
 	"director/internal/control"
 )
 
-// This file is about what pools do by themselves as time goes by, and what they
-// raise alarms for.
+// This file is about what pools do by themselves as time goes by, what is told of it, and
+// what they raise alarms for.
 
 // count counts the real servers of a service.
 func count(s *service) *control.Pool {
@@ -60,10 +60,36 @@ func (d *Daemon) rise(now time.Time) {
 // nextRise returns when rise has something to do; false: never.
 func (d *Daemon) nextRise() (next time.Time, ok bool) { return d.riseAt, len(d.rising) > 0 }
 
+// announce tells the parent of changes of state; the parent logs them.
+func (d *Daemon) announce(now time.Time, s *service, changes []checkers.Change) {
+	d.changed[s] = struct{}{}
+	d.news = true
+	d.planRise(s)
+	d.relieved(now, s)
+	name := s.pool.Config().Name
+	for _, c := range changes {
+		switch c.Reason {
+		case checkers.WeightChanged:
+			continue // status tells; a busy agent would fill the log
+		case checkers.PanicBegan, checkers.PanicEnded, checkers.CertificateEnds, checkers.CertificateGood, checkers.VerdictsMissing, checkers.VerdictsCame:
+			d.events = append(d.events, d.alarm(now, s, c))
+			d.alarmsStale = true
+			continue
+		}
+		e := control.Event{
+			Time: now, Generation: d.generation, Kind: "service", Subject: name,
+			From: c.From.String(), To: c.To.String(), Reason: c.Why(), Code: c.Reason.String(),
+		}
+		if c.Server != "" {
+			e.Kind, e.Subject = "server", name+"/"+c.Server
+		}
+		e.Pool = count(s)
+		d.events = append(d.events, e)
+	}
+}
+
 // alarm makes the event of an alarm that is raised or over.
 func (d *Daemon) alarm(now time.Time, s *service, c checkers.Change) control.Event {
-	e := control.Event{Time: now, Generation: d.generation, Kind: control.KindAlarm, Subject: s.pool.Config().Name,
-		From: "clear", To: "raised", Reason: c.Detail}
 	code, since := c.Reason, time.Time{}
 	switch c.Reason {
 	case checkers.PanicBegan, checkers.PanicEnded:
@@ -76,11 +102,16 @@ func (d *Daemon) alarm(now time.Time, s *service, c checkers.Change) control.Eve
 		code = checkers.VerdictsMissing
 		_, since = s.pool.Overdue()
 	}
-	if c.Reason != code {
+	return d.alarmEvent(now, s.pool.Config().Name, code, c.Reason == code, since, c.Detail)
+}
+
+// alarmEvent makes the event of an alarm of the virtual server of a name.
+func (d *Daemon) alarmEvent(now time.Time, service string, code checkers.Reason, raised bool, since time.Time, reason string) control.Event {
+	e := control.Event{Time: now, Generation: d.generation, Kind: control.KindAlarm, Subject: service, From: "clear", To: "raised", Reason: reason, Code: code.String()}
+	if !raised {
 		e.From, e.To = e.To, e.From
 	}
-	e.Code = code.String()
-	e.Alarm = &control.Alarm{Service: e.Subject, Code: e.Code, Level: control.LevelAlarm, Since: since, First: since, Last: now, Count: 1, Reason: c.Detail}
+	e.Alarm = &control.Alarm{Service: service, Code: e.Code, Level: control.LevelAlarm, Since: since, First: since, Last: now, Count: 1, Reason: reason}
 	return e
 }
 
@@ -91,28 +122,32 @@ func (d *Daemon) endAlarm(now time.Time, s *service, raised bool, over checkers.
 	}
 }
 
-// endWatch ends the alarms that hold while the checks go on.
-func (d *Daemon) endWatch(now time.Time, s *service, why string) {
+// endGuard ends the alarm of the panic guard.
+func (d *Daemon) endGuard(now time.Time, s *service, why string) {
 	guarding, _ := s.pool.Guarding()
 	d.endAlarm(now, s, guarding, checkers.PanicEnded, why)
-	overdue, _ := s.pool.Overdue()
-	d.endAlarm(now, s, overdue, checkers.VerdictsCame, why)
 }
+
+// goneService is why the alarms of a virtual server end that was taken out of the
+// configuration.
+const goneService = "the virtual server is no more"
 
 // endAlarms ends the alarms of a service that is no more.
 func (d *Daemon) endAlarms(now time.Time, s *service) {
-	const why = "the virtual server is no more"
-	d.endWatch(now, s, why)
-	ends, _ := s.pool.Expiring()
-	d.endAlarm(now, s, !ends.IsZero(), checkers.CertificateGood, why)
+	d.endGuard(now, s, goneService)
+	overdue, _ := s.pool.Overdue()
+	d.endAlarm(now, s, overdue, checkers.VerdictsCame, goneService)
+	d.endAlarm(now, s, s.warns(), checkers.CertificateGood, goneService)
+	d.alarmsStale = true
 }
 
-// farewell tells, before the stop, of what ends with it: alarms about the checks, and where
-// the configuration wants it so (omega) the service itself. A certificate ends all
-// the same, so that its alarm stays raised.
+// farewell tells, before the stop, of what ends with it: that the panic guard keeps servers
+// in service, and where the configuration wants it so (omega) the service itself. A
+// certificate ends all the same, and a server that could not be checked is not checked
+// either, so that their alarms stay raised and are no news at the next start.
 func (d *Daemon) farewell(now time.Time) {
 	for _, s := range d.services {
-		d.endWatch(now, s, "director stops")
+		d.endGuard(now, s, "director stops")
 		if !s.source.Omega || d.global.KeepIPVSOnStop {
 			continue
 		}

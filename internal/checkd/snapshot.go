@@ -108,6 +108,9 @@ func (d *Daemon) serverStatus(s *service, rs *checkers.Server, have held) contro
 		Kept:   rs.Kept,
 		Checks: make([]control.CheckStatus, len(rs.Checks)),
 	}
+	if rs.Override().Order != checkers.Maintenance {
+		r.Unchecked, r.Obstacle = rs.Unchecked()
+	}
 	if began, ends := rs.Ramp(); !began.IsZero() {
 		r.RampUp = &control.RampUp{Weight: int(rs.RampedWeight()), Began: began, Ends: ends}
 	}
@@ -124,7 +127,7 @@ func (d *Daemon) serverStatus(s *service, rs *checkers.Server, have held) contro
 		r.Checks[j] = control.CheckStatus{
 			Kind: string(q.Kind), Target: q.TargetText(), State: c.Health.State.String(),
 			Result: c.Last.Text, LastRun: c.Last.At, Duration: c.Last.Duration, Spent: c.Spent,
-			Passed: c.Health.Passed, Failed: c.Health.Failed, Warning: c.Last.Warning, Expires: c.Expires, Advice: c.Advice.String(),
+			Passed: c.Health.Passed, Failed: c.Health.Failed, Warning: c.Last.Warning, Expires: c.Expires, Advice: c.Advice.String(), Unchecked: c.Blind,
 		}
 	}
 	return r

@@ -57,6 +57,17 @@ type Evidence struct {
 	Count    uint64    `json:"count"`
 }
 
+// Expiring is a certificate of a virtual server's real servers that ends soon.
+type Expiring struct {
+	At    time.Time `json:"at"`    // when it ends
+	Since time.Time `json:"since"` // when the alarm was raised
+}
+
+// NoVerdict is the alarm about servers whose checks bring no verdict.
+type NoVerdict struct {
+	Since time.Time `json:"since"` // when it was raised
+}
+
 // Dropped is received packets that were dropped for one reason.
 type Dropped struct {
 	Reason string     `json:"reason"` // see vrrp.Discard

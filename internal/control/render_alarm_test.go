@@ -90,7 +90,7 @@ func TestHealthyReadsHealthy(t *testing.T) {
 	if err := Render(&out, s, View{Now: renderNow, Colour: true}); err != nil {
 		t.Fatal(err)
 	}
-	for _, word := range []string{escape[bad], escape[warn], "firewall", "never", "drops"} {
+	for _, word := range []string{"\x1b[" + string(bad) + "m", "\x1b[" + string(warn) + "m", "firewall", "never", "drops"} {
 		if strings.Contains(out.String(), word) {
 			t.Errorf("there is %q in\n%s", word, out.String())
 		}

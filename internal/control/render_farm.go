@@ -57,7 +57,7 @@ func (v View) service(p *page, s *Service, brief bool) {
 		t.note("!", fmt.Sprintf("panic guard: weight %d of %d (%d%%) stays in service although servers are down", g.Needs, g.Of, g.Threshold), bad)
 	}
 	if s.NoVerdict != nil {
-		t.note("!", "no verdict about servers for "+v.age(s.NoVerdict.Since)+": their checks cannot be made", bad)
+		t.note("!", "alarm for "+v.age(s.NoVerdict.Since)+": checks of servers cannot be made", bad)
 	}
 	switch {
 	case s.Standby:
@@ -192,6 +192,9 @@ func (v View) server(t *table, r Server, prefix string, standby bool) {
 	}
 	if r.Kept {
 		t.note("!", "the panic guard keeps it in service", bad)
+	}
+	if !r.Unchecked.IsZero() {
+		t.note("!", "unchecked for "+v.age(r.Unchecked)+": "+r.Obstacle, bad)
 	}
 	if r.Health == "down" && r.Reason != "" {
 		t.note("why", r.Reason, bad)

@@ -21,7 +21,7 @@ func (r *Server) inOrder() bool {
 			return false
 		}
 	}
-	return r.Health == "up" && r.Override == nil && !r.Kept && r.RampUp == nil
+	return r.Health == "up" && r.Unchecked.IsZero() && r.Override == nil && !r.Kept && r.RampUp == nil
 }
 
 // inOrder says that nothing has to be told of a virtual server and its pool.

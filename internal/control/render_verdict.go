@@ -108,7 +108,7 @@ func (s *VRRP) wrong() []string {
 }
 
 func (c *Checkers) wrong() []string {
-	var list, down, sorry, missing, out []string
+	var list, down, sorry, missing, unchecked, out []string
 	kept := 0
 	for i := range c.Services {
 		s := &c.Services[i]
@@ -120,6 +120,9 @@ func (c *Checkers) wrong() []string {
 		}
 		if !s.Installed && !s.Standby {
 			missing = append(missing, s.Name)
+		}
+		if s.NoVerdict != nil {
+			unchecked = append(unchecked, s.Name)
 		}
 		for j := range s.Servers {
 			r := &s.Servers[j]
@@ -143,6 +146,7 @@ func (c *Checkers) wrong() []string {
 	add(down, "virtual server %s is down", "%d virtual servers are down: %s")
 	add(sorry, "virtual server %s is on its sorry server", "%d virtual servers are on their sorry servers: %s")
 	add(missing, "the kernel does not have virtual server %s", "the kernel does not have %d virtual servers: %s")
+	add(unchecked, "checks of virtual server %s cannot be made", "checks of %d virtual servers cannot be made: %s")
 	add(out, "real server %s is down", "%d real servers are down: %s")
 	if kept > 0 {
 		list = append(list, "the panic guard keeps "+plural(uint64(kept), "server that is down", "servers that are down")+" in service")

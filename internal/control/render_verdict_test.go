@@ -31,6 +31,9 @@ func TestVerdict(t *testing.T) {
 			s.Checkers = &Checkers{Services: []Service{{Name: "shop", State: "unknown", Standby: true}, {State: "unknown", Installed: true}}}
 		},
 			"all is well: MASTER of web; 0 virtual servers up and 1 on standby, 1 without a verdict yet with 0 real servers\n"},
+		{func(s *Status) {
+			s.Checkers = &Checkers{Services: []Service{{Name: "shop", State: "up", Installed: true, NoVerdict: &NoVerdict{Since: at(time.Minute)}}}}
+		}, "NOT WELL: checks of virtual server shop cannot be made\n"},
 		{func(s *Status) { s.Readiness = &Readiness{} }, "NOT WELL: this host is not ready to serve\n"},
 		{func(s *Status) { s.VRRP.Instances[0].Addresses[0].Installed = false }, "NOT WELL: without all of its addresses: web\n"},
 		{func(s *Status) { s.VRRP.Instances[0].HeldBack = "lock" }, "NOT WELL: held back from a takeover: web\n"},

@@ -352,8 +352,8 @@ type Service struct {
 	// Expiring is the certificate that ends first of those that its checks warn of;
 	// nil: they warn of none.
 	Expiring *Expiring `json:"certificate_ends,omitempty"`
-	// NoVerdict says that servers have waited for their first verdict for too long, as
-	// their checks cannot be made; nil: none has.
+	// NoVerdict says that servers have waited for a verdict, their first or a new one, for
+	// too long, as their checks cannot be made; nil: none has.
 	NoVerdict *NoVerdict `json:"no_verdict,omitempty"`
 	// ActiveWith is the VRRP instance that the service is in the kernel's table with;
 	// Standby says that it is kept out of it now.
@@ -371,17 +371,6 @@ type PanicGuard struct {
 	Of        int       `json:"weight"`
 	Blocking  bool      `json:"blocking"`       // servers are in service although they are down
 	Since     time.Time `json:"since,omitzero"` // while it blocks
-}
-
-// Expiring is a certificate of a virtual server's real servers that ends soon.
-type Expiring struct {
-	At    time.Time `json:"at"`    // when it ends
-	Since time.Time `json:"since"` // when the alarm was raised
-}
-
-// NoVerdict is the alarm about servers whose checks bring no verdict.
-type NoVerdict struct {
-	Since time.Time `json:"since"` // when it was raised
 }
 
 // ServiceMember is one of the kernel's services that a group stands for.
@@ -414,11 +403,16 @@ type Server struct {
 	UpperThreshold uint32 `json:"upper_threshold,omitempty"`
 	LowerThreshold uint32 `json:"lower_threshold,omitempty"`
 	// Kept says that it is down and the panic guard keeps it in service.
-	Kept     bool          `json:"kept_in_service,omitempty"`
-	RampUp   *RampUp       `json:"ramp_up,omitempty"` // while its weight rises
-	Checks   []CheckStatus `json:"checks"`
-	Counters Counters      `json:"counters"`
-	Rates    Rates         `json:"rates"`
+	Kept bool `json:"kept_in_service,omitempty"`
+	// Unchecked is since when its checks, or one of them, cannot be made, and Obstacle
+	// why; zero: they can, or an operator has taken the server out, or it is not for long
+	// enough to be told.
+	Unchecked time.Time     `json:"unchecked_since,omitzero"`
+	Obstacle  string        `json:"unchecked_because,omitempty"`
+	RampUp    *RampUp       `json:"ramp_up,omitempty"` // while its weight rises
+	Checks    []CheckStatus `json:"checks"`
+	Counters  Counters      `json:"counters"`
+	Rates     Rates         `json:"rates"`
 }
 
 // RampUp is how far the weight of a server has risen after it came into service.
@@ -447,6 +441,9 @@ type CheckStatus struct {
 	// Advice is what the check says about the server's weight: "75%", "=3", "+20",
 	// "drain", "maint".
 	Advice string `json:"advice,omitempty"`
+	// Unchecked is since when the check cannot be made, so that its state is the last one
+	// known; zero: it can.
+	Unchecked time.Time `json:"unchecked_since,omitzero"`
 }
 
 // Counters are the kernel's 64-bit counters of a service or destination.

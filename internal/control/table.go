@@ -4,24 +4,21 @@ import (
 	"bytes"
 	"strings"
 	"unicode/utf8"
+
+	"director/internal/colour"
 )
 
 // style is how a cell looks on a terminal that shows colours.
-type style uint8
+type style = colour.Style
 
 const (
-	plain style = iota
-	good
-	bad
-	warn
-	faint
-	bold
+	plain = colour.Plain
+	good  = colour.Good
+	bad   = colour.Bad
+	warn  = colour.Warn
+	faint = colour.Faint
+	bold  = colour.Bold
 )
-
-// escape holds the terminal's code for each style.
-var escape = [...]string{plain: "", good: "\x1b[32m", bad: "\x1b[31m", warn: "\x1b[33m", faint: "\x1b[2m", bold: "\x1b[1m"}
-
-const reset = "\x1b[0m"
 
 // cell is a piece of text with a look.
 type cell struct {
@@ -56,11 +53,7 @@ func (p *page) put(c cell, width int) {
 		p.out.WriteString(pad)
 		pad = ""
 	}
-	if p.colour && c.style != plain && s != "" {
-		p.out.WriteString(escape[c.style] + s + reset)
-	} else {
-		p.out.WriteString(s)
-	}
+	p.out.WriteString(c.style.If(p.colour, s))
 	p.out.WriteString(pad)
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"time"
 
+	"director/internal/colour"
 	"director/internal/netlab"
 )
 
@@ -73,7 +74,7 @@ func show(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	p := &play{out: &timeline{w: o.Stdout, colour: o.Colour, width: o.Width}, began: time.Now()}
+	p := &play{out: &timeline{w: o.Stdout, colours: o.Colour, width: o.Width}, began: time.Now()}
 	p.out.intro()
 	if p.farm, err = build(exe); err != nil {
 		return fmt.Errorf("demo: %w", err)
@@ -95,14 +96,14 @@ func show(ctx context.Context, o Options) (err error) {
 		return ErrInterrupted
 	}
 	err = p.report.err()
-	colour := green
+	st := colour.Good
 	if err != nil {
-		colour = red
+		st = colour.Bad
 		p.out.text(p.logs()...)
 	}
 	p.out.text("")
 	p.out.text(p.report.lines()...)
-	p.out.text("", p.out.paint(bold+colour, p.report.verdict()))
+	p.out.text("", p.out.paint(st.Strong(), p.report.verdict()))
 	if o.Keep {
 		err = errors.Join(err, p.keep(ctx, o, err == nil))
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"director/config"
+	"director/internal/colour"
 	"director/internal/netlab"
 )
 
@@ -30,7 +32,7 @@ func TestTimeline(t *testing.T) {
 	}
 	print := func(colour bool) string {
 		var b bytes.Buffer
-		tl := &timeline{w: &b, colour: colour, width: 80}
+		tl := &timeline{w: &b, colours: colour, width: 80}
 		tl.act(3, "an act")
 		for _, l := range lines {
 			tl.line(l.view, l.mark, l.text)
@@ -50,14 +52,12 @@ func TestTimeline(t *testing.T) {
 	if diff := cmp.Diff(want, plain); diff != "" {
 		t.Error(diff)
 	}
-	colour := print(true)
-	if !strings.Contains(colour, green+"✓ a promise") || !strings.Contains(colour, red+"123456"+reset) {
-		t.Errorf("without colours:\n%q", colour)
+	coloured := print(true)
+	if !strings.Contains(coloured, "\x1b["+string(colour.Good)+"m✓ a promise") || !strings.Contains(coloured, colour.Bad.On("123456")) {
+		t.Errorf("without colours:\n%q", coloured)
 	}
-	for _, c := range []string{bold, faint, red, green, cyan, reset} {
-		colour = strings.ReplaceAll(colour, c, "")
-	}
-	if diff := cmp.Diff(plain, colour); diff != "" {
+	coloured = regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(coloured, "")
+	if diff := cmp.Diff(plain, coloured); diff != "" {
 		t.Errorf("colours change more than colours:\n%s", diff)
 	}
 }

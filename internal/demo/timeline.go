@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"director/internal/colour"
 )
 
 // mark is what kind of line a line of the timeline is.
@@ -22,19 +24,10 @@ const (
 // sign is what the mark looks like.
 func (m mark) sign() string { return [...]string{" ", ">", "✓", "✗"}[m] }
 
-// Terminal colours.
-const (
-	plain = ""
-	bold  = "\x1b[1m"
-	faint = "\x1b[2m"
-	red   = "\x1b[31m"
-	green = "\x1b[32m"
-	cyan  = "\x1b[36m"
-	reset = "\x1b[0m"
-)
-
-// colour is how the text of a line with this mark is shown.
-func (m mark) colour() string { return [...]string{plain, cyan, green, bold + red}[m] }
+// style is how the text of a line with this mark is shown.
+func (m mark) style() colour.Style {
+	return [...]colour.Style{colour.Plain, colour.Act, colour.Good, colour.Bad.Strong()}[m]
+}
 
 // view is what each line of the timeline shows of the farm at its moment.
 type view struct {
@@ -47,10 +40,10 @@ type view struct {
 // timeline prints the play, line by line, as it goes on. It may be used by
 // several goroutines.
 type timeline struct {
-	mu     sync.Mutex
-	w      io.Writer
-	colour bool
-	width  int // of the screen, in characters
+	mu      sync.Mutex
+	w       io.Writer
+	colours bool
+	width   int // of the screen, in characters
 }
 
 const columns = "   time  VIP   pool             ok failed"
@@ -60,7 +53,7 @@ const indent = 44
 
 // act begins an act with its heading.
 func (t *timeline) act(number int, title string) {
-	t.print("", t.paint(bold, fmt.Sprintf("%d  %s", number, title)), t.paint(faint, columns))
+	t.print("", t.paint(colour.Bold, fmt.Sprintf("%d  %s", number, title)), t.paint(colour.Faint, columns))
 }
 
 // text prints lines as they are.
@@ -70,25 +63,20 @@ func (t *timeline) text(lines ...string) { t.print(lines...) }
 func (t *timeline) line(v view, m mark, text string) {
 	failed := fmt.Sprintf("%6d", v.failed)
 	if v.failed > 0 {
-		failed = t.paint(red, failed)
+		failed = t.paint(colour.Bad, failed)
 	}
 	head := fmt.Sprintf("%6.2fs  %-4s  %-13s %5d %s  ", v.at.Seconds(), v.owner, v.pool, v.ok, failed)
 	parts := wrap(text, t.width-indent-1)
 	out := make([]string, len(parts))
 	for i, part := range parts {
-		out[i] = strings.Repeat(" ", indent) + t.paint(m.colour(), part)
+		out[i] = strings.Repeat(" ", indent) + t.paint(m.style(), part)
 	}
-	out[0] = head + t.paint(m.colour(), m.sign()+" "+parts[0])
+	out[0] = head + t.paint(m.style(), m.sign()+" "+parts[0])
 	t.print(out...)
 }
 
-// paint puts text in a colour where colours are wanted.
-func (t *timeline) paint(colour, text string) string {
-	if !t.colour || colour == plain {
-		return text
-	}
-	return colour + text + reset
-}
+// paint puts a style on text where colours are wanted.
+func (t *timeline) paint(st colour.Style, text string) string { return st.If(t.colours, text) }
 
 // print writes lines; a writer that fails has nobody behind it, so that there is
 // nobody to tell.

@@ -165,8 +165,9 @@ var farmCases = []finding{
 	{"alarms of a farm", base, func(f *Facts) {
 		f.Daemon, f.DaemonCaps = master(), ^uint64(0)
 		f.Daemon.Checkers = &control.Checkers{Services: []control.Service{{Name: "web", PanicGuard: &control.PanicGuard{Blocking: true},
+			NoVerdict: &control.NoVerdict{}, Servers: []control.Server{{Unchecked: time.Unix(1, 0), Obstacle: "tcp: local failure: no address"}},
 			Expiring: &control.Expiring{At: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}}}}
-	}, []string{"broken daemon 6 alarm panic_guard", "unwise daemon 6 alarm certificate_ends: a certificate of its servers ends on 2026-12-01"}},
+	}, []string{"broken daemon 6 alarm panic_guard", "broken daemon 6 alarm no_verdict: checks of its servers cannot be made from here: tcp: local failure: no address", "unwise daemon 6 alarm certificate_ends: a certificate of its servers ends on 2026-12-01"}},
 
 	{"firewall and sync", base + syncing, func(f *Facts) {
 		for _, p := range Traffic(mustParse(base + syncing)) {

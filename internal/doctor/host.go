@@ -253,6 +253,9 @@ func daemon(v *visit) {
 			if g := vs.PanicGuard; g != nil && g.Blocking {
 				v.add(Broken, path, "alarm panic_guard: servers that are down stay in service", "director status")
 			}
+			if vs.NoVerdict != nil {
+				v.add(Broken, path, "alarm no_verdict: checks of its servers cannot be made from here"+obstacle(&vs), "director status")
+			}
 			if vs.Expiring != nil {
 				v.add(Unwise, path, "alarm certificate_ends: a certificate of its servers ends on "+vs.Expiring.At.UTC().Format("2006-01-02"), "director status")
 			}
@@ -270,6 +273,16 @@ func daemon(v *visit) {
 			v.add(Unwise, []string{"notify", c.Channel}, fmt.Sprintf("%d notifications by %s were given up, the newest error: %s", c.Dropped, c.Channel, orElse(c.LastError, "none")), "director status")
 		}
 	}
+}
+
+// obstacle is what is in the way of the first server that cannot be checked.
+func obstacle(vs *control.Service) string {
+	for _, r := range slices.Concat(vs.Servers, vs.SorryServers) {
+		if !r.Unchecked.IsZero() {
+			return ": " + r.Obstacle
+		}
+	}
+	return ""
 }
 
 // manyRepairs of the IPVS table are more than the work of a hand.

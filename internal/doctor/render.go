@@ -4,30 +4,27 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"director/internal/colour"
 )
 
-// Render writes a report as text, with the terminal's colours when colour is set.
-func Render(out io.Writer, r Report, colour bool) error {
+// Render writes a report as text, with the terminal's colours when colours is set.
+func Render(out io.Writer, r Report, colours bool) error {
 	var b strings.Builder
-	paint := func(code, s string) string {
-		if !colour || code == "" {
-			return s
-		}
-		return "\x1b[" + code + "m" + s + "\x1b[0m"
-	}
+	paint := func(st colour.Style, text string) string { return st.If(colours, text) }
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "%s  %s  %s\n", paint(codeOf(f.Severity), string(f.Severity)), paint("1", f.ID), clean(f.Place()))
+		fmt.Fprintf(&b, "%s  %s  %s\n", paint(styleOf(f.Severity), string(f.Severity)), paint(colour.Bold, f.ID), clean(f.Place()))
 		fmt.Fprintf(&b, "  %s\n", clean(f.Found))
-		fmt.Fprintf(&b, "  %s %s\n", paint("2", "why "), clean(f.Why))
+		fmt.Fprintf(&b, "  %s %s\n", paint(colour.Faint, "why "), clean(f.Why))
 		label := "cure"
 		for _, c := range f.Cure {
-			fmt.Fprintf(&b, "  %s %s\n", paint("2", label), clean(c))
+			fmt.Fprintf(&b, "  %s %s\n", paint(colour.Faint, label), clean(c))
 			label = "    "
 		}
 		b.WriteByte('\n')
 	}
 	if len(r.Unseen) > 0 {
-		b.WriteString(paint("1", "Not looked at:") + "\n")
+		b.WriteString(paint(colour.Bold, "Not looked at:") + "\n")
 		for _, u := range r.Unseen {
 			fmt.Fprintf(&b, "  %s: %s\n", clean(u.What), clean(u.Why))
 		}
@@ -40,25 +37,25 @@ func Render(out io.Writer, r Report, colour bool) error {
 	if r.Running {
 		daemon = "the daemon runs"
 	}
-	verdict := paint("32", "nothing broken")
+	verdict := paint(colour.Good, "nothing broken")
 	if r.Broken > 0 {
-		verdict = paint("31", fmt.Sprintf("%d broken", r.Broken))
+		verdict = paint(colour.Bad, fmt.Sprintf("%d broken", r.Broken))
 	}
 	fmt.Fprintf(&b, "%s: %s, %d unwise, %d to note; %s\n", clean(r.File), verdict, r.Unwise, r.Notes, daemon)
 	_, err := io.WriteString(out, b.String())
 	return err
 }
 
-func codeOf(s Severity) string {
+func styleOf(s Severity) colour.Style {
 	switch s {
 	case Broken:
-		return "31"
+		return colour.Bad
 	case Unwise:
-		return "33"
+		return colour.Warn
 	case Note:
-		return "2"
+		return colour.Faint
 	}
-	return ""
+	return colour.Plain
 }
 
 func (r Report) hasSysctl() bool {

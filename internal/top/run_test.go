@@ -140,7 +140,9 @@ func TestSuspend(t *testing.T) {
 	x.Type("\x1a")
 	x.Wait("the process stops", func(string) bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", x.Cmd.Process.Pid))
-		return err == nil && strings.Contains(string(stat), ") T ")
+		alternate := false
+		x.Look(func(s *ptytest.Screen) { alternate = s.Alternate })
+		return err == nil && strings.Contains(string(stat), ") T ") && !alternate
 	})
 	wantRestored(t, x, before)
 	if err := x.Cmd.Process.Signal(syscall.SIGCONT); err != nil {

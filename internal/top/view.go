@@ -9,24 +9,25 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"director/internal/colour"
 	"director/internal/control"
 )
 
-// style is how a piece of text looks: the parameters of SGR.
-type style string
+// style is how a piece of text looks.
+type style = colour.Style
 
 const (
-	plain   style = ""
-	bold    style = "1"
-	faint   style = "2"
-	inverse style = "7"
-	good    style = "32"
-	bad     style = "31"
-	warn    style = "33"
+	plain   = colour.Plain
+	bold    = colour.Bold
+	faint   = colour.Faint
+	inverse = colour.Inverse
+	good    = colour.Good
+	bad     = colour.Bad
+	warn    = colour.Warn
 )
 
-// colour says that a style is one of colour, which some users do not want.
-func (s style) colour() bool { return s == good || s == bad || s == warn }
+// coloured says that a style is one of colour, which some users do not want.
+func coloured(s style) bool { return s == good || s == bad || s == warn }
 
 // line is a line of the screen, not longer than its width.
 type line struct {
@@ -52,11 +53,11 @@ func (l *line) put(s string, st style) {
 		s = string(r)
 	}
 	l.left -= utf8.RuneCountInString(s)
-	if s == "" || l.base != plain || st == plain || l.bare || st.colour() && !l.colour {
+	if s == "" || l.base != plain || st == plain || l.bare || coloured(st) && !l.colour {
 		l.b.WriteString(s)
 		return
 	}
-	l.b.WriteString("\x1b[" + string(st) + "m" + s + "\x1b[0m")
+	l.b.WriteString(st.On(s))
 }
 
 // column adds text in a column of a width, and a blank.
@@ -79,7 +80,7 @@ func (l *line) end() string {
 	if l.base == plain || l.bare {
 		return strings.TrimRight(l.b.String(), " ")
 	}
-	return "\x1b[" + string(l.base) + "m" + l.b.String() + strings.Repeat(" ", l.left) + "\x1b[0m"
+	return l.base.On(l.b.String() + strings.Repeat(" ", l.left))
 }
 
 func cut(s string, width int) string {

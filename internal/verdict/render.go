@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"director/config"
+	"director/internal/colour"
 )
 
 const (
@@ -17,11 +18,11 @@ const (
 	moreLines = 8   // of findings that repeat one, by their numbers
 )
 
-// Render writes a list as text, with the terminal's colours when colour is set. A
+// Render writes a list as text, with the terminal's colours when colours is set. A
 // finding begins with file:line:column, as editors like it, and is followed by its
 // line. A message that repeats is written once, with the lines of the others.
-func Render(out io.Writer, list []Finding, sources Sources, colour bool) error {
-	r := renderer{pages: newPages(sources), colour: colour}
+func Render(out io.Writer, list []Finding, sources Sources, colours bool) error {
+	r := renderer{pages: newPages(sources), colours: colours}
 	type message struct {
 		file, text string
 		severity   Severity
@@ -47,22 +48,17 @@ func Render(out io.Writer, list []Finding, sources Sources, colour bool) error {
 
 type renderer struct {
 	*pages
-	colour bool
-	b      strings.Builder
+	colours bool
+	b       strings.Builder
 }
 
-func (r *renderer) paint(code, s string) string {
-	if !r.colour {
-		return s
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
+func (r *renderer) paint(st colour.Style, text string) string { return st.If(r.colours, text) }
 
-func codeOf(s Severity) string {
+func styleOf(s Severity) colour.Style {
 	if s == Error {
-		return "1;31"
+		return colour.Bad.Strong()
 	}
-	return "1;35"
+	return colour.Warn.Strong()
 }
 
 func (r *renderer) finding(f Finding, again []Finding) {
@@ -74,12 +70,12 @@ func (r *renderer) finding(f Finding, again []Finding) {
 	if f.Key != "" {
 		key = f.Key + ": "
 	}
-	fmt.Fprintf(&r.b, "%s %s %s%s\n", r.paint("1", config.Printable(place)+":"), r.paint(codeOf(f.Severity), string(f.Severity)+":"), config.Printable(key), config.Printable(f.Message))
+	fmt.Fprintf(&r.b, "%s %s %s%s\n", r.paint(colour.Bold, config.Printable(place)+":"), r.paint(styleOf(f.Severity), string(f.Severity)+":"), config.Printable(key), config.Printable(f.Message))
 	gutter := ""
 	if e := r.excerpt(f); e.text != "" {
 		gutter = strings.Repeat(" ", len(strconv.Itoa(f.Line)))
 		line, mark := e.mark()
-		fmt.Fprintf(&r.b, "  %s %s\n  %s %s\n", r.paint("2", strconv.Itoa(f.Line)+" |"), line, r.paint("2", gutter+" |"), r.paint(codeOf(f.Severity), mark))
+		fmt.Fprintf(&r.b, "  %s %s\n  %s %s\n", r.paint(colour.Faint, strconv.Itoa(f.Line)+" |"), line, r.paint(colour.Faint, gutter+" |"), r.paint(styleOf(f.Severity), mark))
 	}
 	times := f.Count
 	for _, f := range again {
@@ -99,7 +95,7 @@ func (r *renderer) finding(f Finding, again []Finding) {
 			text += ", ..."
 		}
 	}
-	fmt.Fprintf(&r.b, "  %s %s\n", r.paint("2", gutter+" ="), text)
+	fmt.Fprintf(&r.b, "  %s %s\n", r.paint(colour.Faint, gutter+" ="), text)
 }
 
 // mark returns the line as a terminal shows it, and a line with a mark below what is

@@ -156,6 +156,11 @@ func (p *parent) confirmed(t *trial, by control.Asker, backup string, err error,
 		return
 	}
 	p.endTrial(t)
+	p.forgetOrders(t.before.config)
+	p.force.trial = false
+	if c := p.child(RoleCheckers); c.run != nil {
+		c.run.ch.Send(Message{Confirmed: true})
+	}
 	p.file = stampOf(p.o.ConfigPath)
 	p.trialEvent(t, "on trial", "confirmed", by.Who(), fmt.Sprintf("%s has its text, %s the former", p.o.ConfigPath, backup))
 	reply(control.ApplyResult{ReloadResult: control.ReloadResult{At: time.Now(), OK: true}, Replaced: p.o.ConfigPath, Backup: backup})

@@ -109,6 +109,8 @@ func TestApplyConfirmed(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(d.dir, ".config*")); len(left) > 0 {
 		t.Errorf("left over: %v", left)
 	}
+	d.await("checkers on trial", 1)
+	d.await("checkers confirmed", 1)
 	if s := d.status(); s.Trial != nil || s.Generation != 2 {
 		t.Errorf("after the confirmation there is %+v, generation %d", s.Trial, s.Generation)
 	}
@@ -152,6 +154,7 @@ func TestApplyUndoesItself(t *testing.T) {
 	}
 	d.await("vrrp configure 2 resume alive [0-9]+ MASTER", 1) // what is on trial is in force for the new one as well
 	d.await("vrrp applied 3", 1)
+	d.await("vrrp on trial", 2) // the process that was killed and the one after it
 	d.eventually("the end of the trial", func() bool { return d.status().Trial == nil })
 	if s := d.status(); s.Generation != 3 {
 		t.Errorf("generation %d", s.Generation)

@@ -18,6 +18,7 @@ type generation struct {
 	config *config.Config
 	since  time.Time
 	back   bool // it takes a trial back
+	trial  bool // it may be taken back
 }
 
 // configFor returns what of the configuration is a child's business. The channels of notification
@@ -52,7 +53,7 @@ func activeWith(c *config.Config) (list []config.VirtualServer) {
 
 // configure is the Configure for a child.
 func (g *generation) configure(r Role, resume *Resume) *Configure {
-	return &Configure{Generation: g.number, Config: g.configFor(r), Back: g.back, Resume: resume}
+	return &Configure{Generation: g.number, Config: g.configFor(r), Back: g.back, Trial: g.trial, Resume: resume}
 }
 
 // needs reports whether the configuration has anything to do for a child.

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -157,6 +159,13 @@ func (f *fakeChild) run(ctx context.Context, ch *Channel) error {
 			}
 		case m.Plan != nil:
 			f.plan(m.Plan)
+		case m.Standing != nil:
+			f.note("standing %v", slices.Sorted(maps.Keys(m.Standing.Orders)))
+			if m.Standing.ID != 0 {
+				ch.Send(Message{Ordered: &Ordered{ID: m.Standing.ID}})
+			}
+		case m.Confirmed:
+			f.note("confirmed")
 		case m.Roles != nil:
 			f.note("roles %v", m.Roles.States)
 		case m.ScriptDone != nil:
@@ -190,6 +199,9 @@ func (f *fakeChild) configure(c *Configure) {
 	}
 	if c.Back {
 		resume += " back"
+	}
+	if c.Trial {
+		f.note("on trial")
 	}
 	f.note("configure %d%s", c.Generation, resume)
 	if text, ok := f.is("final"); ok {

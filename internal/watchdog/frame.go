@@ -78,7 +78,7 @@ func (m Message) count() int {
 	n := 0
 	for _, set := range []bool{
 		m.Configure != nil, m.Ping != nil, m.Stop != nil, m.ScriptDone != nil, m.Inquire != nil,
-		m.Fenced != nil, m.Pools != nil, m.Roles != nil, m.Followed != nil, m.Fence != nil, m.Order != nil, m.Ordered != nil, m.Standing != nil, m.Sessions != nil, m.Readiness != nil,
+		m.Fenced != nil, m.Pools != nil, m.Roles != nil, m.Followed != nil, m.Fence != nil, m.Order != nil, m.Ordered != nil, m.Standing != nil, m.Confirmed, m.Sessions != nil, m.Readiness != nil,
 		m.Plan != nil, m.Planned != nil, m.LogLevel != nil,
 		m.Ack != nil, m.Pong != nil, m.Snapshot != nil, m.Event != nil, m.Events != nil, m.RunScript != nil,
 	} {

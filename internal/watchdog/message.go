@@ -24,6 +24,7 @@ type Message struct {
 	Sessions   *Sessions   `json:",omitempty"`
 	Order      *Order      `json:",omitempty"`
 	Standing   *Standing   `json:",omitempty"`
+	Confirmed  bool        `json:",omitempty"` // to the checkers: the configuration is not on trial any more
 	Readiness  *Readiness  `json:",omitempty"`
 	Inquire    *Ping       `json:",omitempty"` // asks for a fresh Snapshot with the same Seq
 	LogLevel   *LogLevel   `json:",omitempty"`
@@ -58,6 +59,8 @@ type Configure struct {
 	// Back says that it takes back the one before it, which was on trial, as a lower
 	// Generation says of one that was refused.
 	Back bool `json:",omitempty"`
+	// Trial says that it may be taken back, by the next start of the daemon as well.
+	Trial bool `json:",omitempty"`
 	// Resume is the child's own last snapshot before it died, only on the first
 	// Configure after a respawn.
 	Resume *Resume `json:",omitempty"`

@@ -26,6 +26,7 @@ type transition struct {
 	sent     bool        // the child of this step was told
 	timer    *time.Timer
 	changes  control.Changes // what the children have done so far
+	carried  []string        // names for which an order stands since it began
 }
 
 // needs reports whether a child has anything to do under g.
@@ -128,8 +129,10 @@ func (p *parent) loaded(g *generation, warnings []config.Warning, err error) {
 		p.reloaded(p.unfit(p.o.ConfigPath, g.config))
 	default:
 		g.back = p.trial != nil && p.trial.Undoing
+		g.trial = p.trial != nil && !p.trial.Undoing
 		p.notifier.Apply(g.number, g.config)
 		p.transition = &transition{from: p.force, to: g}
+		p.carryOrders(p.transition)
 		p.advance()
 	}
 }
@@ -199,7 +202,11 @@ func (p *parent) commit() {
 	p.transition = nil
 	p.force = t.to
 	p.force.since = time.Now()
-	p.forgetOrders()
+	if t.from == nil {
+		p.forgetOrders(nil)
+	} else {
+		p.forgetOrders(t.from.config)
+	}
 	p.forgetRoles()
 	for _, c := range p.children {
 		if c.run != nil && !p.needs(p.force, c.role) {
@@ -246,6 +253,7 @@ func (p *parent) refuse(reason string) {
 			p.configure(c, t.from)
 		}
 	}
+	p.dropCarried(t) // behind the former configuration: the child needs them until then
 	p.reloaded([]string{bounded(reason)})
 }
 

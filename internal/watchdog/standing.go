@@ -212,26 +212,21 @@ func (p *parent) endOrders(over func(name string, o control.Override) (why, code
 			p.standingEvent(name, p.standing[name].Order, control.VerbAuto, why, code, "")
 		}
 	}
-	if len(orders) == len(p.standing) {
-		return
+	if len(orders) != len(p.standing) {
+		p.stand(orders)
 	}
+}
+
+// stand puts orders in force in place of those that stand, writes them down and tells the
+// child.
+func (p *parent) stand(orders map[string]control.Override) {
 	p.standing = orders
 	if err := writeStanding(p.o.StateDir, orders); err != nil {
-		p.log.Error("the end of an order is not written down", "reason", err)
+		p.log.Error("a change of what is ordered for virtual routers is not written down", "reason", err)
 	}
 	if c := p.child(RoleVRRP); c.run != nil {
 		c.run.ch.Send(Message{Standing: &Standing{Orders: orders}})
 	}
-}
-
-// forgetOrders ends the orders for instances that the configuration has no more.
-func (p *parent) forgetOrders() {
-	p.endOrders(func(name string, _ control.Override) (why, code string) {
-		if _, err := standingNames(p.force.config, []string{name}); err != nil {
-			return "the configuration has it no more", "removed"
-		}
-		return "", ""
-	})
 }
 
 // expireLater ends each order at its time.

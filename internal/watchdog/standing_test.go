@@ -66,7 +66,7 @@ func TestStandingOrders(t *testing.T) {
 	// A configuration without an instance ends what was ordered for it.
 	c.Groups = nil
 	c.Instances = c.Instances[1:]
-	p.forgetOrders()
+	p.forgetOrders(nil)
 	told("db")
 	order(control.VerbAuto, "db")
 	told()

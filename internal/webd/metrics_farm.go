@@ -92,6 +92,15 @@ func serviceFamilies() []family {
 			}
 			return float64(n)
 		}),
+		simple("servers_unchecked", gauge, "Real servers, sorry servers included, whose checks this host cannot make, so that they keep the state they had: the alarm no_verdict.", func(s *control.Service) float64 {
+			n := 0
+			for _, list := range [][]control.Server{s.Servers, s.SorryServers} {
+				for i := range list {
+					n += int(truth(!list[i].Unchecked.IsZero()))
+				}
+			}
+			return float64(n)
+		}),
 	}
 }
 

@@ -82,7 +82,7 @@ func sample() *control.Status {
 					{Name: "10.0.0.2:80", Address: "10.0.0.2:80", Health: "down", Since: since, Reason: "http: connection refused", Weight: 1, KernelWeight: -1,
 						Override: &control.Override{Order: control.VerbMaintain, Author: "alice", Reason: "new disk", Since: since}},
 				},
-				SorryServers: []control.Server{{Name: "sorry server", Address: "10.0.0.9:80", Active: 1}},
+				SorryServers: []control.Server{{Name: "sorry server", Address: "10.0.0.9:80", Active: 1, Unchecked: since}},
 			}},
 		},
 		Notify: []control.NotifyChannel{{Channel: "mail", Sent: 3, Failed: 1, Queued: 2}},

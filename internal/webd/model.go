@@ -74,15 +74,16 @@ type pageBFD struct {
 
 // pageFarm is the virtual servers.
 type pageFarm struct {
-	Total   int            `json:"total"`
-	States  map[string]int `json:"states"`
-	Servers map[string]int `json:"servers"`                    // by health
-	Orders  string         `json:"orders,omitempty"`           // what is not as in the file
-	Missed  int            `json:"servers_missed,omitempty"`   // real servers that are down and that nobody has taken out
-	Guarded int            `json:"guarded,omitempty"`          // virtual servers whose panic guard blocks
-	Ending  int            `json:"certificates_end,omitempty"` // virtual servers with a certificate that ends soon
-	Matches int            `json:"matches"`                    // of the filter
-	List    []pageService  `json:"list"`
+	Total     int            `json:"total"`
+	States    map[string]int `json:"states"`
+	Servers   map[string]int `json:"servers"`                    // by health
+	Orders    string         `json:"orders,omitempty"`           // what is not as in the file
+	Missed    int            `json:"servers_missed,omitempty"`   // real servers that are down and that nobody has taken out
+	Guarded   int            `json:"guarded,omitempty"`          // virtual servers whose panic guard blocks
+	Ending    int            `json:"certificates_end,omitempty"` // virtual servers with a certificate that ends soon
+	Unchecked int            `json:"unchecked,omitempty"`        // virtual servers whose checks cannot be made
+	Matches   int            `json:"matches"`                    // of the filter
+	List      []pageService  `json:"list"`
 }
 
 type pageService struct {
@@ -221,6 +222,9 @@ func farmOf(c *control.Checkers, h *history, q question) *pageFarm {
 		if s.Expiring != nil {
 			f.Ending++
 		}
+		if s.NoVerdict != nil {
+			f.Unchecked++
+		}
 		for j := range s.Servers {
 			f.Servers[s.Servers[j].Health]++
 			if s.Servers[j].Missed() {
@@ -309,7 +313,7 @@ func serviceMarks(s *control.Service) []string {
 		marks = append(marks, fmt.Sprintf("panic guard: servers that are down stay in service, less than %d %% would be left", g.Threshold))
 	}
 	if s.NoVerdict != nil {
-		marks = append(marks, "no verdict about servers: their checks cannot be made")
+		marks = append(marks, "checks of servers cannot be made")
 	}
 	return marks
 }
@@ -331,6 +335,9 @@ func serverMarks(r *control.Server, standby bool) []string {
 		if a := r.Checks[i].Advice; a == "maint" || a == "drain" {
 			marks = append(marks, a+", says its "+r.Checks[i].Kind+" check")
 		}
+	}
+	if !r.Unchecked.IsZero() {
+		marks = append(marks, "unchecked since "+r.Unchecked.Format(time.TimeOnly)+": "+r.Obstacle)
 	}
 	if r.Kept {
 		marks = append(marks, "kept in service by the panic guard")
@@ -401,6 +408,9 @@ func (p *pageState) judge(v *view) {
 		}
 		if f.Guarded > 0 {
 			add("bad", "the panic guard of %s keeps servers in service that are down", several(f.Guarded, "virtual server"))
+		}
+		if f.Unchecked > 0 {
+			add("bad", "checks of %s cannot be made", several(f.Unchecked, "virtual server"))
 		}
 		if f.Ending > 0 {
 			add("warn", "certificates of %s end soon", several(f.Ending, "virtual server"))

@@ -48,6 +48,7 @@ func TestVerdict(t *testing.T) {
 		}, "good", nil},
 		{"the panic guard", func(s *control.Status) { s.Checkers.Services[0].PanicGuard = &control.PanicGuard{Blocking: true} }, "bad",
 			[]string{"bad the panic guard of 1 virtual server keeps servers in service that are down"}},
+		{"a check that cannot be made", func(s *control.Status) { s.Checkers.Services[0].NoVerdict = &control.NoVerdict{} }, "bad", []string{"bad checks of 1 virtual server cannot be made"}},
 		{"a certificate", func(s *control.Status) { s.Checkers.Services[0].Expiring = &control.Expiring{} }, "warn", []string{"warn certificates of 1 virtual server end soon"}},
 		{"a kernel call", func(s *control.Status) { s.Checkers.Failures = []control.Failure{{What: "x"}} }, "warn", []string{"warn failing now: 1 call of the kernel"}},
 		{"a file", func(s *control.Status) {
