@@ -131,6 +131,10 @@ func milliseconds(path string) handler {
 func track(key string) handler {
 	return func(sc *scope, s *statement) {
 		for _, k := range s.kids {
+			if key == "track_interface" && sc.ownInterface(k.key()) {
+				sc.NoEffectf(k.at(), s.key(), "%s is the instance's own interface and is not used here, as in keepalived", k.key())
+				continue
+			}
 			e := sc.t.Append(key, k.at())
 			e.Set("name", k.key(), k.at())
 			if key == "track_file" {
@@ -156,6 +160,15 @@ func track(key string) handler {
 			}
 		}
 	}
+}
+
+// ownInterface says that the block is that of an instance on the interface.
+func (sc *scope) ownInterface(name string) bool {
+	if sc.s.key() != "vrrp_instance" {
+		return false
+	}
+	own := sc.s.last("interface")
+	return own != nil && own.arg(1).text == name
 }
 
 // has says that a block holds a keyword.

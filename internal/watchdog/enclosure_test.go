@@ -152,9 +152,10 @@ func TestChildrenGetTheirPart(t *testing.T) {
 	c.Readiness = &config.Readiness{Weight: 5, Key: "schluessel"}
 	c.IPVSSync = &config.IPVSSync{Interface: "eth7"}
 	c.ServerGroups = []config.VirtualServerGroup{{Name: "group of farms"}}
+	c.VirtualServers[0].ActiveWith, c.VirtualServers[1].ActiveWith = "lan", "lan"
 	for role, parts := range map[Role]struct{ in, out []string }{
-		RoleVRRP: {[]string{"secret", `"web"`, `"db"`, `"Weight":5`},
-			[]string{"of the pool", "its own", `"farm"`, "of the web", "of snmp", "of mail", "geheim", "schluessel", "eth7", "group of farms"}},
+		RoleVRRP: {[]string{"secret", `"web"`, `"db"`, `"Weight":5`, `"ActiveWith":"lan"`},
+			[]string{"bare", "of the pool", "its own", `"farm"`, "of the web", "of snmp", "of mail", "geheim", "schluessel", "eth7", "group of farms"}},
 		RoleCheckers: {[]string{"of the pool", "its own", `"farm"`, "eth7", "lb1"},
 			[]string{"secret", `"web"`, `"db"`, "of the web", "of snmp", "of mail", "geheim", "schluessel", "group of farms"}},
 	} {

@@ -29,13 +29,26 @@ func (g *generation) configFor(r Role) *config.Config {
 		return &config.Config{Global: c.Global, VirtualServers: c.VirtualServers, IPVSSync: c.IPVSSync, IPVSTimeouts: c.IPVSTimeouts, CheckerProcess: c.CheckerProcess}
 	}
 	sent := *c
-	sent.VirtualServers, sent.ServerGroups, sent.IPVSSync, sent.IPVSTimeouts = nil, nil, nil, nil
+	sent.VirtualServers, sent.ServerGroups, sent.IPVSSync, sent.IPVSTimeouts = activeWith(c), nil, nil, nil
 	sent.Notify = config.Channels{}
 	sent.Web, sent.SNMP = nil, nil
 	if sent.Readiness != nil { // its weight, no key
 		sent.Readiness = &config.Readiness{Weight: c.Readiness.Weight}
 	}
 	return &sent
+}
+
+// activeWith lists what the VRRP child has to know of virtual servers: that there are some which
+// follow an instance, one for each such instance and without anything else of it.
+func activeWith(c *config.Config) (list []config.VirtualServer) {
+	seen := make(map[string]bool)
+	for i := range c.VirtualServers {
+		if name := c.VirtualServers[i].ActiveWith; name != "" && !seen[name] {
+			seen[name] = true
+			list = append(list, config.VirtualServer{Pooling: config.Pooling{ActiveWith: name}})
+		}
+	}
+	return list
 }
 
 // configure is the Configure for a child.
