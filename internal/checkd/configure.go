@@ -110,6 +110,7 @@ func (d *Daemon) apply(now time.Time, c *watchdog.Configure) {
 	dropped := d.maintenance.dropped
 	d.maintenance.dropped = nil
 	d.generation, d.configured, d.global = c.Generation, true, c.Config.Global
+	d.schedule.generation = c.Generation
 	d.table.exclusive = d.global.ExclusiveIPVS
 	if every := d.global.ReconcileInterval.D(); every > 0 && every != d.table.interval {
 		d.table.interval = every

@@ -119,9 +119,11 @@ type answer struct {
 type scheduler struct {
 	ask     func(context.Context, Query, *Plan) probe.Result
 	scripts *scriptCalls
-	ctx     context.Context
-	limit   int
-	answers chan answer // has room for every running probe: reporting never blocks
+	// generation is that of the configuration the tasks are of.
+	generation uint64
+	ctx        context.Context
+	limit      int
+	answers    chan answer // has room for every running probe: reporting never blocks
 	// poller makes the simple probes and reports on polled, where there is room likewise;
 	// nil: all are made by ask.
 	poller *probe.Poller
@@ -242,9 +244,11 @@ func (s *scheduler) start(now time.Time) {
 		}
 		limit, ask, query := t.timeout, s.ask, t.Query
 		if t.Kind == config.CheckScript {
-			script := t.script()
+			script, generation := t.script(), s.generation
 			limit += scriptGrace
-			ask = func(ctx context.Context, _ Query, p *Plan) probe.Result { return s.scripts.run(ctx, script, p.check) }
+			ask = func(ctx context.Context, _ Query, p *Plan) probe.Result {
+				return s.scripts.run(ctx, generation, script, p.check)
+			}
 		}
 		if t.Kind == config.CheckBFD {
 			told := s.session(t.Path)

@@ -24,7 +24,7 @@ type scriptCalls struct {
 
 // run has the parent run a check's script and waits for its end, which the
 // parent sees to: the script's time limit is with it.
-func (s *scriptCalls) run(ctx context.Context, script watchdog.CheckScript, c *config.Check) probe.Result {
+func (s *scriptCalls) run(ctx context.Context, generation uint64, script watchdog.CheckScript, c *config.Check) probe.Result {
 	done := make(chan *watchdog.ScriptDone, 1)
 	s.mu.Lock()
 	s.last++
@@ -36,7 +36,7 @@ func (s *scriptCalls) run(ctx context.Context, script watchdog.CheckScript, c *c
 		defer s.mu.Unlock()
 		delete(s.waiting, id)
 	}()
-	s.send(watchdog.Message{RunScript: &watchdog.RunScript{ID: id, Check: &script}})
+	s.send(watchdog.Message{RunScript: &watchdog.RunScript{ID: id, Check: &script, Generation: generation}})
 	select {
 	case d := <-done:
 		return judgeScript(c, d)

@@ -175,7 +175,7 @@ func TestScriptChecks(t *testing.T) {
 			t.Errorf("result %q", text)
 		}
 		w.table("web: a9; dns: a9")
-		if last.Check == nil || last.Check.Server != address("a") || last.Check.Index != 0 {
+		if last.Check == nil || last.Check.Server != address("a") || last.Check.Index != 0 || last.Generation != 1 {
 			t.Errorf("request %+v", last)
 		}
 		answer(watchdog.ScriptDone{Ran: true, Exit: 5, Result: "exit status 5"})

@@ -70,3 +70,29 @@ func TestCheckScriptsAreLookedAt(t *testing.T) {
 		t.Errorf("%v", warnings)
 	}
 }
+
+// The script of a check is that of the configuration which the child has: while a reload is under way, or after one was refused,
+// another check may be at the same place of the new list.
+func TestCheckScriptsOfTwoGenerations(t *testing.T) {
+	server := netip.MustParseAddrPort("10.0.0.1:80")
+	generationOf := func(number uint64, names ...string) *generation {
+		var list []config.Check
+		for _, name := range names {
+			list = append(list, config.Check{Kind: config.CheckScript, Command: []string{name}})
+		}
+		return &generation{number: number, config: &config.Config{VirtualServers: []config.VirtualServer{{Name: "web",
+			RealServers: []config.RealServer{{Address: server, Checks: list}}}}}}
+	}
+	p := &parent{force: generationOf(1, "/bin/first", "/bin/second")}
+	c := &child{want: generationOf(2, "/bin/new", "/bin/first")}
+	for _, test := range []struct {
+		generation uint64
+		index      int
+		want       string
+	}{{1, 0, "/bin/first"}, {1, 1, "/bin/second"}, {2, 0, "/bin/new"}, {2, 1, "/bin/first"}, {2, 2, ""}, {3, 0, ""}, {0, 0, ""}} {
+		command, _, ok := p.command(c, &RunScript{Generation: test.generation, Check: &CheckScript{"web", server, test.index}})
+		if got := strings.Join(command.Argv, " "); got != test.want || ok != (test.want != "") {
+			t.Errorf("check %d of generation %d: %q, want %q", test.index, test.generation, got, test.want)
+		}
+	}
+}

@@ -263,7 +263,7 @@ func (f *fakeChild) configure(c *Configure) {
 			}
 		case strings.HasPrefix(name, "check:"):
 			for i := range 3 {
-				f.ch.Send(Message{RunScript: &RunScript{ID: uint64(i), Check: &CheckScript{Service: name, Server: netip.MustParseAddrPort("10.0.0.1:80"), Index: i}}})
+				f.ch.Send(Message{RunScript: &RunScript{ID: uint64(i), Generation: c.Generation, Check: &CheckScript{Service: name, Server: netip.MustParseAddrPort("10.0.0.1:80"), Index: i}}})
 			}
 		}
 	}

@@ -107,8 +107,10 @@ type Snapshot struct {
 type RunScript struct {
 	ID   uint64
 	Name string // config.Script.Name
-	// Check asks for the script of a check in place of a track script.
-	Check *CheckScript `json:",omitempty"`
+	// Check asks for the script of a check in place of a track script, Generation says of
+	// which configuration: another may have another check at that place of the list.
+	Check      *CheckScript `json:",omitempty"`
+	Generation uint64       `json:",omitempty"`
 }
 
 // CheckScript names a check of the configuration.

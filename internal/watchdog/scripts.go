@@ -197,6 +197,19 @@ type scriptRequest struct {
 	limit time.Duration
 }
 
+// command finds what a child's request names. The child may be ahead of the generation in force, or not yet there.
+func (p *parent) command(c *child, ask *RunScript) (command script.Command, key string, ok bool) {
+	for _, g := range []*generation{c.want, p.force} {
+		if g == nil || ask.Check != nil && g.number != ask.Generation {
+			continue
+		}
+		if command, key, ok = g.command(ask); ok {
+			return command, key, true
+		}
+	}
+	return script.Command{}, "", false
+}
+
 // runScript runs a script of the configuration for a child. The same script
 // never runs twice at a time. A second request of the same process for a track
 // script is answered at once; one for a check's script gets the result of the first,
@@ -206,15 +219,7 @@ func (p *parent) runScript(c *child, run *process, ask *RunScript) {
 		run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: p.stopReason()}})
 		return
 	}
-	// The child may be ahead of the generation in force, or not yet there.
-	g := c.want
-	if g == nil {
-		g = p.force
-	}
-	command, key, ok := g.command(ask)
-	if !ok {
-		command, key, ok = p.force.command(ask)
-	}
+	command, key, ok := p.command(c, ask)
 	if !ok {
 		run.ch.Send(Message{ScriptDone: &ScriptDone{ID: ask.ID, Name: ask.Name, Result: "no such script in the configuration"}})
 		return
