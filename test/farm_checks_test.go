@@ -36,7 +36,7 @@ func TestFarmChecks(t *testing.T) {
 // asked. The time limit is the one that a server must exceed to be slow, and no other on a busy machine.
 const (
 	checkWeight = 8
-	checkRhythm = `interval = "2s", interval_changing = "500ms", interval_down = "1s", timeout = "8s", rise = 1, fall = 2`
+	checkRhythm = `interval = "2s", interval_changing = "500ms", interval_down = "1s", timeout = "5s", rise = 1, fall = 2`
 	checkBack   = time.Second
 )
 

@@ -348,7 +348,7 @@ func (f *checkFarm) ping() *trial {
 			{what: "ping: silent", begin: func() { f.Must(h.Sysctl("net.ipv6.icmp.echo_ignore_all", "1")) },
 				end: func() { f.Must(h.Sysctl("net.ipv6.icmp.echo_ignore_all", "0")) }, out: says(late, "ping6")},
 		},
-		slow: fault{begin: call("tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "5s"), end: call("tc", "qdisc", "del", "dev", "eth0", "root"), out: says(late, all...)},
+		slow: fault{begin: call("tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "20s"), end: call("tc", "qdisc", "del", "dev", "eth0", "root"), out: says(late, all...)},
 		dead: fault{begin: func() { f.Must(h.Cut()) }, end: func() { f.Must(h.Heal()) }, starts: true, out: says("", all...)},
 	}
 }
@@ -371,7 +371,7 @@ func (f *checkFarm) script() *trial {
 			{what: "script: fails", begin: f.write(does, "echo disk full; exit 1\n"), end: well, out: says("exit status 1: disk full", "script", "script-weight")},
 			{what: "script: a weight", begin: f.write(does, "exit 5\n"), end: well, out: says("exit status 5", "script"), weights: map[string]int{"script-weight": 3}},
 		},
-		slow: fault{begin: f.write(does, "sleep 60\n"), end: well, out: says("timed out after 8s", "script", "script-weight")},
+		slow: fault{begin: f.write(does, "sleep 60\n"), end: well, out: says("timed out after 5s", "script", "script-weight")},
 		dead: fault{begin: f.write(does, "kill -9 $$\n"), end: well, out: says("signal", "script", "script-weight")},
 	}
 }
