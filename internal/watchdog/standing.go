@@ -229,6 +229,10 @@ func (p *parent) stand(orders map[string]control.Override) {
 	}
 }
 
+// clockLook is how often the clock is looked at while an order has an end: a host without a clock of its own begins in the past,
+// and is set right later.
+const clockLook = time.Minute
+
 // expireLater ends each order at its time.
 func (p *parent) expireLater() {
 	var next time.Time
@@ -243,7 +247,7 @@ func (p *parent) expireLater() {
 	if next.IsZero() {
 		return
 	}
-	p.expiry = p.after(max(time.Until(next), 0), func() {
+	p.expiry = p.after(min(max(time.Until(next), 0), clockLook), func() {
 		now := time.Now()
 		p.endOrders(func(_ string, o control.Override) (why, code string) {
 			if !o.Until.IsZero() && !now.Before(o.Until) {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"director/config"
@@ -110,4 +111,21 @@ func TestStandingOrdersEnd(t *testing.T) {
 	if err != nil || len(kept) != 1 || kept["lan"].Order != control.VerbPrefer || len(p.standing) != 1 {
 		t.Errorf("kept %+v, %v; in force %+v", kept, err, p.standing)
 	}
+}
+
+// A host may learn the time only after the daemon has begun to wait: the clock is looked at before the end that was calculated.
+func TestStandingOrdersBearAClockThatIsSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &parent{work: make(chan func()), over: make(chan struct{}), standing: map[string]control.Override{
+			"web": {Order: control.VerbRelease, Until: time.Now().Add(50 * 365 * 24 * time.Hour)}}}
+		begun := time.Now()
+		p.expireLater()
+		for n := range 3 {
+			(<-p.work)()
+			if took, want := time.Since(begun), time.Duration(n+1)*clockLook; took != want || len(p.standing) != 1 {
+				t.Errorf("look %d after %v, want %v; in force %+v", n+1, took, want, p.standing)
+			}
+		}
+		p.expiry.Stop()
+	})
 }
