@@ -1,12 +1,7 @@
 package checkd
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -50,18 +45,8 @@ type savedCertificate struct {
 
 // readAlarms reads the file in dir; it is empty when there is none.
 func readAlarms(dir string) ([]savedAlarm, error) {
-	text, err := os.ReadFile(filepath.Join(dir, alarmsName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	var f alarmsFile
-	if err == nil {
-		err = json.Unmarshal(text, &f)
-	}
-	if err == nil && f.Version != alarmsVersion {
-		err = fmt.Errorf("version %d, known is %d", f.Version, alarmsVersion)
-	}
-	if err != nil {
+	if err := readFile(dir, alarmsName, &f, &f.Version, alarmsVersion); err != nil {
 		return nil, fmt.Errorf("checkd: record of alarms %s: %w", alarmsName, err)
 	}
 	return f.Alarms, nil
@@ -127,11 +112,7 @@ func (d *Daemon) recallAlarms(now time.Time, memories map[string]*checkers.Memor
 			d.endSaved(now, a)
 			continue
 		}
-		m := memories[a.Service]
-		if m == nil {
-			m = &checkers.Memory{}
-			memories[a.Service] = m
-		}
+		m := memoryOf(memories, a.Service)
 		if a.NoVerdict != nil {
 			m.OverdueSince = a.NoVerdict.Since
 		}

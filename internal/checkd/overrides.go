@@ -112,16 +112,8 @@ func (d *Daemon) recallMaintenance(now time.Time, memories map[string]*checkers.
 		d.setAside(now, err)
 		return overrides
 	}
-	memory := func(service string) *checkers.Memory {
-		m := memories[service]
-		if m == nil {
-			m = &checkers.Memory{}
-			memories[service] = m
-		}
-		return m
-	}
 	for _, o := range f.Overrides {
-		m := memory(o.Service)
+		m := memoryOf(memories, o.Service)
 		if m.Overrides == nil {
 			m.Overrides = map[ipvs.DestKey]checkers.Override{}
 			overrides[o.Service] = map[ipvs.DestKey]*control.Override{}
@@ -130,10 +122,20 @@ func (d *Daemon) recallMaintenance(now time.Time, memories map[string]*checkers.
 		overrides[o.Service][o.Server] = &o.Override
 	}
 	for _, l := range f.Leaving {
-		m := memory(l.Service)
+		m := memoryOf(memories, l.Service)
 		m.Leaving = append(m.Leaving, l.Leaving)
 	}
 	return overrides
+}
+
+// memoryOf returns what the pool of a virtual server is told of the past, to add to it.
+func memoryOf(memories map[string]*checkers.Memory, service string) *checkers.Memory {
+	m := memories[service]
+	if m == nil {
+		m = &checkers.Memory{}
+		memories[service] = m
+	}
+	return m
 }
 
 // setAside keeps a file that cannot be read for whoever wants to look at it. What it

@@ -78,6 +78,22 @@ func writeRecord(dir string, owned ipvs.Set) error {
 	return writeFile(dir, recordName, recordFile{Version: recordVersion, Services: slices.SortedFunc(maps.Keys(owned), ipvs.ServiceKey.Compare)})
 }
 
+// readFile reads into value what writeFile has written; version is that in value, known the
+// one that it must have. Without a file value stays as it is.
+func readFile(dir, name string, value any, version *int, known int) error {
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, value)
+	}
+	if err == nil && *version != known {
+		err = fmt.Errorf("version %d, known is %d", *version, known)
+	}
+	return err
+}
+
 // writeFile puts a value into a file of dir, whole or not at all, and on the disk.
 func writeFile(dir, name string, value any) error {
 	text, err := json.Marshal(value)

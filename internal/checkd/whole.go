@@ -1,12 +1,8 @@
 package checkd
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -53,17 +49,7 @@ func (w *whole) needed(d *Daemon) bool {
 // readWhole returns the record in dir; an empty one when there is none.
 func readWhole(dir string) (wholeRecord, error) {
 	var r wholeRecord
-	text, err := os.ReadFile(filepath.Join(dir, wholeName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &r)
-	}
-	if err == nil && r.Version != recordVersion {
-		err = fmt.Errorf("version %d, known is %d", r.Version, recordVersion)
-	}
-	if err != nil {
+	if err := readFile(dir, wholeName, &r, &r.Version, recordVersion); err != nil {
 		return wholeRecord{}, fmt.Errorf("checkd: record %s: %w", wholeName, err)
 	}
 	return r, nil
