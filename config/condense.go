@@ -20,7 +20,7 @@ func (c *Config) Condense() (sent *Config, inherits [][]bool) {
 		}
 		v.RealServers, inherits[i] = slices.Clone(v.RealServers), make([]bool, len(v.RealServers))
 		for j := range v.RealServers {
-			if rs := &v.RealServers[j]; v.lends(rs.Checks) {
+			if rs := &v.RealServers[j]; v.Lends(rs.Checks) {
 				rs.Checks, inherits[i][j] = nil, true
 			}
 		}
@@ -28,9 +28,9 @@ func (c *Config) Condense() (sent *Config, inherits [][]bool) {
 	return &copied, inherits
 }
 
-// lends says that these are the virtual server's own checks, which Parse has given to a
+// Lends says that these are the virtual server's own checks, which Parse has given to a
 // real server without any.
-func (v *VirtualServer) lends(checks []Check) bool {
+func (v *VirtualServer) Lends(checks []Check) bool {
 	return len(v.Checks) > 0 && len(checks) == len(v.Checks) && &checks[0] == &v.Checks[0]
 }
 
@@ -65,7 +65,7 @@ func (v *VirtualServer) Same(other *VirtualServer) bool {
 	var one, two RealServer
 	for i := range v.RealServers {
 		one, two = v.RealServers[i], other.RealServers[i]
-		if v.lends(one.Checks) && other.lends(two.Checks) {
+		if v.Lends(one.Checks) && other.Lends(two.Checks) {
 			one.Checks, two.Checks = nil, nil
 		}
 		if !reflect.DeepEqual(&one, &two) {

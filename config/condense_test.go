@@ -90,7 +90,7 @@ func TestCondenseAndExpand(t *testing.T) {
 		for i := range c.VirtualServers {
 			for j := range c.VirtualServers[i].RealServers {
 				v, w := &c.VirtualServers[i], &got.VirtualServers[i]
-				if v.lends(v.RealServers[j].Checks) != w.lends(w.RealServers[j].Checks) {
+				if v.Lends(v.RealServers[j].Checks) != w.Lends(w.RealServers[j].Checks) {
 					t.Errorf("server %d of %d has a copy of checks", j, i)
 				}
 			}

@@ -75,7 +75,7 @@ func (c *Config) OutsideSecrets() []OutsideSecret {
 		}
 		checks(vs.Checks, "virtual_server", vs.Name)
 		for j := range vs.RealServers {
-			if own := vs.RealServers[j].Checks; !vs.lends(own) {
+			if own := vs.RealServers[j].Checks; !vs.Lends(own) {
 				checks(own, "virtual_server", vs.Name, "real_server", "["+strconv.Itoa(j)+"]")
 			}
 		}

@@ -96,7 +96,7 @@ func CheckScripts(find config.Finder, c *config.Config) ([]config.Warning, error
 	for _, v := range c.VirtualServers {
 		checks(v.Checks, "virtual_server", v.Name)
 		for j, rs := range v.RealServers {
-			own := len(rs.Checks) > 0 && (len(v.Checks) == 0 || &rs.Checks[0] != &v.Checks[0])
+			own := len(rs.Checks) > 0 && !v.Lends(rs.Checks)
 			if !own && len(rs.NotifyUp) == 0 && len(rs.NotifyDown) == 0 {
 				continue // most servers
 			}
