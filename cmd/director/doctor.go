@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,16 +32,15 @@ looked at. The exit status is 1 when something is broken, and 0 when nothing
 is, whatever else was found.`,
 		Example: "  director doctor\n  director doctor -c ./director.toml --json | jq -r '.findings[] | select(.severity==\"broken\").cure[]'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("config") {
-				if s, err := askStatus(cmd.Context(), o.socket()); err == nil {
-					o.configPath = s.ConfigPath // which need not be where it usually is
-				}
+			daemon, away := askStatus(cmd.Context(), o.socket())
+			if away == nil && !cmd.Flags().Changed("config") {
+				o.configPath = daemon.ConfigPath // which need not be where it usually is
 			}
 			// A configuration may name a network namespace: it is looked at from there.
 			if err := enterNamespace(o.configPath); err != nil {
 				return err
 			}
-			report, err := diagnose(cmd.Context(), o, probe)
+			report, err := diagnose(o, daemon, away, probe)
 			if err != nil {
 				return err
 			}
@@ -64,9 +62,9 @@ is, whatever else was found.`,
 	return cmd
 }
 
-// diagnose reads the configuration, looks at the host and makes all checks. Its error
-// is about the configuration.
-func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error) {
+// diagnose reads the configuration, looks at the host and makes all checks, with what the
+// daemon says of itself, or why it says nothing. Its error is about the configuration.
+func diagnose(o *options, daemon *control.Status, away error, probe bool) (doctor.Report, error) {
 	text, err := configfile.Read(o.configPath)
 	if err != nil {
 		return doctor.Report{}, &failure{exitFailure, err}
@@ -109,18 +107,13 @@ func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error
 			return doctor.Report{}, err
 		}
 	}
-	var status *control.Status
-	err = ask(ctx, o.socket(), 10*time.Second, func(ctx context.Context, c *control.Client) (err error) {
-		status, err = c.Status(ctx)
-		return err
-	})
-	if err != nil && !errors.Is(err, control.ErrNotRunning) {
-		unseen = append(unseen, doctor.Unseen{What: "the running daemon", Why: err.Error()})
+	if away != nil && !errors.Is(away, control.ErrNotRunning) {
+		unseen = append(unseen, doctor.Unseen{What: "the running daemon", Why: away.Error()})
 	}
 	rest, farm := doctor.Split(cfg)
-	about := examine.Options{Config: rest, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: status, Probe: probe}
+	about := examine.Options{Config: rest, ConfigPath: o.configPath, RuntimeDir: o.runtimeDir, Socket: o.socket(), Daemon: daemon, Probe: probe}
 	facts := examine.Host(about)
-	facts.Advice, facts.Denied = list, errors.Is(err, fs.ErrPermission)
+	facts.Advice, facts.Denied = list, errors.Is(away, fs.ErrPermission)
 	facts.Unseen = append(unseen, facts.Unseen...)
 	in := doctor.Input{File: o.configPath, Config: rest, Find: find, Facts: facts}
 	report := doctor.Diagnose(in)
@@ -137,7 +130,9 @@ func diagnose(ctx context.Context, o *options, probe bool) (doctor.Report, error
 // brokenHere lists what doctor finds broken, but for what the daemon itself reports: it
 // knows that, and would else take its own alarm for a reason.
 func brokenHere(ctx context.Context, configPath, runtimeDir string) ([]string, error) {
-	report, err := diagnose(ctx, &options{configPath: configPath, runtimeDir: runtimeDir}, false)
+	o := &options{configPath: configPath, runtimeDir: runtimeDir}
+	daemon, away := askStatus(ctx, o.socket())
+	report, err := diagnose(o, daemon, away, false)
 	if err != nil {
 		return nil, err
 	}

@@ -54,8 +54,8 @@ or JSON.`,
 				if !isTerminal(cmd.InOrStdin()) || os.Getenv("TERM") == "dumb" {
 					return &failure{exitFailure, errors.New("this terminal cannot show it live: --batch prints it")}
 				}
-				if err := mayAsk(source); err != nil {
-					return err
+				if first := source.Sample(top.Want{}); refused(first) {
+					return first.Lost
 				}
 				return top.Run(cmd.InOrStdin().(*os.File), out.(*os.File), source, settings)
 			}
@@ -79,26 +79,18 @@ or JSON.`,
 	return cmd
 }
 
-// mayAsk returns why the daemon does not tell this user anything: unlike one that is away it will not do so later either.
-func mayAsk(source top.Source) error {
-	if first := source.Sample(top.Want{}); errors.Is(first.Lost, fs.ErrPermission) {
-		return first.Lost
-	}
-	return nil
-}
+// refused says that the daemon does not tell this user anything: unlike one that is away it will not do so later either.
+func refused(s top.Sample) bool { return errors.Is(s.Lost, fs.ErrPermission) }
 
 // printTop prints the view. One that is wanted once is no use without the daemon and the
 // kernel; of a series something may come yet.
 func printTop(cmd *cobra.Command, source top.Source, s top.Settings, b top.Batch) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := mayAsk(source); err != nil {
-		return err
-	}
-	if b.Count == 1 {
-		if first := source.Sample(top.Want{}); first.Lost != nil && (first.Kernel != nil || errors.Is(first.Lost, control.ErrNotRunning) && len(first.Stats) == 0) {
-			return first.Lost
-		}
+	first := source.Sample(top.Want{})
+	useless := first.Lost != nil && (first.Kernel != nil || errors.Is(first.Lost, control.ErrNotRunning) && len(first.Stats) == 0)
+	if refused(first) || b.Count == 1 && useless {
+		return first.Lost
 	}
 	err := top.Print(ctx, cmd.OutOrStdout(), source, s, b)
 	if errors.Is(err, syscall.EPIPE) {
